@@ -1,1 +1,1 @@
-"""RabbitMQ: connections that come back, what is declared there, publishing. It knows nothing of tasks."""
+"""RabbitMQ: connections that reconnect, declarations, publishing. It knows nothing of tasks."""

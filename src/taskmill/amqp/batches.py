@@ -1,13 +1,13 @@
-"""Publishing of many messages in one piece, and in order: one buffer is written, and its confirms are counted.
+"""Publishes many messages at once and in order: one buffer is written, and its confirms are counted.
 
-It knows the driver's private parts. The driver makes a future and two tasks of each message, and searches all that
-is unconfirmed for each confirm: that ends at 3,700 to 5,000 messages a second (2026-11-28). So frames are written
-here to the driver's own queue of frames, which keeps them in order with all others, and two methods stand in for
-its own, on a channel that publishes nothing else:
+This uses private parts of the driver. The driver makes a future and two tasks for each message, and searches all
+unconfirmed ones for each confirm, which limits it to 3,700 to 5,000 messages a second (2026-11-28). So frames are
+written here to the driver's own queue of frames, which keeps them in order with all others, and two of its methods
+are replaced on a channel that publishes nothing else:
 
-- `_on_confirm_frame` looks for a future of each message, which these do not have;
-- `_on_return_frame` finds a message by its id among such futures. Here it reads the message, which it must, from
-  `_get_frame` with `_read_content`, and notes that it came back.
+- `_on_confirm_frame` would look for the future of a message;
+- `_on_return_frame` would find the message among those futures. The replacement reads the message with
+  `_get_frame` and `_read_content`, as it must, and marks it as returned.
 """
 
 import asyncio
@@ -51,25 +51,25 @@ class Message(NamedTuple):
 
 
 class Confirm(Enum):
-    """What the broker said of a message."""
+    """What the broker reported about a message."""
 
     ACKED = "acked"
     """All queues that are bound for it have it."""
     RETURNED = "returned"
     """No queue is bound for it: it was dropped."""
     NACKED = "nacked"
-    """It may be in some of the queues that are bound for it, not in all of them."""
+    """Some of the queues that are bound for it may have it, but not all of them."""
 
 
 class Sent(NamedTuple):
-    """What became of each message, None where the broker has not said; and what kept it from taking all."""
+    """The confirm of each message, None where there was none, and why the broker did not take all of them."""
 
     confirms: Sequence[Confirm | None]
     trouble: BrokerAway | None = None
 
 
 class BatchPublisher:
-    """Publishes to one exchange, batch after batch, on a link that publishes nothing else."""
+    """Publishes batches to one exchange, one after the other, on a link that publishes nothing else."""
 
     def __init__(
         self, link: BrokerLink, *, exchange: str, content_type: str, timeout_s: float = 5.0
@@ -81,10 +81,10 @@ class BatchPublisher:
         self._channel: _ConfirmChannel | None = None
 
     async def publish(self, messages: Iterable[Message]) -> Sent:
-        """Publish messages in order, and return when the broker has said of each what became of it.
+        """Publish messages in order, and return when the broker has confirmed or returned each.
 
-        Ends early, with the trouble, when the connection is lost, or no confirm comes for `timeout_s`: then, and
-        when it is cancelled, the connection is given up, so that late confirms are not taken for those of others.
+        Ends early, with the trouble, when the connection is lost or no confirm arrives for `timeout_s`. Then, and
+        on cancellation, the connection is replaced: a late confirm must not count for a later message.
         """
         driver = self._link.driver
         if driver is None:
@@ -109,7 +109,7 @@ class BatchPublisher:
     async def _write(
         self, channel: "_ConfirmChannel", batch: "_Batch", messages: Iterator[Message]
     ) -> None:
-        """Write slice after slice: the broker has work, and other tasks go on, while the next one is made."""
+        """Write in slices, so that the broker and other tasks can work while the next slice is encoded."""
         while part := tuple(islice(messages, _SLICE)):
             frames = b"".join(self._frames(channel, part))
             batch.expect([message.message_id for message in part])
@@ -128,7 +128,7 @@ class BatchPublisher:
                 yield _frame(FRAME_BODY, number, body[start : start + size])
 
     async def _settled(self, batch: "_Batch") -> None:
-        """Wait for the last confirm. Raises `TimeoutError` when none came for a while."""
+        """Wait for the last confirm. Raises `TimeoutError` when none arrives for `timeout_s`."""
         while not batch.done.done():
             unconfirmed = batch.unconfirmed
             await asyncio.wait({batch.done}, timeout=self._timeout_s)
@@ -144,7 +144,7 @@ def _publish_frame(channel: int, exchange: str, routing_key: str) -> bytes:
 
 
 def _header_frame(channel: int, content_type: str, message: Message) -> bytes:
-    """Return the frame that the library makes of `Properties`, in a fifth of its time."""
+    """Return the same frame as the library makes of `Properties`, in a fifth of the time."""
     payload = b"".join(
         (
             _HEADER.pack(spec.Basic.frame_id, len(message.body), _PROPERTIES),
@@ -167,7 +167,7 @@ def _frame(kind: int, channel: int, payload: bytes) -> bytes:
 
 
 class _Batch:
-    """Messages under way. `done` is set with the last confirm, or gets the error that the channel ended with."""
+    """Messages in flight. `done` is set by the last confirm, or gets the error that closed the channel."""
 
     def __init__(self, first_tag: int, done: "asyncio.Future[None]") -> None:
         self.confirms: list[Confirm | None] = []
@@ -176,12 +176,12 @@ class _Batch:
         self._first_tag = first_tag
         self._indexes: dict[str, int] = {}
         self._returned: set[int] = set()
-        # All places before it are settled.
+        # All messages before this index are settled.
         self._begin = 0
         self._is_closed = False
 
     def expect(self, ids: Sequence[str]) -> None:
-        """Expect the broker's word on further messages."""
+        """Expect confirms of further messages."""
         self._indexes.update(
             zip(ids, range(len(self.confirms), len(self.confirms) + len(ids)), strict=True)
         )
@@ -189,18 +189,18 @@ class _Batch:
         self.unconfirmed += len(ids)
 
     def close(self) -> None:
-        """Expect no others."""
+        """Expect no further messages."""
         self._is_closed = True
         self._end()
 
     def mark_returned(self, message_id: str | None) -> None:
-        """Note that no queue takes a message; its confirm follows."""
+        """Mark a message as returned; its confirm follows."""
         index = self._indexes.get(message_id or "")
         if index is not None:
             self._returned.add(index)
 
     def settle(self, tag: int, confirm: Confirm, *, multiple: bool) -> None:
-        """Note the broker's word on one message, or on all up to it."""
+        """Record the confirm of one message, or of all up to it."""
         end = min(tag - self._first_tag + 1, len(self.confirms))
         for index in range(self._begin if multiple else max(end - 1, 0), end):
             if self.confirms[index] is None:
@@ -216,22 +216,22 @@ class _Batch:
 
 
 class _ConfirmChannel:
-    """A channel of the driver whose confirms and returns are counted here, batch by batch."""
+    """A channel of the driver whose confirms and returns are counted by batch."""
 
     def __init__(self, driver: Channel) -> None:
         self.driver = driver
-        # Without a limit of the broker's the largest frame is 0.
+        # 0 means that the broker sets no limit.
         self.content_size = driver.max_content_size if driver.max_content_size > 0 else 1 << 20
         self._batch = self.begin()
         self._take_over()
 
     def begin(self) -> _Batch:
-        """Begin a batch; those before are settled."""
+        """Begin a batch; all earlier ones are settled."""
         self._batch = _Batch(self.driver.delivery_tag + 1, self.driver.create_future())
         return self._batch
 
     async def write(self, frames: bytes, messages: int) -> None:
-        """Have the driver write the frames of so many messages when it has written all before."""
+        """Enqueue the frames of this many messages behind all that the driver is to write."""
         self.driver.delivery_tag += messages
         await self.driver.write_queue.put(ChannelFrame(payload=frames, should_close=False))
 

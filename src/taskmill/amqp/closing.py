@@ -1,7 +1,7 @@
-"""Names the error that calls under way get when their connection is closed.
+"""Gives calls under way a specific error when their connection is closed.
 
-The driver ends them with a bare `Exception` when it knows no reason, as when we close the connection
-ourselves. Nobody can catch that without catching faults of ours, and uncaught it ends a whole process.
+The driver ends them with a bare `Exception` when it knows no reason, as when we close the connection ourselves.
+Catching that would also catch our own faults, and uncaught it ends the whole process.
 """
 
 from collections.abc import Awaitable
@@ -13,14 +13,14 @@ _reject_all = FutureStore.reject_all
 
 
 class ConnectionGone(ConnectionError):
-    """The connection or its channel was closed before the answer came."""
+    """The connection or its channel was closed before the response arrived."""
 
     def __str__(self) -> str:
         return "the connection was closed"
 
 
 def name_the_reason() -> None:
-    """Have the driver, in this whole process, end calls under way with `ConnectionGone` for want of a reason."""
+    """Make the driver, in this whole process, end calls under way with `ConnectionGone` if it knows no reason."""
     FutureStore.reject_all = _reject_all_named  # type: ignore[method-assign]
 
 

@@ -1,6 +1,6 @@
-"""Publishes a list of messages, each until the broker has it. It does not look into them.
+"""Publishes a list of messages, and retries each until the broker has confirmed it. It does not read them.
 
-A message whose confirm was lost is published again: its receiver must know doubles by the message id.
+A message whose confirm was lost is published again: receivers must recognize duplicates by the message id.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """A message and where the sender has it from, counted from 1."""
+    """A message, and its number in the sender's input, counted from 1."""
 
     number: int
     body: bytes
@@ -27,7 +27,7 @@ class SentMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undelivered:
-    """A message that was not confirmed, and why; the broker may have it all the same."""
+    """A message that was not confirmed, and why; the broker may have it nevertheless."""
 
     number: int
     why: str
@@ -36,7 +36,7 @@ class Undelivered:
 class ConfirmedPublisher:
     """Publishes to one exchange and key, up to `in_flight` messages at once.
 
-    A broker that is away is waited for, `timeout_s` from each loss on; after that everything is given up.
+    After each loss of the connection it waits up to `timeout_s` for the broker, and then gives everything up.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class ConfirmedPublisher:
     async def deliver(
         self, messages: Iterable[SentMessage], *, delivered: Callable[[], None] = lambda: None
     ) -> list[Undelivered]:
-        """Publish all; returns those that were not confirmed, in order. `delivered` is called for each other.
+        """Publish all; returns the unconfirmed ones, in order. `delivered` is called for each of the others.
 
         Raises:
-            BrokerAway: it was not reached at the beginning.
+            BrokerAway: it could not be reached at the start.
         """
         failures: list[Undelivered] = []
         waiting, stop = iter(messages), asyncio.Event()
@@ -93,7 +93,7 @@ class ConfirmedPublisher:
                 failures.append(Undelivered(number=message.number, why=why))
 
     async def _publish(self, message: SentMessage) -> str | None:
-        """Publish one message; returns None when the broker has it."""
+        """Publish one message; returns None once it is confirmed, else why it is not."""
         properties = Properties(
             delivery_mode=_PERSISTENT,
             content_type=message.content_type,
@@ -114,7 +114,7 @@ class ConfirmedPublisher:
             except BrokerAway as error:
                 trouble = error.trouble
                 if self._link.driver is channel:
-                    # Nobody has noticed yet that this channel is of no use: not to be tried again.
+                    # The link has not noticed yet that this channel is broken: it must not be used again.
                     self._is_up.clear()
                     self._link.reopen()
             except Unroutable as error:
@@ -124,7 +124,7 @@ class ConfirmedPublisher:
         return trouble
 
     async def _is_back(self) -> bool:
-        """Wait for the broker; False once it was away for too long."""
+        """Wait for the broker; False if it has been away for too long."""
         if self._is_up.is_set() or self._has_given_up:
             return not self._has_given_up
         try:

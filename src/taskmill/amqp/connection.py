@@ -1,8 +1,8 @@
-"""One connection to the broker that comes back by itself, with one channel on it.
+"""One connection to the broker that reconnects by itself, with one channel on it.
 
-It decides nothing about what is declared, consumed or published: its owner does that whenever a new
-channel opens. aio-pika's own "robust" connections restore consumers behind the owner's back; here the
-owner sees every channel, so an acknowledgement can't go to another one than its message came from.
+What is declared, consumed or published is up to its owner, who is called whenever a new channel opens. aio-pika's
+"robust" connections restore consumers without the owner's knowledge; here the owner sees every channel, so it
+never acknowledges a message on another channel than the one that delivered it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from taskmill.runtime.waiting import first_of
 
 log = get_logger(__name__)
 
-# What the drivers raise when the broker is away, refuses, or goes away while it is used.
+# What the drivers raise when the broker is away, refuses something, or goes away during a call.
 BROKER_ERRORS: Final = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 _NOT_TRIED: Final = "not connected yet"
@@ -43,7 +43,7 @@ _OPEN_S = 15.0
 _CLOSE_S = 2.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-# A peer that is silent for about four of these is given up. RabbitMQ's own default would take minutes.
+# A peer that is silent for about four of these is given up. With RabbitMQ's default that takes minutes.
 _HEARTBEAT_S = 4
 
 _SECRETS = re.compile(r"//[^/@\s]*@")
@@ -52,25 +52,25 @@ Opened = Callable[[AbstractChannel], Awaitable[None]]
 
 
 class _Start:
-    """Whether the broker is being started by somebody who tells how that goes."""
+    """Whether something else in this process starts the broker, and reports on that."""
 
     is_expected = False
 
 
 def expect_start() -> None:
-    """Say nothing of connections of this process until the broker has answered them for the first time."""
+    """Log failed connections of this process at debug level until the broker responds for the first time."""
     _Start.is_expected = True
 
 
 async def _nothing_to_open(channel: AbstractChannel) -> None:
-    """Open nothing: for links that only watch or publish."""
+    """Do nothing: for links that only probe or publish."""
 
 
 class BrokerLink:
-    """A service that keeps one connection and one channel (with confirms) open until told to stop.
+    """A service that keeps one connection and one channel (with confirms) open until it is stopped.
 
-    `opened` gets every new channel, and declares and consumes there; when it raises, the connection is
-    made anew. `lost` is called when a channel that was opened is gone.
+    `opened` is called with every new channel, to declare and consume on it; when it raises, the link connects
+    again. `lost` is called when a channel that was opened is gone.
     """
 
     def __init__(
@@ -106,20 +106,20 @@ class BrokerLink:
 
     @property
     def has_tried(self) -> bool:
-        """Whether a connection was made, or one failed."""
+        """Whether a connection was made, or an attempt to make one failed."""
         return self.trouble != _NOT_TRIED
 
     def reopen(self) -> None:
-        """Give up the connection there is and make another: for an owner who finds it deaf."""
+        """Close the connection and make another: for an owner who finds it unusable."""
         self._broken.set()
 
     @asynccontextmanager
     async def side_channel(self) -> AsyncIterator[AbstractChannel]:
-        """Lend a channel for something that the broker may refuse: a refusal closes the channel.
+        """Open a channel for something that the broker may refuse: a refusal closes the channel.
 
         Raises:
             BrokerAway: there is no connection, or it was lost meanwhile.
-            ChannelClosed: what the broker refuses, as aio-pika has it.
+            ChannelClosed: the broker refuses what was done on the channel.
         """
         connection = self._connection
         if connection is None:
@@ -133,24 +133,24 @@ class BrokerLink:
             raise BrokerAway(in_words(error)) from error
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Connect, and connect again after every loss, until told to stop."""
+        """Connect, and reconnect after every loss, until stopped."""
         failures = 0
-        # Nodes of a cluster are tried in turn, every process beginning with another.
-        turn = random.randrange(len(self._addresses))  # noqa: S311 - spreads load, guards nothing
+        # Nodes of a cluster are tried one after the other, starting with a random one.
+        number = random.randrange(len(self._addresses))  # noqa: S311 - spreads load, guards nothing
         while not stop.is_set():
             try:
-                async with self._connected(self._addresses[turn % len(self._addresses)]):
+                async with self._connected(self._addresses[number % len(self._addresses)]):
                     failures = 0
                     await first_of(self._broken, stop)
                     if not stop.is_set():
                         self._log_loss("the connection was lost", log.warning)
             except BROKER_ERRORS as error:
-                # At the start of everything the broker may be the last that listens.
+                # When everything starts at once the broker may be the last to listen.
                 is_early = not self.server_version and isinstance(error, OSError)
                 is_refused = isinstance(error, AuthenticationError | ProbableAuthenticationError)
-                tell = self._log_early if is_early and not is_refused else log.warning
-                self._log_loss(in_words(error), tell)
-            turn += 1
+                write = self._log_early if is_early and not is_refused else log.warning
+                self._log_loss(in_words(error), write)
+            number += 1
             if not stop.is_set():
                 failures += 1
                 if failures % len(self._addresses) == 0:
@@ -167,7 +167,7 @@ class BrokerLink:
             await self._open(connection)
             yield
         finally:
-            # Not `is_up`: the loss has been told by now.
+            # Not `is_up`: the loss has been logged by now.
             was_up = self.channel is not None
             self._connection = self.channel = self.driver = None
             self.trouble = self.trouble or "the connection was lost"
@@ -180,7 +180,7 @@ class BrokerLink:
     async def _open(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(self._on_closed)
         self._connection = connection
-        say = log.info if self.server_version else self._log_early
+        write = log.info if self.server_version else self._log_early
         self.server_version = _version(connection)
         async with asyncio.timeout(_OPEN_S):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -190,7 +190,7 @@ class BrokerLink:
         self.channel = channel
         self.trouble = None
         self._has_warned = False
-        say("broker.connected", link=self.name)
+        write("broker.connected", link=self.name)
 
     @staticmethod
     def _log_early(event: str, **facts: str) -> None:
@@ -199,12 +199,12 @@ class BrokerLink:
     def _on_closed(self, *_: object) -> None:
         self._broken.set()
 
-    def _log_loss(self, trouble: str, tell: Callable[..., None]) -> None:
-        """Say once that the broker is away; what later tries meet is of less interest."""
+    def _log_loss(self, trouble: str, write: Callable[..., None]) -> None:
+        """Warn once that the broker is away; later failures are logged at info level."""
         if trouble != self.trouble:
-            tell = log.info if self._has_warned else tell
-            tell("broker.away", link=self.name, trouble=trouble)
-            self._has_warned = self._has_warned or tell == log.warning
+            write = log.info if self._has_warned else write
+            write("broker.away", link=self.name, trouble=trouble)
+            self._has_warned = self._has_warned or write == log.warning
         self.trouble = trouble
 
 
@@ -212,7 +212,7 @@ async def connect(address: str, name: str) -> AbstractConnection:
     """Open a connection that the broker shows as `name`.
 
     Raises:
-        AMQPError, OSError, TimeoutError: as the drivers have it; nothing is left open then.
+        AMQPError, OSError, TimeoutError: from the drivers; nothing is left open then.
     """
     accept_unreadable()
     name_the_reason()
@@ -222,7 +222,7 @@ async def connect(address: str, name: str) -> AbstractConnection:
         async with asyncio.timeout(_CONNECT_S):
             await connection.connect()
     except BaseException:
-        # One that is forgotten unclosed would close itself, whenever it is collected.
+        # Otherwise it would close itself whenever it is garbage collected.
         await connection.close()
         raise
     return connection
@@ -230,9 +230,9 @@ async def connect(address: str, name: str) -> AbstractConnection:
 
 def addresses(url: str) -> list[str]:
     """Return the URL of each node of ``amqp://user:password@host:port,host:port/vhost``."""
-    scheme, _, rest = url.partition("://")
-    place, question, query = rest.partition("?")
-    authority, slash, path = place.partition("/")
+    scheme, _, remainder = url.partition("://")
+    location, question, query = remainder.partition("?")
+    authority, slash, path = location.partition("/")
     credentials, at, hosts = authority.rpartition("@")
     if "heartbeat=" not in query:
         query = f"{query}&heartbeat={_HEARTBEAT_S}" if question else f"heartbeat={_HEARTBEAT_S}"
@@ -243,14 +243,14 @@ def addresses(url: str) -> list[str]:
 
 
 def _version(connection: AbstractConnection) -> tuple[int, ...]:
-    """Return the server's version, empty when it tells none."""
+    """Return the server's version, empty if it reports none."""
     transport = connection.transport
-    told = transport.connection.server_properties.get("version") if transport else None
-    text = told.decode() if isinstance(told, bytes) else str(told or "")
+    version = transport.connection.server_properties.get("version") if transport else None
+    text = version.decode() if isinstance(version, bytes) else str(version or "")
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 def in_words(error: BaseException) -> str:
-    """Say what went wrong, without the credentials that some messages carry."""
+    """Return an error's message, without the credentials that some messages contain."""
     text = str(error) or type(error).__name__
     return _SECRETS.sub("//***@", text)[:300]

@@ -1,4 +1,4 @@
-"""Looks at queues of the broker: how many messages and consumers they have. It makes and changes none."""
+"""Reads how many messages and consumers queues of the broker have. It declares and changes nothing."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """A queue, its messages that wait for a consumer, and its consumers."""
+    """A queue, how many messages wait in it, and how many consumers it has."""
 
     name: str
     messages: int
@@ -23,7 +23,7 @@ class Depth:
 
 
 async def read_depths(url: str, names: Iterable[str]) -> list[Depth]:
-    """Return those of the queues that exist, in the order of their names given.
+    """Return the depths of those queues that exist, in the order of `names`.
 
     Raises:
         BrokerAway: it can't be reached, or went away meanwhile.
@@ -40,7 +40,7 @@ async def read_depths(url: str, names: Iterable[str]) -> list[Depth]:
 
 
 async def _connected(url: str) -> AbstractConnection:
-    """Connect to the first node that answers."""
+    """Connect to the first node that responds."""
     trouble = "no address"
     for address in addresses(url):
         try:
@@ -51,12 +51,12 @@ async def _connected(url: str) -> AbstractConnection:
 
 
 async def _depth(connection: AbstractConnection, name: str) -> Depth | None:
-    """Ask for one queue on a channel of its own: the answer that there is none closes the channel."""
+    """Read one queue on a channel of its own, which the broker closes if there is no such queue."""
     channel = await connection.channel(publisher_confirms=False)
     try:
         queue = await channel.declare_queue(name, passive=True)
     except ChannelNotFoundEntity:
         return None
-    told = queue.declaration_result
+    found = queue.declaration_result
     await channel.close()
-    return Depth(name=name, messages=told.message_count or 0, consumers=told.consumer_count or 0)
+    return Depth(name=name, messages=found.message_count or 0, consumers=found.consumer_count or 0)

@@ -1,4 +1,4 @@
-"""Delivers changes to the exchange that consumers bind their queues to. Which changes, it is told."""
+"""Publishes changes to the exchange that consumers bind their queues to. Its caller chooses the changes."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ __all__ = ["Confirm", "EventExchange", "Sent", "key_of"]
 
 
 class EventExchange:
-    """A connection of its own to the broker, and publishing on it in order, with confirms.
+    """Its own connection to the broker, on which it publishes in order, with confirms.
 
-    A message that no queue is bound for comes back.
+    A message for which no queue is bound is returned.
     """
 
     def __init__(self, broker_url: str, *, source: str) -> None:
@@ -28,7 +28,7 @@ class EventExchange:
         self._source = source
 
     async def deliver(self, changes: Sequence[Change]) -> Sent:
-        """Publish changes in order, and return what became of each; those beyond the confirms were not sent."""
+        """Publish changes in order, and return their confirms; those beyond the confirms were not sent."""
         return await self._publisher.publish(map(self._message, changes))
 
     def _message(self, change: Change) -> Message:

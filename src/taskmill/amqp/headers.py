@@ -1,8 +1,8 @@
-"""Lets a message through that can't be read on the wire, so that its consumer can refuse it.
+"""Lets messages with undecodable headers through, so that their consumer can refuse them.
 
-The driver's decoder raises on what a broker passes on unseen: a text that is not UTF-8, a time beyond
-the calendar, tables too deep to follow. That ends the connection, the message is delivered again, and
-ends the next one, for ever. It judges nothing: consumers tell such a message by the kind of its header.
+The driver's decoder raises on values that a broker forwards unchecked: text that is not UTF-8, times out of range,
+tables nested too deeply. That closes the connection, the message is delivered again, and closes the next one, for
+ever. Nothing is refused here: consumers recognize such a message by the class of its header.
 """
 
 import struct
@@ -18,19 +18,19 @@ _FIXED: Final = struct.Struct(">HHQ")
 _METHOD: Final = struct.Struct(">I")
 _TAG: Final = struct.Struct(">QB")
 
-# The driver has no place to put other decoders.
+# The driver offers no way to set other decoders.
 _strict_header = frame._unmarshal_header_frame  # noqa: SLF001 - see above
 _strict_method = frame._unmarshal_method_frame  # noqa: SLF001 - see above
 
 
 class UnreadableHeader(ContentHeader):
-    """A header of which only the body's size could be read."""
+    """A header from which only the body's size could be read."""
 
     trouble: str = ""
 
 
 def accept_unreadable() -> None:
-    """Have the driver, in this whole process, hand on messages with unreadable properties or routing keys."""
+    """Make the driver, in this whole process, deliver messages with unreadable properties or routing keys."""
     frame._unmarshal_header_frame = _header  # noqa: SLF001 - see above
     frame._unmarshal_method_frame = _method  # noqa: SLF001 - see above
 
@@ -38,7 +38,7 @@ def accept_unreadable() -> None:
 def _header(frame_data: bytes) -> ContentHeader:
     try:
         return _strict_header(frame_data)
-    except Exception as error:  # noqa: BLE001 - whatever the decoder trips over, other messages wait behind it
+    except Exception as error:  # noqa: BLE001 - whatever the decoder raises, other messages wait behind this one
         _, weight, body_size = _FIXED.unpack_from(frame_data)
         header = UnreadableHeader(weight=weight, body_size=body_size)
         header.trouble = str(error.__cause__ or error)[:200]
@@ -46,7 +46,7 @@ def _header(frame_data: bytes) -> ContentHeader:
 
 
 def _method(frame_data: bytes) -> Frame:
-    """Decode a delivery whatever its routing key is: with a header `CC` a producer may choose any."""
+    """Decode a delivery whatever its routing key is: with a header `CC` a producer can choose any."""
     try:
         return _strict_method(frame_data)
     except UnmarshalingException:
@@ -57,14 +57,14 @@ def _method(frame_data: bytes) -> Frame:
 
 
 def _delivery(arguments: bytes) -> Basic.Deliver:
-    consumer_tag, rest = _text(arguments)
-    delivery_tag, redelivered = _TAG.unpack_from(rest)
-    exchange, rest = _text(rest[_TAG.size :])
-    routing_key, _ = _text(rest)
+    consumer_tag, data = _text(arguments)
+    delivery_tag, redelivered = _TAG.unpack_from(data)
+    exchange, data = _text(data[_TAG.size :])
+    routing_key, _ = _text(data)
     return Basic.Deliver(consumer_tag, delivery_tag, bool(redelivered & 1), exchange, routing_key)
 
 
 def _text(data: bytes) -> tuple[str, bytes]:
-    """Cut off a short string; what is not UTF-8 in it is escaped."""
+    """Split a short string off; bytes that are not UTF-8 are escaped."""
     end = 1 + data[0]
     return data[1:end].decode(errors="backslashreplace"), data[end:]

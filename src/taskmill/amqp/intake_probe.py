@@ -1,7 +1,7 @@
-"""Looks from outside whether the intake of creation messages works: its exchange, its queue, and its consumers.
+"""Checks from outside whether the intake of creation messages works: its exchange, its queue, and its consumers.
 
-A passive declaration tells, and makes nothing. The binding between the two can't be asked for: whoever consumes
-sees to that.
+Passive declarations report that and create nothing. The binding between the two can't be queried; the intake
+itself keeps it in place.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from taskmill.domain.errors import BrokerAway
 from taskmill.domain.system import IntakePresence, IntakeState
 
 _TIMEOUT_S: Final = 2.0
-# However many ask, the broker is asked so often.
+# At most this often, however many callers there are.
 _MIN_INTERVAL_S: Final = 0.5
-# So long after the broker has come an intake that was not seen yet is believed to be on its way.
+# For this long after the broker has come up an intake that was not seen yet counts as starting.
 _STARTING_S: Final = 30.0
 
 
 class IntakeProbe:
-    """Tells over a connection of the caller's how the intake is; it may run in any process."""
+    """Probes the intake, which may run in any process, over the caller's connection."""
 
     def __init__(self, link: BrokerLink, *, is_broker_starting: Callable[[], bool]) -> None:
         self._link = link
@@ -35,7 +35,7 @@ class IntakeProbe:
         self._trouble: str | None = None
 
     async def state(self) -> IntakeState:
-        """Return how it is now; raises nothing."""
+        """Return the present state; raises nothing."""
         async with self._lock:
             if perf_counter() - self._probed_at > _MIN_INTERVAL_S:
                 self._trouble = await self._probe()
@@ -55,7 +55,7 @@ class IntakeProbe:
         return perf_counter() - self._broker_came_at < _STARTING_S
 
     async def _probe(self) -> str | None:
-        """Return why nobody takes messages, None when somebody does."""
+        """Return why nobody consumes messages, None if somebody does."""
         if not self._link.is_up:
             return "RabbitMQ is away"
         self._broker_came_at = self._broker_came_at or perf_counter()

@@ -1,4 +1,4 @@
-"""What Taskmill's exchange and queues are called, and what hints are. Knowing it needs no driver."""
+"""The names of Taskmill's exchanges and queues, and the basics of hints. It needs no driver."""
 
 from typing import Final, Literal, TypeAlias
 
@@ -10,14 +10,14 @@ HINTS: Final = "taskmill.hints"
 EVENTS_EXCHANGE: Final = "taskmill.events"
 
 HintQueueType: TypeAlias = Literal["classic", "quorum"]
-"""Classic ones bring a hint to a worker sooner; quorum ones outlive the node that they are on."""
+"""Classic queues deliver hints sooner; quorum queues survive the loss of their node."""
 
 HINT_TTL_S: Final = 10.0
-"""A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
+"""The lifetime of a hint, at the broker and for the relay: after that its tasks are released again."""
 
 
 def hint_queue_name(queue: str, task_type: str) -> str:
-    """Return the name of the queue that tells workers of waiting tasks of one queue and type.
+    """Return the name of the queue for hints about waiting tasks of one queue and type.
 
     Names of queues and types may have dots, but no colons.
     """

@@ -1,4 +1,4 @@
-"""Publishing with the broker's word for it. It does not repeat: callers know whether that is harmless."""
+"""Publishes with confirms. It never retries: callers know whether that is harmless."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ _PERSISTENT = 2
 
 
 class Publisher:
-    """Publishes over a link; many at once are one batch on the wire, each with its own confirm."""
+    """Publishes over a link. Concurrent messages share one batch on the wire, and each has its own confirm."""
 
     def __init__(self, link: BrokerLink, *, timeout_s: float = 5.0) -> None:
         self._link = link
@@ -29,14 +29,14 @@ class Publisher:
         properties: Properties | None = None,
         mandatory: bool = True,
     ) -> None:
-        """Publish a message and return when the broker has it.
+        """Publish a message and return when the broker has confirmed it.
 
-        The properties go out as given (aio-pika's own messages would set priority 0 unasked), and belong to
-        this message alone: the driver gives it an id when it has none, by which it knows it when returned.
+        The properties are sent as given (aio-pika's own messages would add priority 0). They must not be shared
+        with other messages: the driver adds an id if there is none, and recognizes a returned message by it.
 
         Raises:
-            Unroutable: no queue would take it (`mandatory` only); the broker has dropped it.
-            BrokerAway: there is no connection, or no answer came in time; the broker may have it.
+            Unroutable: no queue is bound for it (`mandatory` only); the broker has dropped it.
+            BrokerAway: there is no connection, or no confirm arrived in time; the broker may have it.
         """
         channel = self._link.driver
         if channel is None:

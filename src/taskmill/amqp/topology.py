@@ -1,4 +1,4 @@
-"""What Taskmill has at the broker: arguments and declarations. It consumes and publishes nothing."""
+"""Declares Taskmill's exchanges and queues at the broker. It consumes and publishes nothing."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -46,26 +46,26 @@ __all__ = [
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
-# Nobody has to read them, and a message may be as large as the broker lets it: they must not fill its disk.
+# Nobody has to consume them, and messages may be as large as the broker allows: they must not fill its disk.
 _MOST_REJECTED_BYTES: Final = 2**30
-# Ours name 100 at most. A worker claims all of one hint before it takes the next.
+# The relay's hints name 100 tasks at most. A worker claims all tasks of one hint before it takes the next.
 _MOST_IDS_READ: Final = 1_000
-# From this version on a quorum queue drops a message after 20 deliveries unless told otherwise; 3.x has no
-# limit of its own and is said to take -1 for 0.
+# From this version on a quorum queue drops a message after 20 deliveries by default; 3.x has no default limit, and
+# reportedly treats -1 as 0.
 _LIMITS_DELIVERIES_SINCE: Final = (4,)
 
 _Arguments = Mapping[str, FieldValue]
 
 
 class QueueRefused(BrokerAway):
-    """The broker refuses a queue: no rights, or the node that it is on is away. Others may be had all the same."""
+    """The broker refuses a queue: no permission, or its node is away. Other queues may still work."""
 
 
 async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType = "classic") -> None:
-    """Make a queue of hints unless it is there; unused for half an hour it goes away.
+    """Declare a queue of hints unless it exists; the broker deletes it after half an hour without use.
 
-    One of the other type is used as it is, so that two who were told otherwise don't take it from each other. One
-    that somebody has made in yet another way is made anew: hints are worth nothing by themselves.
+    A queue of the other type is used as it is, so that processes with different settings don't delete each
+    other's. A queue with any other arguments is deleted and declared again: hints can be lost without harm.
 
     Raises:
         QueueRefused: the broker refuses it.
@@ -83,7 +83,7 @@ async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType =
 
 
 async def discard_hints(link: BrokerLink, name: str) -> None:
-    """Delete a queue of hints, whatever is in it. Raises `BrokerAway` as `declare_hints` does."""
+    """Delete a queue of hints with its contents. Raises `BrokerAway` as `declare_hints` does."""
     try:
         async with link.side_channel() as channel:
             await channel.queue_delete(name)
@@ -98,18 +98,18 @@ async def _declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType)
 
 
 def encode_hint(task_ids: Iterable[UUID]) -> bytes:
-    """Return the body of a hint: a JSON array of task ids, as people read it on the management page."""
+    """Return the body of a hint: a JSON array of task ids, which is readable on the management page."""
     return orjson.dumps([str(task_id) for task_id in task_ids])
 
 
 def decode_hint(body: bytes) -> list[UUID]:
-    """Read a hint's body. Raises `ValueError` when it is none, or names more than a thousand tasks."""
-    told = orjson.loads(body)
-    if not isinstance(told, list) or not all(isinstance(item, str) for item in told):
+    """Read a hint's body. Raises `ValueError` if it is invalid, or names more than a thousand tasks."""
+    ids = orjson.loads(body)
+    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
         raise ValueError("a hint is a JSON array of task ids")
-    if len(told) > _MOST_IDS_READ:
-        raise ValueError(f"a hint names no {len(told)} tasks")
-    return [UUID(item) for item in told]
+    if len(ids) > _MOST_IDS_READ:
+        raise ValueError(f"a hint must not name {len(ids)} tasks")
+    return [UUID(item) for item in ids]
 
 
 _HINT_QUEUE_TYPES: Final = get_args(HintQueueType)
@@ -120,7 +120,7 @@ _HINT_ARGUMENTS: Final[_Arguments] = {
 
 
 def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:
-    """Return the arguments of the queue of creation messages: replicated, and nothing is ever dropped."""
+    """Return the arguments of the queue of creation messages: it is replicated, and never drops a message."""
     limit: dict[str, FieldValue] = {}
     if server_version >= _LIMITS_DELIVERIES_SINCE:
         limit["x-delivery-limit"] = -1
@@ -128,17 +128,17 @@ def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:
 
 
 async def declare_exchange(channel: AbstractChannel) -> None:
-    """Make the exchange that producers publish to, unless it is there."""
+    """Declare the exchange that producers publish to."""
     await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
 
 
 async def declare_events_exchange(channel: AbstractChannel) -> None:
-    """Make the exchange that changes are published to, unless it is there."""
+    """Declare the exchange that changes are published to."""
     await channel.declare_exchange(EVENTS_EXCHANGE, ExchangeType.TOPIC, durable=True)
 
 
 async def declare_rejected(channel: AbstractChannel) -> None:
-    """Make the queue of refused messages, unless it is there; the oldest copies give way to new ones."""
+    """Declare the queue of refused messages; when it is full the oldest copies are dropped."""
     await channel.declare_queue(REJECTED_QUEUE, durable=True, arguments=rejected_arguments())
 
 

@@ -1,7 +1,7 @@
-"""Sees to it that an exchange stays there, also while nothing is published to it.
+"""Keeps an exchange in place, even while nothing is published to it.
 
-Whoever deletes it breaks nothing that is noticed here until the next message; consumers that want to bind a queue
-to it are refused meanwhile.
+If somebody deletes it, the publisher notices that only with its next message; until then consumers can't bind
+queues to it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _TIMEOUT_S: Final = 5.0
 
 
 class ExchangeUpkeep:
-    """A service that looks for an exchange on somebody's link, and has it made anew when it is gone."""
+    """A service that checks over the caller's link whether an exchange exists, and declares it again if not."""
 
     name = "exchange-upkeep"
 
@@ -38,7 +38,7 @@ class ExchangeUpkeep:
         self._declare = declare
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every few seconds until told to stop."""
+        """Check every few seconds until stopped."""
         while not stop.is_set():
             await pause(stop, _CHECK_S)
             if self._link.is_up and not stop.is_set():

@@ -1,9 +1,9 @@
-"""The service that takes creation messages from RabbitMQ, in batches, and settles them.
+"""The service that consumes creation messages from RabbitMQ, in batches, and settles them.
 
-A message is acknowledged when its task, or its rejection, is committed, and only on the channel that
-delivered it. When the database is away its messages stay here, unacknowledged, until it is back or the
-channel is gone: nothing is ever put back into the queue, since a queue may drop what comes too often.
-What a message means, and what becomes of it, is decided in `judging`.
+A message is acknowledged when its task, or its rejection, is committed, and only on the channel that delivered it.
+While the database is away, messages stay here unacknowledged until it is back or the channel is gone. Nothing is
+ever requeued, since a queue may drop messages that are delivered too often. What becomes of a message is decided
+in `validating`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ log = get_logger(__name__)
 
 Stored = TypeVar("Stored")
 
-# While one batch is being stored the next one is read: two are in flight.
+# Two batches are in flight: while one is stored the next one is read.
 _CONSUMERS: Final = 2
 _PREFETCH: Final = 1000
 _MOST_BYTES: Final = 128 * 1024 * 1024
@@ -49,7 +49,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _DRAIN_S: Final = 5.0
 _CANCEL_S: Final = 2.0
 _CONSUME_S: Final = 10.0
-# After so many faults of ours in a row messages are settled one by one, to find the one that they come of.
+# After this many faults of ours in a row messages are settled one by one, to find the one that causes them.
 _MOST_FAULTS: Final = 3
 
 
@@ -82,7 +82,7 @@ class Intake:
         self._faults = 0
 
     def state(self) -> IntakeState:
-        """Tell whether what producers send is taken."""
+        """Return whether creation messages are consumed, and why not."""
         trouble = self.link.trouble or self._route.trouble
         if trouble is None:
             return IntakeState(presence=IntakePresence.OK)
@@ -91,7 +91,7 @@ class Intake:
         return IntakeState(presence=IntakePresence.AWAY, trouble=trouble)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take messages until told to stop; what has come by then is still settled, if that takes no outage."""
+        """Consume messages until stopped; those that have arrived are still settled, except in an outage."""
         closed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run(closed))
@@ -138,7 +138,7 @@ class Intake:
         log.info("intake.started", queue=CREATE_QUEUE, prefetch=self._prefetch)
 
     def _forget(self) -> None:
-        """Drop what the last channel has delivered: the broker has it again."""
+        """Drop what the last channel has delivered: the broker delivers it again."""
         if self._inbox is not None:
             self._inbox.close()
             self._inbox = None
@@ -148,9 +148,9 @@ class Intake:
         self.link.reopen()
 
     def _on_spoiled(self, inbox: Inbox) -> None:
-        """Begin anew once what is being settled is; with fewer messages at a time when they were too large.
+        """Reconnect once all batches in flight are settled, with a smaller prefetch if messages were too large.
 
-        The broker limits the number of messages that it sends ahead, never their size.
+        The broker's prefetch limits the number of messages, not their size.
         """
         if inbox.bytes_held > self._most_bytes:
             fitting = (inbox.messages_held + 1) * self._most_bytes // (2 * inbox.bytes_held)
@@ -160,7 +160,7 @@ class Intake:
             self.link.reopen()
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        """Until told to stop, look whether the channel still has its consumer."""
+        """Check until stopped whether the channel still has its consumer."""
         while not stop.is_set():
             inbox = self._inbox
             if self.link.is_up and inbox is not None and _has_no_consumer(inbox.channel):
@@ -169,7 +169,7 @@ class Intake:
             await pause(stop, _WATCH_S)
 
     async def _cancel(self) -> None:
-        """Have the broker send no more."""
+        """Cancel the consumer."""
         if self._inbox is None:
             return
         channel = self._inbox.channel
@@ -186,13 +186,13 @@ class Intake:
             except Abandoned:
                 continue
             except Exception:
-                # A fault of ours: the broker is to deliver these again, other roles of the process go on.
+                # A fault of ours: the broker delivers these again, and other roles of the process go on.
                 self._faults += 1
                 log.exception("intake.failed", messages=len(batch.messages))
                 self.link.reopen()
 
     async def _next(self) -> Batch | None:
-        """Wait for messages; None when there will be none any more."""
+        """Wait for the next batch; None when there will be no more."""
         while True:
             if self._inbox is not None and (batch := self._inbox.take()) is not None:
                 return batch
@@ -209,7 +209,7 @@ class Intake:
 
         if self._faults < _MOST_FAULTS:
             replies = await self._validator.validate(batch.messages, persist)
-        else:  # one of these is to blame, or one of the next: each is looked at for itself
+        else:  # one of these messages, or of the next, causes the faults: each is settled alone
             replies = [
                 reply
                 for message in batch.messages
@@ -226,13 +226,13 @@ class Intake:
     async def _persist(
         self, batch: Batch, store: Callable[[], Awaitable[Stored]], tries: int | None
     ) -> Stored:
-        """Store, again and again, as long as the channel is there; what is no outage `tries` times at most."""
+        """Retry `store` while the channel is open; errors that are no outage are retried `tries` times at most."""
         gone = batch.inbox.gone
         failures = in_a_row = 0
         while not gone.is_set():
             try:
                 return await store()
-            except Exception as error:  # whatever it is, these messages are not to be lost for it
+            except Exception as error:  # whatever it is, these messages must not be lost
                 failures += 1
                 in_a_row = 0 if _is_outage(error) else in_a_row + 1
                 log.warning(
@@ -252,7 +252,7 @@ def _consumer_tags(channel: DriverChannel) -> list[str]:
 
 
 def _is_outage(error: Exception) -> bool:
-    """Tell whether it may pass: the database is away, overloaded, or had to choose between two of us."""
+    """Whether the error is temporary: the database is away or overloaded, or two transactions collided."""
     return isinstance(error, Unavailable) or faults.is_outage(error) or faults.is_collision(error)
 
 

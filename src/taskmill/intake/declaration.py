@@ -1,6 +1,6 @@
-"""Makes the queues of the intake, or takes those that are there as they are.
+"""Declares the exchange and the queues of the intake, and accepts existing ones as they are.
 
-Whoever made one before, with other arguments, had reasons; a consumer that insists on its own would never
+If one exists with other arguments, somebody had reasons for that; a consumer that insisted on its own would never
 start.
 """
 
@@ -18,11 +18,11 @@ log = get_logger(__name__)
 
 
 async def declare_intake(link: BrokerLink) -> None:
-    """Make what producers publish to: the exchange, the queue of creation messages, their binding.
+    """Declare what producers publish to: the exchange, the queue of creation messages, their binding.
 
     Raises:
         BrokerAway: there is no connection, or it was lost meanwhile.
-        ChannelClosed: the broker refuses for another reason than that something differs.
+        ChannelClosed: the broker refuses, for another reason than different arguments.
     """
     await _unless_it_differs(link, EXCHANGE, topology.declare_exchange)
     arguments = topology.create_arguments(link.server_version)
@@ -37,14 +37,14 @@ async def declare_intake(link: BrokerLink) -> None:
 
 
 async def declare_rejected(link: BrokerLink) -> None:
-    """Make the queue of refused messages. Raises as `declare_intake` does."""
+    """Declare the queue of refused messages. Raises as `declare_intake` does."""
     await _unless_it_differs(link, REJECTED_QUEUE, topology.declare_rejected)
 
 
 async def mend_route(link: BrokerLink) -> bool:
-    """Bind the queue of creation messages once more, and make what is missing; return whether anything was.
+    """Bind the queue of creation messages again, and declare what is missing; return whether anything was.
 
-    A binding that was missing is made without a word: the broker does not tell. Raises as `declare_intake` does.
+    A missing binding is not counted: the broker does not report it. Raises as `declare_intake` does.
     """
     try:
         async with link.side_channel() as channel:
@@ -61,7 +61,7 @@ async def mend_route(link: BrokerLink) -> bool:
 async def _unless_it_differs(
     link: BrokerLink, name: str, declare: Callable[[AbstractChannel], Awaitable[object]]
 ) -> None:
-    """Declare on a channel of its own, which the broker closes when there is another of that name."""
+    """Declare on a channel of its own, which the broker closes if the arguments differ."""
     try:
         async with link.side_channel() as channel:
             await declare(channel)

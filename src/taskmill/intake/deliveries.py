@@ -1,6 +1,6 @@
-"""Between the driver's messages and ours: what came, and what is sent back of it.
+"""Converts between the driver's messages and ours, for messages received, copies and replies.
 
-The only module of the role that knows how properties look on the wire.
+It is the only module of the role that knows AMQP properties.
 """
 
 from typing import Any, Final
@@ -18,7 +18,7 @@ Properties = spec.Basic.Properties
 
 _PERSISTENT: Final = 2
 _TRANSIENT: Final = 1
-# These say nothing about the task; they are kept with a refused message.
+# These say nothing about the task; they are stored with a refused message.
 _OTHERS: Final = (
     "content_type",
     "correlation_id",
@@ -28,7 +28,7 @@ _OTHERS: Final = (
     "app_id",
     "user_id",
 )
-# With an expiration the copy would vanish; another user's name is refused by the broker.
+# Not `expiration`, with which the copy would vanish, and not `user_id`: the broker refuses another user's name.
 _COPIED: Final = (
     "content_type",
     "content_encoding",
@@ -40,15 +40,15 @@ _COPIED: Final = (
     "message_type",
     "app_id",
 )
-# The broker routes a message to every queue that these name.
+# The broker also routes a message to every queue that these name.
 _ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
-# A header frame is never split, and the largest frame is 128 KiB unless the broker's was changed.
+# A header frame is never split, and the largest frame is 128 KiB unless the broker is configured otherwise.
 _MOST_HEADER_BYTES: Final = 64 * 1024
 _MOST_PROBLEM_CHARACTERS: Final = 16 * 1024
 
 
 def message_of(delivered: DeliveredMessage) -> CreationMessage:
-    """Return a delivered message as the wire's."""
+    """Return a delivered message as a `CreationMessage`."""
     header = delivered.header
     properties = header.properties
     return CreationMessage(
@@ -62,13 +62,13 @@ def message_of(delivered: DeliveredMessage) -> CreationMessage:
 
 
 def other_properties(delivered: DeliveredMessage) -> dict[str, Any]:
-    """Return the properties that say nothing about the task, for who looks at a rejection."""
+    """Return the properties that say nothing about the task, to be shown with a rejection."""
     properties = delivered.header.properties
     return {name: getattr(properties, name) for name in _OTHERS}
 
 
 def wants_reply(delivered: DeliveredMessage) -> bool:
-    """Tell whether the producer waits for an reply."""
+    """Whether the producer asked for a reply."""
     return bool(delivered.header.properties.reply_to)
 
 
@@ -84,10 +84,10 @@ def reply_properties(delivered: DeliveredMessage) -> Properties:
 def copy_properties(
     delivered: DeliveredMessage, refused: RefusedMessage, rejection_id: str
 ) -> Properties:
-    """Return the properties of a refused message's copy: its own, and what was wrong with it.
+    """Return the properties of a refused message's copy: its own, and the problem.
 
-    Headers that are too large to be sent along with ours, or that the driver can read but not write,
-    are left out: the row has them.
+    Headers that are too large together with ours, or that the driver can read but not write, are left out: the row
+    has them.
     """
     ours: dict[str, FieldValue] = {
         "taskmill-problem": _short_problem(refused),
@@ -106,7 +106,7 @@ def copy_properties(
 
 
 def _short_problem(refused: RefusedMessage) -> str:
-    """Leave out the list of all that is wrong when it is long; `detail` has the first."""
+    """Return the problem, without its list of errors if that is long; `detail` has the first one."""
     if len(refused.problem) <= _MOST_PROBLEM_CHARACTERS:
         return refused.problem
     problem: dict[str, object] = orjson.loads(refused.problem)
@@ -117,5 +117,5 @@ def _short_problem(refused: RefusedMessage) -> str:
 def _is_writable(properties: Properties) -> bool:
     try:
         return len(properties.marshal()) <= _MOST_HEADER_BYTES
-    except Exception:  # noqa: BLE001 - whatever the encoder trips over came from outside
+    except Exception:  # noqa: BLE001 - whatever the encoder raises, the headers are the producer's
         return False

@@ -1,7 +1,7 @@
-"""What one channel has delivered, and what of it is settled.
+"""The messages that one channel has delivered, and which of them are settled.
 
-An inbox belongs to one channel and dies with it: what was not acknowledged by then is the broker's again.
-It knows no task and no database.
+An inbox ends with its channel: the broker delivers again what was not acknowledged by then. It knows no task and
+no database.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 
 class Batch:
-    """Messages that share a commit, in the order in which they came."""
+    """Messages that share a commit, in the order of their arrival."""
 
     __slots__ = ("inbox", "is_settled", "messages")
 
@@ -29,11 +29,11 @@ class Batch:
 
 
 class Inbox:
-    """Gathers the messages of one channel and acknowledges them, in order, once they are settled.
+    """Collects the messages of one channel and acknowledges them, in order, once they are settled.
 
-    `arrived` is called for each message. `spoiled` is called once when the channel has to be given up:
-    more than `most_bytes` are held, or a message came out of order. From then on nothing is taken in any
-    more, but what was taken can still be settled.
+    `arrived` is called for each message. `spoiled` is called once when the channel must be replaced: more than
+    `most_bytes` are held, or a message arrived out of order. From then on no message is accepted, but batches in
+    flight can still be settled.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class Inbox:
 
     @property
     def messages_held(self) -> int:
-        """How many messages are here and not yet acknowledged."""
+        """How many messages are held and not acknowledged yet."""
         return len(self._waiting) + sum(len(batch.messages) for batch in self._in_flight)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being settled."""
+        """Whether no batch is in flight."""
         return not self._in_flight
 
     async def put(self, message: DeliveredMessage) -> None:
-        """Take a message in: the consumer's callback, which the driver runs in a task for each message."""
+        """Accept a message: the consumer's callback, which the driver runs in a task for each message."""
         if self.is_spoiled or self.gone.is_set():
             return
         tag = message.delivery_tag or 0
         in_order = tag == self._last_tag + 1
         self._last_tag = tag
         self.bytes_held += len(message.body)
-        # One acknowledgement covers all before it: out of order it would cover what is not stored.
+        # An acknowledgement covers all earlier messages: out of order it would cover some that are not stored.
         if not in_order or (self.bytes_held > self._most_bytes and self.messages_held):
             self.is_spoiled = True
             self._spoiled(self)
@@ -83,7 +83,7 @@ class Inbox:
         self._arrived()
 
     def take(self) -> Batch | None:
-        """Take the next messages that may share a commit, None when nothing waits."""
+        """Take the next messages that may share a commit, None if none wait."""
         messages: list[DeliveredMessage] = []
         weight = 0
         while self._waiting and len(messages) < _MOST_MESSAGES:
@@ -98,7 +98,7 @@ class Inbox:
         return batch
 
     async def settle(self, batch: Batch) -> None:
-        """Acknowledge the batch, once every batch before it is settled, too."""
+        """Acknowledge the batch once all earlier batches are settled, too."""
         batch.is_settled = True
         last: DeliveredMessage | None = None
         while self._in_flight and self._in_flight[0].is_settled:
@@ -106,11 +106,13 @@ class Inbox:
             self.bytes_held -= sum(len(message.body) for message in settled)
             last = settled[-1]
         if last is not None and last.delivery_tag and not self.gone.is_set():
-            with suppress(*BROKER_ERRORS):  # the channel just died: the broker delivers them again
+            with suppress(
+                *BROKER_ERRORS
+            ):  # the channel was just lost: the broker delivers them again
                 await self.channel.basic_ack(last.delivery_tag, multiple=True, wait=False)
 
     def close(self) -> None:
-        """Forget everything: the channel is gone, or nothing more is done."""
+        """Forget everything: the channel is gone, or the intake has stopped."""
         self.gone.set()
         self._waiting.clear()
         self._in_flight.clear()

@@ -1,4 +1,4 @@
-"""A span for each creation message, when traces are on: from when it is read until what it became is committed."""
+"""A span for each creation message, if tracing is on: from reading it until its task or rejection is committed."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def start_spans(
     traces: "Traces", messages: Sequence[DeliveredMessage], drafts: Sequence[TaskDraft | Exception]
 ) -> "list[LiveSpan]":
-    """Start a span for each message; drafts get its context in the place of their producer's.
+    """Start a span for each message; drafts get its context instead of their producer's.
 
-    One that is never ended is never exported, as when the channel is gone: then the message comes again.
+    A span that is never ended is never exported, as when the channel is lost: then the message is delivered again.
     """
     spans = [_start(traces, message) for message in messages]
     for span, draft in zip(spans, drafts, strict=True):
@@ -31,14 +31,14 @@ def start_spans(
 
 
 def end_spans(spans: "Iterable[LiveSpan]", outcomes: Iterable[CreatedTask | Exception]) -> None:
-    """End the spans, each with the task that its message became or the reason why it is refused."""
+    """End the spans, each with the task made from its message or the reason for its refusal."""
     for span, outcome in zip(spans, outcomes, strict=True):
         if isinstance(outcome, CreatedTask):
             span.set_attributes({"taskmill.task.id": str(outcome.task.id)})
         else:
-            # What else may be raised could have parts of the message in its text.
-            said = str(outcome) if isinstance(outcome, TaskmillError) else None
-            span.fail(type(outcome).__name__, said)
+            # The text of any other error could contain parts of the message.
+            text = str(outcome) if isinstance(outcome, TaskmillError) else None
+            span.fail(type(outcome).__name__, text)
         span.end()
 
 

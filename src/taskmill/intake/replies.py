@@ -1,7 +1,7 @@
-"""What producers get to hear: copies of refused messages, and replies to those who wait for one.
+"""Publishes copies of refused messages, and replies to producers that asked for one.
 
-What was decided is committed before anything is said here. A copy or a reply that the broker does not take
-in time is given up, with a line in the log: rows are the truth, and messages behind it must not wait.
+By then everything is committed. A copy or a reply that the broker does not take in time is given up and logged:
+the rows are the truth, and later messages must not wait.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A message on its way out; a `mandatory` one must find a queue."""
+    """A reply, or a copy of a refused message; a `mandatory` one must reach a queue."""
 
     routing_key: str
     body: bytes
@@ -34,18 +34,18 @@ class Reply:
 
 
 class ReplyPublisher:
-    """Publishes over a connection of its own: an alarm at the broker blocks publishers, not consumers."""
+    """Publishes on a connection of its own: an alarm at the broker blocks publishers, not consumers."""
 
     def __init__(self, url: str) -> None:
         self._link = BrokerLink(url, name="intake-answers")
         self._publisher = Publisher(self._link, timeout_s=_TIMEOUT_S)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the connection until told to stop."""
+        """Keep the connection open until stopped."""
         await self._link.run(stop)
 
     async def send(self, replies: Sequence[Reply]) -> None:
-        """Publish all at once, and return when the broker has them or the patience is over."""
+        """Publish all at once, and return when the broker has confirmed them or the timeout has passed."""
         try:
             async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as group:
                 for reply in replies:
@@ -61,14 +61,14 @@ class ReplyPublisher:
                 await asyncio.sleep(_PAUSE_S)
             except Unroutable:
                 await self._declare_again()
-            except Exception as error:  # noqa: BLE001 - made from what came from outside; it must stop nobody else's
+            except Exception as error:  # noqa: BLE001 - it contains what a producer sent, and must not stop the others
                 log.warning("answers.unsent", answers=1, trouble=repr(error))
                 return
             else:
                 return
 
     async def _declare_again(self) -> None:
-        """Make the queue of refused messages, which somebody has deleted."""
+        """Declare the queue of refused messages again, after somebody deleted it."""
         await asyncio.sleep(_PAUSE_S)
         with suppress(BrokerAway, *BROKER_ERRORS):
             await declare_rejected(self._link)

@@ -1,7 +1,7 @@
-"""Sees to it that what producers publish finds its queue, as long as the intake runs.
+"""Keeps the exchange, the queues and the binding of creation messages in place while the intake runs.
 
-Whoever deletes the exchange or the binding gets no error, and neither does the consumer: only producers see that
-nobody takes their messages. So both are declared again and again, which changes nothing while they are there.
+If the exchange or the binding is deleted, the consumer gets no error: only producers notice that nobody takes
+their messages. So both are declared again and again, which changes nothing while they exist.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _TIMEOUT_S: Final = 5.0
 
 
 class Route:
-    """Keeps the way from the exchange to the queue, and the queue of refused messages."""
+    """Maintains the route from the exchange to the queue, and the queue of refused messages."""
 
     def __init__(self, link: BrokerLink) -> None:
         self._link = link
         self.trouble: str | None = None
 
     async def maintain(self, stop: asyncio.Event) -> None:
-        """Look every other second until told to stop."""
+        """Check every two seconds until stopped."""
         while not stop.is_set():
             await pause(stop, _CHECK_S)
             if self._link.is_up and not stop.is_set():

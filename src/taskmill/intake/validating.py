@@ -1,7 +1,7 @@
-"""What becomes of a batch of messages: tasks, rejections, and what is answered.
+"""Turns a batch of messages into tasks, rejections and replies.
 
-Nothing is acknowledged here. Everything is stored as often as it takes, always under the same ids, so
-that a database that was away, or an reply that was lost, makes nothing twice.
+Nothing is acknowledged here. Storing is retried as often as necessary, always with the same ids, so that an outage
+or a lost response of the database creates nothing twice.
 """
 
 import asyncio
@@ -55,16 +55,16 @@ log = get_logger(__name__)
 
 Stored = TypeVar("Stored")
 
-# So often something is tried that fails though the database replies: then it will fail the next time, too.
+# After this many failures while the database works, the next try would fail, too.
 _TRIES: Final = 5
 
 
 class Abandoned(Exception):
-    """The channel that delivered these messages is gone: the broker has them again."""
+    """The channel that delivered these messages is gone: the broker delivers them again."""
 
 
 class FaultPersists(Exception):
-    """Something can't be stored, however often it is tried, and that is no outage: `error` says why."""
+    """Storing failed again and again, and not because of an outage; `error` is the last error."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(repr(error))
@@ -72,24 +72,24 @@ class FaultPersists(Exception):
 
 
 class Persist(Protocol):
-    """Runs what it is given until it succeeds."""
+    """Runs a function until it succeeds."""
 
     async def __call__(
         self, store: Callable[[], Awaitable[Stored]], *, tries: int | None = None
     ) -> Stored:
-        """Return what `store` returned. During an outage it is tried for ever, else so often.
+        """Return what `store` returned. It is retried for ever during an outage, else `tries` times.
 
         Raises:
             Abandoned: the channel is gone.
-            FaultPersists: `store` failed `tries` times in a row, and none was an outage; never without `tries`.
+            FaultPersists: `store` failed `tries` times in a row without an outage; never if `tries` is None.
         """
         ...
 
 
 class Validator:
-    """Decides about messages, with `creation` and `rejections` to write down what it decided.
+    """Validates messages, and stores tasks with `creation` and refused messages with `rejections`.
 
-    `warning_of` says of a callback's address that nothing will be delivered there.
+    `warning_of` returns a warning if nothing will be delivered to a callback's address.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Validator:
         self._limits = limits
         self._traces = traces
         self._warning_of = warning_of
-        # One batch is stored at a time, in the order in which they came: of two messages with one id the
-        # first one counts. Another batch is read meanwhile.
+        # Batches are stored one at a time, in the order of their arrival: of two messages with the same id the
+        # first one counts. Meanwhile another batch is read.
         self._store_lock = asyncio.Lock()
 
     async def validate(self, messages: Sequence[DeliveredMessage], persist: Persist) -> list[Reply]:
-        """Store a task or a rejection for each message and return what is to be answered."""
+        """Store a task or a rejection for each message, and return the replies to send."""
         _count(messages)
         drafts = [self._read(message) for message in messages]
         spans = start_spans(self._traces, messages, drafts) if self._traces else None
@@ -140,7 +140,7 @@ class Validator:
         except TaskmillError as error:
             return error
         except Exception as error:
-            # A fault of ours: the message is kept with it, and those behind it are not held up.
+            # A fault of ours: it is stored with the rejection, and does not hold up later messages.
             log.exception("message.unreadable")
             return error
 
@@ -151,7 +151,7 @@ class Validator:
         return _reply(message, created_reply(created, warning))
 
     async def validate_alone(self, message: DeliveredMessage, persist: Persist) -> list[Reply]:
-        """Do what `validate` does for one; a message that this trips over is kept as a rejection.
+        """Do what `validate` does for one message; if that raises, the message is stored as a rejection.
 
         Raises `Abandoned`.
         """
@@ -166,7 +166,7 @@ class Validator:
     async def _store(
         self, drafts: Sequence[TaskDraft | Exception], persist: Persist
     ) -> list[CreatedTask | Exception]:
-        """Store the drafts and put the replies where they were."""
+        """Store the drafts, and return the results in their order."""
         identified = [self._with_id(draft) for draft in drafts]
         new = [one for one in identified if isinstance(one, NewTask)]
         stored = iter(await self._store_each(new, persist, tries=_TRIES) if new else ())
@@ -185,9 +185,9 @@ class Validator:
     async def _store_each(
         self, new: Sequence[NewTask], persist: Persist, *, tries: int
     ) -> Sequence[CreatedTask | Exception]:
-        """Store all; what can't be stored for a fault of ours is found by halves, and is answered with that.
+        """Store all; one that can't be stored because of a fault of ours is found by bisection, and returns it.
 
-        A single one is to blame only when others can be stored, which is tried: else all would be refused.
+        A single draft is refused only if the database accepts other writes, which is tested: else all would be.
         """
         while True:
             try:
@@ -206,7 +206,7 @@ class Validator:
     async def _refuse(
         self, refused: Sequence[tuple[DeliveredMessage, Exception]], persist: Persist
     ) -> list[Reply]:
-        """Keep the messages that were refused and return the copies and replies to be sent."""
+        """Store refused messages as rejections, and return the copies and replies to send."""
         refusals = [_refusal(message, error) for message, error in refused]
         ids = await self._store_rejections(refusals, persist)
         replies: list[Reply] = []
@@ -219,7 +219,7 @@ class Validator:
     async def _store_rejections(
         self, refusals: Sequence[RefusedMessage], persist: Persist
     ) -> list[UUID]:
-        """Store rejections. One that can't be stored for a fault of ours is kept with nothing but its body."""
+        """Store rejections. One that can't be stored because of a fault of ours is stored with its body alone."""
         new = self._rejections.with_ids(refusals)
         try:
             return await persist(lambda: self._rejections.store(new), tries=_TRIES)
@@ -263,7 +263,7 @@ def _report(refusal: RefusedMessage, rejection_id: UUID) -> None:
 
 
 def _built(make: Callable[[], Reply | None]) -> list[Reply]:
-    """Return an reply, if one is wanted. What was decided is stored: a fault of ours here holds up nothing."""
+    """Build a reply, if one is wanted. Everything is stored by then, so a fault of ours is only logged."""
     try:
         reply = make()
     except Exception as error:  # noqa: BLE001 - see above

@@ -1,1 +1,1 @@
-"""Requests to addresses that others gave: where they may go, how they are made, and how they are signed."""
+"""Requests to addresses that users gave: which are allowed, how they are sent, and how they are signed."""

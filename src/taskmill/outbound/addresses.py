@@ -1,6 +1,6 @@
-"""Which IP addresses may be called: global ones, and what the settings allow beside them.
+"""Which IP addresses may be called: global ones, and those that the settings allow.
 
-An IPv6 address that stands for an IPv4 one (mapped, 6to4, NAT64) is judged as that one. Teredo's are refused.
+An IPv6 address that stands for an IPv4 one (mapped, 6to4, NAT64) is checked as that one. Teredo's are refused.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
-# What the library takes for global, or did in one of its versions, and is no single host out there. Of IPv6 all
-# that is not global unicast (2000::/3): the rest is reserved, or stands for IPv4 where somebody translates it
-# (::ffff:0:7f00:1). 168.63.129.16 is the host below a virtual machine at Azure, and tells its secrets.
+# What the library treats as global, or did in some version, though it is no public host. Of IPv6 everything but
+# global unicast (2000::/3): the rest is reserved, or stands for IPv4 where something translates it
+# (::ffff:0:7f00:1). 168.63.129.16 is the host of a virtual machine at Azure, and gives its secrets away.
 _NEVER: Final[tuple[Network, ...]] = tuple(
     map(
         ip_network,
@@ -28,9 +28,9 @@ _IN_NAT64: Final = 2**32 - 1
 
 
 class AddressRules:
-    """The rules of one process. `allowed` has networks (`10.0.0.0/8`), and names of hosts.
+    """The rules of one process. `allowed` lists networks (`10.0.0.0/8`) and host names.
 
-    A name allows every address that it resolves to; `*.example.org` stands for all names below it.
+    A name allows every address that it resolves to; `*.example.org` stands for all names below that one.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -49,11 +49,11 @@ class AddressRules:
             self._names.add(entry)
 
     def allows_host(self, host: str) -> bool:
-        """Tell whether a name is allowed wherever it leads."""
+        """Whether a name is allowed whatever it resolves to."""
         return host in self._names or host.endswith(tuple(self._suffixes))
 
     def admits(self, address: Address) -> bool:
-        """Tell whether an address may be called, whatever name led there."""
+        """Whether an address may be called, whatever name resolved to it."""
         checked = (address, *_within(address))
         return self._is_allowed(address) or all(
             _is_global(one) or self._is_allowed(one) for one in checked
@@ -64,7 +64,7 @@ class AddressRules:
 
 
 def network_of(entry: str) -> Network | None:
-    """Return the network, or the single address as one; None for anything else."""
+    """Return an entry's network (a single address is one, too); None if it is neither."""
     try:
         return ip_network(entry, strict=False)
     except ValueError:
@@ -78,12 +78,12 @@ def _is_global(address: Address) -> bool:
 
 
 def _stands_for_another(address: IPv6Address) -> bool:
-    """Tell whether an address is no more than a form of the one within it, which is judged by itself."""
+    """Whether an address only wraps an IPv4 address, which is checked by itself."""
     return address.ipv4_mapped is not None or address in _NAT64 or address.sixtofour is not None
 
 
 def _within(address: Address) -> Iterator[IPv4Address]:
-    """Yield the IPv4 addresses that an IPv6 address leads to."""
+    """Yield the IPv4 addresses that an IPv6 address stands for."""
     if isinstance(address, IPv4Address):
         return
     yield from (one for one in (address.ipv4_mapped, address.sixtofour) if one is not None)

@@ -1,7 +1,7 @@
-"""Sends single requests over kept connections: no redirects, no proxies, no cookies, no more than was allowed.
+"""Sends single requests over pooled connections: without redirects, proxies and cookies, and within limits.
 
-A connection is made to an address that was judged, by its name's lookup or because it was given as an address, and
-serves later requests to the same host. What an answer means is its reader's affair.
+A connection goes only to an address that was checked, after the lookup of a name or because it was given as an
+address; later requests to the same host reuse it. What a response means is up to the caller.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
 from taskmill.wire.urls import target_of
 
 AGENT: Final = "Taskmill"
-# Shorter than what most servers keep an idle connection for (5 s): so they rarely close one just as it is used.
+# Less than the usual keep-alive of servers (5 s), so that they rarely close a connection just as it is used.
 _KEEP_ALIVE_S: Final = 4.0
 _READ_AT_ONCE: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundLimits:
-    """What one process may take: connections in all and to one host, and bytes of an answer's body."""
+    """Limits of one process: connections in total and to one host, and bytes read of a response's body."""
 
     connections: int = 500
     connections_per_host: int = 100
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """An answer as it came: its body is not decompressed, and `is_cut` where it was longer than allowed."""
+    """A response as received: its body is not decompressed, and `is_cut` if it was longer than allowed."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -58,7 +58,7 @@ class Response:
 
 
 class Outbound:
-    """What a process sends by. It is used in one event loop, and closed there."""
+    """The HTTP client of a process. It must be used and closed in one event loop."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Outbound:
         self._limit = ConnectionLimit(limits.connections, per_host=limits.connections_per_host)
 
     async def send(self, request: Request, *, timeout_s: float) -> Response:
-        """Send a request and return the answer, in `timeout_s` seconds with everything but waiting for its turn.
+        """Send a request and return the response, within `timeout_s` seconds after it got a connection slot.
 
         Raises:
-            AddressRefused: the address leads where nobody is to be called.
-            Unreachable: there was no answer in time.
+            AddressRefused: the address may not be called.
+            Unreachable: there was no response in time.
         """
         destination = self._checked(request.url)
         try:
@@ -91,7 +91,7 @@ class Outbound:
                 f"{destination.origin} did not answer within {timeout_s:g} s"
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The library's words have the whole address: they are no cause that is told.
+            # The library's message contains the whole address: it must not be shown as the cause.
             raise Unreachable(f"{destination.origin}: {_cause(error)}") from None
 
     def _checked(self, text: str) -> "_Destination":
@@ -118,14 +118,14 @@ class Outbound:
             )
 
     async def _read(self, incoming: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        """Read up to the limit; of a longer answer no more, and its connection is given up."""
-        left = self._limits.response_bytes + 1
+        """Read up to the limit; a longer body is cut, and its connection closed."""
+        remaining = self._limits.response_bytes + 1
         parts = []
-        while left and (part := await incoming.content.read(min(left, _READ_AT_ONCE))):
+        while remaining and (part := await incoming.content.read(min(remaining, _READ_AT_ONCE))):
             parts.append(part)
-            left -= len(part)
+            remaining -= len(part)
         body = b"".join(parts)
-        if left:
+        if remaining:
             return body, False
         incoming.close()
         return body[:-1], True
@@ -148,7 +148,7 @@ class Outbound:
             auto_decompress=False,
             trust_env=False,
         )
-        # The client would send GET, HEAD, PUT and DELETE once more over a connection that was cut, unasked.
+        # The library would retry GET, HEAD, PUT and DELETE by itself after a connection was cut.
         self._session._retry_connection = False  # noqa: SLF001 - there is no other way; its own tests do so
         return self._session
 
@@ -160,9 +160,9 @@ class Outbound:
 
 
 class _Destination(NamedTuple):
-    """Where a request goes: as the client has it, the host, its address if it is one, and what may be told of it.
+    """Where a request goes: the library's URL, the host, its IP address if it is one, and the origin.
 
-    The rest of an address may hold secrets.
+    Only the origin may be shown: the rest of an address may contain secrets.
     """
 
     url: URL
@@ -173,14 +173,14 @@ class _Destination(NamedTuple):
 
 @lru_cache(maxsize=1000)
 def _read(text: str) -> _Destination:
-    """Return where an address leads. Raises `ValueError` unless the client reads it as we do."""
+    """Parse an address. Raises `ValueError` unless the library reads it as we do."""
     try:
-        # As it is: what was signed or escaped by others must not be spelled anew.
+        # Encoded as it is: what others signed or escaped must not be changed.
         target, url = target_of(text), URL(text, encoded=True)
         read = replace(target, host=(url.raw_host or "").lower().removesuffix("."))
     except ValueError:
         raise ValueError("is no address") from None
-    # A name is judged when the client looks that up.
+    # A name is checked when the library looks it up.
     address = target.address
     if read.address != address or (address is None and read != target):
         raise ValueError("can be read in two ways")
@@ -188,7 +188,7 @@ def _read(text: str) -> _Destination:
 
 
 def _cause(error: Exception) -> str:
-    """Say what went wrong, without the address that the library's words may have."""
+    """Return what went wrong, without the address that the library's message may contain."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return f"its certificate was not accepted: {error.certificate_error}"

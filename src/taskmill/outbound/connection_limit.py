@@ -1,4 +1,4 @@
-"""Bounds how many requests are under way: in all, and to one host. Waiting for a turn is no endpoint's time."""
+"""Limits concurrent requests, in total and to one host. The wait for a slot is not part of the endpoint's time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ class _Host:
 
 
 class ConnectionLimit:
-    """ConnectionLimit for requests. Who waits for a host that is busy takes no turn from others."""
+    """Slots for requests. A request that waits for a busy host takes no slot from other hosts."""
 
     def __init__(self, most: int, *, per_host: int) -> None:
         self._all = asyncio.Semaphore(most)
@@ -22,7 +22,7 @@ class ConnectionLimit:
 
     @asynccontextmanager
     async def slot(self, host: str) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it for the block."""
+        """Wait for a slot, and hold it for the block."""
         mine = self._hosts.get(host)
         if mine is None:
             mine = self._hosts[host] = _Host(asyncio.Semaphore(self._per_host))

@@ -1,8 +1,8 @@
-"""Connections of the HTTP client, those that are idle counted, too: its own limits are for those in use only.
+"""Limits the connections of the HTTP client including idle ones: the library's own limits count only those in use.
 
-One that was used lately is kept for its host. Where many hosts are called one after the other, the one that has
-been idle the longest makes room for a new one. One over which something came while it was idle is not used again:
-it would be taken for the answer to the next request.
+A connection stays open for a while after its use. When many hosts are called, the one that has been idle the
+longest is closed for a new one. A connection on which data arrived while it was idle is not used again: that data
+would be taken for the next response.
 """
 
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ class Connections(aiohttp.TCPConnector):
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the library's
     ) -> "ResponseHandler":
-        # The new one is counted among those in use already.
+        # `_acquired` includes the new one already.
         while self._conns and len(self._acquired) + self._idle > self.limit:
             self._close_oldest()
         return await super()._create_connection(req, traces, timeout)

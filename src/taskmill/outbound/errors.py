@@ -1,15 +1,15 @@
-"""Why a request to an endpoint came to no answer.
+"""Why a request to an endpoint got no response.
 
     OutboundError
-    ├── AddressRefused    where the address leads, nobody is to be called: asking again won't help
-    └── Unreachable       no answer: not found, not connected, cut off, too late, or no HTTP
+    ├── AddressRefused    the address may not be called: a retry won't help
+    └── Unreachable       no response: not found, not connected, cut off, too late, or not HTTP
 
-Messages name hosts, never the rest of an address, which may hold secrets.
+Messages name hosts, never the rest of an address, which may contain secrets.
 """
 
 
 class OutboundError(Exception):
-    """The root of what a request may come to instead of an answer."""
+    """The root of all errors that a request can raise."""
 
 
 class AddressRefused(OutboundError):
@@ -24,4 +24,4 @@ class AddressRefused(OutboundError):
 
 
 class Unreachable(OutboundError):
-    """There was no answer; whether the request arrived is unknown."""
+    """There was no response; whether the request arrived is unknown."""

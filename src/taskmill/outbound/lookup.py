@@ -1,9 +1,9 @@
-"""Finds the addresses of hosts without ever blocking the event loop, and gives out only those that may be called.
+"""Looks up the addresses of hosts without blocking the event loop, and returns only those that may be called.
 
-The system's resolver has no timeout of its own and can't be stopped: it runs in threads that nobody waits for at
-the end. A host is asked for once at a time, however many want it, and not at all when nobody does any more. Only
-so many hosts are asked for at once: many more than a process tries by default, for a name whose servers are dead
-holds a thread for half a minute.
+The system's resolver has no timeout and can't be stopped: it runs in daemon threads that nobody joins. There is
+one lookup of a host at a time, however many requests wait for it, and none if nobody waits any more. The number of
+threads is limited, to many more than a process needs by default: a name whose servers are dead holds a thread for
+half a minute.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.errors import AddressRefused, Unreachable
 
 _MOST_AT_ONCE: Final = 256
-# Addresses of a host, of each family: they are tried beside each other, and a name may have thousands.
+# Addresses of each family that are used of a host: they are tried in parallel, and a name may have thousands.
 _MOST_OF_A_FAMILY: Final = 4
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
@@ -30,7 +30,7 @@ Resolve = Callable[[str], Sequence[str]]
 
 
 def resolve_by_system(host: str) -> list[str]:
-    """Return all addresses of a host, as the system's resolver tells them. Blocks. Raises `OSError`."""
+    """Return all addresses of a host from the system's resolver. Blocks. Raises `OSError`."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -42,7 +42,7 @@ class _Query:
 
 
 class Lookup(AbstractResolver):
-    """Resolves for the HTTP client: a connection goes to one of the addresses that were judged here."""
+    """Resolves for the HTTP client: a connection goes to one of the addresses that were checked here."""
 
     def __init__(self, rules: AddressRules, *, resolve: Resolve = resolve_by_system) -> None:
         self._rules = rules
@@ -57,11 +57,11 @@ class Lookup(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - the library's
     ) -> list[ResolveResult]:
-        """Return where a host may be called.
+        """Return the addresses at which a host may be called.
 
         Raises:
-            AddressRefused: nowhere.
-            Unreachable: it has no address, or the resolver does not know.
+            AddressRefused: none of its addresses may be called.
+            Unreachable: it has no address, or the lookup failed.
         """
         host = host.lower().removesuffix(".")
         found = await self._found(host)
@@ -71,7 +71,7 @@ class Lookup(AbstractResolver):
         return [_result(host, address, port) for address in _first_of_each_family(admitted)]
 
     def _admitted(self, host: str, found: Sequence[str]) -> Sequence[str]:
-        """Leave out what may not be called. Raises `AddressRefused` when that is everything."""
+        """Return the addresses that may be called. Raises `AddressRefused` if there are none."""
         if self._rules.allows_host(host):
             return found
         admitted = [
@@ -89,7 +89,7 @@ class Lookup(AbstractResolver):
         query.waiters += 1
         try:
             self._start_threads()
-            # Not `await answer`: who is cancelled would cancel it for all others.
+            # Not `await query.result`: a cancelled caller would cancel it for all others.
             await asyncio.wait([query.result])
         finally:
             query.waiters -= 1
@@ -121,7 +121,7 @@ class Lookup(AbstractResolver):
             result = self._resolve(host)
         except (OSError, UnicodeError) as error:
             result = error if isinstance(error, OSError) else OSError(str(error))
-        # The loop may be closed by now: then nobody wants to know.
+        # The loop may be closed by now: then nobody waits for the result.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(self._resolved, host, result)
 
@@ -131,11 +131,11 @@ class Lookup(AbstractResolver):
         self._start_threads()
 
     async def close(self) -> None:
-        """Do nothing: threads that still ask end by themselves, and their answers are dropped."""
+        """Do nothing: threads that still run end by themselves, and their results are dropped."""
 
 
 def _first_of_each_family(addresses: Sequence[str]) -> list[str]:
-    """Return the first few of each family, in their order, which is the system's preference."""
+    """Return the first few addresses of each family, in the system's order of preference."""
     remaining = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
     some = []
     for address in addresses:

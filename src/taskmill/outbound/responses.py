@@ -1,4 +1,4 @@
-"""What is kept of an answer: its status, some of its headers, and its body in a form that can be stored."""
+"""Converts a response to a task's result: its status, some headers, and its body in a form that can be stored."""
 
 from base64 import b64encode
 from typing import Any, Final
@@ -17,10 +17,10 @@ _JSON: Final = ("application/json", "+json")
 
 
 def as_result(response: Response) -> dict[str, Any]:
-    """Return an answer as the result of the task that asked for it.
+    """Return a response as the result of the task that made the request.
 
-    `body_is` says what `body` holds: `json`, `text`, `base64` (of what is no text), `cut` (the beginning of what
-    was longer than allowed, as text), or `none`.
+    `body_is` says what `body` holds: `json`, `text`, `base64` (a body that is not text), `cut` (the beginning of a
+    body that was longer than allowed, as text), or `none`.
     """
     body_is, body = _body(response)
     return {
@@ -32,7 +32,7 @@ def as_result(response: Response) -> dict[str, Any]:
 
 
 def excerpt(response: Response, longest: int) -> str:
-    """Return the beginning of an answer's body, for a message: printable, and short."""
+    """Return the beginning of a response's body for an error message: printable and short."""
     return safe_text(response.body[: 4 * longest].decode("utf-8", "replace"), longest)
 
 
@@ -64,5 +64,5 @@ def _body(response: Response) -> tuple[str, Any]:
 
 
 def _text(body: bytes) -> str:
-    """Return a body as text that can be stored. Raises `UnicodeDecodeError`."""
+    """Return a body as text that PostgreSQL can store. Raises `UnicodeDecodeError`."""
     return body.decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

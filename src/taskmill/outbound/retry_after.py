@@ -8,7 +8,7 @@ _MOST_DIGITS: Final = 10
 
 
 def retry_after(value: str | None, now: datetime, *, longest: timedelta) -> timedelta | None:
-    """Return how long an endpoint wants to be left alone, at most `longest`; None when it does not say."""
+    """Return how long an endpoint asks to wait, at most `longest`; None if it does not, or is not understood."""
     if value is None:
         return None
     text = value.strip()

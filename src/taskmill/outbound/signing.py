@@ -1,4 +1,4 @@
-"""Signs what is sent as Standard Webhooks has it."""
+"""Signs requests as Standard Webhooks specifies."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,13 +7,13 @@ from standardwebhooks import Webhook
 
 
 class Signer:
-    """Signs with all of its secrets, so that receivers may change from one to the next; without any it doesn't."""
+    """Signs with each of its secrets, so that receivers can rotate them; without secrets it signs nothing."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
 
     def headers(self, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:
-        """Return the headers that go with a body; `message_id` is the same however often it is sent."""
+        """Return the headers for a body; `message_id` must be the same each time that the message is sent."""
         found = {
             "webhook-id": message_id,
             "webhook-timestamp": str(int(moment.timestamp())),

@@ -1,4 +1,4 @@
-"""What can be said of an address before anything is sent there: that nothing ever will be."""
+"""Warns of addresses to which nothing will ever be delivered, before anything is sent."""
 
 from ipaddress import IPv4Address
 
@@ -12,14 +12,14 @@ _MOST_REMEMBERED = 1000
 
 
 class Warnings:
-    """What can be said of addresses, under the rules of one process; that of a host is found once."""
+    """Warnings about addresses under the rules of one process, cached by host."""
 
     def __init__(self, rules: AddressRules) -> None:
         self._rules = rules
         self._known: dict[str, str | None] = {}
 
     def __call__(self, url: str | None) -> str | None:
-        """Say that nothing will be delivered to an address, if that can be seen from here."""
+        """Return a warning if nothing will be delivered to an address, as far as can be known without a lookup."""
         if url is None:
             return None
         host = url.split("/", 3)[2]
@@ -31,9 +31,9 @@ class Warnings:
 
 
 def warning_of(rules: AddressRules, url: str) -> str | None:
-    """Say that nothing is delivered to an address that has the right form, or None where that can't be seen.
+    """Return a warning if nothing is delivered to a valid address, or None if that is unknown.
 
-    No name is looked up: what it leads to may change, and is judged when it is called.
+    Names are not looked up: what they resolve to may change, and is checked when they are called.
     """
     target = target_of(url)
     address = target.address

@@ -1,1 +1,1 @@
-"""The relay role: tells the broker which tasks wait. PostgreSQL decides everything; hints only hurry."""
+"""The relay role: publishes hints about due tasks, and the feed of changes. PostgreSQL stays the only truth."""

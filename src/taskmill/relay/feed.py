@@ -1,10 +1,11 @@
 """Delivers the feed of changes to RabbitMQ: in order, each at least once, by one process at a time.
 
-Whose turn it is, and how far it got, stands in PostgreSQL, and moves on only after the broker's confirms. Who
-loses the turn unknowingly (a frozen process) delivers some changes once more, and then finds out.
+The cursor and the lease on it are in PostgreSQL; the cursor moves only after the broker's confirms. A process that
+loses the lease without knowing (because it was frozen) delivers some changes again before it notices.
 
-While no queue is bound for anything that changes, nothing is published but the oldest change of each routing key,
-once a second. When all come back, whoever binds a queue later has no claim to what was before: it is passed over.
+While no queue is bound for anything that changes, only the oldest change of each routing key is published, once a
+second. If all of them are returned, the changes so far are passed over: a queue that is bound later gets only what
+follows.
 """
 
 import asyncio
@@ -33,13 +34,13 @@ log = get_logger(__name__)
 
 _CURSOR = "rabbitmq"
 _PAGE = 500
-# While no queue is bound: how often to look whether one is, and through how many changes with one statement.
+# While no queue is bound: how often to check for one, and how many changes one statement scans.
 _SCAN_S = 1.0
 _MOST_SCANNED = 10_000
 _POLL_S = 0.1
-# Who has the turn says so at least every third of this.
+# The cursor lease; its holder renews it at least every third of this.
 _HOLD_S = 15.0
-# While tasks are released changes can wait: so long as it is not late, it works a fifth of the time.
+# While tasks are being released, and changes are not late, it pauses for this many times as long as it works.
 _PAUSE_FACTOR = 4
 _LATE = timedelta(minutes=1)
 _TAKE_LEASE_S = 1.0
@@ -49,9 +50,9 @@ _OUTAGES = (Unavailable, asyncpg.PostgresError, BrokerAway)
 
 
 class FeedDelivery:
-    """A service that delivers the feed while it has the turn. Several may run at once.
+    """A service that delivers the feed while it holds the cursor lease. Several may run at once.
 
-    `is_busy` tells whether this process releases tasks just now, which goes first.
+    `is_busy` returns whether this process is releasing tasks, which has priority.
     """
 
     name = "feed-delivery"
@@ -73,12 +74,12 @@ class FeedDelivery:
         self._clock = clock
         self._cursor_lease = CursorLease(_CURSOR, holder, _HOLD_S)
         self._moved_at = float("-inf")
-        # The cursor, and what was delivered beyond it: before trouble, or by a look.
+        # The cursor, and what was delivered beyond it: before an error, or by a scan.
         self._reached, self._delivered = START, set[Cursor]()
         self._begin(START)
 
     def _begin(self, cursor: Cursor) -> None:
-        """Know nothing of what is bound, as at the beginning of a turn, or after trouble."""
+        """Forget what is known of bindings: at the start of a lease, and after an error."""
         self._routes = Routes()
         self._is_bound, self._bound_until = True, cursor
         self._ahead: tuple[Cursor, FeedPage] | None = None
@@ -86,7 +87,7 @@ class FeedDelivery:
             self._reached, self._delivered = cursor, set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until told to stop; what is under way is confirmed first, and another may go on at once."""
+        """Deliver until stopped; then wait for the confirms, and drop the lease for the next process."""
         async with asyncio.TaskGroup() as group:
             closing = asyncio.Event()
             group.create_task(self._exchange.link.run(closing))
@@ -112,7 +113,7 @@ class FeedDelivery:
             log.info("feed.left_open", error=repr(error))
 
     async def _take_cursor_lease(self, stop: asyncio.Event) -> None:
-        """Deliver for as long as it is this process's turn."""
+        """Take the cursor lease if it is free, and deliver while it is held."""
         cursor: Cursor | None = await deliveries.take(self._database, self._cursor_lease)
         if cursor is None:
             return
@@ -125,7 +126,7 @@ class FeedDelivery:
             log.info("feed.handed_over")
 
     async def _advance(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
-        """Deliver what comes next, or wait for it; return the cursor behind it, None when the turn is lost."""
+        """Deliver what comes next, or wait for it; return the new cursor, None if the lease was lost."""
         try:
             if not self._is_bound:
                 return await self._scan(after, stop)
@@ -134,34 +135,34 @@ class FeedDelivery:
             return await self._skip(after)
 
     async def _scan(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
-        """Pass over all there is, unless a queue is bound for one of its keys: then it is to be delivered."""
-        look = await changes.find_oldest_by_key(self._database, after, _MOST_SCANNED)
+        """Pass over all changes, unless a queue is bound for one of their keys: then they must be delivered."""
+        scan = await changes.find_oldest_by_key(self._database, after, _MOST_SCANNED)
         self._is_bound = any(
-            self._routes.is_taken(event_key(head.status, head.queue)) for head in look.heads
+            self._routes.is_taken(event_key(head.status, head.queue)) for head in scan.heads
         )
-        if look.heads and not self._is_bound and not await self._try_heads(after, look):
+        if scan.heads and not self._is_bound and not await self._try_heads(after, scan):
             return None
         if self._is_bound:
-            self._bound_until = look.cursor
+            self._bound_until = scan.cursor
             return after
-        if not await self._move(after, look.cursor):
+        if not await self._move(after, scan.cursor):
             return None
-        if look.heads and look.is_last:
+        if scan.heads and scan.is_last:
             await pause(stop, _SCAN_S)
-        elif look.is_last:
+        elif scan.is_last:
             await self._idle_backoff.pause(_POLL_S, stop)
-        return look.cursor
+        return scan.cursor
 
-    async def _try_heads(self, after: Cursor, look: KeyHeads) -> bool:
-        """Publish the oldest change of each key, and note whether any was taken; False when the turn was lost."""
-        oldest = await changes.of_pairs(self._database, [head.pair for head in look.heads])
+    async def _try_heads(self, after: Cursor, scan: KeyHeads) -> bool:
+        """Publish the oldest change of each key, and record whether any was taken; False if the lease was lost."""
+        oldest = await changes.of_pairs(self._database, [head.pair for head in scan.heads])
         sent = await self._publish(after, oldest)
         if sent is None:
             return False
         if sent.trouble is not None:
             raise sent.trouble
-        # One whose task was dropped since says nothing of its key.
-        self._is_bound = Confirm.ACKED in sent.confirms or len(oldest) < len(look.heads)
+        # A head whose task was dropped since was not published: its key may be bound.
+        self._is_bound = Confirm.ACKED in sent.confirms or len(oldest) < len(scan.heads)
         return True
 
     async def _deliver_page(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
@@ -179,7 +180,7 @@ class FeedDelivery:
         return page.cursor
 
     async def _page(self, after: Cursor) -> FeedPage:
-        """Return the page behind a cursor, which may have been read while the one before was published."""
+        """Return the page after a cursor, which may have been read ahead."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == after:
             return ahead[1]
@@ -189,16 +190,16 @@ class FeedDelivery:
         try:
             self._ahead = (after, await changes.read(self._database, after, _PAGE))
         except (ChangesForgotten, *_OUTAGES):
-            # It is read again when it is needed, and what is wrong is dealt with there.
+            # It is read again when it is needed, and errors are handled there.
             self._ahead = None
 
     async def _deliver(self, after: Cursor, owed: Sequence[Change], behind: Cursor | None) -> bool:
-        """Publish changes until each is confirmed, or no queue is bound for its key; False when the turn was lost.
+        """Publish changes until each is confirmed or known to be unroutable; False if the lease was lost.
 
-        Meanwhile what is behind them is read, if there is more.
+        Meanwhile it reads ahead, if `behind` says that there is more.
 
         Raises:
-            BrokerAway: not all were confirmed; how far it came is noted.
+            BrokerAway: not all were confirmed; the cursor has moved as far as possible.
         """
         is_bound = not owed
         while owed:
@@ -219,7 +220,7 @@ class FeedDelivery:
     async def _publish(
         self, after: Cursor, part: Sequence[Change], behind: Cursor | None = None
     ) -> Sent | None:
-        """Publish changes and keep the turn meanwhile, however slow the confirms are; None when it was lost."""
+        """Publish changes, and renew the lease however slow the confirms are; None if it was lost."""
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(self._exchange.deliver(part))
             if behind is not None:
@@ -240,21 +241,21 @@ class FeedDelivery:
         return sent
 
     def _pause_s(self, page: FeedPage, spent_s: float) -> float:
-        """Return how long to leave the processor and the broker to others, who may be releasing tasks."""
+        """Return how long to leave the processor and the broker to the release of tasks."""
         if not (page.changes and self._is_busy()):
             return 0.0
         is_late = self._clock.now() - page.changes[-1].event.at > _LATE
         return 0.0 if is_late else min(_PAUSE_FACTOR * spent_s, _HOLD_S / 3)
 
     async def _skip(self, after: Cursor) -> Cursor | None:
-        """Go on with the oldest change that is kept, and say what is missing."""
+        """Continue with the oldest change that is retained, and log the gap."""
         oldest, _ = await changes.bounds(self._database)
         cursor = START if oldest is None else Cursor(oldest, 0)
         log.error("feed.skipped", after=str(after), until=str(cursor))
         return cursor if await self._move(after, cursor) else None
 
     async def _move(self, after: Cursor, cursor: Cursor) -> bool:
-        """Note how far it got; where nothing has changed only now and then, to keep the turn."""
+        """Move the cursor; an unchanged one is written only now and then, to renew the lease."""
         now = self._clock.monotonic()
         if cursor == after and now - self._moved_at < _HOLD_S / 3:
             return True

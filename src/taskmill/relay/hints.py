@@ -1,4 +1,4 @@
-"""Hints: how waiting tasks are told of. It knows their form and their queues, not which tasks are due."""
+"""Publishes hints about waiting tasks. It knows their format and their queues, not which tasks are due."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -12,23 +12,23 @@ from taskmill.domain.errors import BrokerAway, Unroutable
 from taskmill.observability import metrics
 from taskmill.storage.releases import HintQueue
 
-# A worker should get its share in a few hints, so that others get theirs, and fill no more than a quarter of
-# its slots with one.
+# A worker should get its share in several hints, so that others get theirs, and one hint should fill no more than
+# a quarter of its slots.
 _HINTS_PER_WORKER = 4
 _MOST_IDS = 100
 _TRANSIENT = 1
 
 
 def _properties() -> Properties:
-    """Return the properties of one hint; the driver writes its own id into them.
+    """Return the properties of one hint; the driver adds an id to them.
 
-    It is not for the broker's disk: what a restart forgets, the relay releases anew when it connects again.
+    A hint is not persistent: after a restart of the broker the relay releases all tasks again.
     """
     return Properties(delivery_mode=_TRANSIENT, content_type="application/json")
 
 
 def split(task_ids: Sequence[UUID], *, workers: int, slots: int) -> Iterator[Sequence[UUID]]:
-    """Cut ids into hints: of one when few wait, of up to 100 when many do."""
+    """Split ids into hints: of one id each when few tasks wait, of up to 100 when many do."""
     share = -(-len(task_ids) // (_HINTS_PER_WORKER * max(workers, 1)))
     room = slots // (_HINTS_PER_WORKER * max(workers, 1))
     size = max(1, min(share, room, _MOST_IDS))
@@ -37,7 +37,7 @@ def split(task_ids: Sequence[UUID], *, workers: int, slots: int) -> Iterator[Seq
 
 
 class HintPublisher:
-    """Publishes hints, and makes their queues when they are not there (any more)."""
+    """Publishes hints, and declares their queues when they are missing."""
 
     def __init__(self, link: BrokerLink, queue_type: HintQueueType) -> None:
         self._link = link
@@ -47,14 +47,14 @@ class HintPublisher:
         self._declaring = asyncio.Lock()
 
     def forget_queues(self) -> None:
-        """Believe in no queue until it has been declared again."""
+        """Declare every queue again before its next use."""
         self._known.clear()
 
     async def publish(self, hint_queue: HintQueue, task_ids: Sequence[UUID]) -> None:
-        """Tell the workers of a hint_queue about tasks; returns when the broker has it.
+        """Publish a hint about tasks to a hint queue, and return when the broker has confirmed it.
 
         Raises:
-            BrokerAway: it is unknown whether the hint went out, or it surely did not.
+            BrokerAway: the hint was not published, or it is unknown whether it was.
         """
         name = hint_queue_name(hint_queue.queue, hint_queue.type)
         body = encode_hint(task_ids)
@@ -75,7 +75,7 @@ class HintPublisher:
         metrics.HINTS_CONFIRMED.inc()
 
     async def _send_again(self, body: bytes, name: str) -> None:
-        """Send a hint that came back once more, to a queue that is made anew."""
+        """Send a returned hint again, after declaring its queue."""
         try:
             await self._declare(name)
             await self._send(body, name)

@@ -1,8 +1,8 @@
 """Releases due tasks to the broker as hints: marks them, commits, then publishes.
 
-In that order, because a hint that is faster than its mark's commit would find nothing to claim. A hint
-that is lost on the way costs its life of ten seconds: then the task counts as unreleased and is released
-again. The relay claims nothing, and it trusts the broker with nothing.
+The order matters: a hint that arrives before its mark is committed would find nothing to claim. A lost hint costs
+its lifetime of ten seconds: after that the task counts as unreleased and is released again. The relay claims
+nothing, and nothing depends on the broker's keeping a hint.
 """
 
 import asyncio
@@ -33,25 +33,25 @@ log = get_logger(__name__)
 _LEAST_RELEASE_LIMIT = 200
 _RELEASED_PER_SLOT = 4
 _MOST_AT_ONCE = 1000
-# While windows are full: how soon to look whether workers have made room.
+# While hint queues are at their limit: how soon to check whether workers have claimed.
 _SHORTEST_PAUSE_S = 0.01
-# How often to look while anything happens; scheduled tasks are released when they are due.
+# How often to scan while the system is active; scheduled tasks are released when they are due.
 _LONGEST_PAUSE_S = 0.2
 _OUTAGE_PAUSE_S = 0.5
 _WORKERS_HOLD_S = 1.0
-# While there is more to release in known buckets, new buckets are looked for this often.
+# While there is more to release in known buckets, new buckets are scanned for this often.
 _BUCKETS_HOLD_S = 0.1
 _STARTS_HOLD_S = 10.0
 _BUSY_S = 0.5
-# Rows due up to this long before a bucket's first are always looked at.
+# Rows due up to this long before a bucket's first are always scanned.
 _LATENESS = timedelta(seconds=1)
-# Streams served at a time, and hints that may await their confirms.
+# Hint queues filled at a time, and hints that may await their confirms.
 _HINT_QUEUES_AT_ONCE = 4
 _MOST_UNCONFIRMED = 64
 
 
 class Relay:
-    """A service that keeps the windows of all hint_queues full. Several may run at once."""
+    """A service that keeps all hint queues filled up to their limits. Several may run at once."""
 
     name = "relay"
 
@@ -72,7 +72,7 @@ class Relay:
         self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
         self._publisher = HintPublisher(self.link, hint_queues)
         self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
-        # How often the broker came back with nothing, and up to which of these times all was released anew.
+        # How often the connection was made anew, and the count at which all tasks were last released again.
         self._losses, self._rebuilt = 1, 0
         self._buckets: dict[Bucket, float] = {}
         self._buckets_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
@@ -82,17 +82,17 @@ class Relay:
         self._released_at = float("-inf")
 
     def wake(self) -> None:
-        """Look at once: something may be due."""
+        """Scan at once: something may be due."""
         self._buckets_read_at = float("-inf")
         self._woken.set()
 
     @property
     def is_busy(self) -> bool:
-        """Whether tasks were released just now."""
+        """Whether tasks were released within the last half second."""
         return self._clock.monotonic() - self._released_at < _BUSY_S
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Release until told to stop; hints under way are confirmed first."""
+        """Release until stopped; then wait for the confirms of hints in flight."""
         async with asyncio.TaskGroup() as group, wake_on(stop, self._woken.set):
             closing = asyncio.Event()
             group.create_task(self.link.run(closing))
@@ -102,7 +102,7 @@ class Relay:
 
     async def _opened(self, _: object) -> None:
         self._publisher.forget_queues()
-        # Whatever the broker had been told before may be gone.
+        # The broker may have lost all earlier hints.
         self._losses += 1
         self.wake()
 
@@ -138,17 +138,17 @@ class Relay:
         upcoming = min(self._buckets.values(), default=float("inf"))
         if upcoming > now and not self._scan.has_others_due:
             longest_s = _LONGEST_PAUSE_S
-            if self._scan.is_complete:  # else something may be due sooner behind another look
+            if self._scan.is_complete:  # else another scan may find an earlier one
                 longest_s = self._idle_backoff.pause_s(_LONGEST_PAUSE_S)
             return min(max(upcoming - now, 0.001), longest_s)
-        # What is due waits for workers, or for those who have been told of it.
+        # What is due waits for workers, or its hints are out already.
         later = min((due_at for due_at in self._buckets.values() if due_at > now), default=now + 1)
         return min(max(later - now, 0.001), _LONGEST_PAUSE_S)
 
     async def _round(self, publishing: asyncio.TaskGroup) -> tuple[int, bool]:
-        """Release in every hint_queue; return how many tasks, and whether some are left due."""
+        """Release in every hint queue; return how many tasks, and whether more are due."""
         if self._rebuilt < self._losses:
-            # Only once it is done: it may fail, and the broker may come back once more meanwhile.
+            # Set afterwards: it may fail, and the broker may be lost again meanwhile.
             losses = self._losses
             forgotten = await releases.unmark_all(self._database)
             self._rebuilt = losses
@@ -170,16 +170,16 @@ class Relay:
         return sum(len(one.task_ids) for one in done), any(one.remaining for one in done)
 
     async def _due_hint_queues(self) -> dict[HintQueue, list[Bucket]]:
-        """Return the hint_queues with due tasks and workers for them, and their buckets, most urgent first."""
+        """Return the hint queues that have due tasks and workers, and their buckets, most urgent first."""
         now = self._clock.monotonic()
         if now - self._workers_read_at > _WORKERS_HOLD_S:
             self._workers = await Workers.read(self._database)
             self._workers_read_at = now
         if now - self._buckets_read_at > _BUCKETS_HOLD_S or not self._scan.is_at_end:
             firsts = await self._scan.scan(self._database, types=self._workers.types)
-            answered_at = self._clock.monotonic()
+            scanned_at = self._clock.monotonic()
             self._buckets = {
-                bucket: answered_at + first.due_in_s for bucket, first in firsts.items()
+                bucket: scanned_at + first.due_in_s for bucket, first in firsts.items()
             }
             self._buckets_read_at = now
             self._move_back(firsts)
@@ -196,7 +196,7 @@ class Relay:
         return hint_queues
 
     def _move_back(self, firsts: Mapping[Bucket, FirstWaiting]) -> None:
-        """Begin earlier in buckets where a task has come that was due before those already seen."""
+        """Start earlier in buckets that have a new task which is due before those already seen."""
         for bucket in self._starts.keys() & firsts.keys():
             self._starts[bucket] = min(self._starts[bucket], firsts[bucket].run_at - _LATENESS)
 
@@ -241,7 +241,7 @@ class Relay:
             log.warning(
                 "hint.unpublished", queue=hint_queue.queue, type=hint_queue.type, trouble=str(error)
             )
-            # One that is refused now will be in a moment, too: its marks run out by themselves.
+            # A queue that is refused now will be refused again at once: its marks expire by themselves.
             if not isinstance(error, QueueRefused):
                 await self._unmark(task_ids)
         finally:
@@ -251,12 +251,12 @@ class Relay:
         try:
             await releases.unmark(self._database, task_ids)
         except (Unavailable, asyncpg.PostgresError) as error:
-            # The mark runs out by itself.
+            # The mark expires by itself.
             log.warning("release.failed", error=str(error))
 
 
 def _first_error(group: BaseExceptionGroup[BaseException]) -> str:
-    """Say what went wrong first."""
+    """Return the message of the first error in a group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

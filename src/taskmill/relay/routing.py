@@ -1,7 +1,7 @@
-"""What the broker did with the latest message of each routing key, and which changes are published because of it.
+"""Remembers for which routing keys a queue is bound, and chooses accordingly which changes are published.
 
-It publishes nothing. A key that came back is one that no queue is bound for: of its changes the first is enough to
-find out whether one is by now. When that comes back, too, whoever binds a queue later has no claim to the others.
+It publishes nothing. A message is returned when no queue is bound for its key: of that key's changes the first is
+enough to find out whether one is bound by now. If it is returned too, the others are not published.
 """
 
 from collections.abc import Sequence
@@ -10,29 +10,29 @@ from typing import Final, NamedTuple
 from taskmill.amqp.events import Confirm, key_of
 from taskmill.domain.feed import Change, Cursor
 
-# There are fewer keys of queues that exist; names that came and went are forgotten with all others.
+# Existing queues have fewer keys than this; keys of removed queues are forgotten together with all others.
 _MOST_KEYS: Final = 20_000
 
 
 class Wave(NamedTuple):
-    """What is published next, and what is held back until that is known: changes of keys that came back."""
+    """What is published next, and what is held back until its confirms are known: changes of returned keys."""
 
     sent: Sequence[Change]
     held: Sequence[Change]
 
 
 class Routes:
-    """The keys that are known, for as long as a relay has the turn."""
+    """The known routing keys, for as long as a relay holds the cursor lease."""
 
     def __init__(self) -> None:
         self._taken: dict[str, bool] = {}
 
     def is_taken(self, key: str) -> bool:
-        """Whether the latest message of a key was taken by a queue."""
+        """Whether a queue took the latest message of a key."""
         return self._taken.get(key, False)
 
     def wave(self, changes: Sequence[Change]) -> Wave:
-        """Part changes: of each key that came back the first is sent. What is not known yet is sent."""
+        """Split changes: of each returned key only the first is sent; those of unknown keys are all sent."""
         sent: list[Change] = []
         held: list[Change] = []
         tried: set[str] = set()
@@ -46,7 +46,7 @@ class Routes:
         return Wave(sent, held)
 
     def note(self, sent: Sequence[Change], confirms: Sequence[Confirm | None]) -> None:
-        """Remember what became of messages, the latest of each key."""
+        """Record the confirms of messages; the latest of each key counts."""
         if len(self._taken) > _MOST_KEYS:
             self._taken.clear()
         for change, confirm in zip(sent, confirms, strict=False):
@@ -54,10 +54,10 @@ class Routes:
                 self._taken[key_of(change)] = confirm is not Confirm.RETURNED
 
     def owed(self, wave: Wave, confirms: Sequence[Confirm | None]) -> Sequence[Change]:
-        """Return what is still to be published of a wave, in order: what it held back of keys that are taken now.
+        """Return what is still to be published of a wave, in order.
 
-        And what the broker has not confirmed; nothing is known of its keys then, and what was held back of them is
-        owed, too.
+        That is what the broker has not confirmed, and what was held back for keys whose first message was not
+        returned this time.
         """
         settled = {
             change.cursor: confirm
@@ -71,5 +71,5 @@ class Routes:
 
 
 def before(change: Change) -> Cursor:
-    """Return the cursor of who has seen all changes but this one and what follows it."""
+    """Return the cursor just before this change."""
     return Cursor(change.cursor.position, change.cursor.ordinal - 1)

@@ -1,4 +1,4 @@
-"""What a worker asks of a transport."""
+"""What a worker needs from a transport."""
 
 from typing import Protocol
 from uuid import UUID
@@ -7,10 +7,10 @@ from taskmill.storage.claims import TakenTask
 
 
 class Transport(Protocol):
-    """Claims tasks in PostgreSQL; what tells it of them is its own affair."""
+    """Claims tasks in PostgreSQL; how it learns of them is up to it."""
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
-        """Claim up to `limit` due tasks under the lease; an empty list means that none is due.
+        """Claim up to `limit` due tasks under the lease; see `has_scanned` for the meaning of an empty list.
 
         Raises:
             Unavailable: the database is away; whether something was claimed is unknown.
@@ -19,11 +19,11 @@ class Transport(Protocol):
 
     @property
     def has_scanned(self) -> bool:
-        """Whether an empty `take` just now means that nothing is due: it may have had to do without a look."""
+        """Whether the last `take` scanned all that waits, so that an empty one means that nothing is due."""
         ...
 
     async def wait(self) -> None:
-        """Return when another `take` may be worth it: something came, became due, or enough time passed."""
+        """Return when another `take` may find something: a task came or became due, or enough time has passed."""
         ...
 
     def wake(self) -> None:
@@ -31,5 +31,5 @@ class Transport(Protocol):
         ...
 
     def suspend(self) -> None:
-        """Nothing will be taken until the next `take`: keep nothing from other workers."""
+        """Expect no `take` for some time: hold nothing back from other workers."""
         ...

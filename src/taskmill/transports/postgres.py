@@ -1,10 +1,10 @@
 """The transport without a broker: a worker claims what is due straight from `dispatch`.
 
-It remembers the buckets (queue, type, priority) in which tasks wait, and in each a place before which nothing
-waited when it looked: rows deleted there still stand in the index while somebody's old snapshot is open, and
-walking over them costs more with every claim. Only the look for buckets walks them from their beginnings, and goes
-back to what was committed late or handed back. It is done as often as wanted while it is cheap, else for a share
-of the time; meanwhile buckets that tasks came from lately are tried.
+It remembers the buckets (queue, type, priority) in which tasks wait, and for each a position before which nothing
+waited at the last scan. Rows deleted before it stay in the index while an old snapshot is open, and skipping them
+would cost more with every claim. Only the scan for buckets reads each from its start, and so finds tasks that were
+committed late or handed back. While it is cheap it runs as often as needed, else for a share of the time;
+meanwhile the buckets that recently had tasks are tried.
 """
 
 import asyncio
@@ -27,25 +27,25 @@ log = get_logger(__name__)
 
 # New buckets and pauses are noticed at least this often while claims come back full.
 _BUCKETS_HOLD_S = 1.0
-# Rows due up to this long before the place reached are always looked at again.
+# Rows due up to this long before the position reached are always read again.
 _LATENESS = timedelta(seconds=0.25)
-# The share of the time that looking for buckets may take: so little that it holds up fewer than one task in
-# twenty. What it holds off waits no longer than so long, if it is new to this worker, or was due before the place
-# reached.
+# The share of the time that scans for buckets may take: so small that it delays fewer than one task in twenty. A
+# delayed task, one in a bucket that is new to this worker or due before the position reached, waits no longer than
+# the last of these.
 _SCAN_SHARE = 0.05
 _SCAN_BURST_S = 0.2
 _LONGEST_UNSCANNED_S = 2.0
-# How soon to look on when a look did not see all buckets.
+# How soon to continue when a scan did not reach all buckets.
 _NEXT_SCAN_S = 0.02
-# So many buckets are tried while it may not be looked which have something.
+# How many recent buckets are tried while no scan is allowed.
 _MOST_RECENT = 100
 
 
 class PostgresTransport:
-    """Claims from the buckets that a worker serves, most urgent first, equals by the weights of their queues.
+    """Claims from the buckets that a worker serves: by priority, and within one by the weights of the queues.
 
-    `queues` are those that it serves, with their weights; none named: all, with the same weight. `types` likewise;
-    None for all.
+    `queues` maps the queues that it serves to their weights; if empty it serves all queues, with equal weights.
+    `types` are the types that it serves; None means all.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PostgresTransport:
         )
         self._knows_buckets = False
         self._starts: dict[Bucket, BucketStart] = {}
-        # Where tasks came from, the latest last.
+        # Buckets that had tasks, the latest last.
         self._recent: dict[Bucket, None] = {}
         self._woken = asyncio.Event()
 
@@ -100,14 +100,14 @@ class PostgresTransport:
         self._remember(taken)
         if len(taken) < limit:
             self._expire_buckets()
-            # Nothing is left there but what others hold; the look goes back to it if they let go.
+            # Only rows that others have locked are left; the next scan finds them if they are unlocked.
             for bucket in buckets:
                 self._advance(bucket, safe_start)
         return taken
 
     async def wait(self) -> None:
-        """Wait for the notifier, the next due time or the polling interval."""
-        # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
+        """Wait for a notification, the next due time or the polling interval."""
+        # What was due already has just been tried in vain: others have locked it, or it is about to expire.
         upcoming = [due_at for due_at in self._buckets.values() if due_at > self._checked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
         is_idle = (
@@ -123,16 +123,16 @@ class PostgresTransport:
             return
 
     def wake(self) -> None:
-        """End the wait: the notifier rang."""
+        """End the wait and scan again: there was a notification."""
         self._buckets_read_at = float("-inf")
         self._woken.set()
 
     def suspend(self) -> None:
-        """Do nothing: what is not claimed is anybody's."""
+        """Do nothing: it holds nothing back."""
 
     @property
     def has_scanned(self) -> bool:
-        """Whether the last `take` knew what waits."""
+        """Whether the last `take` knew all buckets with waiting tasks."""
         return self._knows_buckets
 
     async def _due_buckets(self) -> list[Bucket]:
@@ -144,7 +144,7 @@ class PostgresTransport:
         return sorted(dict.fromkeys([*due, *guesses]), key=self._sort_key)
 
     async def _scan_buckets(self) -> bool:
-        """Look for buckets and where they begin, if that may be done now; return whether it was."""
+        """Scan for buckets and their first tasks, if the duty cycle allows it; return whether it was done."""
         if not self._scan_duty.is_open:
             return False
         began_at, safe_start = self._clock.monotonic(), self._safe_start()
@@ -155,20 +155,20 @@ class PostgresTransport:
         except Unavailable as error:
             if not self._recent:
                 raise
-            # Claiming shows whether more is wrong than that it takes too long.
+            # The claim will show whether the database is away, or the scan only took too long.
             log.warning("buckets.unread", worker=self._worker, error=repr(error.__cause__))
             return False
         finally:
             self._scan_duty.charge(self._clock.monotonic() - began_at)
-        # Counted from the answer: a claim that comes a moment too early finds nothing.
-        answered_at = self._clock.monotonic()
-        self._buckets = {bucket: answered_at + first.due_in_s for bucket, first in firsts.items()}
+        # Counted from the result: a claim that comes a moment too early finds nothing.
+        scanned_at = self._clock.monotonic()
+        self._buckets = {bucket: scanned_at + first.due_in_s for bucket, first in firsts.items()}
         self._buckets_read_at = began_at
         self._begin_at(firsts, safe_start)
         return True
 
     def _begin_at(self, firsts: Mapping[Bucket, FirstWaiting], safe_start: datetime) -> None:
-        """Begin each bucket at its first task, but no later than `here`: what is due now may come at any time."""
+        """Start each bucket at its first task, but not after `safe_start`: tasks due since may yet commit."""
         self._starts = dict.fromkeys(self._recent, BucketStart(run_at=safe_start))
         for bucket, first in firsts.items():
             self._starts[bucket] = BucketStart(run_at=min(first.run_at, safe_start))
@@ -177,7 +177,7 @@ class PostgresTransport:
         return self._clock.now() - _LATENESS
 
     def _sort_key(self, bucket: Bucket) -> tuple[int, float]:
-        """Draw a bucket's place: the urgent before all others, then by chance, as often first as its weight says.
+        """Return a sort key: by priority, then at random, with chances in proportion to the queues' weights.
 
         By Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
         """
@@ -185,11 +185,11 @@ class PostgresTransport:
         return -bucket.priority, -(self._randomness.random() ** (1 / weight))
 
     def _expire_buckets(self) -> None:
-        """The buckets are drained or locked by others: look for buckets, and where they begin."""
+        """Scan before the next claim: the buckets are drained, or others have locked their rows."""
         self._buckets_read_at = float("-inf")
 
     def _remember(self, taken: list[TakenTask]) -> None:
-        # To make and compare buckets for each task would cost more than all else here.
+        # Making and comparing a bucket for each task would cost more than everything else here.
         lasts: dict[tuple[str, str, int], datetime] = {}
         for one in taken:
             kind = (one.task.queue, one.task.type, one.task.priority)

@@ -1,8 +1,8 @@
-"""The transport over RabbitMQ: hints say what to claim, and PostgreSQL decides.
+"""The transport over RabbitMQ: hints name the tasks to claim, and PostgreSQL decides.
 
-A hint is acknowledged when its claim has committed, long before handlers end: nothing at the broker
-depends on how long a task runs. While the broker is away, or hints fail to come though tasks are due, a
-`fallback` claims straight from PostgreSQL; without one the worker waits.
+A hint is acknowledged when its claim has committed, long before handlers end: nothing at the broker depends on how
+long a task runs. While the broker is away, or no hints arrive though tasks are due, `fallback` claims straight
+from PostgreSQL; without one the worker waits.
 """
 
 import asyncio
@@ -28,21 +28,22 @@ from taskmill.transports.subscriptions import Subscriptions
 
 log = get_logger(__name__)
 
-# How often to look for buckets without a subscription and for consumers that were lost, and how often at most.
+# How often to check for buckets without a subscription and for lost consumers, and the shortest interval.
 _WATCH_S = 1.0
 _BUCKETS_HOLD_S = 0.1
-# When the notifier rings the relay looks, too, and what it finds is more urgent than a new bucket. But what others
-# have claimed by then is not seen: every eighth time the worker looks at once, and soon serves what they serve.
+# A notification also makes the relay scan, whose work is more urgent than subscribing to a new bucket: so the
+# worker waits a moment. But tasks that others claim within that moment are never seen here: every eighth time it
+# scans at once, and so subscribes to the buckets that others serve.
 _MIN_INTERVAL_S = 0.01
 _INTERVALS = 7
-# Overdue tasks, free slots and no hint for so long: the relay is away, or somebody sleeps on the hints.
+# Overdue tasks, free slots and no hint for this long: the relay is away, or another worker holds the hints.
 _TIMEOUT_S = 3.0
-# A worker that has had no free slot for so long gives back what the broker sent it ahead.
+# A worker that has had no free slot for this long returns its prefetched hints.
 _FULL_S = 0.5
 
 
 class RabbitTransport:
-    """Claims what hints name. It is a service, too: `run` keeps the connection and the subscriptions."""
+    """Claims the tasks that hints name. It is also a service: `run` keeps the connection and the subscriptions."""
 
     name = "hints"
 
@@ -59,7 +60,7 @@ class RabbitTransport:
         hint_queues: HintQueueType,
         idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
+        """Serve these queues with these weights (if empty all, equally), and these types (None: all)."""
         self._database = database
         self._worker = worker
         self._weights = dict(queues)
@@ -71,7 +72,7 @@ class RabbitTransport:
         self.link = BrokerLink(
             broker_url, name="worker", opened=self._subscriptions.open_on, lost=self._on_loss
         )
-        # Ids of hints that were acknowledged when a part of them had been claimed.
+        # Ids of hints that were acknowledged after only a part of them was claimed.
         self._held: list[UUID] = []
         self._woken = asyncio.Event()
         self._changed = asyncio.Event()
@@ -83,20 +84,20 @@ class RabbitTransport:
         self._buckets_wanted = True
         self._buckets_read_at = float("-inf")
         self._scan = BucketScan()
-        # Queues of hints that looks have found, each with its share, since one saw all or the round began.
+        # The hint queues that scans have found since the last complete one, each with its share.
         self._found: dict[str, float] = {}
         self._first_due_in_s = 0.0
         self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._idle_backoff.on_wake(self.wake)
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
-        """Claim up to `limit` of the tasks that hints have named; an empty list is no promise of anything."""
+        """Claim up to `limit` of the tasks that hints have named; an empty list says nothing about what is due."""
         self._woken.clear()
         self._full_since = None
         ids = self._next_ids(limit)
         if ids:
             return await self._claim(lease_id, ids)
-        # Hints that name nothing: unacknowledged, they would use up what the broker sends ahead.
+        # Hints may name no task: unacknowledged, they would use up the prefetch.
         await self._acknowledge()
         if not self._subscriptions.are_complete:
             self._changed.set()
@@ -106,7 +107,7 @@ class RabbitTransport:
 
     @property
     def has_scanned(self) -> bool:
-        """Never: what is due is known where hints come from."""
+        """Never: only the relay knows what is due."""
         return False
 
     async def wait(self) -> None:
@@ -124,11 +125,11 @@ class RabbitTransport:
 
     @property
     def _needs_fallback(self) -> bool:
-        """Whether something may be due of which no hint comes."""
+        """Whether tasks may be due for which no hint arrives."""
         return self._hints_missing or not self.link.is_up or self._subscriptions.has_refused
 
     def wake(self) -> None:
-        """End the wait, and look for new buckets: the notifier rang."""
+        """End the wait, and scan for new buckets: there was a notification."""
         self._woken.set()
         self._buckets_wanted = True
         self._changed.set()
@@ -136,14 +137,14 @@ class RabbitTransport:
             self._fallback.wake()
 
     def suspend(self) -> None:
-        """Give back soon what was not taken, unless `take` comes before."""
+        """Return hints that were not taken, unless there is a `take` soon."""
         self._idle_since = None
         if self._full_since is None:
             self._full_since = self._clock.monotonic()
             self._changed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep connected and subscribed until told to stop; then let go of what is held."""
+        """Stay connected and subscribed until stopped; then release the tasks that are held."""
         async with asyncio.TaskGroup() as group:
             closing = asyncio.Event()
             group.create_task(self.link.run(closing))
@@ -155,7 +156,7 @@ class RabbitTransport:
             self._unsettled.set()
 
     def _next_ids(self, limit: int) -> list[UUID]:
-        """Return what is held, then what came; the rest of the last hint is held for the next time."""
+        """Return held ids, then those of new hints; the remaining ids of the last hint are held."""
         ids, self._held = self._held[:limit], self._held[limit:]
         while len(ids) < limit and (more := self._subscriptions.take()) is not None:
             ids += more
@@ -184,7 +185,7 @@ class RabbitTransport:
         try:
             await self._subscriptions.acknowledge()
         except BROKER_ERRORS as error:
-            # They come again, and name what is no longer there to be claimed.
+            # They are delivered again, and then name nothing that can be claimed.
             log.info("hint.unacknowledged", error=str(error))
 
     def _on_change(self) -> None:
@@ -225,11 +226,11 @@ class RabbitTransport:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
         if self._buckets_wanted:
             return _BUCKETS_HOLD_S
-        # It is no use to look before what is known could be overdue.
+        # There is no use in scanning before a known task could be overdue.
         return min(self._idle_backoff.pause_s(_WATCH_S), max(self._first_due_in_s, _WATCH_S))
 
     async def _refresh_buckets(self) -> None:
-        """Learn what waits and can be run here. The broker is not asked: it may be frozen."""
+        """Scan for buckets that this worker serves. It does not wait for the broker, which may be frozen."""
         if not self.link.is_up:
             return
         now = self._clock.monotonic()
@@ -240,7 +241,7 @@ class RabbitTransport:
         self._unsettled.set()
 
     async def _settle_until(self, stop: asyncio.Event) -> None:
-        """Bring the subscriptions to what they should be, whenever that may have changed."""
+        """Update the subscriptions whenever what is wanted may have changed."""
         while not stop.is_set():
             await self._unsettled.wait()
             self._unsettled.clear()
@@ -256,7 +257,7 @@ class RabbitTransport:
             self._is_settling = False
 
     async def _settle(self) -> None:
-        """Subscribe to what waits; or rest while there is no free slot."""
+        """Subscribe to what is wanted; or return hints while there is no free slot."""
         if not self.link.is_up:
             return
         if self._full_since is None:
@@ -265,7 +266,7 @@ class RabbitTransport:
             await self._give_back()
 
     async def _give_back(self) -> None:
-        """Keep nothing that others could run: neither hints nor what is left of one."""
+        """Return everything that others could run: hints, and the held ids of a hint."""
         await self._subscriptions.suspend()
         held, self._held = self._held, []
         await releases.unmark(self._database, held)
@@ -285,21 +286,21 @@ class RabbitTransport:
         self._check_hints(now, overdue=any(s < -_TIMEOUT_S for s in due_in_s))
 
     def _want(self, found: Mapping[str, float]) -> None:
-        """Subscribe to what was found, and while a look does not see all, to what those before it found, too.
+        """Subscribe to the queues found, and if the scan was incomplete also to those found before it.
 
-        There is no end to names: beyond a number the queues of hints take turns.
+        The number of names is unbounded: beyond a limit those of earlier scans are forgotten here.
         """
         are_many = len(self._found) + len(found) > MOST_BUCKETS
         self._found = {**({} if self._scan.is_complete or are_many else self._found), **found}
         self._subscriptions.want(self._found)
 
     def _share(self, queue: str) -> float:
-        """Return a queue's weight as a part of the largest."""
+        """Return a queue's weight as a share of the largest."""
         return self._weights.get(queue, 1) / max(self._weights.values(), default=1)
 
     def _check_hints(self, now: float, *, overdue: bool) -> None:
-        is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _TIMEOUT_S
-        if is_deaf and self._fallback is not None and not self._hints_missing:
+        is_idle = self._idle_since is not None and now - self._idle_since > _TIMEOUT_S
+        if overdue and is_idle and self._fallback is not None and not self._hints_missing:
             self._hints_missing = True
             log.warning("hints.missing", worker=self._worker)
             self.wake()

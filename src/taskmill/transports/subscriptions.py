@@ -1,7 +1,7 @@
-"""What a worker consumes on its present channel, and the hints that came and were not yet taken.
+"""A worker's consumers on its current channel, and the hints that have arrived and were not taken yet.
 
-It keeps deliveries and acknowledgements on the same channel. It claims nothing, and decides neither
-which queues are worth a subscription nor when to rest.
+It acknowledges each hint on the channel that delivered it. It claims nothing, and does not decide which queues to
+subscribe to or when to suspend.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-# Hints that the broker sends ahead for each queue: enough that the next claim never waits for the network.
+# Hints prefetched for each queue: enough that the next claim never waits for the network.
 _PREFETCH = 16
 _CONSUME_S = 5.0
-# A queue that the broker refuses is asked for again so often.
+# How long to wait before declaring a refused queue again.
 _REFUSED_S = 1.0
 
 
@@ -43,7 +43,7 @@ class _Hint:
 
 
 class Subscriptions:
-    """Consumers of hint queues; `changed` is called when hints came or a consumer was lost."""
+    """Consumers of hint queues; `changed` is called when hints arrive or a consumer is lost."""
 
     def __init__(self, changed: Callable[[], None], queue_type: HintQueueType) -> None:
         self._changed = changed
@@ -52,7 +52,7 @@ class Subscriptions:
         self._shares: dict[str, float] = {}
         self._consumers: dict[str, str] = {}
         self._declared: set[str] = set()
-        # When to ask again for queues that the broker refuses, by the event loop's clock.
+        # When to retry queues that the broker refuses, by the event loop's clock.
         self._refused: dict[str, float] = {}
         self._arrived: deque[_Hint] = deque()
         self._taken_up_to = 0
@@ -64,9 +64,9 @@ class Subscriptions:
 
     @property
     def are_complete(self) -> bool:
-        """Whether all that is wanted is subscribed to, as far as the broker lets us."""
-        left = self._shares.keys() - self._consumers.keys()
-        return all(map(self._is_refused, left))
+        """Whether all wanted queues are subscribed to, except for refused ones."""
+        missing = self._shares.keys() - self._consumers.keys()
+        return all(map(self._is_refused, missing))
 
     @property
     def has_refused(self) -> bool:
@@ -79,15 +79,15 @@ class Subscriptions:
         return not self._consumers and not self._arrived
 
     def want(self, shares: Mapping[str, float]) -> None:
-        """Let these queues be subscribed to at the next `refresh`; a wanted one stays so.
+        """Subscribe to these queues at the next `refresh`; earlier ones stay wanted.
 
-        A queue's share (over 0, up to 1) is how much the broker sends ahead of it: hints are taken in the order in
-        which they come, so of queues that are never empty each is served so often.
+        A queue's share (over 0, up to 1) scales its prefetch. Hints are taken in the order of their arrival, so
+        queues that are never empty are served in proportion to their shares.
         """
         self._shares.update(shares)
 
     async def open_on(self, channel: AbstractChannel) -> None:
-        """Begin anew on a new channel."""
+        """Start over on a new channel."""
         self.lose()
         driver = cast("DriverChannel", await channel.get_underlay_channel())
         driver.on_consumer_cancel_callbacks.add(lambda _: self._changed())
@@ -95,7 +95,7 @@ class Subscriptions:
         self._changed()
 
     def lose(self) -> None:
-        """Forget the channel and all that came by it: the broker delivers it again."""
+        """Forget the channel and its hints: the broker delivers them again."""
         self._driver = None
         self._consumers.clear()
         self._declared.clear()
@@ -103,26 +103,26 @@ class Subscriptions:
         self._taken_up_to = 0
 
     async def refresh(self, link: BrokerLink) -> None:
-        """Subscribe to what is wanted and is not, or no longer, subscribed to. Refused queues keep no other back.
+        """Subscribe to wanted queues that have no consumer. A refused queue does not delay the others.
 
         Raises:
             BrokerAway: the connection was lost.
-            AMQPError: the broker refuses to let us consume.
-            TimeoutError: it does not answer; the queue has been deleted.
+            AMQPError: the broker refuses the consumer.
+            TimeoutError: it does not respond; the queue has been deleted.
         """
         driver = self._driver
         if driver is None:
             return
         for name in [n for n, tag in self._consumers.items() if tag not in driver.consumers]:
-            # The broker has cancelled it, most likely because its queue is gone.
+            # The broker has cancelled it, most likely because its queue was deleted.
             del self._consumers[name]
             self._declared.discard(name)
         for name in sorted(self._shares.keys() - self._consumers.keys()):
             if name not in self._declared and not await self._declare(name, link):
                 continue
-            answer = await self._consume(driver, name, link)
-            if answer.consumer_tag is not None and driver is self._driver:
-                self._consumers[name] = answer.consumer_tag
+            consumed = await self._consume(driver, name, link)
+            if consumed.consumer_tag is not None and driver is self._driver:
+                self._consumers[name] = consumed.consumer_tag
 
     async def _declare(self, name: str, link: BrokerLink) -> bool:
         if self._is_refused(name):
@@ -146,31 +146,31 @@ class Subscriptions:
     ) -> spec.Basic.ConsumeOk:
         try:
             async with asyncio.timeout(_CONSUME_S):
-                # It holds for consumers that begin from now on.
-                ahead = max(round(_PREFETCH * self._shares[name]), 1)
-                await driver.basic_qos(prefetch_count=ahead)
+                # It applies to consumers that start from now on.
+                prefetch = max(round(_PREFETCH * self._shares[name]), 1)
+                await driver.basic_qos(prefetch_count=prefetch)
                 return await driver.basic_consume(name, self._consumer_on(driver))
         except TimeoutError:
-            # RabbitMQ 4.0 brings a queue back dead when its node was killed within 1.5 s of the queue's
-            # declaration: it can be declared, and consuming hangs for ever. What was in it is released again.
+            # RabbitMQ 4.0 breaks a queue when its node is killed within 1.5 s of the queue's declaration: it can
+            # be declared, and consuming hangs for ever. The tasks of its hints are released again.
             log.warning("hints.discarded", queue=name)
             await discard_hints(link, name)
             raise
 
     async def suspend(self) -> None:
-        """Consume nothing for now, and give back what was not taken, so that others get it."""
+        """Stop consuming for now, and return hints that were not taken, so that others get them."""
         driver = self._driver
         if driver is None:
             return
         while self._consumers:
             _, tag = self._consumers.popitem()
             await driver.basic_cancel(tag)
-        # One by one: hints before them may have been taken, and a claim is under way.
+        # One by one: earlier hints may have been taken, and their claim may be under way.
         while self._arrived and driver is self._driver:
             await driver.basic_nack(self._arrived.popleft().tag, requeue=True, wait=False)
 
     def take(self) -> list[UUID] | None:
-        """Return the ids of the next hint, None when there is none."""
+        """Return the ids of the next hint, None if there is none."""
         if not self._arrived:
             return None
         hint = self._arrived.popleft()
@@ -178,7 +178,7 @@ class Subscriptions:
         return hint.task_ids
 
     async def acknowledge(self) -> None:
-        """Tell the broker that all hints taken so far are done with."""
+        """Acknowledge all hints taken so far."""
         tag, self._taken_up_to = self._taken_up_to, 0
         if tag and self._driver is not None:
             await self._driver.basic_ack(tag, multiple=True, wait=False)
@@ -198,7 +198,7 @@ class Subscriptions:
         try:
             task_ids = decode_hint(message.body)
         except ValueError as error:
-            # Acknowledged with its neighbours; whatever it meant is released again.
+            # It is acknowledged with its neighbours; the tasks that it meant are released again.
             log.warning("hint.unreadable", queue=message.routing_key, error=str(error)[:200])
             task_ids = []
         metrics.HINTS_RECEIVED.inc()

@@ -1,1 +1,1 @@
-"""The webhooks role: makes deliveries of what happens, and delivers them."""
+"""The webhooks role: creates deliveries for the feed's changes, and sends them."""

@@ -1,7 +1,7 @@
-"""Takes deliveries that are due, tries them, and notes how that ended. Several processes may do so at once.
+"""Claims due deliveries, tries to send them, and records how that ended. Several processes may do so at once.
 
-What is under way is known by PostgreSQL: a process that dies leaves deliveries that are due again soon after. So
-each is tried at least once, and now and then twice.
+PostgreSQL knows what is under way: after a process has died its deliveries are soon due again. So each is sent at
+least once, and now and then twice.
 """
 
 import asyncio
@@ -44,16 +44,16 @@ log = get_logger(__name__)
 _GONE: Final = 410
 _BUSY: Final = (429, 503)
 _SUCCESS: Final = range(200, 300)
-# EndpointSlots that are looked at in one round; the next one begins behind them.
+# Endpoints that one round scans; the next round starts after them.
 _MOST_ENDPOINTS: Final = 500
 _MOST_GIVEN_UP: Final = 1000
 _POLL_S: Final = 0.25
-# Between looks at endpoints of which none may be tried, when there are more behind them.
+# Between two rounds, when no endpoint of the first could be called and there are more after them.
 _STEP_S: Final = 0.025
 _GIVE_UP_CHECK_S: Final = 10.0
-# What is there to be delivered is there for a while: until then nobody asks whether there is nothing.
+# If anything is to be delivered, this long passes until the next check whether there is nothing.
 _BUSY_S: Final = 5.0
-# Beyond the time of one try: until it is noted, or tried again by another.
+# Added to the timeout of a try: until it is recorded, or another process tries it again.
 _HOLD_MARGIN_S: Final = SLOT_WAIT_S + 2.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 5.0
@@ -61,7 +61,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRules:
-    """When a delivery is tried again, and when an endpoint is given up."""
+    """When a delivery is retried, and when a webhook is disabled."""
 
     policy: RetryPolicy
     longest_wait: timedelta
@@ -70,7 +70,7 @@ class DeliveryRules:
 
 
 class DeliveryLoop:
-    """A service that delivers. `wake` has it look at once for what is due."""
+    """A service that sends due deliveries. `wake` makes it check at once."""
 
     name = "webhooks-delivering"
 
@@ -102,11 +102,11 @@ class DeliveryLoop:
         TRIES_UNDER_WAY.watch(endpoints, lambda owner: {(): owner.under_way})
 
     def wake(self) -> None:
-        """Look for what is due at once."""
+        """Check for due deliveries at once."""
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until told to stop; what is under way then has some seconds to end."""
+        """Deliver until stopped; then give the tries under way some seconds to end."""
         async with self._recording, asyncio.TaskGroup() as group, wake_on(stop, self.wake):
             tries: set[asyncio.Task[None]] = set()
             await self._deliver_until(stop, group, tries)
@@ -139,7 +139,7 @@ class DeliveryLoop:
             return
 
     async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> float:
-        """Begin what may begin now; return for how many seconds to rest then, unless woken."""
+        """Start the tries that may start now; return for how many seconds to pause, unless woken."""
         await self._give_up()
         if self._endpoints.is_full:
             return _POLL_S
@@ -147,7 +147,7 @@ class DeliveryLoop:
             return self._idle_backoff.pause_s(_POLL_S)
         due = await webhook_deliveries.find_due(self._database, self._after, _MOST_ENDPOINTS)
         shares = self._endpoints.shares(due.endpoints, self._clock.monotonic())
-        # EndpointSlots that got nothing this time come first the next time.
+        # Endpoints that got no slot this time come first the next time.
         self._after = shares[-1][0] if 0 < len(shares) < len(due.endpoints) else due.until
         if not shares:
             return _STEP_S if self._after else _POLL_S
@@ -162,7 +162,7 @@ class DeliveryLoop:
         return 0.0 if taken else _POLL_S
 
     async def _has_nothing_to_do(self) -> bool:
-        """Whether nothing at all is to be delivered; that is asked only now and then, and only when it is calm."""
+        """Whether nothing is to be delivered; the database is asked only now and then, and only while idle."""
         now = self._clock.monotonic()
         if not self._idle_backoff.is_idle or now < self._busy_until:
             return False
@@ -192,7 +192,7 @@ class DeliveryLoop:
             self._gave_up_at = now
 
     async def _try(self, prepared: PreparedDelivery) -> None:
-        """Try one delivery and note how it ended."""
+        """Try one delivery and record how it ended."""
         delivery = prepared.delivery
         try:
             ended = await self._ended(prepared)
@@ -216,22 +216,22 @@ class DeliveryLoop:
         except OutboundError as error:
             self._endpoints.record_failure(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=str(error))
-        except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
+        except Exception as error:  # a try's boundary: whatever an endpoint does, others go on
             log.exception("delivery.broken", delivery_id=delivery.id)
             self._endpoints.record_failure(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=f"the try broke: {type(error).__name__}")
         now = self._clock.monotonic()
         TRY_TIME.observe(now - began)
         wait = self._requested_wait(response)
-        # Of callbacks only the one: others of its endpoint have addresses of their own.
-        rests = response.status in _BUSY and delivery.webhook_id is not None
-        pause_s = wait.total_seconds() if wait and rests else 0.0
+        # Not for callbacks: others to the same origin have paths of their own.
+        pauses = response.status in _BUSY and delivery.webhook_id is not None
+        pause_s = wait.total_seconds() if wait and pauses else 0.0
         self._endpoints.record_response(endpoint, now, after_s=now - began, pause_s=pause_s)
         return self._outcome(delivery, response, wait)
 
     def _requested_wait(self, response: Response) -> timedelta | None:
-        asked = response.headers.get("retry-after")
-        return retry_after(asked, self._clock.now(), longest=self._rules.longest_wait)
+        value = response.headers.get("retry-after")
+        return retry_after(value, self._clock.now(), longest=self._rules.longest_wait)
 
     def _outcome(
         self, delivery: DueDelivery, response: Response, wait: timedelta | None
@@ -258,7 +258,7 @@ class DeliveryLoop:
         answer: int | None = None,
         wait: timedelta | None = None,
     ) -> EndedTry:
-        """Have it tried again, unless its time is over by then."""
+        """Schedule a retry, unless the delivery will have been given up by then."""
         delay = self._rules.policy.delay(delivery.attempt, self._randomness.random())
         delay = max(delay, wait or timedelta())
         is_over = self._clock.now() + delay > delivery.give_up_at
@@ -279,17 +279,17 @@ class DeliveryLoop:
 
     async def _update_webhooks(self, ended: Sequence[EndedTry]) -> None:
         """Disable webhooks whose endpoint is gone, or has been failing for too long."""
-        known = {one.delivery.webhook_id: one for one in ended if one.answer == _GONE}
-        for webhook_id, one in known.items():
+        gone = {one.delivery.webhook_id: one for one in ended if one.answer == _GONE}
+        for webhook_id, one in gone.items():
             if webhook_id is not None and await webhooks.disable(
                 self._database, webhook_id, str(one.trouble)
             ):
                 _report_disabled(webhook_id, str(one.trouble))
-        well = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
-        failed = {one.delivery.webhook_id for one in ended} - well
+        healthy = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
+        failed = {one.delivery.webhook_id for one in ended} - healthy
         disabled = await webhooks.record_health(
             self._database,
-            [one for one in well if one is not None],
+            [one for one in healthy if one is not None],
             [one for one in failed if one is not None],
             too_long_s=self._rules.disable_s,
         )

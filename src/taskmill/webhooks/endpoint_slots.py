@@ -1,12 +1,13 @@
-"""Shares what one process may try at once among endpoints, so that none of them holds up the others.
+"""Shares a process's slots for concurrent tries among endpoints, so that none of them holds up the others.
 
-An *endpoint* is a webhook, or all callbacks to one origin. What this process has seen of endpoints is known here,
-and nothing of what is delivered.
+An *endpoint* is a webhook, or all callbacks to one origin. This module knows how endpoints have responded to this
+process, and nothing of what is delivered.
 
-- An endpoint begins with one try at a time; each quick answer doubles that, up to a limit. Slow answers lead to
-  half of the limit, from below and from above; none takes it back to one.
-- Endpoints that are not known to be quick have half of all tries at most: the other half is for those that are.
-- An endpoint that gave no answer, or may not be called, rests, each time for longer; so does one that asks for it.
+- An endpoint starts with one try at a time. Each quick response doubles that, up to a limit; slow responses lead
+  to half of the limit, from below and from above; no response takes it back to one.
+- Endpoints that are not known to be quick get at most half of all slots: the other half is for those that are.
+- An endpoint that gave no response, or may not be called, is paused, each time for longer; one that asks for a
+  pause gets it, too.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ _QUICK_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 _MOST_DOUBLINGS: Final = 10
-# Of so many endpoints it is remembered how they were.
+# How many endpoints are remembered.
 _MOST_KNOWN: Final = 10_000
 
 
@@ -31,7 +32,7 @@ class _Endpoint:
 
 
 class EndpointSlots:
-    """The endpoints that this process has seen, and how many tries are under way in each; times are monotonic."""
+    """The endpoints known to this process, and how many tries are under way at each; times are monotonic."""
 
     def __init__(self, most: int, *, per_endpoint: int) -> None:
         self._most = most
@@ -47,11 +48,11 @@ class EndpointSlots:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more may be tried now."""
+        """Whether all slots are taken."""
         return self._under_way >= self._most
 
     def shares(self, due: Iterable[str], now: float) -> list[tuple[str, int]]:
-        """Return how many tries each of the endpoints may begin now; those that may none are left out."""
+        """Return how many tries each endpoint may start now, without those that may start none."""
         names = list(due)
         free = self._most - self._under_way
         slow_free = self._most // 2 - self._slow_under_way
@@ -72,7 +73,7 @@ class EndpointSlots:
         return found
 
     def begin(self, name: str) -> None:
-        """Count a try that begins."""
+        """Count a try that starts."""
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             self._forget_some()
@@ -84,7 +85,7 @@ class EndpointSlots:
     def record_response(
         self, name: str, now: float, *, after_s: float, pause_s: float = 0.0
     ) -> None:
-        """Count a try that ended with an answer after so many seconds; the endpoint may have asked for a rest."""
+        """Count a try that got a response after `after_s`; the endpoint may have asked for a pause."""
         endpoint = self._end(name)
         endpoint.failures = 0
         endpoint.paused_until = (
@@ -98,18 +99,18 @@ class EndpointSlots:
             endpoint.limit = min(endpoint.limit + 1, max(1, self._per_endpoint // 2))
 
     def record_failure(self, name: str, now: float) -> None:
-        """Count a try that ended without an answer, or was not made because nobody is to be called there."""
+        """Count a try that got no response, or was not made because the address may not be called."""
         endpoint = self._end(name)
         self._become(endpoint, is_quick=False)
         endpoint.limit = 1
         if endpoint.paused_until > now:
-            return  # Others that were under way with the one that was counted.
+            return  # It was under way together with one that has been counted.
         pause_s = _FIRST_PAUSE_S * 2.0 ** min(endpoint.failures, _MOST_DOUBLINGS)
         endpoint.failures += 1
         endpoint.paused_until = now + min(pause_s, _LONGEST_PAUSE_S)
 
     def release(self, name: str) -> None:
-        """Count a try that came to no end: nothing is learned of its endpoint."""
+        """Count a try that ended without telling anything about its endpoint."""
         self._end(name)
 
     def _end(self, name: str) -> _Endpoint:
@@ -120,7 +121,7 @@ class EndpointSlots:
         return endpoint
 
     def _become(self, endpoint: _Endpoint, *, is_quick: bool) -> None:
-        """Move what is still under way in an endpoint to the other half, when it turns out to be another kind."""
+        """Change whether an endpoint is quick, and count its tries under way in the other half."""
         if endpoint.is_quick != is_quick:
             self._slow_under_way += -endpoint.under_way if is_quick else endpoint.under_way
             endpoint.is_quick = is_quick

@@ -1,7 +1,7 @@
-"""Makes deliveries of the feed's changes, one process at a time. It sends nothing.
+"""Creates deliveries for the feed's changes, in one process at a time. It sends nothing.
 
-Deliveries of a page of changes, and the cursor behind it, are written in one transaction: whoever dies leaves all
-of it or nothing, and another goes on from there. Without any webhook or callback no change is read.
+The deliveries of a page of changes and the cursor after it are written in one transaction: if a process dies, all
+of it was written or nothing, and another continues from there. Without any webhook or callback no change is read.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from taskmill.storage.webhook_deliveries import SkippedChanges
 log = get_logger(__name__)
 
 _PAGE: Final = 2000
-# What one transaction may make: a page of changes is smaller when many webhooks listen.
+# The most deliveries that one transaction may create: with many webhooks a page of changes is smaller.
 _MOST_MADE: Final = 20_000
 _POLL_S: Final = 0.1
 _HOLD_S: Final = 15.0
@@ -36,9 +36,9 @@ _LONGEST_PAUSE_S: Final = 5.0
 
 
 class FanOut:
-    """A service that makes deliveries while it has the turn. Several may run at once.
+    """A service that creates deliveries while it holds the cursor lease. Several may run at once.
 
-    `wake` is called when it has made some.
+    `wake` is called when it has created some.
     """
 
     name = "webhooks-fan-out"
@@ -62,7 +62,7 @@ class FanOut:
         self._moved_at = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make deliveries until told to stop; then another may go on at once."""
+        """Create deliveries until stopped; then drop the lease for the next process."""
         failures = 0
         while not stop.is_set():
             pause_s = _TAKE_LEASE_S
@@ -91,7 +91,7 @@ class FanOut:
             log.info("webhooks.handed_over")
 
     async def _advance(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
-        """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
+        """Process a page, or wait for one; return the cursor after it, None if the lease was lost."""
         passed = await webhook_deliveries.skip_changes(self._database, self._cursor_lease)
         if not passed.is_followed:
             return await self._pass(after, passed, stop)
@@ -108,7 +108,7 @@ class FanOut:
     async def _pass(
         self, after: Cursor, passed: SkippedChanges, stop: asyncio.Event
     ) -> Cursor | None:
-        """Go on behind what was passed over, as nobody is to get any of it; None when the turn is lost."""
+        """Continue after changes that were passed over, since nobody subscribes; None if the lease was lost."""
         if passed.has_moved:
             self._moved_at = self._clock.monotonic()
         elif passed.latest > after or not await self._move(after, after, []):
@@ -117,7 +117,7 @@ class FanOut:
         return max(after, passed.latest)
 
     async def _read(self, after: Cursor) -> tuple[list[changes.ChangePair], Cursor, bool]:
-        """Read a page; who listens is asked only when there is something to tell."""
+        """Read a page, smaller if there are many webhooks."""
         page = await changes.read_pairs(self._database, after, _PAGE)
         if page[0]:
             listening = await webhooks.count_listening(self._database)
@@ -127,14 +127,14 @@ class FanOut:
         return page
 
     async def _skip(self, after: Cursor) -> Cursor | None:
-        """Go on with the oldest change that is kept, and say what is missing."""
+        """Continue with the oldest change that is retained, and log the gap."""
         oldest, _ = await changes.bounds(self._database)
         cursor = START if oldest is None else Cursor(oldest, 0)
         log.error("webhooks.skipped", after=str(after), until=str(cursor))
         return cursor if await self._move(after, cursor, []) else None
 
     async def _move(self, after: Cursor, cursor: Cursor, pairs: list[changes.ChangePair]) -> bool:
-        """Make the deliveries of a page; where nothing has changed move only now and then, to keep the turn."""
+        """Create the deliveries of a page and move the cursor; an unchanged one only to renew the lease."""
         now = self._clock.monotonic()
         if cursor == after and now - self._moved_at < _HOLD_S / 3:
             return True

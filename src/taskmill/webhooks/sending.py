@@ -1,4 +1,4 @@
-"""Makes a request of a delivery: the event as it is told everywhere, signed. What an answer means is not asked."""
+"""Builds and sends the request of a delivery: the signed event. What the response means is up to the caller."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from taskmill.wire.webhooks import test_event_json
 GONE: Final = "there is nobody to deliver to any more"
 FORGOTTEN: Final = "the task is gone: it was past its retention"
 SLOT_WAIT_S: Final = 3.0
-"""What a try may take beyond its own time: waiting for its turn."""
+"""How long a try may wait for a connection slot, beyond its own timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDelivery:
-    """A delivery that can be tried: its request, or why there is none any more."""
+    """A delivery and its request, or the reason why there is none."""
 
     delivery: DueDelivery
     request: Request | None
@@ -34,9 +34,9 @@ class PreparedDelivery:
 
 
 class DeliverySender:
-    """Makes requests, signed: callbacks with `callback_keys`, others with the secrets of their webhook.
+    """Sends signed requests: callbacks are signed with `callback_keys`, others with the secrets of their webhook.
 
-    Without `callback_keys` it is the database's key, read once, before the first try.
+    Without `callback_keys` callbacks are signed with the database's key, which is read before the first try.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class DeliverySender:
     async def prepared(self, due: Sequence[DueDelivery]) -> list[PreparedDelivery]:
         """Return the requests of deliveries, in order."""
         pairs = [one.pair for one in due if one.pair is not None]
-        said = await changes.of_pairs(self._database, pairs) if pairs else []
-        told = {(one.event.task_id, one.event.version): one for one in said}
+        found = await changes.of_pairs(self._database, pairs) if pairs else []
+        by_pair = {(one.event.task_id, one.event.version): one for one in found}
         signer = await self._callback_signer()
-        return [self._prepared(one, told, signer) for one in due]
+        return [self._prepared(one, by_pair, signer) for one in due]
 
     async def send(self, request: Request) -> Response:
-        """Send a request, after a short wait for its turn if need be. Raises `OutboundError`."""
+        """Send a request, after a short wait for a slot if necessary. Raises `OutboundError`."""
         try:
             async with asyncio.timeout(self._timeout_s + SLOT_WAIT_S):
                 return await self._outbound.send(request, timeout_s=self._timeout_s)
@@ -79,11 +79,11 @@ class DeliverySender:
         return self._callbacks
 
     def _prepared(
-        self, due: DueDelivery, told: Mapping[tuple[UUID, int], Change], callback_signer: Signer
+        self, due: DueDelivery, by_pair: Mapping[tuple[UUID, int], Change], callback_signer: Signer
     ) -> PreparedDelivery:
         if due.url is None:
             return PreparedDelivery(delivery=due, request=None, trouble=GONE)
-        body = self._body(due, due.pair, told)
+        body = self._body(due, due.pair, by_pair)
         if body is None:
             return PreparedDelivery(delivery=due, request=None, trouble=FORGOTTEN)
         signer = callback_signer if due.webhook_id is None else Signer(due.secrets or ())
@@ -99,9 +99,9 @@ class DeliverySender:
         )
 
     def _body(
-        self, due: DueDelivery, pair: ChangePair | None, told: Mapping[tuple[UUID, int], Change]
+        self, due: DueDelivery, pair: ChangePair | None, by_pair: Mapping[tuple[UUID, int], Change]
     ) -> bytes | None:
         if pair is None:
             return test_event_json(due.event_id, due.webhook_id, due.created_at, self._source)
-        change = told.get((pair.task_id, pair.version))
+        change = by_pair.get((pair.task_id, pair.version))
         return None if change is None else cloud_event_json(change, source=self._source)

@@ -1,4 +1,4 @@
-"""Puts one worker together: its pool, what executes attempts, and what records them."""
+"""Assembles a worker: its pool, its executor, its recorder."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -42,7 +42,7 @@ def make_worker(
     spans: "AttemptSpans | None" = None,
     unwritten: Callable[[Collection[UUID]], None] = lambda _: None,
 ) -> Worker:
-    """Return a worker that finds tasks by `transport`, and runs them under the lease of `keeper`."""
+    """Return a worker that claims through `transport`, and runs tasks under the lease of `keeper`."""
     name, wake = options.name, asyncio.Event()
     progress = ProgressReports(database)
     executor = Executor(

@@ -1,10 +1,10 @@
-"""One attempt: a claim that this worker holds, from its answer until PostgreSQL has its end.
+"""One attempt: a claim that this worker holds, until its outcome is recorded in PostgreSQL.
 
     claimed ──▶ running ──▶ settled ──▶ recorded
        └───────────────────────▲  └────▶ lost
 
-It holds what is known, and refuses changes that make no sense. `pool` owns the attempts and their
-asyncio tasks, and `recorder` writes their outcomes down. There is no I/O here.
+It only holds state, and refuses invalid changes of it. `pool` owns the attempts and their asyncio tasks, and
+`recorder` records their outcomes. There is no I/O here.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ ClaimKey: TypeAlias = tuple[UUID, int]
 
 
 class AttemptState(StrEnum):
-    """How far an attempt has come. It holds a slot until it is settled."""
+    """The state of an attempt. It holds a slot until it is settled."""
 
     CLAIMED = "claimed"
-    """Its handler has not begun."""
+    """Its handler has not started."""
     RUNNING = "running"
     SETTLED = "settled"
     """Its outcome is known, and on its way to PostgreSQL."""
     RECORDED = "recorded"
     """PostgreSQL has the outcome."""
     LOST = "lost"
-    """Somebody else has the task: the outcome counts no more."""
+    """The task is no longer this worker's: the outcome was dropped."""
 
 
 _NEXT: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
@@ -49,22 +49,22 @@ class Span(Protocol):
     """The attempt's part of a trace, where there are traces."""
 
     def end(self, outcome: Outcome | None) -> None:
-        """End it as the attempt ends; None when the worker ends before."""
+        """End it with the attempt's outcome; None if the worker ends before."""
         ...
 
 
 class InvalidChange(AssertionError):
-    """An attempt was to change as none may: an error of the worker's own."""
+    """A change that no attempt may make: an error in the worker itself."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Attempt:
-    """A claim that this worker holds since `began_at`, in seconds by its monotonic clock.
+    """A claim that this worker has held since `began_at`, in seconds by its monotonic clock.
 
-    `stop_reason` is the outcome that whoever stopped the attempt gave it; `ran_s` is how long it took to settle.
-    An abandoned attempt is settled without its handler, which goes on. `timer` is what ends the time of the
-    attempt, or of the handler after it was stopped. `context` is the handler's: log lines of its trace are written
-    in it.
+    `stop_reason` is the outcome given with the first request to stop; `ran_s` is how long the attempt took to
+    settle. An abandoned attempt is settled without its handler, which goes on running. `timer` fires when the
+    attempt times out, or when its handler has not ended in time after a request to stop. `context` is the
+    handler's, so that log lines about its end belong to the same trace.
     """
 
     task: ClaimedTask
@@ -83,20 +83,20 @@ class Attempt:
 
     @property
     def key(self) -> ClaimKey:
-        """What names it: no other attempt has the same."""
+        """Its unique key."""
         return (self.fence.task_id, self.fence.claim_no)
 
     @property
     def is_open(self) -> bool:
-        """Whether its outcome is not known yet, so that it can be stopped, and holds a slot."""
+        """Whether its outcome is still unknown: it can be stopped, and holds a slot."""
         return self.state is AttemptState.CLAIMED or self.state is AttemptState.RUNNING
 
     def begin(self) -> None:
-        """Its handler begins."""
+        """Mark that its handler starts."""
         self._change(AttemptState.RUNNING)
 
     def request_stop(self, reason: Outcome) -> bool:
-        """Note that it is to stop, and as what; False when it need not, or was asked before."""
+        """Record that it is to stop, with this outcome; False if it has settled, or was to stop already."""
         if not self.is_open or self.stop_reason is not None:
             return False
         self.stop_reason = reason
@@ -110,23 +110,23 @@ class Attempt:
         self._cancel_timer()
 
     def abandon(self) -> None:
-        """Leave its handler, which runs, to itself: whatever that still does changes nothing."""
+        """Detach its running handler: whatever that still does has no effect."""
         if self.state is not AttemptState.RUNNING or self.is_abandoned:
             raise InvalidChange(f"{self.key} can't be abandoned: it is {self.state}")
         self.is_abandoned = True
 
     def replace(self, outcome: Outcome) -> None:
-        """Have another outcome written, once: PostgreSQL refuses the one it has."""
+        """Replace its outcome, once, because PostgreSQL refuses it."""
         if self.state is not AttemptState.SETTLED or self.is_replaced:
             raise InvalidChange(f"the outcome of {self.key} can't be replaced: it is {self.state}")
         self.outcome, self.is_replaced = outcome, True
 
     def record(self) -> None:
-        """Its outcome is committed."""
+        """Mark that its outcome is committed."""
         self._change(AttemptState.RECORDED)
 
     def lose(self) -> None:
-        """Its outcome is dropped: the lease was lost, or the fence refused it."""
+        """Mark that its outcome is dropped: the lease was lost, or the fence refused it."""
         self._change(AttemptState.LOST)
 
     def _change(self, state: AttemptState) -> None:

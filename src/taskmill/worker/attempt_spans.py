@@ -1,6 +1,6 @@
-"""A span for each attempt, when traces are on: from before its handler until its outcome is settled.
+"""A span for each attempt, if tracing is on: from before its handler starts until the attempt is settled.
 
-What an attempt ends as, and when it is abandoned, is decided as without.
+Tracing does not change an attempt's outcome.
 """
 
 import traceback
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LONGEST_STACK: Final = 20_000
 _LONGEST_TYPE: Final = 200
 
-# Of the handler's own asyncio task.
+# Set in the context of the handler's asyncio task.
 _span: "ContextVar[AttemptSpan | None]" = ContextVar("attempt_span", default=None)
 
 
@@ -34,7 +34,7 @@ class AttemptSpan:
         self._has_exception = False
 
     def add_exception(self, error: Exception) -> None:
-        """Add what the handler raised, with its stack, whatever becomes of it."""
+        """Record an exception that the handler raised, with its stack, whatever the outcome."""
         if not self.span.is_recording:
             return
         kind = type(error)
@@ -47,7 +47,7 @@ class AttemptSpan:
         self._has_exception = True
 
     def end(self, outcome: Outcome | None) -> None:
-        """End the span as the attempt ends; None when the worker ends before it has an outcome."""
+        """End the span with the attempt's outcome; None if the worker ends before there is one."""
         if outcome is None:
             self.span.end()
             return
@@ -69,7 +69,7 @@ class AttemptSpans:
 
     @contextmanager
     def around(self, attempt: Attempt) -> Iterator[None]:
-        """Give the attempt a span, which is current for the handler and all that it calls."""
+        """Start the attempt's span, which is current for the handler and everything that it calls."""
         span = attempt.span = AttemptSpan(self._start(attempt))
         _span.set(span)
         span.span.name_in_logs()
@@ -98,7 +98,7 @@ class AttemptSpans:
 
 
 def recording_exceptions(handler: Handler) -> Handler:
-    """Return the handler as one whose exceptions are added to the span of its attempt."""
+    """Return a handler whose exceptions are recorded in the span of its attempt."""
 
     async def handle(context: Context) -> object:
         try:

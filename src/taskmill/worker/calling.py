@@ -1,4 +1,4 @@
-"""Makes handlers of the task types of an app: payloads become arguments, and the function runs where it should."""
+"""Makes handlers from an app's task types: they bind payloads to arguments, and call the functions."""
 
 from collections.abc import Callable
 from functools import partial
@@ -35,11 +35,11 @@ def in_threads(made: "TaskType[..., Any]", threads: Threads) -> Handler:
 
 
 def in_processes(made: "TaskType[..., Any]", processes: IsolatedProcesses) -> Handler:
-    """Return the handler that has a process of its own call the function."""
+    """Return the handler that calls the function in an isolated process."""
     arguments = made.binding.arguments
 
     async def handle(context: Context) -> object:
-        # A payload that does not fit is refused here, before it costs a process.
+        # An invalid payload is refused here, before it costs a process.
         arguments(context)
         return await processes.call(context)
 

@@ -1,4 +1,4 @@
-"""Takes what one handler logs: bounded, numbered, and handed on to be stored."""
+"""Collects the log lines of one handler: numbers them, limits them, and passes them on to be stored."""
 
 import logging
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from taskmill.worker.task_log import TaskLog
 
 
 class ClaimLog:
-    """The lines of one claim, from any thread. While it is entered, it takes records of `logging`, too.
+    """The log lines of one claim, from any thread. While it is entered it also captures records of `logging`.
 
-    Where lines are missing, a line says how many: at once when there is room again, of those over the claim's own
-    limits when it is left.
+    Where lines are missing, a line says how many: as soon as there is room again, or on leaving for those over the
+    claim's own limits.
     """
 
     __slots__ = (
@@ -56,12 +56,12 @@ class ClaimLog:
                 self._report_missing()
 
     def write(self, level: int, event: object, fields: Mapping[str, Any]) -> None:
-        """Take a call of the context's logger."""
+        """Add a line of the context's logger."""
         if self._takes(level):
             self._add(level, None, event, lines.with_traceback(fields))
 
     def take_record(self, record: logging.LogRecord) -> None:
-        """Take a record of `logging`."""
+        """Add a record of `logging`."""
         if self._takes(record.levelno):
             fields = lines.record_fields(record)
             self._add(
@@ -69,7 +69,7 @@ class ClaimLog:
             )
 
     def _takes(self, level: int) -> bool:
-        """Tell whether a line is wanted, before anything is done for it."""
+        """Whether a line of this level is wanted; called before any other work is done for it."""
         if level < self._log.limits.level:
             return False
         if self._is_full:
@@ -99,7 +99,7 @@ class ClaimLog:
         self._log.count_missing(is_claim_full=self._is_full)
 
     def _report_missing(self) -> bool:
-        """Write how many lines are missing. Call it with the lock held."""
+        """Add a line with the number of missing lines. Call it with the lock held."""
         are = "1 line was" if self._missing == 1 else f"{self._missing} lines were"
         text = f"{are} left out"
         if not self._put(logging.WARNING, None, text, None, len(text)):
@@ -110,14 +110,14 @@ class ClaimLog:
     def _put(
         self, level: int, logger: str | None, text: str, fields: str | None, size: int
     ) -> bool:
-        # Counted first: in the midst of this the collector of garbage may find what logs another line.
+        # Counted first: meanwhile the garbage collector may run something that logs another line.
         self._lines += 1
         line = NewLine(
             task_id=self._task_id,
             claim_no=self._claim_no,
             seq=self._lines,
             at=self._log.clock.now(),
-            # A level of the handler's own counts as the one below it.
+            # A custom level counts as the standard one below it.
             level=min(max(level // 10 * 10, logging.DEBUG), logging.CRITICAL),
             logger=logger,
             message=text,

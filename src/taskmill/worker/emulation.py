@@ -1,4 +1,4 @@
-"""Emulated work: a task that takes its time and sometimes fails, as its payload or the settings say."""
+"""Emulated work: a task that takes some time and sometimes fails, as its payload or the settings say."""
 
 import math
 import random
@@ -11,22 +11,22 @@ from taskmill.app import Context
 
 
 class EmulatedFailure(Exception):
-    """The emulated work failed, as it was asked to do now and then."""
+    """The emulated work failed, as it does with the given probability."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Profile:
-    """How long emulated work takes (seconds, evenly spread) and the share of it that fails (0 to 1)."""
+    """How long emulated work takes (seconds, uniformly distributed), and its probability of failure (0 to 1)."""
 
     delay_min_s: float
     delay_max_s: float
     failure_probability: float
 
     def adjusted(self, payload: Mapping[str, Any]) -> "Profile":
-        """Return the profile with what the payload says; parts that make no sense are left as they are.
+        """Return the profile with the payload's values; invalid ones are ignored.
 
-        The door checks the payload of `emulate` tasks. Other types that are emulated have payloads that
-        were made for their real handlers, and may use the same names for something else.
+        Entry points validate the payload of `emulate` tasks. Other emulated types have payloads for their real
+        handlers, which may use the same names for something else.
         """
         shortest, longest = self._delays(payload)
         fails = _number(payload, "failure_probability")
@@ -37,7 +37,7 @@ class Profile:
         )
 
     def _delays(self, payload: Mapping[str, Any]) -> tuple[float, float]:
-        """Return the range of delays; a bound that is given moves the one that is not, never the reverse."""
+        """Return the range of delays; a given bound takes precedence over the profile's other one."""
         fixed = _number(payload, "delay_s")
         if fixed is not None:
             return fixed, fixed
@@ -63,10 +63,10 @@ class Emulation:
         self._randomness = randomness
 
     async def __call__(self, context: Context) -> object:
-        """Sleep, then return the payload's `result`, or what was done.
+        """Sleep, then return the payload's `result`, or a description of what was done.
 
-        With a `seed` in the payload, delay and outcome are the same for every run of the same attempt. It logs
-        what it was asked to do and how it ended; when that is nothing at once, there is nothing to log.
+        With a `seed` in the payload, delay and outcome are the same each time that the same attempt runs. It logs
+        its delay and how it ended, except for a success without delay.
 
         Raises:
             EmulatedFailure: with the profile's probability.

@@ -1,4 +1,4 @@
-"""How claims are to end, as PostgreSQL is asked to, and what it made of that."""
+"""Decides how claims end, and records that in PostgreSQL."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from taskmill.worker.attempt import Attempt
 
 
 class ClaimEnds(Protocol):
-    """Where ends are written."""
+    """A store for the ends of claims."""
 
     async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
-        """End claims, and return by task how; what is missing was no longer this worker's.
+        """End claims, and return how, by task; those that are missing were no longer this worker's.
 
         Raises:
-            Unavailable: it may have done so, or not.
-            PostgresError: it has not.
+            Unavailable: it is unknown whether this was done.
+            PostgresError: this was not done.
         """
         ...
 
     async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
-        """Return how this worker ended these claims, if it did; errors are as for `end`."""
+        """Return how this worker ended these claims, if it did. Raises as `end` does."""
         ...
 
 
@@ -50,7 +50,7 @@ class StoredEnds:
 
 @dataclass(frozen=True, slots=True)
 class EndPolicy:
-    """Decides how attempts end, by `retry` where a task says nothing of its own."""
+    """Decides how attempts end, with `retry` for tasks that have no retry policy of their own."""
 
     retry: RetryPolicy
     randomness: random.Random
@@ -58,7 +58,7 @@ class EndPolicy:
     def end_of(self, attempt: Attempt) -> ClaimEnd:
         """Return the end of an attempt that is settled."""
         outcome, task = attempt.outcome, attempt.task
-        if isinstance(outcome, Succeeded):  # always wins, and knows all: this is what most are
+        if isinstance(outcome, Succeeded):  # the fast path for most: a success needs no decision
             end = succeeded(outcome.result)
             return ClaimEnd(fence=attempt.fence, transition=end, if_cancel_requested=end)
         assert outcome is not None  # noqa: S101 - it is settled
@@ -73,7 +73,7 @@ class EndPolicy:
 
 
 def decided(fence: Fence, outcome: Outcome, claim: AttemptFacts, *, jitter: float) -> ClaimEnd:
-    """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
+    """Decide for both cases: only PostgreSQL knows at the moment of the end whether a cancel was requested."""
     transition = decide(outcome, claim, cancel_requested=False, jitter=jitter)
     otherwise = transition
     if not isinstance(outcome, Succeeded):  # a success always wins

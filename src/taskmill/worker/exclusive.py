@@ -1,4 +1,4 @@
-"""Stops exclusive attempts as soon as their lease could have ended: another worker might begin them then."""
+"""Stops exclusive attempts as soon as their lease could have expired: then another worker might start them."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -18,7 +18,7 @@ _UNSURE_CHECK_S: Final = 0.1
 
 
 class ExclusiveGuard:
-    """Watches the lease of one worker."""
+    """Watches the lease of one worker, and stops its exclusive attempts."""
 
     def __init__(
         self, handlers: Handlers, *, worker: str, keeper: LeaseKeeper, pool: AttemptPool
@@ -34,13 +34,13 @@ class ExclusiveGuard:
 
     async def _watch(self) -> None:
         while True:
-            left_s = self._keeper.holds_for_s
-            await asyncio.sleep(left_s if left_s > 0 else _UNSURE_CHECK_S)
+            remaining_s = self._keeper.holds_for_s
+            await asyncio.sleep(remaining_s if remaining_s > 0 else _UNSURE_CHECK_S)
             if self._keeper.lease_id is None:
                 self._stop_all()
 
     def _stop_all(self) -> None:
-        """Stop what runs, and what a late answer to a claim has added."""
+        """Stop what runs, including what a late response to a claim has added."""
         exclusive = [
             attempt
             for attempt in self._pool.attempts

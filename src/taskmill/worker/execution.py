@@ -1,4 +1,4 @@
-"""Runs one attempt and turns whatever its handler does into an outcome."""
+"""Runs a handler and turns whatever it returns or raises into an outcome."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -31,30 +31,30 @@ _LONGEST_TYPE = 200
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a handler returns that had the attempt run elsewhere, and knows how it ended."""
+    """Returned by a handler that ran the attempt elsewhere, with its outcome."""
 
     outcome: Outcome
 
 
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
-    """Run the handler and return how it ended.
+    """Run the handler and return the outcome.
 
-    Cancellation passes through: whoever cancels knows what the attempt then is. Nothing else does, SystemExit
-    included: a task must not end its worker.
+    Cancellation passes through: whoever cancels knows the outcome. Nothing else does, not even SystemExit: a task
+    must not end its worker.
     """
-    begun_in = _current_task()
+    started_in = _current_task()
     try:
         value = await handler(context)
         return value.outcome if isinstance(value, Ended) else _succeeded(value, result_bytes)
-    except RetryLater as asked:
-        return Retry(error=describe(asked), after=asked.after)
+    except RetryLater as retry:
+        return Retry(error=describe(retry), after=retry.after)
     except PermanentFailure as failure:
         return Permanent(error=describe(failure))
     except asyncio.CancelledError:
         raise
     except GeneratorExit as error:
-        # Of this coroutine, when it is closed after its event loop has ended; else the handler raised it.
-        if _current_task() is not begun_in:
+        # Either this coroutine is closed after its event loop has ended, or the handler raised it.
+        if _current_task() is not started_in:
             raise
         return Failed(error=describe(error))
     except BaseException as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
@@ -64,14 +64,14 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
 def _current_task() -> "asyncio.Task[Any] | None":
     try:
         return asyncio.current_task()
-    except RuntimeError:  # no event loop runs here
+    except RuntimeError:  # no event loop is running
         return None
 
 
 def without_loop(running: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing, as that of a plain function, without an event loop around it.
+    """Run a coroutine that never waits, like that of a plain function, without an event loop.
 
-    Inside of one the function could not run a loop of its own.
+    Inside an event loop the function could not run a loop of its own.
     """
     try:
         running.send(None)
@@ -82,17 +82,17 @@ def without_loop(running: Coroutine[Any, Any, T]) -> T:
 
 
 def timed_out(task: ClaimedTask) -> Failed:
-    """Return the outcome of an attempt whose time is over."""
+    """Return the outcome of an attempt that exceeded its timeout."""
     seconds = task.timeout.total_seconds() if task.timeout else 0
     error = ErrorInfo(type="Timeout", message=f"the attempt ran longer than {seconds:g} s")
     return Failed(error=error, reason=Reason.TIMEOUT)
 
 
 def once_stopped(outcome: Outcome, reason: Outcome) -> Outcome:
-    """Return how an attempt ends whose handler was stopped, and then returned or raised something.
+    """Return the outcome of an attempt whose handler was stopped, and then returned or raised something.
 
-    What it finished counts, and so does an explicit word on further attempts, unless the task is cancelled.
-    Any other error is most likely the stopping's: a connection that was closed, a timeout around a cancel.
+    A success counts, and so does an explicit decision on retries, unless the task is cancelled. Any other error is
+    most likely a consequence of the stop: a closed connection, a timeout around a cancellation.
     """
     match outcome:
         case Succeeded():
@@ -107,7 +107,7 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
     if value is None:
         return Succeeded()
     try:
-        # Models, sets, decimals and the like become JSON as pydantic has it.
+        # Models, sets, decimals and the like become JSON as with pydantic.
         text = orjson.dumps(value, default=to_jsonable_python)
     except TypeError as error:
         return Permanent(
@@ -120,7 +120,7 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return an exception as it is stored: its class and its message, in text that PostgreSQL takes."""
+    """Return an exception's class and message as they are stored, in text that PostgreSQL accepts."""
     return ErrorInfo(
         type=storable(type(error).__name__, _LONGEST_TYPE),
         message=storable(_message(error), _LONGEST_MESSAGE),
@@ -130,5 +130,5 @@ def describe(error: BaseException) -> ErrorInfo:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
-        return f"the message can't be shown: {type(unsaid).__name__}"
+    except BaseException as failure:  # noqa: BLE001 - a handler's exception may fail to give a message
+        return f"the message can't be shown: {type(failure).__name__}"

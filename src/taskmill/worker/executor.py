@@ -1,4 +1,4 @@
-"""Runs the handler of an attempt, and gives it what it needs: its log, its progress, its span."""
+"""Runs the handler of an attempt with its log, its progress reports and its span."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -26,7 +26,7 @@ class Executor:
     """Executes attempts with the handlers of one worker.
 
     Use it as an async context manager; leaving it stores what handlers have logged and reported, if the database
-    takes that soon.
+    accepts that within a short time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Executor:
         await self._open.__aexit__(kind, error, trace)
 
     async def execute(self, attempt: Attempt) -> Outcome:
-        """Run the handler and return how it ended; cancellation passes through."""
+        """Run the handler and return the outcome; cancellation passes through."""
         if self._spans is None:
             return await self._execute(attempt)
         with self._spans.around(attempt):

@@ -1,4 +1,4 @@
-"""What the worker's own process does for a handler while it runs."""
+"""What a handler that runs in the worker's process can use: its logger, progress reports, the stop flag."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -14,7 +14,7 @@ Report: TypeAlias = Callable[[Fence, float, str | None], None]
 
 
 class AttemptRuntime:
-    """Those of one attempt: its log, its progress, and whether it is to stop."""
+    """The runtime of one attempt: its logger, its progress, and whether it is to stop."""
 
     __slots__ = ("_attempt", "_lines", "_report")
 
@@ -25,13 +25,13 @@ class AttemptRuntime:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether somebody stopped the attempt."""
+        """Whether the attempt was requested to stop."""
         return self._attempt.stop_reason is not None
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:
-        """Make a logger whose lines are kept with the task."""
+        """Make a logger whose lines are stored with the task."""
         return handler_logger(task, self._lines)
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:
-        """Hand on a report of progress."""
+        """Pass on a progress report."""
         self._report(fence, share, message)

@@ -1,8 +1,8 @@
-"""Keeps the worker's lease alive, on its own thread and connection, whatever the handlers do.
+"""Keeps the worker's lease alive on a thread and a connection of its own, whatever the handlers do.
 
-The thread opens a lease, renews it every third of its time to live, and opens a new one when it finds that
-the old one was closed. A lease that can't be renewed is kept: its tasks go on, and only new claims wait.
-Between the renewals it asks which of the worker's tasks are to be cancelled.
+The thread opens a lease, renews it every third of its time to live, and opens a new one if the old one was closed.
+If the lease can't be renewed its tasks go on, and only new claims wait. Between the renewals the thread polls for
+tasks of this worker that are to be cancelled.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ from taskmill.worker.attempt import ClaimKey
 
 log = get_logger(__name__)
 
-# The part of the time to live between two renewals.
+# How often the lease is renewed within its time to live.
 _RENEWALS_PER_TTL = 3
 _SHORTEST_TIMEOUT_S = 1.0
-# A person waits for a cancel. A worker that runs nothing does not ask.
+# A person waits for a cancel. A worker that runs nothing does not poll.
 _CANCELS_S = 1.0
-# A renewal must not wait for an answer about cancels, as while somebody holds a lock on all tasks.
+# A renewal must not wait for this poll, for instance while somebody holds a lock on the task table.
 _CANCELS_TIMEOUT_S = 0.5
-# What is asked once a second is planned once: over 60 weeks that takes longer than the answer.
+# The statement that runs once a second is planned once: with 60 weekly partitions planning takes longer than it.
 _PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class LeaseKeeper:
-    """Holds one lease at a time, and says when it was lost, regained or replaced, and what operators ask for."""
+    """Holds one lease at a time; reports when it was lost, regained or replaced, and what operators request."""
 
     def __init__(
         self,
@@ -69,17 +69,17 @@ class LeaseKeeper:
 
     @property
     def lease_id(self) -> UUID | None:
-        """The lease to claim with, None while there is none that surely holds."""
+        """The lease to claim under, None while none is certain to be valid."""
         return self._lease_id if self.holds_for_s > 0 else None
 
     @property
     def holds_for_s(self) -> float:
-        """The time that the lease surely holds from now on; 0 or less when it could have ended."""
+        """How long the lease is certain to be valid; 0 or less if it could have expired."""
         return self._holds_until - self._clock.monotonic()
 
     @property
     def last_lease_id(self) -> UUID | None:
-        """The newest lease, whether or not it surely holds."""
+        """The newest lease, whether or not it is certain to be valid."""
         return self._lease_id
 
     def start(
@@ -100,7 +100,7 @@ class LeaseKeeper:
         self._thread.start()
 
     async def stop(self) -> None:
-        """End the thread and close the lease; what still runs under it is for others to take."""
+        """End the thread and close the lease; rescue takes back what still runs under it."""
         if self._thread is None:
             return
         await asyncio.to_thread(self._end_thread, self._thread)
@@ -125,7 +125,7 @@ class LeaseKeeper:
             try:
                 await self._keep_connected(stop)
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - a thread that ends silently never claims again
+            except Exception as error:  # noqa: BLE001 - if the thread ended, the worker would never claim again
                 failures += 1
                 RENEWALS_FAILED.inc()
                 log.warning("lease.unrenewed", worker=self._card.name, error=repr(error))
@@ -137,7 +137,7 @@ class LeaseKeeper:
 
     @property
     def _timeout_s(self) -> float:
-        """How long to wait for an answer: one that does not come must leave time for another try."""
+        """How long to wait for a response: a lost one must leave time for another try."""
         if self._lease_id is None:
             return self._ttl_s
         return min(max(self._renewal_s, _SHORTEST_TIMEOUT_S), self._ttl_s)
@@ -157,25 +157,25 @@ class LeaseKeeper:
     async def _watch_cancels(
         self, connection: Connection, stop: asyncio.Event, until: float
     ) -> None:
-        """Pass on what was asked to stop, again and again, until the next renewal is due."""
-        while not stop.is_set() and (left := until - self._clock.monotonic()) > 0:
+        """Poll for requested cancels until the next renewal is due."""
+        while not stop.is_set() and (remaining := until - self._clock.monotonic()) > 0:
             if self._lease_id is not None and self._running():
                 await self._pass_on_cancels(connection, self._lease_id)
-            await pause(stop, min(left, _CANCELS_S))
+            await pause(stop, min(remaining, _CANCELS_S))
 
     async def _pass_on_cancels(self, connection: Connection, lease_id: UUID) -> None:
         try:
-            asked = await leases.find_cancel_requested(
+            cancelled = await leases.find_cancel_requested(
                 connection, lease_id, timeout_s=_CANCELS_TIMEOUT_S
             )
         except TimeoutError:
             log.info("cancel.unanswered", worker=self._card.name)
             return
-        if asked:
-            self._notify(self._on_cancels, asked)
+        if cancelled:
+            self._notify(self._on_cancels, cancelled)
 
     async def _renew_or_open(self, connection: Connection) -> None:
-        # Counted from before the statement: PostgreSQL can only have set a later end.
+        # Measured before the statement: the end that PostgreSQL sets can only be later.
         sent_at = self._clock.monotonic()
         lease_id, renewed = self._lease_id, None
         if lease_id is not None:
@@ -186,7 +186,7 @@ class LeaseKeeper:
             LEASES_RENEWED.inc()
             self._note_requests(renewed)
             held_before, self._holds_until = self._holds_until, sent_at + self._ttl_s
-            # The lease may have run out while the answer was on its way, and the worker seen that.
+            # The lease may have expired while the response was on its way, and the worker may have noticed.
             if held_before < self._clock.monotonic():
                 self._notify(self._on_change)
             return

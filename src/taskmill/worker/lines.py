@@ -1,6 +1,6 @@
-"""Makes text of what a handler logs: a message and fields, cut to their limits, that PostgreSQL takes.
+"""Converts what a handler logs to text that PostgreSQL accepts: a message and fields, cut to their limits.
 
-Whatever a handler hands in, nothing is raised: what can't be shown is named as such.
+Whatever a handler passes in, nothing is raised: a value that can't be shown is replaced by a placeholder.
 """
 
 import logging
@@ -13,22 +13,22 @@ from taskmill.observability.logs import traceback_text
 from taskmill.worker.storable import storable
 
 _LONGEST_NAME = 100
-# A longer value is cut when the fields are too large: so one of them leaves room for the others.
+# If the fields are too large, values that are longer than this share are cut, to leave room for others.
 _SHARE_OF_A_VALUE = 4
 _EXCEPTION: Final = "exception"
 _ELLIPSIS: Final = "…"
 _ROOM_FOR_ELLIPSIS = 48
-# What every record has; the rest came with `extra=`.
+# What every record has; other attributes come from `extra=`.
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def message_text(message: object, longest: int) -> str:
-    """Return a message of at most `longest` characters, not counting those that are written out."""
+    """Return a message, cut to `longest` characters before escaping."""
     return storable(message if isinstance(message, str) else _text(message), longest)
 
 
 def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
-    """Return fields as a JSON object, None when there are none; what is no JSON becomes text."""
+    """Return fields as a JSON object, None if there are none; values that are not JSON become text."""
     if not fields:
         return None
     whole = _json(fields)
@@ -38,7 +38,7 @@ def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
 
 
 def with_traceback(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the fields of a call of structlog's, an exception among them as its traceback."""
+    """Return the fields of a structlog call, with `exc_info` replaced by its traceback."""
     if not _is_given(fields.get("exc_info")):
         return fields
     shown = {name: value for name, value in fields.items() if name != "exc_info"}
@@ -54,12 +54,12 @@ def _is_given(exc_info: object) -> bool:
 
 
 def record_name(record: logging.LogRecord) -> str:
-    """Return the name of a record's logger, which is whatever a handler calls it."""
+    """Return the name of a record's logger, which a handler may choose freely."""
     return storable(_text(record.name), _LONGEST_NAME)
 
 
 def record_message(record: logging.LogRecord) -> object:
-    """Return the message of a record of `logging`; unformatted when its arguments don't fit."""
+    """Return the message of a `logging` record, unformatted if its arguments don't match."""
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - a handler's arguments may be anything
@@ -67,7 +67,7 @@ def record_message(record: logging.LogRecord) -> object:
 
 
 def record_fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Return what came with `extra=`, and an exception as its traceback."""
+    """Return the fields from `extra=`, and an exception's traceback."""
     fields = {name: value for name, value in vars(record).items() if name not in _USUAL}
     if record.exc_info:
         fields[_EXCEPTION] = _traceback(record.exc_info)
@@ -82,7 +82,7 @@ def _traceback(exc_info: object) -> str:
 
 
 def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
-    """Return the first fields that fit, long values shortened, and how many are left out."""
+    """Return the first fields that fit, with long values cut, and the number of those left out."""
     parts: list[bytes] = []
     room = most_bytes - _ROOM_FOR_ELLIPSIS
     for name, value in fields.items():
@@ -107,7 +107,7 @@ def _value(name: str, value: object, longest: int) -> bytes:
         return encoded
     text = _text(value) if encoded is None or isinstance(value, str) else encoded.decode()
     if name == _EXCEPTION and len(text) > longest:
-        # What happened stands at a traceback's end.
+        # The end of a traceback has the error.
         text = _ELLIPSIS + text[1 - longest :]
     return orjson.dumps(storable(text, longest))
 
@@ -115,7 +115,7 @@ def _value(name: str, value: object, longest: int) -> bytes:
 def _json(value: object) -> bytes | None:
     try:
         return orjson.dumps(value, default=str)
-    except Exception:  # noqa: BLE001 - no JSON, nested too deep, or a `__str__` that raises
+    except Exception:  # noqa: BLE001 - not JSON, nested too deeply, or a `__str__` that raises
         return None
 
 

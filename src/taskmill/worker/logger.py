@@ -1,4 +1,4 @@
-"""The logger that a handler gets: its lines go to the process's log, and are kept with the task."""
+"""The logger that a handler gets: its lines go to the process's log, and are stored with the task."""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.domain.task import ClaimedTask
 
 if TYPE_CHECKING:
-    # It stores its lines; an isolated process has none to store, and starts the sooner.
+    # Not imported at run time: an isolated process stores no lines, and starts faster without it.
     from taskmill.worker.claim_log import ClaimLog
 
 _NUMBERS: Final = {
@@ -23,7 +23,7 @@ _NUMBERS: Final = {
 
 
 def handler_logger(task: ClaimedTask, lines: "ClaimLog") -> FilteringBoundLogger:
-    """Make a logger whose lines name the task, the claim and the attempt, and which are kept in `lines`."""
+    """Make a logger whose lines name the task, the claim and the attempt, and also go to `lines`."""
     logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
     process = logger.bind(task_id=str(task.id), claim_no=task.claim_no, attempt=task.attempt)
     return logger_to(_Tee(process, lines))
@@ -33,17 +33,17 @@ class LineSink(Protocol):
     """Takes lines of every level."""
 
     def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
-        """Take one line; whatever it holds, nothing is raised."""
+        """Take one line; whatever it contains, nothing is raised."""
         ...
 
 
 def logger_to(sink: LineSink) -> FilteringBoundLogger:
-    """Make a logger that hands each line on."""
+    """Make a logger that passes each line to `sink`."""
     return cast(FilteringBoundLogger, _Logger(sink, [], {}))
 
 
 class _Tee:
-    """Where the lines go. Each of the two knows by itself from which level on it wants them."""
+    """Passes lines to the process's log and to the task's, which each have their own level."""
 
     __slots__ = ("_lines", "_process")
 
@@ -52,13 +52,13 @@ class _Tee:
         self._lines = lines
 
     def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
-        """Hand a line to both."""
+        """Write a line to both."""
         self._lines.write(_NUMBERS.get(level, 0), event, facts)
-        # Bound, and not handed over: then a fact may be called `event` or `level`.
+        # Bound instead of passed as arguments, so that a fact may be called `event` or `level`.
         bound = self._process.bind(**{k: v for k, v in facts.items() if k != "exc_info"})
         try:
             getattr(bound, level)(event, exc_info=facts.get("exc_info"))
-        except Exception as error:  # noqa: BLE001 - what can't be shown is no reason for an attempt to fail
+        except Exception as error:  # noqa: BLE001 - a line that can't be written must not fail the attempt
             self._process.warning("handler.line_failed", error=type(error).__name__)
 
 

@@ -1,7 +1,7 @@
 """The worker's loop: claim while there are free slots, start an attempt for each claim, stop in order.
 
-Attempts are the pool's; what their handlers do is recorded by `recorder`, the right to run held by `lease`; how
-tasks are found is the transport's affair.
+`pool` owns the attempts, `recorder` records their outcomes, `lease` holds the right to run them, and the transport
+finds due tasks.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ _MOST_NAMED: Final = 100
 class Worker:
     """A service that runs tasks, as many at a time as it has slots.
 
-    `wake` is set when it should look whether it can claim. `process_end` is for when an operator asks it to stop.
-    `pool` has its attempts. `unwritten` gets the tasks whose results are lost when it ends.
+    `wake` is set when it may be able to claim. `process_end` ends the process when an operator requests that.
+    `unwritten` is called with the tasks whose results are lost when the worker ends.
     """
 
     name = "worker"
@@ -72,12 +72,12 @@ class Worker:
         self._clock = clock
         self._wake = wake
         self._unwritten = unwritten
-        # Bound once: the module's looks for the real one at each line.
+        # Bound once: the module's logger would resolve the real one for each line.
         self._log = log.bind()
         process_end.join(self, self._wake_up)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then finish what runs, or hand it back when the grace time is over."""
+        """Work until `stop` is set; then finish what runs, or hand it back after the grace period."""
         self._keeper.start(
             on_change=self._on_lease_change,
             on_cancels=self._on_cancels,
@@ -115,22 +115,22 @@ class Worker:
         return self.pool.taken_slots
 
     def _on_lease_change(self) -> None:
-        """Stop what ran under a lease that was closed: somebody else has it, or will have it soon."""
+        """Stop what ran under a closed lease: another worker has it, or will have it soon."""
         current = self._keeper.last_lease_id
         for attempt in self.pool.attempts:
             if attempt.fence.lease_id != current:
                 self.pool.stop(attempt, Lost())
         self._wake.set()
 
-    def _on_cancels(self, asked: Collection[ClaimKey]) -> None:
-        """Stop these. One that is not known yet is asked for again: its claim's answer is on its way."""
-        for key in asked:
+    def _on_cancels(self, keys: Collection[ClaimKey]) -> None:
+        """Stop these attempts. An unknown one is reported again: the response to its claim is on its way."""
+        for key in keys:
             attempt = self.pool.get(key)
             if attempt is not None:
                 self.pool.stop(attempt, Cancelled())
 
     def _on_request(self) -> None:
-        """Do what an operator asks for."""
+        """Do what an operator has requested."""
         if self._keeper.asked_to is WorkerRequest.STOP:
             self._process_end.begin()
         self._process_end.request_when_empty(self, is_requested=self._keeper.stop_when_empty)
@@ -155,7 +155,7 @@ class Worker:
                 await self._wake.wait()
                 continue
             self._process_end.note(self, is_empty=False)
-            # Before the look: one that ends meanwhile may bring a task back which the look has not seen.
+            # Before the claim: an attempt that ends meanwhile may make a task due which the claim has not seen.
             was_idle = not self.pool
             try:
                 taken = await self._claim(lease_id, free)
@@ -199,11 +199,11 @@ class Worker:
         attempt = Attempt(task=task, fence=fence, began_at=self._clock.monotonic())
         self.pool.start(attempt)
         if lease_id != self._keeper.last_lease_id:
-            # It was closed while the claim's answer was on its way.
+            # It was closed while the response to the claim was on its way.
             self.pool.stop(attempt, Lost())
 
     async def _drain(self) -> None:
-        """Let handlers finish for the grace time, then give their attempts back, which costs nothing."""
+        """Let handlers finish during the grace period, then hand their tasks back, which costs no attempt."""
         try:
             async with asyncio.timeout(self._options.grace_s):
                 await self.pool.empty()
@@ -212,17 +212,17 @@ class Worker:
         self.pool.stop_all(_STOPPED)
 
     def _report_unwritten(self) -> None:
-        """Say which results are lost with this worker: their tasks run again."""
-        left = [a for a in self.pool.attempts if a.state is AttemptState.SETTLED]
-        if not left:
+        """Report the results that are lost with this worker: their tasks run again."""
+        unrecorded = [a for a in self.pool.attempts if a.state is AttemptState.SETTLED]
+        if not unrecorded:
             return
-        # Of the others nothing is lost: they were only to be handed back.
-        results = [a.task.id for a in left if not isinstance(a.outcome, Interrupted)]
+        # Interrupted attempts have no results: they were to be handed back.
+        results = [a.task.id for a in unrecorded if not isinstance(a.outcome, Interrupted)]
         log.error(
             "finish.unwritten",
             worker=self._options.name,
             results=len(results),
-            handed_back=len(left) - len(results),
+            handed_back=len(unrecorded) - len(results),
             task_ids=[str(task_id) for task_id in results[:_MOST_NAMED]],
         )
         if results:

@@ -1,15 +1,15 @@
-"""What a worker is made with."""
+"""The options of a worker."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """A worker's name, how much it does at once, and for how long it waits for handlers.
+    """A worker's name, its limits and its timeouts.
 
-    It claims up to `claim_size` tasks at a time. When it stops, handlers have `grace_s` seconds to end; one that
-    was asked to stop has `stop_timeout_s` before it is abandoned. Results have at most `result_bytes`. A worker
-    that works `until_idle` ends when nothing is due.
+    It claims up to `claim_size` tasks at a time. When it stops, handlers have `grace_s` seconds to end; a handler
+    that is cancelled has `stop_timeout_s` before it is abandoned. Results have at most `result_bytes`. With
+    `until_idle` the worker ends when nothing is due.
     """
 
     name: str

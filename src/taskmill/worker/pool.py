@@ -1,10 +1,10 @@
-"""Owns the attempts of a worker and their asyncio tasks, from the claim until their ends are recorded.
+"""Owns the attempts of a worker and their asyncio tasks, from the claim until their outcomes are recorded.
 
-It owns tasks as a TaskGroup does, with one difference: a handler that was asked to stop, and has not within the
-patience, is *abandoned*. Its attempt is settled without it, its slot is free, and whatever it still does or
-returns changes nothing.
+It owns tasks like a TaskGroup, with one difference: a handler that is cancelled and does not end within the stop
+timeout is *abandoned*. Its attempt is settled without it, its slot is free, and whatever it still does or returns
+has no effect.
 
-A slot is for a handler that runs: an attempt that is settled holds none, unless many are.
+A slot is for a running handler: a settled attempt holds none, unless too many wait to be recorded.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class AttemptPool:
         self._wake = wake
         self._attempts: dict[ClaimKey, Attempt] = {}
         self._settled = 0
-        # Handlers that run, those of abandoned attempts among them.
+        # Running handlers, including those of abandoned attempts.
         self._tasks: dict[asyncio.Task[Any], Attempt] = {}
         self._is_cancelling = False
         self._is_empty = asyncio.Event()
@@ -53,12 +53,12 @@ class AttemptPool:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run attempts as long as the block does; leaving it waits until all that was started is recorded.
+        """Run attempts within the block; leaving it waits until all that were started are recorded.
 
-        Left by an error, it cancels the handlers and records nothing more.
+        If it is left by an error, it cancels the handlers and records nothing more.
 
         Raises:
-            ExceptionGroup: with what keeps outcomes from being recorded, or an error of the worker's own.
+            ExceptionGroup: with the reason why outcomes can't be recorded, or an error in the worker itself.
         """
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with (
@@ -81,18 +81,18 @@ class AttemptPool:
 
     @property
     def running(self) -> int:
-        """How many are not settled: they hold the slots."""
+        """How many attempts are not settled, and so hold slots."""
         return len(self._attempts) - self._settled
 
     @property
     def free_slots(self) -> int:
-        """How many attempts may begin: those that are settled hold no slot, unless many are."""
+        """How many attempts may start: settled ones hold no slot, unless too many wait to be recorded."""
         slots = self._options.slots
         return min(slots - self.running, 2 * slots - len(self._attempts))
 
     @property
     def taken_slots(self) -> int:
-        """How many slots nothing new can have, as far as others can see."""
+        """How many slots are taken as shown to others: by all attempts under way, settled ones included."""
         return min(len(self._attempts), self._options.slots)
 
     @property
@@ -101,7 +101,7 @@ class AttemptPool:
         return self._attempts.values()
 
     def get(self, key: ClaimKey) -> Attempt | None:
-        """Return the attempt under way of this claim."""
+        """Return the attempt of this claim if it is under way."""
         return self._attempts.get(key)
 
     def of_task(self, task: "asyncio.Task[Any] | None") -> Attempt | None:
@@ -116,34 +116,34 @@ class AttemptPool:
         """Execute a claimed attempt in an asyncio task of its own."""
         self._attempts[attempt.key] = attempt
         self._is_empty.clear()
-        # Neither a TaskGroup: it would wait for abandoned handlers, for ever.
+        # Not in a TaskGroup: it would wait for abandoned handlers, for ever.
         task = asyncio.get_running_loop().create_task(self._run(attempt), context=attempt.context)
         attempt.handler_task = task
         self._tasks[task] = attempt
         task.add_done_callback(self._on_end)
 
     def stop(self, attempt: Attempt, reason: Outcome) -> None:
-        """Cancel the handler; the attempt ends with `reason`, at the latest when the patience is over."""
+        """Cancel the handler; the attempt ends with `reason`, after the stop timeout at the latest."""
         if not attempt.request_stop(reason):
             return
-        # A task that is cancelled before its first step never gets to clean up after itself.
+        # A task that is cancelled before its first step would never run its cleanup.
         if attempt.state is AttemptState.RUNNING and attempt.handler_task is not None:
             attempt.handler_task.cancel()
             self._set_timer(attempt, self._options.stop_timeout_s, self._abandon)
 
     def stop_all(self, reason: Outcome) -> None:
-        """Stop all that are under way."""
+        """Stop all attempts under way."""
         for attempt in self._attempts.values():
             self.stop(attempt, reason)
 
     async def cancel_all(self) -> None:
-        """Cancel all handlers, wait as long as the patience lasts, and detach those that do not end."""
+        """Cancel all handlers, wait for the stop timeout, and detach those that do not end."""
         self._is_cancelling = True
-        left = list(self._tasks)
-        for task in left:
+        running = list(self._tasks)
+        for task in running:
             task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=self._options.stop_timeout_s)
+        if running:
+            await asyncio.wait(running, timeout=self._options.stop_timeout_s)
         for task, attempt in self._tasks.items():
             if task.done():
                 continue
@@ -153,7 +153,7 @@ class AttemptPool:
             _detach(task)
 
     async def _run(self, attempt: Attempt) -> Outcome:
-        """Take one attempt from its first step to its outcome."""
+        """Run one attempt until its outcome is known."""
         outcome = attempt.stop_reason
         if outcome is None:
             attempt.begin()
@@ -170,7 +170,7 @@ class AttemptPool:
         except asyncio.CancelledError as error:
             if self._is_cancelling:
                 raise
-            # Or nobody stopped the attempt: the handler cancelled itself, or awaited what was cancelled.
+            # Without a reason to stop, the handler cancelled itself, or awaited something that was cancelled.
             return attempt.stop_reason or Failed(error=describe(error))
         reason = attempt.stop_reason
         return outcome if reason is None else once_stopped(outcome, reason)
@@ -187,7 +187,7 @@ class AttemptPool:
         self.stop(attempt, timed_out(attempt.task))
 
     def _abandon(self, attempt: Attempt) -> None:
-        """Settle the attempt without its handler, which goes on but has no say any more."""
+        """Settle the attempt without its handler, which goes on without effect."""
         if attempt.stop_reason is None or not attempt.is_open:
             return
         self._leave_handler(attempt)
@@ -205,7 +205,7 @@ class AttemptPool:
         attempt.timer = asyncio.get_running_loop().call_later(seconds, call, attempt)
 
     def _on_end(self, task: "asyncio.Task[Any]") -> None:
-        """Let go of a handler's task."""
+        """Forget a handler's task that has ended."""
         attempt = self._tasks.pop(task)
         error = None if task.cancelled() else task.exception()
         if attempt.is_abandoned:
@@ -213,7 +213,7 @@ class AttemptPool:
             dropped = "cancelled" if task.cancelled() else type(error or task.result()).__name__
             log.warning("handler.ended_late", **self._facts(attempt), dropped=dropped.lower())
             return
-        if attempt.is_open:  # the worker comes to its end
+        if attempt.is_open:  # the worker is ending
             if attempt.span is not None:
                 attempt.span.end(None)
             self._forget(attempt)
@@ -233,7 +233,7 @@ class AttemptPool:
             self._is_empty.set()
 
     async def _fail(self) -> None:
-        """Wait for ever; raise what is no error of a handler, but of this worker."""
+        """Wait for an error of this worker itself, not of a handler, and raise it."""
         await self._failure
 
     def _facts(self, attempt: Attempt) -> dict[str, Any]:
@@ -249,8 +249,8 @@ class AttemptPool:
 
 
 def _detach(task: "asyncio.Task[Any]") -> None:
-    """Let the event loop close without this task: it would wait for it for ever."""
-    # Documented for whoever extends asyncio; nothing else keeps `asyncio.run` from waiting.
+    """Let the event loop close without this task, for which it would wait for ever."""
+    # Documented for extensions of asyncio; nothing else keeps `asyncio.run` from waiting.
     asyncio._unregister_task(task)  # noqa: SLF001 - see above
-    # That it is still pending was logged just now.
+    # It was just logged that the task is still pending.
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio.gather does

@@ -1,14 +1,14 @@
-"""Ends a process because an operator asked one of its workers to: at once, or when none of them runs anything.
+"""Ends a process at an operator's request to one of its workers: at once, or when none of them runs anything.
 
-The workers of a process end together. So all of them take no more tasks from the moment that one is asked to stop
-when it is empty, and the last one to become so ends the process.
+The workers of a process end together. So as soon as one is to stop when empty, none of them takes more tasks, and
+the last one to become empty ends the process.
 """
 
 from collections.abc import Callable
 
 
 class ProcessEnd:
-    """What the workers of one process share; `end` is called once at most. Not for use from several threads."""
+    """Shared by the workers of one process; `end` is called at most once. It is not thread-safe."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self._end = end
@@ -19,21 +19,21 @@ class ProcessEnd:
 
     @property
     def waits_for_empty(self) -> bool:
-        """Whether no worker is to take tasks, since the process ends when they run nothing more."""
+        """Whether the process ends once all workers are empty, so that none should take tasks."""
         return bool(self._requesters)
 
     def join(self, worker: object, wake: Callable[[], None]) -> None:
-        """Count a worker; `wake` is called when `waits_for_empty` has changed."""
+        """Add a worker; `wake` is called when `waits_for_empty` has changed."""
         self._wakes[worker] = wake
 
     def begin(self) -> None:
-        """End the process, unless that has begun."""
+        """End the process, unless it is ending already."""
         if not self._is_begun:
             self._is_begun = True
             self._end()
 
     def request_when_empty(self, worker: object, *, is_requested: bool) -> None:
-        """Note that a worker is asked to stop when it is empty, or is not any more."""
+        """Record whether a worker is requested to stop when it is empty."""
         if is_requested is (worker in self._requesters):
             return
         (self._requesters.add if is_requested else self._requesters.discard)(worker)
@@ -41,7 +41,7 @@ class ProcessEnd:
             wake()
 
     def note(self, worker: object, *, is_empty: bool) -> None:
-        """Note whether a worker neither runs anything nor may get anything."""
+        """Record whether a worker runs nothing and takes no tasks."""
         if not is_empty:
             self._empty.discard(worker)
             return

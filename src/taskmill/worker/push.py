@@ -1,7 +1,7 @@
-"""The handler of type `http`: it makes the request that the payload describes, and returns the answer.
+"""The handler of type `http`: it sends the request that the payload describes, and returns the response.
 
-A request is made at least once: a worker that dies after it has sent one leaves the task to another, which sends
-it again. Receivers recognize repeats by `webhook-id`.
+A request is sent at least once: if a worker dies after sending it, another sends it again. Receivers recognize
+duplicates by `webhook-id`.
 """
 
 from collections.abc import Mapping
@@ -27,22 +27,21 @@ _SHOWN: Final = 200
 
 
 class EndpointUnavailable(RetryLater):
-    """The endpoint did not answer, or with a status that another attempt may change."""
+    """The endpoint did not respond, or with a status that is worth a retry."""
 
 
 class EndpointRefused(PermanentFailure):
-    """The endpoint answered with a status that is no success, and that no other attempt is made for."""
+    """The endpoint responded with a status that is no success and not worth a retry."""
 
 
 class AddressForbidden(PermanentFailure):
-    """The address leads where nobody is to be called."""
+    """The address may not be called."""
 
 
 class Push:
-    """Makes requests. What the payload does not say comes from settings.
+    """Sends requests. What the payload does not specify comes from the settings.
 
-    Answers that are too large for a result (`result_bytes`) are kept without their body: what the receiver was
-    asked for is done.
+    Of a response that is too large for a result (`result_bytes`) the body is left out: the task has done its work.
     """
 
     def __init__(
@@ -63,13 +62,13 @@ class Push:
         self._result_bytes = result_bytes
 
     async def __call__(self, context: Context) -> object:
-        """Make the request and return the answer.
+        """Send the request and return the response.
 
         Raises:
-            EndpointUnavailable: there was none, or one of those in `retry_on`.
-            EndpointRefused: it is neither in `expect` nor in `retry_on`.
-            AddressForbidden: the address leads where nobody is to be called.
-            PayloadRefused: the payload describes no request.
+            EndpointUnavailable: there was no response, or its status is in `retry_on`.
+            EndpointRefused: its status is neither in `expect` nor in `retry_on`.
+            AddressForbidden: the address may not be called.
+            PayloadRefused: the payload does not describe a request.
         """
         try:
             push = PushPayload.model_validate(context.payload)
@@ -80,8 +79,8 @@ class Push:
             return self._result(response)
         message = f"{target_of(push.url).origin} answered {response.status}{_excerpt(response)}"
         if matches_status(response.status, push.retry_on):
-            asked = response.headers.get("retry-after")
-            after = retry_after(asked, self._clock.now(), longest=self._longest_wait)
+            value = response.headers.get("retry-after")
+            after = retry_after(value, self._clock.now(), longest=self._longest_wait)
             raise EndpointUnavailable(message, after=after)
         raise EndpointRefused(message)
 
@@ -118,7 +117,7 @@ class Push:
 
 
 def _replacing(headers: Mapping[str, str]) -> dict[str, str]:
-    """Spell a content type as our own, so that it takes that one's place."""
+    """Return the headers with `Content-Type` spelled like ours, so that it replaces ours."""
     return {
         "Content-Type" if name.lower() == "content-type" else name: value
         for name, value in headers.items()
@@ -126,7 +125,7 @@ def _replacing(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _body(push: PushPayload) -> tuple[bytes, str | None]:
-    """Return the body, and what it is."""
+    """Return the body and its content type."""
     if push.text is not None:
         return push.text.encode(), _TEXT
     if "body" in push.model_fields_set:
@@ -135,7 +134,7 @@ def _body(push: PushPayload) -> tuple[bytes, str | None]:
 
 
 def _excerpt(response: Response) -> str:
-    """Return what the receiver answered, as far as it helps whoever reads the task's error."""
+    """Return the part of the response that helps to understand the task's error."""
     location = response.headers.get("location")
     if location is not None:
         return " with a Location: redirects are not followed"

@@ -1,4 +1,4 @@
-"""Gives back what PostgreSQL has as this worker's and nobody runs, as after a claim whose answer was lost."""
+"""Hands back tasks that PostgreSQL counts as this worker's but that it does not run, as after a lost response."""
 
 from typing import Final
 from uuid import UUID
@@ -15,13 +15,14 @@ from taskmill.worker.pool import AttemptPool
 
 log = get_logger(__name__)
 
-# Once in a while PostgreSQL is asked what it believes we run, for whatever no other rule foresaw.
+# Now and then PostgreSQL is queried for the tasks that it counts as this worker's, for cases that no other rule
+# covers.
 _AUDIT_S: Final = 60.0
 _STOPPED: Final = Interrupted(reason=Reason.WORKER_STOPPED)
 
 
 class Reconciler:
-    """Knows which lease may have claims that the worker does not know of."""
+    """Knows whether the lease may have claims that the worker does not know of."""
 
     def __init__(
         self,
@@ -41,29 +42,29 @@ class Reconciler:
         self._audit_due_at = clock.monotonic() + _AUDIT_S
 
     def begin_claim(self, lease_id: UUID) -> None:
-        """Note that a claim is on its way: until `end_claim` nobody knows what it took."""
+        """Record that a claim was sent: until `end_claim` it is unknown what it took."""
         self._in_doubt = lease_id
 
     def end_claim(self) -> None:
-        """Note that the claim's answer has come."""
+        """Record that the response to the claim has arrived."""
         self._in_doubt = None
 
     async def audit(self, lease_id: UUID) -> None:
-        """Reconcile if there is doubt, or it has not been done for long; errors are as for `reconcile`."""
+        """Reconcile if there is doubt, or if the last time was long ago. Raises as `reconcile` does."""
         if self._in_doubt is None and self._clock.monotonic() > self._audit_due_at:
             self._in_doubt = lease_id
         if self._in_doubt is not None:
             await self.reconcile()
 
     async def reconcile(self) -> None:
-        """Give back what the lease in doubt has and nobody runs; none when the lease was closed meanwhile.
+        """Hand back the tasks of the lease in doubt that do not run here, unless it was closed meanwhile.
 
         Raises:
-            Unavailable: the database is away; the doubt stays.
+            Unavailable: the database is away; the doubt remains.
             PostgresError: it refused.
         """
         if self._in_doubt != self._keeper.last_lease_id:
-            # It was closed meanwhile: what ran under it is lost, and rescue's to take back.
+            # It was closed meanwhile: what ran under it is lost, and rescue takes it back.
             self._in_doubt = None
         if self._in_doubt is None:
             return

@@ -1,11 +1,10 @@
-"""Records how attempts ended: in batches, under their fences, and again after a lost answer.
+"""Records the outcomes of attempts: in batches, under their fences, and again after a lost response.
 
-A failed connection is no reason to drop a result, nor is any other trouble that is not the result's own: it is
-written when the database takes it, as long as the worker runs. Whether it is still wanted then, the fence
-decides.
+A result is not dropped because of a failed connection or any other error that is not its own: it is retried until
+the database accepts it, as long as the worker runs. The fence decides whether it still counts.
 
-Settled attempts come by `put`, and wait in queues of this module. What became of them is in their state, and
-`ended` returns them. No asyncio task, future or callback for each: a worker ends thousands a second.
+Settled attempts are added with `put`, and wait in queues. Their state shows when they are recorded or lost, and
+`ended` returns them. There is no asyncio task, future or callback for each: a worker ends thousands a second.
 """
 
 import asyncio
@@ -40,9 +39,9 @@ _MOST_IN_FLIGHT = 2
 
 
 class Recorder:
-    """Writes outcomes down. Use it as an async context manager; leaving waits for what was put in.
+    """Records outcomes. Use it as an async context manager; leaving waits until everything is recorded.
 
-    Left by an error, it writes nothing more: attempts that then are still `settled` are not recorded.
+    If it is left by an error, it writes nothing more: attempts that are still `settled` then are not recorded.
     """
 
     def __init__(
@@ -60,9 +59,9 @@ class Recorder:
         self._worker = worker
         self._progress = progress
         self._clock = clock
-        # Bound once: the module's looks for the real one at each line.
+        # Bound once: the module's logger would resolve the real one for each line.
         self._log = log.bind()
-        # Apart, since a batch of successes alone costs three quarters.
+        # Separate, since a batch of successes alone costs only three quarters.
         self._successes = self._queue(batch_size)
         self._others = self._queue(batch_size)
         self._open = AsyncExitStack()
@@ -94,9 +93,9 @@ class Recorder:
         await self._open.__aexit__(kind, error, trace)
 
     def put(self, attempt: Attempt) -> None:
-        """Have the outcome of a settled attempt written, together with others'.
+        """Record the outcome of a settled attempt, together with others.
 
-        What its handler has reported of its progress is stored before: afterwards the fence holds no more.
+        Its progress reports are stored first: afterwards the fence would refuse them.
         """
         if isinstance(attempt.outcome, Lost):
             self._give_up(attempt)
@@ -129,10 +128,10 @@ class Recorder:
         self._end(attempt)
 
     async def _record(self, attempts: list[Attempt]) -> None:
-        """Write outcomes down; what PostgreSQL refuses of many is found by halves."""
+        """Record outcomes; one that PostgreSQL refuses is found by bisection."""
         try:
             ended = await self._write([self._policy.end_of(attempt) for attempt in attempts])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried with fewer
+        except Exception as error:  # noqa: BLE001 - whatever it is, smaller batches are tried
             if len(attempts) == 1:
                 self._refused(attempts[0], error)
                 return
@@ -148,8 +147,8 @@ class Recorder:
             try:
                 ended = await self._ends.end(ends)
                 if failures and len(ended) < len(ends):
-                    # An earlier try may have ended them, though its answer was lost. The try after it has
-                    # waited for it: only now is its history there to be read.
+                    # An earlier try may have ended them, though its response was lost. This try has waited for its
+                    # locks, so its history can be read now.
                     missing = [end.fence for end in ends if end.fence.task_id not in ended]
                     ended = {**ended, **await self._ends.find_ended(missing)}
             except (Unavailable, asyncpg.PostgresError) as error:
@@ -164,7 +163,7 @@ class Recorder:
                 return ended
 
     def _refused(self, attempt: Attempt, error: Exception) -> None:
-        """Have a failure written instead: whatever the result has in it, the task must end."""
+        """Record a failure instead: whatever the result contains, the task must end."""
         if attempt.is_replaced:
             raise error
         attempt.context.run(_report_refusal, attempt, error)
@@ -172,7 +171,7 @@ class Recorder:
         self._others.put(attempt)
 
     def _close(self, attempts: Sequence[Attempt], ended: Mapping[UUID, EndedClaim]) -> None:
-        """Let go of attempts whose ends are committed, or were refused by the fence."""
+        """Mark attempts as recorded, or as lost if the fence refused their outcomes."""
         troubles: list[Exception] = []
         for attempt in attempts:
             end = ended.get(attempt.task.id)
@@ -182,7 +181,7 @@ class Recorder:
                 attempt.record()
             self._end(attempt)
             try:
-                # What the handler's lines carry, such as a trace, the line of its end carries, too.
+                # In the handler's context, so that this line has the same trace as the handler's lines.
                 attempt.context.run(self._report, attempt, end)
             except Exception as error:  # noqa: BLE001 - raised below: the others must not suffer
                 troubles.append(error)
@@ -194,7 +193,7 @@ class Recorder:
         self._has_ended.set()
 
     def _report(self, attempt: Attempt, ended: EndedClaim | None) -> None:
-        """Count and log how an attempt ended; None: it was no longer ours."""
+        """Count and log how an attempt ended; None means that it was no longer ours."""
         task = attempt.task
         if ended is None:
             REFUSED.add(1)

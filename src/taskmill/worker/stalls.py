@@ -1,6 +1,6 @@
-"""Names the handler that blocks the event loop, while it does: everything else in the process waits for it.
+"""Reports the handler that blocks the event loop while it does so, since everything else in the process waits.
 
-A thread looks whether the loop still runs. It does not interfere.
+A thread checks whether the loop still runs. It does not interfere.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TICK_S: Final = 0.1
 
 
 class StallWatch:
-    """A service that warns when the loop has not run for `longest_s`, once for each time.
+    """A service that warns when the loop has not run for `longest_s`, once for each stall.
 
     `pools` are those whose handlers run in the loop.
     """
@@ -55,7 +55,7 @@ class StallWatch:
         reported = checked_at = float("-inf")
         while not self._ended.wait(_TICK_S):
             now = self._clock.monotonic()
-            # After a pause of our own the whole process was frozen, and not by a handler.
+            # If this thread has paused, too, the whole process was frozen, and not by a handler.
             is_awake = now - checked_at < self._longest_s
             checked_at = now
             ticked_at = self._ticked_at
@@ -83,7 +83,7 @@ class StallWatch:
             )
 
     def _current_attempt(self) -> Attempt | None:
-        """Return the attempt whose handler's own asyncio task the loop is in, None when it is in none."""
+        """Return the attempt whose handler's asyncio task is running in the loop, None if there is none."""
         current = asyncio.current_task(self._loop)
         found = (pool.of_task(current) for pool in self._pools)
         return next(filter(None, found), None)

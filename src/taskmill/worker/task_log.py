@@ -1,8 +1,8 @@
-"""Stores what handlers log with their tasks, without a handler ever waiting for it.
+"""Stores what handlers log with their tasks, without making a handler wait.
 
-All lines that wait to be stored are bounded. They are flushed by one duty, a fifth of a second after the first
-one came. A `runtime.Batcher` would hurry for callers who wait; here nobody does, and lines that are gathered take
-fewer statements, and one connection from those that finishes need.
+The lines that wait to be stored are limited in total. One asyncio task flushes them, a fifth of a second after the
+first one arrived. A `runtime.Batcher` flushes sooner, for callers that wait; here nobody waits, and larger batches
+take fewer statements, on only one connection.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ _MOST_AT_ONCE = 1000
 _MOST_BYTES = 1024**2
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
-# What the last lines of a stopping worker may take, after its last finish is written.
+# The time for the last lines of a stopping worker, after its last outcome is recorded.
 LAST_FLUSH_S = 1.0
-# What a line takes beside its text (measured with tracemalloc, 2026-11-25: 374 bytes).
+# The memory for a line beside its text (measured with tracemalloc, 2026-11-25: 374 bytes).
 _LINE_BYTES = 400
 _REPORT_S = 10.0
 NOTHING = logging.CRITICAL + 1
@@ -44,7 +44,7 @@ NOTHING = logging.CRITICAL + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineLimits:
-    """What is kept: lines of `level` and above (`NOTHING`: none), and how much of them."""
+    """Which lines are stored: those of `level` and above (`NOTHING`: none), within these limits."""
 
     level: int = logging.INFO
     claim_lines: int = 1000
@@ -55,13 +55,13 @@ class LineLimits:
 
 
 class TaskLog:
-    """The lines of one worker. Use it as an async context manager; leaving flushes, for a second at most."""
+    """The log lines of one worker. Use it as an async context manager; leaving flushes, for a second at most."""
 
     def __init__(self, database: Database, *, limits: LineLimits, clock: Clock) -> None:
         self._database = database
         self.limits = limits
         self.clock = clock
-        # Reentrant: in the midst of taking a line the collector of garbage may find what logs another one.
+        # Reentrant: while a line is added the garbage collector may run something that logs another one.
         self.lock = threading.RLock()
         self._waiting: deque[tuple[NewLine, int]] = deque()
         self._waiting_bytes = 0
@@ -103,7 +103,7 @@ class TaskLog:
             self._report_dropped(at_once=True)
 
     def put(self, line: NewLine, size: int) -> bool:
-        """Have a line stored; False when there is no room for it. Call it with the lock held."""
+        """Add a line to be stored; False if there is no room for it. Call it with the lock held."""
         size += _LINE_BYTES
         if not self._is_open or self._waiting_bytes + size > self.limits.waiting_bytes:
             return False
@@ -111,13 +111,13 @@ class TaskLog:
         self._waiting_bytes += size
         if not self._is_notified:
             self._is_notified = True
-            # From any thread. A loop that was closed meanwhile has reported what was lost.
+            # From any thread. If the loop was closed meanwhile, the loss has been reported.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._has_lines.set)
         return True
 
     def count_missing(self, *, is_claim_full: bool) -> None:
-        """Count a line that is not stored: over its claim's limits, or without room here. Hold the lock."""
+        """Count a line that is not stored: it is over its claim's limits, or there is no room. Hold the lock."""
         reason = "claim_full" if is_claim_full else "queue_full" if self._is_open else "stopped"
         self._dropped[reason] += 1
 
@@ -135,7 +135,7 @@ class TaskLog:
                 return
 
     def _next_batch(self) -> list[NewLine]:
-        """Return the first lines that wait; they go on waiting until they are stored."""
+        """Return the first waiting lines; they stay in the queue until they are stored."""
         with self.lock:
             first = list(islice(self._waiting, _MOST_AT_ONCE))
         sizes = accumulate(size for _, size in first)
@@ -148,7 +148,7 @@ class TaskLog:
                 self._waiting_bytes -= self._waiting.popleft()[1]
 
     async def _store_somehow(self, batch: list[NewLine]) -> None:
-        """Store a batch as soon as the database takes it; what it refuses as such is dropped."""
+        """Store a batch, with retries while the database is away; a batch that it refuses is dropped."""
         failures = 0
         while True:
             try:
@@ -156,7 +156,7 @@ class TaskLog:
             except Unavailable as error:
                 failures += 1
                 log.info("task_log.delayed", lines=len(batch), failures=failures, error=str(error))
-            except Exception as error:  # noqa: BLE001 - the duty's boundary: no line is worth a worker
+            except Exception as error:  # noqa: BLE001 - the flusher's boundary: a line must not end the worker
                 log.warning("task_log.refused", lines=len(batch), error=repr(error))
                 return self._drop("refused", len(batch))
             self._report_dropped()
@@ -168,7 +168,7 @@ class TaskLog:
             )
 
     async def _store(self, batch: list[NewLine]) -> None:
-        """Store a batch, in halves when one of its lines is at fault, until that one fails alone."""
+        """Store a batch; if one of its lines is at fault, it is found by bisection."""
         try:
             stored = await task_log.store(self._database, batch)
         except asyncpg.PostgresError as error:
@@ -186,12 +186,12 @@ class TaskLog:
             self._dropped[reason] += count
 
     def _report_dropped(self, *, at_once: bool = False) -> None:
-        """Count what was dropped since the last time, and now and then log it."""
+        """Count the lines dropped since the last call, and log them now and then."""
         with self.lock:
             dropped, self._dropped = self._dropped, Counter()
         for reason, count in dropped.items():
             TASK_LOG_DROPPED.labels(reason).inc(count)
-        # These stand with each task.
+        # These are reported in the log of each task.
         del dropped["claim_full"]
         self._unreported += dropped
         now = self.clock.monotonic()

@@ -1,7 +1,7 @@
 """Runs plain functions in threads, since they would block the event loop.
 
-`concurrent.futures` won't do: at its end Python waits for its threads, and a function that never returns would
-keep a stopping worker for ever. These are left behind.
+`concurrent.futures` is not suitable: Python waits for its threads at exit, so a function that never returns would
+keep a worker from stopping. The threads here are daemons.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """As many threads as there are calls under way; one that is idle is used again."""
+    """As many threads as there are concurrent calls; idle threads are reused."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -24,10 +24,10 @@ class Threads:
         self._idle = 0
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Call the function in a thread, in the context of the caller, and return what it returns.
+        """Call the function in a thread, in the context of the caller, and return its result.
 
-        A thread can't be cancelled: this waits for the function's end, however often it is cancelled meanwhile.
-        Whoever cancels and does not want to wait abandons it, as the `AttemptPool` does.
+        A thread can't be cancelled: this waits until the function ends, however often it is cancelled meanwhile.
+        A caller that does not want to wait can abandon it, as the `AttemptPool` does.
         """
         loop, context = asyncio.get_running_loop(), copy_context()
         ended: asyncio.Future[T] = loop.create_future()
@@ -35,7 +35,7 @@ class Threads:
         def call() -> None:
             try:
                 result = context.run(function)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is passed to the caller
                 _notify(loop, _fail, ended, error)
             else:
                 _notify(loop, _succeed, ended, result)
@@ -58,7 +58,7 @@ class Threads:
         while True:
             call = self._calls.get()
             call()
-            del call  # or what the function was given would live until the next call
+            del call  # else its arguments would live until the next call
             with self._lock:
                 self._idle += 1
 
@@ -69,14 +69,14 @@ def _succeed(ended: "asyncio.Future[T]", result: T) -> None:
 
 def _fail(ended: "asyncio.Future[T]", error: BaseException) -> None:
     if isinstance(error, StopIteration):
-        # No future takes it.
+        # A future does not accept it.
         raised = RuntimeError("it raised StopIteration")
         raised.__cause__ = error
         error = raised
     ended.set_exception(error)
 
 
-def _notify(loop: asyncio.AbstractEventLoop, *news: object) -> None:
-    """Have the loop do something; a loop that has ended wants nothing any more."""
+def _notify(loop: asyncio.AbstractEventLoop, *call: object) -> None:
+    """Schedule a call in the loop, unless the loop has ended."""
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(*news)  # type: ignore[arg-type]
+        loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Handlers that run in processes of their own: a pool, what the processes run, and how the two talk."""
+"""Handlers that run in isolated processes: the pool, the program of the processes, and their messages."""

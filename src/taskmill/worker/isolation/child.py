@@ -1,7 +1,7 @@
-"""What an isolated process does: run one attempt after the other, as the worker orders.
+"""The program of an isolated process: it runs one attempt after the other, as the worker orders.
 
-Orders come on its standard input and answers leave on its standard output, so a handler gets others: nothing to
-read, and what it prints goes to the worker's standard error.
+Orders arrive on its standard input and reports leave on its standard output. So a handler gets other streams: an
+empty input, and the worker's standard error as its output.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ from taskmill.worker.storable import storable
 
 _PR_SET_PDEATHSIG = 1
 _LONGEST_MESSAGE = 1_000_000
-# Empty in threads that a handler has left behind, and in those that it starts itself.
+# Empty in threads that an earlier handler left behind, and in those that a handler starts.
 _attempt: ContextVar[str] = ContextVar("attempt", default="")
 
 
@@ -74,15 +74,15 @@ def main() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel end this process with the worker, also while it computes and reads no orders."""
+    """Make the kernel kill this process when the worker ends, even while a handler keeps it busy."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before that
         os._exit(1)
 
 
 class _Pipe:
-    """The pipe to the worker. Answers may be sent from any thread."""
+    """The pipe to the worker. Reports may be sent from any thread."""
 
     def __init__(self) -> None:
         self.orders: BinaryIO = os.fdopen(os.dup(0), "rb")
@@ -95,17 +95,17 @@ class _Pipe:
         self._pid = os.getpid()
 
     def send(self, report: Report) -> None:
-        """Send one report, whole. A fork of this process has none to give."""
+        """Send one report completely. Does nothing in a fork of this process."""
         if os.getpid() != self._pid:
             return
-        left = memoryview(REPORT.dump_json(report) + b"\n")
+        remaining = memoryview(REPORT.dump_json(report) + b"\n")
         with self._lock:
-            while left:
-                left = left[self._reports.write(left) or 0 :]
+            while remaining:
+                remaining = remaining[self._reports.write(remaining) or 0 :]
 
 
 class _Process:
-    """Runs the attempts, one at a time, on the main thread; another thread takes the orders."""
+    """Runs attempts, one at a time, on the main thread; another thread reads the orders."""
 
     def __init__(self, app: Taskmill, start: Start, pipe: _Pipe) -> None:
         self._app = app
@@ -115,7 +115,7 @@ class _Process:
         self._current: _ChildRuntime | None = None
 
     def work(self) -> None:
-        """Run what comes."""
+        """Run attempts as they are ordered."""
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
         self._pipe.send(Ready())
         while True:
@@ -128,7 +128,7 @@ class _Process:
                 self._orders.put(order)
             elif (current := self._current) is not None:
                 current.stop()
-        # The worker is gone, or wants us no more: nobody would take an report.
+        # The worker is gone, or has closed the pipe: nobody would read a report.
         os._exit(0)
 
     def _execute(self, order: Execute) -> None:
@@ -164,7 +164,7 @@ def _in_loop(running: Coroutine[Any, Any, Outcome]) -> Outcome:
 
 
 def _here(made: "TaskType[..., Any]", runtime: "_ChildRuntime") -> Handler:
-    """Return the handler that calls the function at once: nothing else waits for this process."""
+    """Return the handler that calls the function directly: nothing else runs in this process."""
     function, arguments = made.function, made.binding.arguments
 
     async def handle(context: Context) -> object:
@@ -178,7 +178,7 @@ def _here(made: "TaskType[..., Any]", runtime: "_ChildRuntime") -> Handler:
 
 
 class _ChildRuntime:
-    """Those of one attempt: sends what its handler says to the worker."""
+    """The runtime of one attempt: it sends log lines and progress to the worker."""
 
     def __init__(self, attempt: str, pipe: _Pipe) -> None:
         self._attempt = attempt
@@ -189,18 +189,18 @@ class _ChildRuntime:
     def cancel_with(
         self, loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any] | None"
     ) -> None:
-        """From here on stopping cancels this task."""
+        """Make `stop` cancel this task from now on."""
         if task is not None:
             self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
 
     def stop(self) -> None:
-        """Ask the attempt to stop; called on another thread."""
+        """Request the attempt to stop; called on another thread."""
         self.is_stopping = True
         with suppress(RuntimeError):  # its loop has just ended
             self._cancel()
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:  # noqa: ARG002 - the worker names it
-        """Make a logger whose lines the worker gets."""
+        """Make a logger whose lines are sent to the worker."""
         return logger_to(self)
 
     def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
@@ -216,13 +216,13 @@ class _ChildRuntime:
         )
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:  # noqa: ARG002 - the worker knows it
-        """Send a report of progress."""
+        """Send a progress report."""
         text = None if message is None else storable(message, MOST_PROGRESS_CHARACTERS)
         self._pipe.send(Progressed(attempt=self._attempt, share=share, message=text))
 
 
 class _LogSender(logging.Handler):
-    """Sends the records of `logging`."""
+    """Sends records of `logging` to the worker."""
 
     def __init__(self, pipe: _Pipe) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ def _send_logging(pipe: _Pipe, level: int) -> None:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON has them; what is no JSON becomes text."""
+    """Return facts as plain JSON values; what is not JSON becomes text."""
     text = lines.fields_text(facts, _LONGEST_MESSAGE)
     plain: dict[str, Any] = {} if text is None else orjson.loads(text)
     return plain

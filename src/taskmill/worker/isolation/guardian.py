@@ -1,7 +1,7 @@
-"""Ends what an isolated process has started, should that be killed together with its worker.
+"""Kills what an isolated process has started if the process is killed together with its worker.
 
-The worker ends the whole group of a process, but not when it is killed itself: then the kernel ends the process,
-and nobody what it has started. So a guardian stands beside it, in the same group, until it is gone.
+The worker kills the whole group of a process, unless it is killed itself: then the kernel kills the process, but
+not its children. So a guardian process waits in the same group until the process is gone.
 """
 
 import os
@@ -14,7 +14,7 @@ __all__ = ["stand_guard"]
 
 
 def stand_guard() -> None:
-    """Have this process's group killed when it ends: if it leads one, and the kernel (Linux 5.3) reports ends."""
+    """Have this process's group killed when it ends, if it leads one and the kernel reports ends (Linux 5.3)."""
     if sys.platform != "linux" or os.getpgrp() != os.getpid():
         return
     try:
@@ -23,7 +23,7 @@ def stand_guard() -> None:
         return
     between = os.fork()
     if between == 0:
-        # A grandchild: a handler that waits for all its children does not wait for it.
+        # A grandchild, so that a handler that waits for all its children does not wait for it.
         if os.fork() == 0:
             _watch(end)
         os._exit(0)
@@ -33,7 +33,7 @@ def stand_guard() -> None:
 
 def _watch(end: int) -> None:
     with suppress(OSError):
-        for fd in (0, 1):  # the line to the worker, which would not see its end
+        for fd in (0, 1):  # the pipe to the worker, which would otherwise stay open
             os.close(fd)
     poll = select.poll()
     poll.register(end, select.POLLIN)

@@ -1,4 +1,4 @@
-"""What worker and isolated process send to each other: one JSON document a line."""
+"""The messages between a worker and its isolated processes: one JSON document per line."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -21,9 +21,9 @@ from taskmill.domain.task import ClaimedTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a process gets when it begins: how to find the app, and what is wanted of logs and results.
+    """The arguments of a process: how to find the app, and the limits for logs and results.
 
-    `path` is where Python looks for modules; `log_level` is a number of `logging`.
+    `path` is the module search path; `log_level` is a level of `logging`; `parent` is the worker's process id.
     """
 
     app: str
@@ -51,14 +51,14 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The process has loaded the app, and takes orders."""
+    """The process has loaded the app, and accepts orders."""
 
     kind: Literal["ready"] = "ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Began:
-    """The process has got the attempt, and begins it."""
+    """The process has received the attempt, and starts it."""
 
     attempt: str
     kind: Literal["began"] = "began"
@@ -77,7 +77,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
-    """A record of Python's `logging`; `attempt` is empty when it is of no attempt that is known."""
+    """A record of Python's `logging`; `attempt` is empty if it belongs to no known attempt."""
 
     attempt: str
     logger: str
@@ -89,7 +89,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progressed:
-    """A report of progress."""
+    """A progress report."""
 
     attempt: str
     share: float
@@ -131,12 +131,12 @@ _OUTCOMES: dict[str, TypeAdapter[Any]] = {
 
 
 def attempt_name(task: ClaimedTask) -> str:
-    """Return what an attempt is called: what one has left behind must not be taken for the next one's."""
+    """Return the name of an attempt, which distinguishes its reports from those of an earlier one."""
     return f"{task.id}:{task.claim_no}"
 
 
 def finished(attempt: str, outcome: Outcome) -> Finished:
-    """Return an outcome as it travels."""
+    """Return an outcome as a message."""
     outcome_type = type(outcome).__name__
     return Finished(
         attempt=attempt,
@@ -146,6 +146,6 @@ def finished(attempt: str, outcome: Outcome) -> Finished:
 
 
 def outcome_of(report: Finished) -> Outcome:
-    """Return the outcome that came."""
+    """Return the outcome in a message."""
     outcome: Outcome = _OUTCOMES[report.outcome_type].validate_python(report.outcome)
     return outcome

@@ -1,6 +1,7 @@
-"""The isolated processes of a worker: started when needed, used again, killed when an attempt must end.
+"""The isolated processes of a worker: started when needed, reused, and killed when an attempt must end.
 
-A process runs one attempt at a time, so that killing it ends no other. There are as many as the worker has slots.
+A process runs one attempt at a time, so that killing it ends no other. There are at most as many as the worker has
+slots.
 """
 
 import asyncio
@@ -48,12 +49,12 @@ _MOST_TRIES = 2
 
 
 class IsolatedProcesses:
-    """A pool of processes that run the types of one app. It is a service, too, which ends them in the end."""
+    """A pool of processes that run the types of one app. It is also a service, which kills them at the end."""
 
     name = "isolated"
 
     def __init__(self, app: str, *, result_bytes: int, stop_timeout_s: float) -> None:
-        """Give a process that is asked to stop half of `stop_timeout_s`; then it is killed."""
+        """Kill a process that has not stopped half of `stop_timeout_s` after it was ordered to."""
         self._app = app
         self._result_bytes = result_bytes
         self._stop_timeout_s = stop_timeout_s / 2
@@ -61,7 +62,7 @@ class IsolatedProcesses:
         self._all: list[_Child] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Have a process ready, wait for the stop, then end all: none of them runs anything any more."""
+        """Start one process in advance, wait for the stop, then kill all: none of them runs anything by then."""
         self._idle.append(await self._start())
         await stop.wait()
         for child in self._all:
@@ -72,9 +73,10 @@ class IsolatedProcesses:
                     await child.gone.wait()
 
     async def call(self, context: Context) -> Ended:
-        """Have a process run the attempt; when cancelled, it is asked to stop, and killed if it does not.
+        """Run the attempt in a process; on cancellation the process is ordered to stop, and killed if it does not.
 
-        One that dies before it began is replaced: it may have been dead for a while, as may all that are idle.
+        A process that dies before it starts the attempt is replaced: it may have been dead for a while, as may all
+        idle ones.
         """
         for _ in range(_MOST_TRIES + len(self._idle)):
             child = await self._ready_one()
@@ -98,7 +100,7 @@ class IsolatedProcesses:
         return Ended(Failed(error=error))
 
     async def _ready_one(self) -> "_Child":
-        """Return a process that has loaded the app. Whoever waits and is cancelled leaves it to the next."""
+        """Return a process that has loaded the app. If this is cancelled the next caller gets the process."""
         child: _Child | None = None
         while self._idle and (child is None or not child.is_free):
             child = self._idle.pop()
@@ -128,7 +130,7 @@ class IsolatedProcesses:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=None,
-            # Of its own, so that a Ctrl-C does not reach it, and all that it started can be killed with it.
+            # So that Ctrl-C does not reach it, and everything that it started can be killed with it.
             start_new_session=True,
             preexec_fn=file_limit_restorer(),
         )
@@ -153,11 +155,11 @@ class _Child(asyncio.SubprocessProtocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether it lives and runs nothing."""
+        """Whether it is alive and runs nothing."""
         return not self._is_gone and self._ended is None
 
     async def execute(self, context: Context) -> Outcome | None:
-        """Have it run the attempt, and return how that ended; None when it was dead before it could begin."""
+        """Run the attempt in it, and return the outcome; None if it died before it started the attempt."""
         self._ended = asyncio.get_running_loop().create_future()
         self._attempt, self._has_begun = attempt_name(context.task), False
         if self._is_gone:
@@ -167,7 +169,7 @@ class _Child(asyncio.SubprocessProtocol):
         return await self._until_ended()
 
     async def stopped(self, stop_timeout_s: float) -> Outcome | None:
-        """Ask it to end the attempt; return how that ended, None when it does not within the patience."""
+        """Order it to stop the attempt; return the outcome, None if there is none within the timeout."""
         self._send(Stop())
         with suppress(TimeoutError):
             async with asyncio.timeout(stop_timeout_s):
@@ -175,7 +177,7 @@ class _Child(asyncio.SubprocessProtocol):
         return None
 
     def kill(self) -> None:
-        """End the process, and what it has started, at once."""
+        """Kill the process and everything that it has started."""
         if not self._is_gone:
             self._end_group()
 
@@ -186,12 +188,12 @@ class _Child(asyncio.SubprocessProtocol):
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self.pid = self._transport.get_pid()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Take what it answers."""
+        """Handle its reports."""
         if fd != _STDOUT:
             return
         *whole, self._partial = (self._partial + data).split(b"\n")
@@ -199,20 +201,20 @@ class _Child(asyncio.SubprocessProtocol):
             try:
                 self._take(REPORT.validate_json(line))
             except ValidationError:
-                # Somebody else wrote to the pipe: nothing that comes by it can be trusted any more.
+                # Something else wrote to the pipe: nothing that it delivers can be trusted any more.
                 self._trouble = "its process wrote what is no answer"
                 self.kill()
-            except Exception as error:  # noqa: BLE001 - a logging filter of the app's own; the rest must come
+            except Exception as error:  # noqa: BLE001 - the app's own logging filter; later reports must arrive
                 log.warning("isolated.line_failed", pid=self.pid, error=repr(error))
 
     def process_exited(self) -> None:
-        """End what it has started and left behind: that may hold the line open."""
+        """Kill what it has started and left behind, which may hold the pipe open."""
         self._end_group()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """End the attempt that it ran, if it did: everything that it wrote has come."""
+        """End its attempt, if there is one: everything that it wrote has arrived."""
         self.gone.set()
-        self.ready.set()  # whoever waits for it must learn that it is gone
+        self.ready.set()  # wakes those who wait for it
         self._die()
 
     def _die(self) -> None:
@@ -225,7 +227,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._ended.set_result(Failed(error=ErrorInfo(type="ProcessDied", message=message)))
 
     async def _until_ended(self) -> Outcome | None:
-        """Wait without giving up the future: it is waited for again after a cancel."""
+        """Wait without cancelling the future, which is awaited again after a cancellation."""
         assert self._ended is not None  # noqa: S101 - an attempt is under way
         await asyncio.wait([self._ended])
         outcome = self._ended.result()
@@ -233,9 +235,9 @@ class _Child(asyncio.SubprocessProtocol):
         return outcome
 
     def _send(self, order: Execute | Stop) -> None:
-        line = self._transport.get_pipe_transport(_STDIN)
-        if line is not None and not self._is_gone:
-            cast("asyncio.WriteTransport", line).write(ORDER.dump_json(order) + b"\n")
+        pipe = self._transport.get_pipe_transport(_STDIN)
+        if pipe is not None and not self._is_gone:
+            cast("asyncio.WriteTransport", pipe).write(ORDER.dump_json(order) + b"\n")
 
     def _take(self, report: Report) -> None:
         match report:
@@ -248,7 +250,7 @@ class _Child(asyncio.SubprocessProtocol):
             case _ if report.attempt == self._attempt and self._context is not None:
                 self._take_of_run(report, self._context)
             case _:
-                # Of an attempt before: a thread that its handler has left behind.
+                # From a thread that the handler of an earlier attempt left behind.
                 log.debug("isolated.late_answer", pid=self.pid, kind=report.kind)
 
     def _take_of_run(
@@ -262,7 +264,7 @@ class _Child(asyncio.SubprocessProtocol):
                     self._ended.set_result(outcome_of(report))
             case _:
                 if self._variables is not None:
-                    # Where the handler's own lines would come from: they are kept with its task.
+                    # In the context of the handler's own lines, so that these are stored with its task.
                     self._variables.run(_pass_on, report, context)
 
 
@@ -273,7 +275,7 @@ def _pass_on_logged(report: Logged) -> None:
 def _pass_on(report: Line | Logged | Progressed, context: Context) -> None:
     match report:
         case Line():
-            # Bound, and not handed over: a fact may be called `event`.
+            # Bound instead of passed as arguments: a fact may be called `event`.
             getattr(context.logger.bind(**report.facts), report.level)(report.event)
         case Logged():
             _pass_on_logged(report)
