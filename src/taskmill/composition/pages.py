@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def dashboard(
     context: ProcessContext, service: TaskService
 ) -> "tuple[Dashboard | None, list[Service]]":
-    """Return the pages and the services that they need; None and none when the dashboard is off."""
+    """Return the pages and the services that they need; None and no services when the dashboard is off."""
     if not context.settings.dashboard.enabled:
         return None, []
     # Imported here: templates take time, and most processes do not need them.

@@ -138,8 +138,8 @@ def _running(case: _Case) -> _Keys:
     if not case.holds:
         return _Keys(["not" if case.explanation.status is Status.NEW else "lost"])
     is_cancelling = case.facts["cancel_requested"]
-    more = ["timeout"] * (case.facts["timeout_at"] is not None) + ["asked"] * is_cancelling
-    return _Keys(["on", *more], "asked.todo" if is_cancelling else "on.todo")
+    more = ["timeout"] * (case.facts["timeout_at"] is not None) + ["cancelling"] * is_cancelling
+    return _Keys(["on", *more], "cancelling.todo" if is_cancelling else "on.todo")
 
 
 def _lease_ended(case: _Case) -> _Keys:

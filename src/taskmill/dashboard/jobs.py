@@ -67,7 +67,7 @@ class Job:
     state: JobState = JobState.RUNNING
     matched: int = 0
     changed: int = 0
-    asked: int = 0
+    requested: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -147,7 +147,7 @@ class Jobs:
             log.exception("job.failed", job=str(job.id))
             return
         log.info(
-            "job.ended", job=str(job.id), state=job.state, changed=job.changed, asked=job.asked
+            "job.ended", job=str(job.id), state=job.state, changed=job.changed, asked=job.requested
         )
 
     async def _go_through(self, job: Job) -> JobState:
@@ -179,7 +179,7 @@ class Jobs:
             )
         job.matched += step.matched
         job.changed += step.changed
-        job.asked += step.requested
+        job.requested += step.requested
         return step.next_start
 
     def _forget_old(self) -> None:

@@ -174,7 +174,7 @@ def _text(value: object) -> str:
     """Return a value as text; a failing `__str__` must not fail the caller."""
     try:
         return str(value)
-    except Exception as error:  # noqa: BLE001 - anybody's object
+    except Exception as error:  # noqa: BLE001 - the object of any caller
         return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"
 
 

@@ -224,7 +224,7 @@ _http = Section(
 """,
 )
 REQUESTS: Final = _http.tally(
-    "http_requests_total", "Requests that were answered", "method", "route", "status"
+    "http_requests_total", "Requests that got a response", "method", "route", "status"
 )
 REQUEST_TIME: Final = _http.histogram(
     "http_request_duration_seconds",

@@ -172,13 +172,13 @@ def _violations(error: TaskmillError) -> tuple[Violation, ...]:
 
 def _fault(form: CreateForm, violation: Violation) -> Fault:
     """Find the form's element that a pointer is about."""
-    head, *rest = [part for part in violation.pointer.split("/") if part] or [""]
+    head, *tail = [part for part in violation.pointer.split("/") if part] or [""]
     if head == "payload" and form.mode != JSON:
         names = [one.name for one in form.fields]
-        if rest and rest[0] in names:
-            return Fault(field=f"payload-{names.index(rest[0])}", violation=violation)
+        if tail and tail[0] in names:
+            return Fault(field=f"payload-{names.index(tail[0])}", violation=violation)
     if head == "retry":
-        head = f"retry_{rest[0]}" if rest else "retry_base_s"
+        head = f"retry_{tail[0]}" if tail else "retry_base_s"
     return Fault(field=head, violation=violation)
 
 

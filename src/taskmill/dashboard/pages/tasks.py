@@ -99,7 +99,7 @@ async def _page(view: View, filters: Filters, top: UUID | None = None) -> TaskPa
 
 
 def _offered(filters: Filters, page: TaskPage) -> list[Sweep]:
-    """Return the actions for all matching tasks, without those that apply to none as far as the page shows."""
+    """Return the actions for all matching tasks, except those that the page shows to apply to no task."""
     if filters.is_empty or filters.complaints:
         return []
     is_whole = page.next_after is None and filters.after is None and filters.before is None
