@@ -45,7 +45,7 @@ class Checkout:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a user's shell has, without what a test run adds to it."""
+    """The environment of a user's shell, without what a test run adds to it."""
     dropped = ("COVERAGE_", "PYTHON", "VIRTUAL_ENV", "TASKMILL_", "PYTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}  # noqa: TID251 - for a child
 
@@ -66,7 +66,7 @@ def cloned(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Checkout]:
-    """The repository's scripts, with nothing to install and a program that tells its arguments."""
+    """The repository's scripts, with nothing to install and a program that prints its arguments."""
     path = tmp_path / "task mill"
     shutil.copytree(ROOT / "scripts", path / "scripts")
     shutil.copy(ROOT / "taskmill", path)

@@ -50,7 +50,7 @@ NO_APT = "hide /usr/bin apt-get\n"
 
 @pytest.fixture
 def checkout() -> Iterator[Checkout]:
-    """A copy without a past, in a folder that everyone can enter."""
+    """A copy without history, in a folder that everyone can enter."""
     with tempfile.TemporaryDirectory(prefix="taskmill bare ") as name:
         Path(name).chmod(0o755)
         path = Path(name) / "task mill"

@@ -37,7 +37,7 @@ def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
     assert "0.1" in first.stdout
 
 
-def test_only_the_first_start_installs_and_speaks(small: Checkout) -> None:
+def test_only_the_first_start_installs_and_prints(small: Checkout) -> None:
     assert "making .venv" in started(small)
     assert started(small) == ""
 
@@ -59,7 +59,7 @@ def test_the_folder_can_be_moved(small: Checkout, tmp_path: Path) -> None:
     moved.path.rename(small.path)
 
 
-def test_an_installed_copy_is_told_and_removed_so_that_the_source_is_what_runs(
+def test_an_installed_copy_is_reported_and_removed_so_that_the_source_runs(
     small: Checkout,
 ) -> None:
     started(small)
@@ -79,7 +79,7 @@ def test_an_installed_copy_is_told_and_removed_so_that_the_source_is_what_runs(
     assert started(small) == ""
 
 
-def test_an_environment_that_was_made_elsewhere_is_told_before_it_is_replaced(
+def test_an_environment_that_was_made_elsewhere_is_reported_before_it_is_replaced(
     small: Checkout,
 ) -> None:
     (small.path / ".venv" / "bin").mkdir(parents=True)
@@ -170,7 +170,7 @@ def test_a_wanted_python_is_used_and_not_handed_on(small: Checkout) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["true", "/nonexistent/python"])
-def test_a_wanted_python_that_is_none_is_refused(small: Checkout, wanted: str) -> None:
+def test_a_wanted_python_that_does_not_exist_is_refused(small: Checkout, wanted: str) -> None:
     done = small.call(small.path / "taskmill", check=False, env={"TASKMILL_PYTHON": wanted})
     assert done.returncode != 0
     assert f"'{wanted}', which is not a Python 3.11 or newer" in done.stderr

@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="browser")
 
 
-def beside(work: Callable[[], Result]) -> Result:
+def in_browser_thread(work: Callable[[], Result]) -> Result:
     """Do something in the browser's thread."""
     return _THREAD.submit(work).result()
 
@@ -41,7 +41,7 @@ def beside(work: Callable[[], Result]) -> Result:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     """Run a test of this folder in the browser's thread."""
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    beside(lambda: pyfuncitem.obj(**arguments))
+    in_browser_thread(lambda: pyfuncitem.obj(**arguments))
     return True
 
 
@@ -60,7 +60,7 @@ class Mill:
         return task_id
 
     def status(self, task_id: str) -> str:
-        """Return where a task is."""
+        """Return the status of a task."""
         status: str = self.http.get(f"/tasks/{task_id}").json()["status"]
         return status
 
@@ -112,61 +112,63 @@ def mill(
 
 
 def chromium_path() -> str | None:
-    """Where the system has Chromium."""
+    """The path of the system's Chromium."""
     return shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Callable[..., Browser]]:
-    """Chromium, as the system has it: a function that starts one, with further arguments of its own.
+    """A function that starts the system's Chromium with more arguments.
 
     Only one Playwright can run in a thread.
     """
     path = chromium_path()
     if path is None:
         pytest.fail(NO_CHROMIUM)
-    playwright = beside(sync_playwright().start)
+    playwright = in_browser_thread(sync_playwright().start)
 
     def launch(*arguments: str) -> Browser:
-        # Where everything runs as root the browser's sandbox can't; it meets our own pages only.
+        # The browser's sandbox does not work as root; it opens our own pages only.
         args = ["--no-sandbox", *arguments]
-        return beside(lambda: playwright.chromium.launch(executable_path=path, args=args))
+        return in_browser_thread(
+            lambda: playwright.chromium.launch(executable_path=path, args=args)
+        )
 
     yield launch
-    beside(playwright.stop)
+    in_browser_thread(playwright.stop)
 
 
 @pytest.fixture(scope="session")
 def browser(chromium: Callable[..., Browser]) -> Iterator[Browser]:
-    """The browser of all tests that need nothing special of it."""
+    """The browser of all tests that need no special arguments."""
     browser = chromium()
     yield browser
-    beside(browser.close)
+    in_browser_thread(browser.close)
 
 
 @dataclass(kw_only=True)
 class Window:
-    """A window of the browser, and what went wrong in it."""
+    """A window of the browser, and the errors in it."""
 
     page: Page
     mill: Mill
     errors: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> Page:
-        """Go to a page of the dashboard, and wait until it follows what happens."""
+        """Open a page of the dashboard, and wait until it is live."""
         self.page.goto(self.mill.url + path)
         self.page.locator("#connection.on").wait_for(state="attached")
         return self.page
 
     def check(self) -> None:
-        """Fail when the console has errors, when it is wider than the window, or when axe finds serious things."""
+        """Fail when the console has errors, the page is wider than the window, or axe finds serious faults."""
         assert self.errors == []
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert self.page.evaluate(wider) <= 0
         assert self.findings() == []
 
     def findings(self) -> list[str]:
-        """Return what axe finds serious."""
+        """Return axe's serious findings."""
         self.page.evaluate(AXE)
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
@@ -191,7 +193,7 @@ def a_context(browser: Browser, size: str, theme: str, language: str) -> Browser
 
 
 def a_window(mill: Mill, context: BrowserContext) -> Window:
-    """Open a window that notes what goes wrong in it."""
+    """Open a window that records its errors."""
     page = context.new_page()
     page.set_default_timeout(10_000)
     made = Window(page=page, mill=mill)
@@ -204,6 +206,6 @@ def a_window(mill: Mill, context: BrowserContext) -> Window:
 def window(request: pytest.FixtureRequest, mill: Mill, browser: Browser) -> Iterator[Window]:
     """A window; a test's parameter is its size, theme and language."""
     size, theme, language = getattr(request, "param", ("desktop", "light", "en"))
-    context = beside(lambda: a_context(browser, size, theme, language))
-    yield beside(lambda: a_window(mill, context))
-    beside(context.close)
+    context = in_browser_thread(lambda: a_context(browser, size, theme, language))
+    yield in_browser_thread(lambda: a_window(mill, context))
+    in_browser_thread(context.close)

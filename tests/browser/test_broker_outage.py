@@ -1,4 +1,4 @@
-"""What pages tell while RabbitMQ is away, and after: all by themselves."""
+"""What pages show while RabbitMQ is away, and after, without a reload."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.processes import FAST_LEASES, Program
 from tests.support.rabbitmq import BrokerServer
 from tests.support.wire import a_wire
 
-# Pages hear of what is no change of a task every 5 s; a link tries to come back every 5 s at least.
+# Pages refresh what is not a change of a task every 5 s; a link tries to reconnect every 5 s at least.
 TOLD_MS = 10_000
 BACK_MS = 20_000
 

@@ -44,7 +44,7 @@ def test_a_task_is_created_by_keys_alone(window: Window) -> None:
     page.keyboard.type("send-email")
     page.keyboard.press("Tab")
     expect(page.locator("[name='p.to']")).to_be_visible()
-    page.locator("#f-payload-0").focus()  # its worker says what it takes
+    page.locator("#f-payload-0").focus()  # its worker has registered a contract
     page.keyboard.type("me")
     page.get_by_role("button", name="Create the task").press("Enter")
     page.wait_for_url("**/ui/tasks/*-*")
@@ -54,7 +54,7 @@ def test_a_task_is_created_by_keys_alone(window: Window) -> None:
 
 
 @pytest.mark.parametrize("window", BOTH, indirect=True, ids="-".join)
-def test_the_fields_and_the_programs_follow_what_is_chosen(window: Window, letter: str) -> None:
+def test_the_fields_and_the_snippets_follow_what_is_chosen(window: Window, letter: str) -> None:
     page = window.open("/ui/create")
     page.locator("#f-type").fill(letter)
     page.keyboard.press("Tab")

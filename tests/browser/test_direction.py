@@ -1,4 +1,4 @@
-"""What turns text around turns nothing around it: names, labels, errors and lines stay by themselves."""
+"""Texts that change their direction do not affect what is around them: names, labels, errors and lines."""
 
 import pytest
 from playwright.sync_api import expect
@@ -20,8 +20,8 @@ INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at) VALUES
 )
 """
 
-# Words of ours, and words of others without anything that turns, run from left to right: a node's first letter
-# stands left of its last one, when both are on one line.
+# Our texts, and those from outside that do not change the direction, run from left to right: a node's first letter
+# is left of its last one, when both are on one line.
 TURNED = """() => {
     const turned = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const boxOf = (node, at) => {
@@ -51,7 +51,7 @@ TURNED = """() => {
 
 @pytest.fixture(scope="module")
 def turning(mill: Mill) -> list[str]:
-    """Return pages that show what turns text around, wherever somebody else can put it."""
+    """Return pages with texts that change the direction, wherever a text from outside can be."""
     task = mill.create(
         name=TURNING,
         description=f"{CLOSING} of it",

@@ -1,4 +1,4 @@
-"""A list does not move under the pointer: rows stay, are brought up to date, and what is new waits."""
+"""A list does not move under the pointer: rows stay, are updated, and new ones wait."""
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -29,7 +29,7 @@ def test_what_is_new_waits_while_the_pointer_is_over_the_list(window: Window) ->
     for number in range(60):
         window.mill.create(name=f"New {number}", type="unknown", queue="held")
     expect(news).to_have_text("60 new")
-    # What would be off the page by now is true nevertheless.
+    # Rows that would be off the page by now are updated nevertheless.
     window.mill.http.post(f"/tasks/{old[1]}/cancel").raise_for_status()
     expect(row.locator(".status")).to_have_text("Cancelled")
     assert top_of(row) == before

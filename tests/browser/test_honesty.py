@@ -1,4 +1,4 @@
-"""That pages do what was confirmed, tell what was refused, and show what there is."""
+"""Pages do what was confirmed, report what was refused, and show what there is."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def test_what_was_confirmed_is_done_and_never_what_the_page_offers_meanwhile(
 def test_a_preview_that_is_refused_says_so(window: Window) -> None:
     window.mill.create(name="Preview", type="unknown", queue="refused")
     page = window.open("/ui/tasks?queue=refused&status=new")
-    # At once: a list that comes anew would be without it.
+    # At once: a refreshed list would be without it.
     page.locator("#list").evaluate("""form => {
         form.insertAdjacentHTML('afterbegin', '<input type=hidden name=worker value=x>')
         form.querySelector('button[value=cancel]').click()
@@ -37,7 +37,7 @@ def test_a_preview_that_is_refused_says_so(window: Window) -> None:
     expect(page.locator("#sheet[open]")).to_contain_text("does not fit")
 
 
-def test_a_form_that_is_on_its_way_is_not_sent_again(window: Window) -> None:
+def test_a_form_is_not_sent_twice(window: Window) -> None:
     window.mill.create(name="Once", type="unknown", queue="once")
     page = window.open("/ui/tasks?queue=once&status=new")
     page.get_by_role("button", name="Cancel all").click()
@@ -99,8 +99,8 @@ def test_a_time_with_seconds_can_be_filtered_by_again(window: Window) -> None:
     )
 
 
-def test_charts_show_what_stands_alone_and_whole_labels(window: Window) -> None:
-    # Points of our own, which no news replaces.
+def test_charts_show_single_points_and_whole_labels(window: Window) -> None:
+    # Points of our own, which no update replaces.
     window.page.route("**/ui/live*", lambda route: route.abort())
     window.page.goto(f"{window.mill.url}/")
     end = int(datetime(2026, 11, 25, 20, 0, tzinfo=UTC).timestamp())

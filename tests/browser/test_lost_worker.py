@@ -1,4 +1,4 @@
-"""What pages tell by themselves: a worker is killed, its tasks go to another one, and that one comes."""
+"""What pages show without a reload: a worker is killed, its tasks go to another one, and that one appears."""
 
 import shutil
 import signal
@@ -14,13 +14,13 @@ from tests.browser.test_pages import has_stayed, stays
 from tests.support.processes import FAST_LEASES, Program
 from tests.support.wire import a_wire
 
-# Of workers pages hear every 5 s; figures may be another 5 s old.
+# Pages refresh workers every 5 s; figures may be another 5 s old.
 TOLD_MS = 15_000
 
 
 @pytest.fixture
 def mill(database_url: str, tmp_path: Path) -> Iterator[Mill]:
-    """An API that no worker works for."""
+    """An API without workers."""
     env = {**FAST_LEASES, DATABASE: database_url}
     with (
         a_wire(database_url) as wire,
@@ -81,7 +81,7 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         expect(row.locator(".status")).to_have_text("Working")
         expect(row.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
         expect(task.locator(".facts").get_by_role("link", name="first")).to_be_visible()
-        # As long as nobody takes back what it had, it is only silent.
+        # Until its tasks are rescued, it is only silent.
         maintenance.process.send_signal(signal.SIGSTOP)
         first.process.kill()
         expect(row.locator(".status")).to_have_text("Silent", timeout=TOLD_MS)
@@ -93,7 +93,7 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         expect(task.locator(".history")).to_contain_text("Worker lost")
         expect(tasks.locator(f"#t{task_id} .status")).to_have_text("New")
         expect(row.locator(".status")).to_have_text("Lost", timeout=TOLD_MS)
-        # What it ran is told where it is shown.
+        # Its page lists what it ran.
         is_shown_with_what_it_ran(window, row, task_id)
     with a_worker("second", database_url, tmp_path):
         expect(task.locator("main .status").first).to_have_text("In progress")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import DATABASE, beside
+from tests.browser.conftest import DATABASE, in_browser_thread
 from tests.support.polling import wait_until
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import Program
@@ -25,8 +25,8 @@ NAME = "evil.test"
 KNOWN = "tasks.example.test"
 WORKER = "/task_service/api/v1/worker/"
 
-# Asks as a page may ask any site without its leave, and returns the status, or that the browser shows none.
-ASK = """async ([url, options]) => {
+# Sends a request as a page may to any site; returns the status, or that the browser hides the response.
+FETCH = """async ([url, options]) => {
     try {
         const answer = await fetch(url, options);
         return answer.type === 'opaque' ? 'sent' : [answer.status, await answer.text()];
@@ -50,7 +50,7 @@ class EvilPage(BaseHTTPRequestHandler):
     """The server of the other site."""
 
     def do_GET(self) -> None:
-        """Answer with a page."""
+        """Respond with a page."""
         body = b"<!doctype html><title>evil</title><body>hello</body>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
@@ -60,12 +60,12 @@ class EvilPage(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def an_evil_site() -> Iterator[int]:
-    """Serve the other site's page, and lend its port."""
+    """Serve the other site's page, and give up the port at the end."""
     with ThreadingHTTPServer(("127.0.0.1", 0), EvilPage) as server:
         serving = Thread(target=server.serve_forever)
         serving.start()
@@ -81,22 +81,22 @@ def misled(chromium: Callable[..., Browser]) -> Iterator[Browser]:
     """Chromium for which two names lead to this machine."""
     browser = chromium(f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP {KNOWN} 127.0.0.1")
     yield browser
-    beside(browser.close)
+    in_browser_thread(browser.close)
 
 
 @pytest.fixture
 def page(misled: Browser) -> Iterator[Page]:
     """A tab of its own."""
-    context = beside(misled.new_context)
-    made = beside(context.new_page)
-    beside(lambda: made.set_default_timeout(10_000))
+    context = in_browser_thread(misled.new_context)
+    made = in_browser_thread(context.new_page)
+    in_browser_thread(lambda: made.set_default_timeout(10_000))
     yield made
-    beside(context.close)
+    in_browser_thread(context.close)
 
 
 @pytest.fixture
 def evil_url() -> Iterator[str]:
-    """Where the other site is."""
+    """The address of the other site."""
     with an_evil_site() as port:
         yield f"http://{NAME}:{port}/"
 
@@ -123,19 +123,19 @@ def a_service(folder: Path, database_url: str, port: int = 0, **env: str) -> Ite
 
 
 def at(service: Program, name: str) -> str:
-    """Where the service is, under another name."""
+    """Return the service's address under another name."""
     return f"http://{name}:{httpx.URL(service.facts['url']).port}"
 
 
 def names(service: Program) -> list[str]:
-    """Names of all tasks that there are."""
+    """Return the names of all tasks."""
     with service.client() as http:
         return [task["name"] for task in http.get("/tasks").json()["items"]]
 
 
-def ask(page: Page, url: str, **options: Any) -> Any:  # noqa: ANN401 - the options and the answer of `fetch`
-    """Have the page ask, and return what it gets to see."""
-    return page.evaluate(ASK, [url, options])
+def fetch_from(page: Page, url: str, **options: Any) -> Any:  # noqa: ANN401 - the options and the response of `fetch`
+    """Have the page send a request, and return what it sees of the response."""
+    return page.evaluate(FETCH, [url, options])
 
 
 def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(
@@ -147,14 +147,14 @@ def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(
         with service.client() as http:
             http.post("/tasks", json={"name": "a secret"}).raise_for_status()
         for path in ("/tasks", "/", "/openapi.json", "/metrics"):
-            status, text = ask(page, path)
+            status, text = fetch_from(page, path)
             assert (status, "a secret" in text) == (421, False)
         for path, body in (
             ("/tasks", '{"name":"by rebinding"}'),
             ("/webhooks", '{"url":"http://evil.test/"}'),
         ):
             headers = {"content-type": "application/json"}
-            status, _ = ask(page, path, method="POST", body=body, headers=headers)
+            status, _ = fetch_from(page, path, method="POST", body=body, headers=headers)
             assert status == 421
         assert names(service) == ["a secret"]
         with service.client() as http:
@@ -163,7 +163,7 @@ def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(
 
 def by_a_fetch_of_text(page: Page, url: str) -> None:
     options = {"method": "POST", "mode": "no-cors", "body": '{"name":"by fetch"}'}
-    assert ask(page, f"{url}/tasks", **options) == "sent"
+    assert fetch_from(page, f"{url}/tasks", **options) == "sent"
 
 
 def by_a_fetch_of_nothing_known(page: Page, url: str) -> None:
@@ -199,7 +199,7 @@ WAYS = [by_a_fetch_of_text, by_a_fetch_of_nothing_known, by_a_form, by_a_form_fr
 def test_a_page_of_another_site_creates_nothing(
     page: Page, evil_url: str, service: Program, way: Callable[[Page, str], None], name: str
 ) -> None:
-    """To a name on plain http a browser says its page's origin only, not that the site is another one."""
+    """For a name on plain http a browser sends only its page's origin, not that the site is another one."""
     page.goto(evil_url)
     before = names(service)
     way(page, at(service, name))
@@ -207,7 +207,7 @@ def test_a_page_of_another_site_creates_nothing(
 
 
 def without_a_body(page: Page, url: str) -> None:
-    assert ask(page, url, method="POST", mode="no-cors") == "sent"
+    assert fetch_from(page, url, method="POST", mode="no-cors") == "sent"
 
 
 def with_an_empty_form(page: Page, url: str) -> None:
@@ -237,7 +237,7 @@ def by_a_picture(page: Page, url: str) -> None:
 
 
 def worker_statuses(service: Program) -> list[int]:
-    """How requests for a worker were answered; of a picture's the browser shows nothing."""
+    """The statuses of requests for a worker; the browser hides that of a picture."""
     return [line["status"] for line in service.logged("request.served") if line["path"] == WORKER]
 
 
@@ -249,7 +249,7 @@ def test_a_page_of_another_site_starts_no_worker_by_the_earlier_address(
     before = len(worker_statuses(service))
     page.goto(evil_url)
     way(page, at(service, name) + WORKER)
-    # Somebody who opens the address does.
+    # Opening the address does.
     opened = page.context.new_page().goto(at(service, name) + WORKER)
     assert opened is not None
     assert opened.status == 200
@@ -260,15 +260,15 @@ def test_a_page_of_another_site_starts_no_worker_by_the_earlier_address(
 def test_a_page_that_the_settings_name_may_ask_and_read(
     page: Page, evil_url: str, database_url: str, tmp_path: Path
 ) -> None:
-    """As a front-end on its development server does."""
+    """Like a front-end on its development server."""
     origin = evil_url.rstrip("/")
     with a_service(tmp_path, database_url, TASKMILL_API__ALLOWED_ORIGINS=origin) as service:
         page.goto(evil_url)
         headers = {"content-type": "application/json", "idempotency-key": "k"}
         body = '{"name":"by the front-end"}'
         url = at(service, "127.0.0.1") + "/tasks"
-        status, text = ask(page, url, method="POST", body=body, headers=headers)
+        status, text = fetch_from(page, url, method="POST", body=body, headers=headers)
         assert (status, json.loads(text)["name"]) == (201, "by the front-end")
         # A text without a type, as `fetch` sends it by itself.
-        assert ask(page, url, method="POST", body=body)[0] == 201
-        assert len(json.loads(ask(page, url)[1])["items"]) == 2
+        assert fetch_from(page, url, method="POST", body=body)[0] == 201
+        assert len(json.loads(fetch_from(page, url)[1])["items"]) == 2

@@ -54,7 +54,7 @@ def test_every_page_is_sound_in_every_view(window: Window) -> None:
 
 
 def stays(page: Page) -> None:
-    """Mark a page, to see later that it was not loaded again."""
+    """Mark a page, to check later that it was not reloaded."""
     page.evaluate("window.stays = true")
 
 
@@ -136,7 +136,7 @@ def test_picked_tasks_are_retried_in_the_background(window: Window) -> None:
     for task_id in ids[:2]:
         page.locator(f"#t{task_id} input").check()
     expect(page.locator("#selected")).to_have_text("2 selected")
-    # The picks outlive what comes in meanwhile; under the pointer nothing would.
+    # The picks survive updates; under the pointer there would be none.
     page.mouse.move(2, 2)
     other = window.mill.create(
         name="Pick 4", type="send-email", payload={"to": "x"}, labels={"pick": "me"}

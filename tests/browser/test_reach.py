@@ -1,4 +1,4 @@
-"""Whatever can be done on a page can be reached at every width, however wide the values are."""
+"""Every action of a page can be reached at every width, however wide the values are."""
 
 import asyncio
 import shutil
@@ -67,8 +67,8 @@ SELECT
     gen_random_uuid(), 'https://example.org/', '{}', '{}', '{}', '{}', 'enabled', 0, now() - interval '1 hour'
 """
 
-# What can be clicked: each must be wholly in sight once it was scrolled to, and be what a click there meets.
-# Scripts can scroll what hides the rest of itself; people can't.
+# Each clickable element must be wholly in sight once it was scrolled to, and be what a click there hits. Scripts
+# can scroll elements with hidden overflow; people can't.
 REACHED = """() => {
     const wrong = [], moved = new Set();
     const named = (node) => `${node.tagName} ${node.className} «${node.textContent.trim().slice(0, 40)}»`;
@@ -97,7 +97,7 @@ REACHED = """() => {
 
 
 def do(url: str, script: str) -> None:
-    """Run SQL, where a loop of somebody else runs already."""
+    """Run SQL in a thread, as this one has Playwright's event loop."""
 
     async def run() -> None:
         connection = await asyncpg.connect(url)
@@ -112,7 +112,7 @@ def do(url: str, script: str) -> None:
 
 
 def fill(mill: Mill) -> None:
-    """Make what is wide."""
+    """Fill the database with wide values."""
     for kind in (LONG, "short"):
         mill.create(
             name=NAME[:200],
@@ -134,7 +134,7 @@ def mill(
     database_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mill]:
-    """An API over such a database; nobody works."""
+    """An API over such a database, without workers."""
     folder: Path = tmp_path_factory.mktemp("wide")
     shutil.copy(HERE / "mill.py", folder)
     url = database_server.create(template=database_template)

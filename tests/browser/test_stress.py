@@ -30,7 +30,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def stressed(mill: Mill) -> dict[str, str]:
-    """Tasks that are as long as may be, by what is long about them."""
+    """Tasks with values of the maximal length, by what is long about them."""
     tasks = {
         kind: mill.create(
             name=name[:200],
@@ -64,7 +64,7 @@ def is_in_shape(window: Window, path: str) -> None:
             summary.click()
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wider) <= 0, path
-    # Nor is anything cut off that can't be scrolled to.
+    # Nothing is cut off that can't be scrolled to.
     beyond = page.evaluate(
         "[...document.querySelectorAll('main .card, main .head, main .tile')]"
         ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.className)"
@@ -122,7 +122,7 @@ def empty(
     database_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mill]:
-    """A service where nothing has ever been done, and no worker is."""
+    """A service without tasks and workers."""
     folder: Path = tmp_path_factory.mktemp("empty")
     shutil.copy(HERE / "mill.py", folder)
     with (

@@ -93,7 +93,7 @@ def test_the_worker_of_a_running_task_is_a_link_and_shows_the_task(window: Windo
 
 
 def fail_one(mill: Mill, kind: str, error: str) -> None:
-    """Take a task of a type as a worker that pulls would, and have it fail."""
+    """Pull a task of a type, and report it as failed."""
     claim = {"worker": "puller", "types": [kind], "wait_s": 5}
     lease = mill.http.post("/leases", json=claim).raise_for_status().json()
     [task] = lease["tasks"]

@@ -15,7 +15,7 @@ from tests.support.wire import a_wire
 
 TASKS = 5_000_000
 QUEUES = 300
-# Machines are shared: what pages really take is for benchmarks to say. A walk through all tasks takes longer.
+# Machines are shared, so only benchmarks measure what pages really take. A scan of all tasks takes longer.
 MOST_S = 5.0
 
 

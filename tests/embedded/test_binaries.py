@@ -1,4 +1,4 @@
-"""Which PostgreSQL is chosen, tried with installations that only know their version."""
+"""Which PostgreSQL is chosen, tested with installations that only print their version."""
 
 from pathlib import Path
 

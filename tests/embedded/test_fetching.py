@@ -1,4 +1,4 @@
-"""Fetching RabbitMQ: with an archive that is made up, and (slow) with the real one."""
+"""Fetching RabbitMQ: from a fake archive, and (slow) from the real one."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ esac
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without RabbitMQ, whose archive is made up; gives the folder of its programs."""
+    """A machine without RabbitMQ and with a fake archive; gives the folder of its programs."""
     folder = tmp_path / "programs"
     folder.mkdir()
     for name, text in (("apt-get", APT_GET), ("apt-cache", APT_CACHE), ("dpkg-deb", DPKG_DEB)):
@@ -63,7 +63,7 @@ def only_fetched(root: Path = Path("/")) -> object:
 
 
 @pytest.mark.usefixtures("archive")
-def test_what_is_fetched_is_announced_once_and_kept(tmp_path: Path) -> None:
+def test_what_is_fetched_is_announced_once_and_cached(tmp_path: Path) -> None:
     announced: list[str] = []
     assert find_present() is None
     found = find_or_fetch(announced.append)
@@ -118,13 +118,13 @@ def test_a_failure_leaves_nothing_half_made_and_says_what_failed(
 def test_what_a_killed_fetch_left_is_removed() -> None:
     left = cache_folder() / "fetching-killed" / "tree"
     left.mkdir(parents=True)
-    (cache_folder() / "tree" / "usr").mkdir(parents=True)  # nobody makes it so: it is renamed whole
+    (cache_folder() / "tree" / "usr").mkdir(parents=True)  # incomplete, which the rename rules out
     assert find_or_fetch(print) == find_present()
     assert not left.exists()
 
 
-def test_a_fetch_that_is_told_to_stop_leaves_nothing(archive: Path, tmp_path: Path) -> None:
-    # It says that it runs when whoever started it has surely noticed.
+def test_a_fetch_that_is_stopped_leaves_nothing(archive: Path, tmp_path: Path) -> None:
+    # It prints that it runs once its parent has surely noticed.
     script = '#!/bin/sh\nsleep 0.5\necho "$$" > "$APT_CALLS"\nexec sleep 600\n'
     (archive / "apt-get").write_text(script)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - a child
@@ -136,7 +136,7 @@ def test_a_fetch_that_is_told_to_stop_leaves_nothing(archive: Path, tmp_path: Pa
         process.terminate()
         process.wait(10)
     assert [path.name for path in cache_folder().iterdir()] == ["lock"]
-    # Whoever inherits it takes a moment to bury it.
+    # Its new parent takes a moment to reap it.
     apt_get = Path(f"/proc/{calls.read_text().strip()}")
     wait_until(lambda: not apt_get.exists(), "apt-get is gone")
 

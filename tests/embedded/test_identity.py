@@ -1,4 +1,4 @@
-"""As whom the server runs when root starts it."""
+"""The user that the server runs as when root starts it."""
 
 import os
 import shutil
@@ -101,7 +101,7 @@ def test_a_folder_that_nobody_can_enter_is_refused_with_advice(open_folder: Path
         choose_identity(open_folder / "data")
 
 
-def test_root_without_any_way_is_told_what_to_do(without_unshare: Path) -> None:
+def test_root_without_any_way_gets_advice(without_unshare: Path) -> None:
     forbid(without_unshare, "setpriv")
     with pytest.raises(RootNotPossibleError, match="ordinary user, or set TASKMILL_DATABASE_URL"):
         choose_identity(without_unshare)

@@ -96,7 +96,7 @@ def test_the_folder_of_a_killed_owner_is_free_at_once(
             assert server.pid not in (None, orphan)
 
 
-def test_a_server_that_nobody_told_to_stop_is_stopped_by_the_next_start(
+def test_a_server_that_was_not_stopped_is_stopped_by_the_next_start(
     data_dir: Path, tmp_path: Path, server: EmbeddedPostgres
 ) -> None:
     """As on a system where a server cannot learn that its parent died."""

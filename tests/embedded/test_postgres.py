@@ -136,7 +136,7 @@ def test_a_stopped_server_has_no_address(server: EmbeddedPostgres) -> None:
         _ = server.version
 
 
-def test_a_second_owner_is_refused_and_told_who_the_first_is(
+def test_a_second_owner_is_refused_with_the_pid_of_the_first(
     server: EmbeddedPostgres, data_dir: Path
 ) -> None:
     second = EmbeddedPostgres(data_dir, bin_dir=chosen_bin_dir())
@@ -202,7 +202,7 @@ def test_a_server_that_refuses_its_settings_says_why(data_dir: Path) -> None:
     with pytest.raises(ServerFailedError, match='max_connections": "many"'):
         server.start()
     with EmbeddedPostgres(data_dir, bin_dir=chosen_bin_dir()):
-        pass  # the failed one has let go of the folder
+        pass  # the failed one has released the folder
 
 
 def test_a_server_that_died_is_started_again(server: EmbeddedPostgres) -> None:
@@ -243,7 +243,7 @@ def test_a_start_outside_the_main_thread_is_refused(server: EmbeddedPostgres) ->
         thread.submit(server.start).result()
 
 
-def test_a_large_log_is_put_aside(server: EmbeddedPostgres, data_dir: Path) -> None:
+def test_a_large_log_is_renamed(server: EmbeddedPostgres, data_dir: Path) -> None:
     log = data_dir / "postgres.log"
     log.write_bytes(b"x" * (9 * 1024 * 1024))
     with server:

@@ -36,7 +36,7 @@ def programs() -> RabbitMQPrograms:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRabbitMQ]:
-    """One node for the tests that only look; its path is long and has spaces, quotes and more."""
+    """One node for the tests that change nothing; its path is long and has spaces, quotes and more."""
     folder = tmp_path_factory.mktemp("node") / "a \"b\" 'c' %20 $HOME ü d" / ("long " * 40)
     with EmbeddedRabbitMQ(folder, settings=FAST_SETTINGS) as node:
         yield node
@@ -69,7 +69,7 @@ async def publish(url: str, *bodies: bytes, queue: str = "kept") -> None:
 
 
 async def received(url: str, count: int, *, queue: str = "kept") -> list[bytes]:
-    """Take so many messages out of a queue."""
+    """Take `count` messages out of a queue."""
     bodies: list[bytes] = []
     async with await aio_pika.connect(url) as connection, asyncio.timeout(15):
         channel = await connection.channel()
@@ -129,7 +129,7 @@ async def test_a_wrong_password_is_refused(running: EmbeddedRabbitMQ) -> None:
         await aio_pika.connect(url)
 
 
-def test_a_second_owner_is_refused_and_told_who_the_first_is(running: EmbeddedRabbitMQ) -> None:
+def test_a_second_owner_is_refused_with_the_pid_of_the_first(running: EmbeddedRabbitMQ) -> None:
     second = EmbeddedRabbitMQ(running.data_dir)
     with pytest.raises(DataFolderInUseError, match=f"in use by process {os.getpid()}"):
         second.start()
@@ -189,7 +189,7 @@ def test_ports_that_are_taken_are_replaced(node: EmbeddedRabbitMQ) -> None:
 
 
 def test_a_node_that_dies_at_its_start_is_started_once_more(node: EmbeddedRabbitMQ) -> None:
-    """As when somebody takes a port between its choice and its use."""
+    """As when a port is taken between its choice and its use."""
     node.start()
     pid = node.pid
     assert pid
@@ -204,7 +204,7 @@ def test_a_node_that_can_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(NodeFailedError, match=r"no\.such\.setting"), node:
         pass
     wait_until(lambda: not processes_of(tmp_path / "data"), "all ended", timeout_s=3)
-    EmbeddedRabbitMQ(tmp_path / "data").reserve()  # the failed one has let go of the folder
+    EmbeddedRabbitMQ(tmp_path / "data").reserve()  # the failed one has released the folder
 
 
 def test_a_node_that_does_not_stop_is_made_to(

@@ -1,4 +1,4 @@
-"""Which RabbitMQ is chosen, tried with installations that only look like one."""
+"""Which RabbitMQ is chosen, tested with fake installations."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_nothing_installed_is_nothing_found(system: Path) -> None:
     assert find_installed(system) is None
 
 
-def test_debians_real_script_is_found_and_its_version_told(system: Path) -> None:
+def test_debians_real_script_is_found_with_its_version(system: Path) -> None:
     tree = system / "usr" / "lib" / "rabbitmq"
     program(tree / "lib" / "rabbitmq_server-4.0.5" / "sbin" / "rabbitmq-server", REAL)
     (tree / "bin").symlink_to(tree / "lib" / "rabbitmq_server-4.0.5" / "sbin")

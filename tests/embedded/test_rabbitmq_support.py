@@ -1,4 +1,4 @@
-"""What the tests use RabbitMQ through does what its names say."""
+"""The tests' own support for RabbitMQ works."""
 
 import aio_pika
 import pytest

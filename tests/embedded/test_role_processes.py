@@ -131,7 +131,7 @@ async def test_an_api_that_lingers_is_not_killed_after_the_time_that_a_worker_ha
     settings = load(
         database_url=database_url,
         api={"port": 0},
-        worker={"grace_s": 0, "timeout_s": 0.1},
+        worker={"grace_s": 0, "stop_timeout_s": 0.1},
     )
     stop = asyncio.Event()
     processes = RoleProcesses(settings, ["api"])
