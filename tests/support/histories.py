@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from taskmill.domain.audit import Check
-from taskmill.domain.history import STEPS, Entry, TaskRow
+from taskmill.domain.history import STEPS, HistoryEntry, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.replay import Replay
 
@@ -19,7 +19,7 @@ class History:
     """Grows by a second and an entry with each call; `row` is the resulting row."""
 
     def __init__(self, *, max_attempts: int = 3, max_losses: int = 2) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[HistoryEntry] = []
         self.row = TaskRow(
             id=TASK,
             version=0,
@@ -84,7 +84,7 @@ class History:
     ) -> None:
         row = self.row
         self.entries.append(
-            Entry(
+            HistoryEntry(
                 task_id=TASK,
                 version=row.version,
                 at=row.updated_at,

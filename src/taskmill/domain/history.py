@@ -12,7 +12,7 @@ from uuid import UUID
 from taskmill.domain.lifecycle import ALLOWED, TERMINAL, EventType, Reason, Status
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """An entry of a task's history; `error` is JSON text."""
 
     task_id: UUID
@@ -117,7 +117,7 @@ SETS_DUE_TIME: Final[frozenset[str]] = frozenset(
     {EventType.RETRY_SCHEDULED, EventType.HANDED_BACK, EventType.LOST, EventType.RUN_AGAIN}
 )
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-ORIGIN: Final = Entry(
+ORIGIN: Final = HistoryEntry(
     task_id=UUID(int=0),
     version=0,
     at=_LONG_AGO,
@@ -135,12 +135,12 @@ ORIGIN: Final = Entry(
 """Stands before the first entry."""
 
 
-def is_lost_for_good(entry: Entry) -> bool:
+def is_lost_for_good(entry: HistoryEntry) -> bool:
     """Return whether the task failed because it was lost and had no loss left."""
     return entry.event_type == EventType.FAILED and entry.reason == Reason.WORKER_LOST
 
 
-def costs_of(step: Step, entry: Entry, *, ran: bool) -> Costs:
+def costs_of(step: Step, entry: HistoryEntry, *, ran: bool) -> Costs:
     """Return what an entry may add to (attempt, losses); `ran` is whether a claim was open before it."""
     if is_lost_for_good(entry):
         return _GIVEN_BACK
@@ -149,7 +149,7 @@ def costs_of(step: Step, entry: Entry, *, ran: bool) -> Costs:
     return step.costs
 
 
-def ignores_cancel(entry: Entry) -> bool:
+def ignores_cancel(entry: HistoryEntry) -> bool:
     """Return whether a claim may not end like this once its cancel was requested."""
     goes_back = entry.status == Status.NEW and entry.event_type != EventType.RUN_AGAIN
     return goes_back or is_lost_for_good(entry)

@@ -17,7 +17,7 @@ from taskmill.domain.history import (
     STATUSES,
     STEPS,
     Costs,
-    Entry,
+    HistoryEntry,
     Step,
     TaskRow,
     costs_of,
@@ -44,13 +44,13 @@ class Replay:
         self.findings: list[Finding] = []
         self._row = row
         self._before = ORIGIN
-        self._claim: Entry | None = None
+        self._claim: HistoryEntry | None = None
         self._started_at: datetime | None = None
         self._cancel_requested = False
         self._error: str | None = None
         self._is_readable = True
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: HistoryEntry) -> None:
         """Take the next entry. After a gap, or an unknown entry, the rest can't be checked."""
         if not self._is_readable:
             return
@@ -84,7 +84,7 @@ class Replay:
         if self._row.finished_at != ended_at:
             self._found(Check.FINISH_TIME, None, _shown(ended_at), _shown(self._row.finished_at))
 
-    def _check_transition(self, step: Step, entry: Entry) -> bool:
+    def _check_transition(self, step: Step, entry: HistoryEntry) -> bool:
         """Check that the entry may follow the one before; if it may not, its numbers mean nothing."""
         before = self._before
         check = self._wrong_transition(step, before, entry)
@@ -96,7 +96,9 @@ class Replay:
             self._found(Check.CANCEL_IGNORED, entry, "cancelled", _event_text(entry))
         return True
 
-    def _wrong_transition(self, step: Step, before: Entry, entry: Entry) -> Check | None:
+    def _wrong_transition(
+        self, step: Step, before: HistoryEntry, entry: HistoryEntry
+    ) -> Check | None:
         if before.status in ENDED and entry.event_type != EventType.RUN_AGAIN:
             return Check.AFTER_THE_END
         if entry.event_type == EventType.CLAIMED and before.status == Status.IN_PROGRESS:
@@ -108,7 +110,7 @@ class Replay:
             return Check.FORBIDDEN_TRANSITION
         return None
 
-    def _compare_counts(self, step: Step, entry: Entry) -> None:
+    def _compare_counts(self, step: Step, entry: HistoryEntry) -> None:
         before = self._before
         is_again = entry.event_type == EventType.RUN_AGAIN
         run = before.run + is_again
@@ -125,7 +127,7 @@ class Replay:
             expected = f"at most {self._row.max_losses}"
             self._found(Check.TOO_MANY_LOSSES, entry, expected, f"{entry.losses} losses")
 
-    def _report_costs(self, costs: Costs, entry: Entry, attempt: int, losses: int) -> None:
+    def _report_costs(self, costs: Costs, entry: HistoryEntry, attempt: int, losses: int) -> None:
         fitting = [losses + lost for spent, lost in costs if attempt + spent == entry.attempt]
         if fitting:
             expected, found = f"{_either(fitting)} losses", f"{entry.losses} losses"
@@ -134,7 +136,7 @@ class Replay:
             expected = f"attempt {_either(attempt + spent for spent, _ in costs)}"
             self._found(Check.ATTEMPTS_MISCOUNTED, entry, expected, f"attempt {entry.attempt}")
 
-    def _compare_fence(self, entry: Entry) -> None:
+    def _compare_fence(self, entry: HistoryEntry) -> None:
         is_claim = entry.event_type == EventType.CLAIMED
         claim = self._claim
         if claim is not None and not is_claim:
@@ -150,14 +152,14 @@ class Replay:
             expected = "a lease" if is_claim else "no lease"
             self._found(Check.FENCE_MISMATCH, entry, expected, f"lease {entry.lease_id}")
 
-    def _compare_times(self, entry: Entry) -> None:
+    def _compare_times(self, entry: HistoryEntry) -> None:
         self._compare_due_time(entry)
         if entry.event_type == EventType.CLAIMED:
             self._compare_moment(Check.CLAIMED_TOO_EARLY, entry, self._before.run_at)
         elif self._claim is not None and entry.status != Status.IN_PROGRESS:
             self._compare_moment(Check.CLOCK_SET_BACK, entry, self._claim.at)
 
-    def _compare_due_time(self, entry: Entry) -> None:
+    def _compare_due_time(self, entry: HistoryEntry) -> None:
         before = self._before
         if entry.event_type in SETS_DUE_TIME:
             if entry.run_at >= entry.at:
@@ -169,12 +171,12 @@ class Replay:
             expected = f"due at {_shown(before.run_at)}"
         self._found(Check.DUE_TIME_CHANGED, entry, expected, f"due at {_shown(entry.run_at)}")
 
-    def _compare_moment(self, check: Check, entry: Entry, earliest: datetime) -> None:
+    def _compare_moment(self, check: Check, entry: HistoryEntry, earliest: datetime) -> None:
         if entry.at < earliest:
             expected = f"at {_shown(earliest)} or later"
             self._found(check, entry, expected, f"at {_shown(entry.at)}")
 
-    def _apply(self, entry: Entry) -> None:
+    def _apply(self, entry: HistoryEntry) -> None:
         """Apply the entry to the state that the next one is compared with."""
         event_type = entry.event_type
         if event_type == EventType.CLAIMED:
@@ -216,11 +218,11 @@ class Replay:
                 ", ".join(f"{name} {_shown(value)}" for name, _, value in wrong),
             )
 
-    def _stop(self, check: Check, entry: Entry, expected: str, found: str) -> None:
+    def _stop(self, check: Check, entry: HistoryEntry, expected: str, found: str) -> None:
         self._is_readable = False
         self._found(check, entry, expected, found)
 
-    def _found(self, check: Check, entry: Entry | None, expected: str, found: str) -> None:
+    def _found(self, check: Check, entry: HistoryEntry | None, expected: str, found: str) -> None:
         self.findings.append(
             Finding(
                 check=check,
@@ -232,7 +234,7 @@ class Replay:
         )
 
 
-def _event_text(entry: Entry) -> str:
+def _event_text(entry: HistoryEntry) -> str:
     return f"{entry.event_type}, {entry.status}"
 
 

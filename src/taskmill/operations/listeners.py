@@ -53,7 +53,7 @@ class RenderedChange:
         return self._frame
 
 
-class Batch(NamedTuple):
+class StreamBatch(NamedTuple):
     """What a stream sends next: server-sent events, the cursor after them, and whether it has caught up."""
 
     frames: list[bytes]
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     is_live: bool
 
 
-class Source(Protocol):
+class ChangeSource(Protocol):
     """Where a stream gets its changes from."""
 
     @property
@@ -81,7 +81,7 @@ class Source(Protocol):
 class Stream:
     """The changes that one client wants, in order: first read page by page, then as they are handed out."""
 
-    def __init__(self, source: Source, wanted: FeedFilter, *, limit: int) -> None:
+    def __init__(self, source: ChangeSource, wanted: FeedFilter, *, limit: int) -> None:
         self.wanted = wanted
         self.cursor = START
         self.end: End | None = None
@@ -120,7 +120,7 @@ class Stream:
             self._waiting_bytes = 0
         self._woken.set()
 
-    async def next(self, timeout_s: float) -> Batch:
+    async def next(self, timeout_s: float) -> StreamBatch:
         """Return what comes next, within `timeout_s` seconds; an empty batch, too, may move the cursor.
 
         After an empty batch the stream is over if it has an `end`.
@@ -140,7 +140,7 @@ class Stream:
         except TimeoutError:
             return
 
-    def _take(self) -> Batch:
+    def _take(self) -> StreamBatch:
         count = min(len(self._waiting), _MOST_AT_ONCE)
         taken = [self._waiting.popleft() for _ in range(count)]
         self._waiting_bytes -= sum(rendered.size for rendered in taken)
@@ -149,25 +149,25 @@ class Stream:
         else:
             reached = self._source.cursor
         self.cursor = max(self.cursor, reached)
-        return Batch(
+        return StreamBatch(
             [rendered.frame for rendered in taken], self.cursor, self._is_live and not self._waiting
         )
 
-    async def _catch_up(self, timeout_s: float) -> Batch:
+    async def _catch_up(self, timeout_s: float) -> StreamBatch:
         try:
             page = await self._source.next_page(self.cursor, timeout_s)
         except TimeoutError:
-            return Batch([], self.cursor, is_live=False)
+            return StreamBatch([], self.cursor, is_live=False)
         except ChangesForgotten:
             self.finish(End.FORGOTTEN)
-            return Batch([], self.cursor, is_live=False)
+            return StreamBatch([], self.cursor, is_live=False)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.info("stream.delayed", cursor=str(self.cursor), error=repr(error))
             await self._wait(_OUTAGE_PAUSE_S)
-            return Batch([], self.cursor, is_live=False)
+            return StreamBatch([], self.cursor, is_live=False)
         self.cursor = max(self.cursor, page.cursor)
         frames = [change_frame(change) for change in page.changes if self.wanted.admits(change)]
-        return Batch(frames, self.cursor, is_live=False)
+        return StreamBatch(frames, self.cursor, is_live=False)
 
 
 class Watch:

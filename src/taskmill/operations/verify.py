@@ -20,7 +20,7 @@ from taskmill.domain.audit import Check, Finding
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.history import AuditedTask
 from taskmill.domain.replay import Replay
-from taskmill.domain.waiting import LONG_S, lease_faults, waiting_faults
+from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
 from taskmill.storage import audit, counts, faults
@@ -185,7 +185,7 @@ class _Verification:
         for task in part:
             replay = replays[task.row.id]
             replay.close()
-            found += [*replay.findings, *waiting_faults(task), *lease_faults(task)]
+            found += [*replay.findings, *dispatch_faults(task), *lease_faults(task)]
         found += map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids))
         return found, changes
 
@@ -263,12 +263,12 @@ class _Verification:
     async def _check_liveness(self) -> None:
         async with audit.snapshot(self._database) as snapshot:
             batches, waited_s = await snapshot.unnumbered()
-        if waited_s > LONG_S:
+        if waited_s > WARN_AFTER_S:
             self._report([findings.unnumbered(batches, waited_s)])
         cursor: BucketKey | None = BucketKey()
         while cursor is not None:
             async with audit.snapshot(self._database) as snapshot:
-                buckets, cursor = await snapshot.overdue(LONG_S, cursor, _BUCKETS_AT_ONCE)
+                buckets, cursor = await snapshot.overdue(WARN_AFTER_S, cursor, _BUCKETS_AT_ONCE)
             self._report(map(findings.overdue, buckets))
 
     async def _feed_start(self, snapshot: Snapshot) -> datetime:

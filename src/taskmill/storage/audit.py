@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.history import AuditedTask, DispatchRow, Entry, TaskRow
+from taskmill.domain.history import AuditedTask, DispatchRow, HistoryEntry, TaskRow
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
@@ -100,11 +100,11 @@ class Snapshot:
         rows = await self._connection.fetch(statement("audit_tasks"), after, upto, limit)
         return [_audited(row) for row in rows]
 
-    async def entries(self, after: UUID, upto: UUID) -> AsyncIterator[Sequence[Entry]]:
+    async def entries(self, after: UUID, upto: UUID) -> AsyncIterator[Sequence[HistoryEntry]]:
         """Yield the history of these ids in parts, in order of id and version."""
         cursor = await self._connection.cursor(statement("audit_entries"), after, upto)
         while rows := await cursor.fetch(_ENTRIES_AT_ONCE):
-            yield list(map(Entry._make, rows))
+            yield list(map(HistoryEntry._make, rows))
 
     async def stray_dispatch(self, after: UUID, upto: UUID) -> list[UUID]:
         """Return the ids in `dispatch` that have no task."""

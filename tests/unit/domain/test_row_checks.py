@@ -5,7 +5,7 @@ import pytest
 from taskmill.domain.audit import Check
 from taskmill.domain.history import AuditedTask, DispatchRow, TaskRow
 from taskmill.domain.lifecycle import EventType
-from taskmill.domain.waiting import lease_faults, waiting_faults
+from taskmill.domain.row_checks import dispatch_faults, lease_faults
 from tests.support.histories import BEGIN, SECOND, History
 
 DISPATCH_ROW = DispatchRow(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
@@ -24,13 +24,13 @@ def a_task(
 
 
 def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
-    assert list(waiting_faults(a_task(WAITS, DISPATCH_ROW))) == []
-    assert list(waiting_faults(a_task(RUNS))) == []
+    assert list(dispatch_faults(a_task(WAITS, DISPATCH_ROW))) == []
+    assert list(dispatch_faults(a_task(RUNS))) == []
 
 
 def test_a_missing_row_and_a_surplus_one_are_found() -> None:
-    [missing] = waiting_faults(a_task(WAITS))
-    [surplus] = waiting_faults(a_task(RUNS, DISPATCH_ROW))
+    [missing] = dispatch_faults(a_task(WAITS))
+    [surplus] = dispatch_faults(a_task(RUNS, DISPATCH_ROW))
     assert (missing.check, surplus.check) == (Check.DISPATCH_MISSING, Check.DISPATCH_SURPLUS)
 
 
@@ -46,7 +46,7 @@ def test_a_missing_row_and_a_surplus_one_are_found() -> None:
 )
 def test_a_row_that_differs_is_found_and_the_difference_named(name: str, value: object) -> None:
     other = DISPATCH_ROW._replace(**{name: value})  # type: ignore[arg-type]  # names are the fields
-    [drift] = waiting_faults(a_task(WAITS, other))
+    [drift] = dispatch_faults(a_task(WAITS, other))
     assert drift.check is Check.DISPATCH_DRIFT
     assert (drift.expected, drift.found) == (
         f"{name} {getattr(DISPATCH_ROW, name)}",

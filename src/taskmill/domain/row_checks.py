@@ -6,11 +6,11 @@ from taskmill.domain.audit import Check, Finding
 from taskmill.domain.history import AuditedTask, DispatchRow
 from taskmill.domain.lifecycle import Status
 
-LONG_S = 120.0
+WARN_AFTER_S = 120.0
 """After so long, something that should take seconds is worth a warning."""
 
 
-def waiting_faults(task: AuditedTask) -> Iterator[Finding]:
+def dispatch_faults(task: AuditedTask) -> Iterator[Finding]:
     """Yield what is wrong with the task's row in `dispatch`: only waiting tasks have one, with the same values."""
     if task.row.status != Status.NEW:
         if task.dispatched is not None:
@@ -34,7 +34,7 @@ def lease_faults(task: AuditedTask) -> Iterator[Finding]:
     lease = f"lease {task.row.lease_id}"
     if not task.has_lease:
         yield _finding(task, Check.LEASE_MISSING, lease, "no such lease")
-    elif task.lease_over_s is not None and task.lease_over_s > LONG_S:
+    elif task.lease_over_s is not None and task.lease_over_s > WARN_AFTER_S:
         found = f"it ended {task.lease_over_s:.0f} s ago"
         yield _finding(task, Check.LEASE_OVER, f"{lease} to live", found)
 
