@@ -1,4 +1,4 @@
-"""Whether the service takes what its document allows.
+"""Whether the service accepts what its document allows.
 
 JSON Schema can't say everything. What it leaves open is listed here by the words of the refusal; any other refusal
 of a request that fits the document is a fault of one of the two.
@@ -12,7 +12,7 @@ from schemathesis.checks import CheckContext
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 
-# What was asked before decides on cursors and keys; what a contract may have fills a page of its own.
+# Earlier requests decide on cursors and keys; the rules of contracts are a page of their own.
 _OPAQUE = frozenset(
     {
         "/problems/bad-cursor",
@@ -26,15 +26,17 @@ _EXACT_BELOW = 2**53
 _NOT_STRICT = "an integer does not fit in 64 bits"
 _UNSAYABLE = re.compile(
     "of the years 2000 to 2100|text without NUL|printable characters|bytes of JSON"
-    # Between fields: a filter that is empty, two ways to say when, half of a report.
+    # Between fields: an empty filter, two ways to set a time, half of a report.
     "|at least one of |share, message or both|either .* or |nothing, or a window, too"
     "|the same key as in the header|one value for each key|nothing, with permanent|a time after "
 )
 
 
-def what_fits_is_taken(context: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """Fail when a request that fits the document is refused for what the document could have said."""
-    if response.status_code in {400, 412, 422} and _is_unsayable(response.json()):
+def what_fits_is_accepted(
+    context: CheckContext, response: Response, case: Case[Any]
+) -> bool | None:
+    """Fail when a request that fits the document is refused for a rule that the document could have had."""
+    if response.status_code in {400, 412, 422} and _is_undocumentable(response.json()):
         return None
     return checks.positive_data_acceptance(context, response, case)
 
@@ -42,7 +44,7 @@ def what_fits_is_taken(context: CheckContext, response: Response, case: Case[Any
 def what_does_not_fit_is_refused(
     context: CheckContext, response: Response, case: Case[Any]
 ) -> bool | None:
-    """Fail when a request that does not fit the document is taken; its size may be refused before that."""
+    """Fail when a request that does not fit the document is accepted; its size may be refused before that."""
     if response.status_code in {412, 413}:
         return None
     return checks.negative_data_rejection(context, response, case)
@@ -58,9 +60,9 @@ def with_whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return int(value) if is_whole else value
 
 
-def _is_unsayable(problem: dict[str, Any]) -> bool:
+def _is_undocumentable(problem: dict[str, Any]) -> bool:
     if problem.get("type") in _OPAQUE or problem.get("detail") == _NOT_STRICT:
         return True
-    # The earlier service's refusals have one text.
+    # The legacy API's refusals have one text.
     errors = problem.get("errors") or [{"expected": problem.get("detail", "")}]
     return all(_UNSAYABLE.search(error["expected"]) for error in errors)

@@ -1,4 +1,4 @@
-"""A service for the whole session, in a thread of its own: Schemathesis asks from outside any loop."""
+"""A service for the whole session, in a thread of its own: Schemathesis runs outside of any loop."""
 
 import asyncio
 import threading
@@ -16,13 +16,13 @@ from tests.support.stage import a_stage, stage_template
 __all__ = ["stage_template"]
 
 
-# Streams and waits end soon, so that each is an answer.
+# Streams and long polls end soon, so that each is a response.
 SETTINGS = Settings(feed=FeedSettings(stream_s=0.05, wait_s=0.05), pull=PullSettings(wait_s=0.05))
 
 
 @dataclass(frozen=True)
 class RunningService:
-    """Where the service is, and tasks that it has, in several statuses."""
+    """The service's URL, and tasks that it has, in several statuses."""
 
     url: str
     task_ids: tuple[str, ...]

@@ -28,7 +28,7 @@ SPECIFICATION = Path(__file__).parent / "asyncapi-3.0.0" / "schema.json"
 
 
 @pytest.fixture(scope="module")
-def told() -> Json:
+def document_sent() -> Json:
     """The document as it is sent."""
     sent: Json = orjson.loads(orjson.dumps(document(__version__)))
     return sent
@@ -39,25 +39,27 @@ def specification() -> jsonschema_rs.Draft7Validator:
     return jsonschema_rs.Draft7Validator(orjson.loads(SPECIFICATION.read_bytes()))
 
 
-def test_the_document_is_asyncapi(told: Json, specification: jsonschema_rs.Draft7Validator) -> None:
-    assert [error.message for error in specification.iter_errors(told)] == []
+def test_the_document_is_asyncapi(
+    document_sent: Json, specification: jsonschema_rs.Draft7Validator
+) -> None:
+    assert [error.message for error in specification.iter_errors(document_sent)] == []
 
 
 @pytest.mark.parametrize("part", ["info", "channels", "operations", "components"])
 def test_a_part_that_is_wrong_would_be_noticed(
-    told: Json, specification: jsonschema_rs.Draft7Validator, part: str
+    document_sent: Json, specification: jsonschema_rs.Draft7Validator, part: str
 ) -> None:
-    assert not specification.is_valid({**told, part: {"unknown": {"unknown": []}}})
+    assert not specification.is_valid({**document_sent, part: {"unknown": {"unknown": []}}})
 
 
-def test_every_reference_leads_somewhere(told: Json) -> None:
-    references = set(found_references(told))
+def test_every_reference_leads_somewhere(document_sent: Json) -> None:
+    references = set(found_references(document_sent))
     assert len(references) > 10
     for reference in references:
-        place: Any = told
+        found: Any = document_sent
         for step in reference.removeprefix("#/").split("/"):
-            assert step in place, reference
-            place = place[step]
+            assert step in found, reference
+            found = found[step]
 
 
 def found_references(value: object) -> list[str]:
@@ -72,9 +74,9 @@ def found_references(value: object) -> list[str]:
 @pytest.mark.parametrize(
     ("message", "count"), [("createTask", 2), ("reply", 2), ("taskChanged", 1)]
 )
-def test_the_examples_fit_the_schemas(told: Json, message: str, count: int) -> None:
-    described = told["components"]["messages"][message]
-    schema = {**described["payload"], "components": told["components"]}
+def test_the_examples_fit_the_schemas(document_sent: Json, message: str, count: int) -> None:
+    described = document_sent["components"]["messages"][message]
+    schema = {**described["payload"], "components": document_sent["components"]}
     validator = jsonschema_rs.Draft202012Validator(schema)
     assert len(described["examples"]) == count
     for example in described["examples"]:
@@ -82,11 +84,11 @@ def test_the_examples_fit_the_schemas(told: Json, message: str, count: int) -> N
     assert not validator.is_valid({"surprise": 1})
 
 
-def test_it_names_what_is_at_the_broker(told: Json) -> None:
-    create, rejected = told["channels"]["create"], told["channels"]["rejected"]
+def test_it_names_the_exchanges_and_queues_of_the_broker(document_sent: Json) -> None:
+    create, rejected = document_sent["channels"]["create"], document_sent["channels"]["rejected"]
     assert create["address"] == CREATE_KEY
     assert create["bindings"]["amqp"]["exchange"]["name"] == EXCHANGE
-    changes = told["channels"]["changes"]
+    changes = document_sent["channels"]["changes"]
     assert changes["address"] == event_key("{status}", "{queue}")
     assert changes["bindings"]["amqp"]["exchange"]["name"] == EVENTS_EXCHANGE
     assert changes["parameters"]["status"]["enum"] == [str(status) for status in Status]
@@ -96,7 +98,7 @@ def test_it_names_what_is_at_the_broker(told: Json) -> None:
 TAKES_ALL = True
 
 
-def a_door_contract(schema: object, name: str) -> Contract:
+def a_compiled_contract(schema: object, name: str) -> Contract:
     made = compile_contract(a_contract(schema, name))
     return Contract(made.type, 1, made.schema, made.defaults)
 
@@ -105,13 +107,15 @@ def test_with_registered_types_it_still_is_asyncapi(
     specification: jsonschema_rs.Draft7Validator,
 ) -> None:
     contracts = [
-        a_door_contract(HOSTILE, "order.pay-now"),
-        a_door_contract(Everything.model_json_schema(), "every-thing"),
-        a_door_contract(TAKES_ALL, "free"),
+        a_compiled_contract(HOSTILE, "order.pay-now"),
+        a_compiled_contract(Everything.model_json_schema(), "every-thing"),
+        a_compiled_contract(TAKES_ALL, "free"),
     ]
-    told = orjson.loads(orjson.dumps(with_types_asyncapi(document(__version__), contracts)))
-    assert [error.message for error in specification.iter_errors(told)] == []
-    message = told["components"]["messages"]["createTask"]
+    document_sent = orjson.loads(
+        orjson.dumps(with_types_asyncapi(document(__version__), contracts))
+    )
+    assert [error.message for error in specification.iter_errors(document_sent)] == []
+    message = document_sent["components"]["messages"]["createTask"]
     assert len(message["payload"]["anyOf"]) == 4
     # An example of every-thing would need a text that matches its pattern: there is none.
     assert [one.get("name") for one in message["examples"]][2:] == [

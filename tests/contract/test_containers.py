@@ -107,10 +107,10 @@ def test_every_setting_is_known_and_has_a_good_value(
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name in LONG_RUNNING])
-def test_every_container_answers_under_its_names_and_addresses(
+def test_every_container_is_served_under_its_names_and_addresses(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As others know it in their network, as the machine does, and as `.env` says."""
+    """With its name in the containers' network, the machine's addresses, and the names in `.env`."""
     monkeypatch.chdir(tmp_path)
     for setting, value in compose(API_HOSTS="tasks.example.org")["services"][name][
         "environment"
@@ -184,13 +184,13 @@ def test_every_container_is_hardened_and_limited(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
-def test_what_runs_on_is_checked_and_started_again(name: str) -> None:
+def test_long_running_services_are_checked_and_restarted(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_what_runs_once_is_neither_checked_nor_started_again() -> None:
+def test_one_off_services_are_neither_checked_nor_restarted() -> None:
     assert SERVICES["migrate"]["restart"] == "no"
     assert SERVICES["migrate"]["healthcheck"] == {"disable": True}
 
@@ -218,7 +218,7 @@ def test_data_is_in_volumes_with_names() -> None:
     assert sorted(volumes) == sorted(compose()["volumes"])
 
 
-def test_a_worker_gets_the_time_that_it_asks_for_to_stop() -> None:
+def test_a_worker_gets_its_grace_time_to_stop() -> None:
     seconds = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
     assert seconds >= configuration.Settings().worker.grace_s + STOP_MARGIN_S
 
@@ -253,7 +253,7 @@ def test_the_image_runs_the_program_itself_and_not_as_root() -> None:
     assert image["STOPSIGNAL"] == "SIGTERM"
 
 
-def test_the_image_tells_the_version_of_the_project() -> None:
+def test_the_image_has_the_version_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     labels = dict(re.findall(r'image\.(\w+)="([^"]*)"', dict(last_stage())["LABEL"]))
     assert labels["version"] == project["version"]
@@ -272,10 +272,10 @@ def test_what_the_image_leaves_out_is_in_the_lock() -> None:
 
 
 def test_nothing_in_the_image_needs_what_is_left_out() -> None:
-    kept = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE)) - left_out()
+    installed = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE)) - left_out()
     needed = {
         re.split(r"[^\w-]", requirement)[0].lower()
-        for name in kept
+        for name in installed
         for requirement in _requirements(name)
         if "extra ==" not in requirement
     }

@@ -10,7 +10,7 @@ from taskmill.api.app import openapi_document
 
 Json = dict[str, Any]
 
-# Generated clients call them so: they are added to, and never changed.
+# Generated clients have these names: new ones are added, but none is ever changed.
 OPERATIONS = {
     "create_task",
     "list_tasks",
@@ -84,12 +84,12 @@ def test_creating_a_task_comes_first(document: Json) -> None:
     assert document["tags"][0]["name"] == "tasks"
 
 
-def test_it_says_where_the_service_is_and_that_nobody_logs_in(document: Json) -> None:
+def test_it_has_a_relative_server_and_no_security(document: Json) -> None:
     assert document["servers"] == [{"url": ".", "description": "this service"}]
     assert document["security"] == []
 
 
-def test_states_of_deliveries_are_those_that_are_taken(document: Json) -> None:
+def test_states_of_deliveries_are_the_accepted_ones(document: Json) -> None:
     parameters = document["paths"]["/webhooks/{id}/deliveries"]["get"]["parameters"]
     (state,) = [one for one in parameters if one["name"] == "state"]
     name = state["schema"]["items"]["$ref"].rpartition("/")[2]
@@ -97,7 +97,7 @@ def test_states_of_deliveries_are_those_that_are_taken(document: Json) -> None:
 
 
 def test_what_may_be_left_out_of_a_request_has_no_default_there(document: Json) -> None:
-    """Generators of clients take a default for what is always there."""
+    """Generators of clients take a field with a default for one that is always present."""
     for schema in document["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
             assert "default" not in field, name

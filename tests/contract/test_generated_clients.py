@@ -26,11 +26,11 @@ DOCUMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def run(*command: str | Path, folder: Path) -> str:
     """Run a command, which has to succeed; returns what it printed."""
     dropped = ("PYTHON", "VIRTUAL_ENV", "COVERAGE_")
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(dropped)}  # noqa: TID251 - for a child
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(dropped)}  # noqa: TID251 - for a child
     done = subprocess.run(  # noqa: S603 - fixed words
         command,
         cwd=folder,
-        env={**kept, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
+        env={**environment, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +52,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("document", "options"), DOCUMENTS)
-def test_a_linter_has_nothing_against_it(
+def test_a_linter_finds_no_error(
     service: RunningService, node: Path, document: str, options: tuple[str, ...]
 ) -> None:
     (node / "openapi.json").write_text(httpx.get(service.url + document).text)

@@ -1,4 +1,4 @@
-"""Schemathesis against the running service: what the document does not say must not happen."""
+"""Schemathesis against the running service: what is not in the document must not happen."""
 
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from schemathesis.specs.openapi import checks
 
 from tests.contract.acceptance import (
     what_does_not_fit_is_refused,
-    what_fits_is_taken,
+    what_fits_is_accepted,
     with_whole_numbers,
 )
 from tests.contract.conftest import RunningService
@@ -26,7 +26,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
     what_does_not_fit_is_refused,
-    what_fits_is_taken,
+    what_fits_is_accepted,
 ]
 DOCUMENTS = ("/openapi.json", "/task_service/openapi.json")
 
@@ -42,9 +42,9 @@ def operations(url: str) -> Iterator[AnyOperation]:
             yield found.ok()
 
 
-def ask(service: RunningService, operation: AnyOperation, examples: int) -> int:
+def send_requests(service: RunningService, operation: AnyOperation, examples: int) -> int:
     """Send valid and invalid requests; return how many."""
-    asked = 0
+    sent = 0
     valid = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     strategies = [valid]
     if operation.body or operation.query or operation.path_parameters or operation.headers:
@@ -60,24 +60,24 @@ def ask(service: RunningService, operation: AnyOperation, examples: int) -> int:
     )
     @given(case=st.one_of(strategies), known=st.sampled_from((None, None, *service.task_ids)))
     def run(case: Case[Any], known: str | None) -> None:
-        nonlocal asked
+        nonlocal sent
         for name in ("id", "uid"):
             if known is not None and name in (case.path_parameters or {}):
                 case.path_parameters[name] = known
-        asked += 1
+        sent += 1
         case.body = with_whole_numbers(case.body)
         case.validate_response(case.call(base_url=service.url), checks=CHECKS)
 
     run()
-    return asked
+    return sent
 
 
 @pytest.mark.parametrize(
     ("examples", "at_least"),
     [(15, 360), pytest.param(350, 5000, marks=pytest.mark.slow)],
 )
-def test_every_answer_is_documented_and_none_is_a_fault(
+def test_every_response_is_documented_and_none_is_a_fault(
     service: RunningService, examples: int, at_least: int
 ) -> None:
-    asked = sum(ask(service, operation, examples) for operation in operations(service.url))
-    assert asked >= at_least
+    sent = sum(send_requests(service, operation, examples) for operation in operations(service.url))
+    assert sent >= at_least

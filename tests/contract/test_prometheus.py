@@ -1,4 +1,4 @@
-"""The example for Prometheus: it is YAML of the right form, and names only metrics and labels that are told."""
+"""The example for Prometheus: it is valid YAML, and names only metrics and labels that exist."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ CONFIGURATION: Final = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml"
 SERVICES: Final = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 ALERTS: Final = list(alerts())
 
-# What may follow a metric's name: nothing for what is a number, one of these for a histogram.
+# What may follow a metric's name: nothing for a number, one of these for a histogram.
 PARTS: Final = ("_bucket", "_sum", "_count")
 NAMED: Final = re.compile(r"\b(taskmill_\w+|up)\b(?:\{([^}]*(?:\{[^}]*\][^}]*)?)\})?")
 # What Prometheus itself adds to each.
@@ -39,18 +39,18 @@ def named(alert: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_an_alert_asks_for_metrics_and_labels_that_there_are(alert: dict[str, Any]) -> None:
+def test_an_alert_uses_metrics_and_labels_that_exist(alert: dict[str, Any]) -> None:
     known = labels_by_name()
     assert named(alert), "it names no metric"
     assert named(alert) <= known.keys()
     available = ADDED.union(*(known[name] for name in named(alert)))
-    asked = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", alert["expr"])
+    labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", alert["expr"])
     grouped = re.findall(r"\b(?:by|on|without) \(([^)]*)\)", alert["expr"])
-    assert {*asked, *re.findall(r"\w+", " ".join(grouped))} <= available
+    assert {*labels, *re.findall(r"\w+", " ".join(grouped))} <= available
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_counters_are_looked_at_by_their_growth(alert: dict[str, Any]) -> None:
+def test_counters_are_used_by_their_growth(alert: dict[str, Any]) -> None:
     for name in named(alert):
         if name.endswith(("_total", "_bucket")):
             grows = re.search(rf"(rate|increase)\({name}|{name} offset", alert["expr"])
@@ -58,7 +58,7 @@ def test_counters_are_looked_at_by_their_growth(alert: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_an_alert_says_what_it_means_and_what_to_do(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_meaning_and_advice(alert: dict[str, Any]) -> None:
     assert alert.keys() <= {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"Taskmill[A-Z][A-Za-z]+", alert["alert"])
     assert alert["labels"]["severity"] in {"page", "ticket"}
@@ -82,11 +82,11 @@ def test_figures_of_the_whole_system_are_never_added_up() -> None:
             assert re.search(rf"max (?:by \([^)]*\) )?\({name}|max\({name}", alert["expr"])
 
 
-def test_no_alert_is_there_twice() -> None:
+def test_alerts_are_unique() -> None:
     assert len({alert["alert"] for alert in ALERTS}) == len(ALERTS)
 
 
-def test_the_page_is_what_the_rules_say() -> None:
+def test_the_page_matches_the_rules() -> None:
     assert PAGE.read_text(encoding="utf-8") == page().rstrip("\n") + "\n", (
         "run `python scripts/alerts_page.py`"
     )
@@ -103,4 +103,4 @@ def test_prometheus_finds_the_roles_of_the_compose_file() -> None:
     assert hosts == {"0.0.0.0"}  # noqa: S104 - within the containers' network
     assert CONFIGURATION["rule_files"] == ["alerts.yml"]
     jobs = {job["job_name"]}
-    assert {told for a in ALERTS for told in re.findall(r'job="(\w+)"', a["expr"])} <= jobs
+    assert {job for a in ALERTS for job in re.findall(r'job="(\w+)"', a["expr"])} <= jobs

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 TAKES_ALL = True
 
 
-def a_door_contract(schema: object, name: str = "a.type-1") -> Contract:
+def a_compiled_contract(schema: object, name: str = "a.type-1") -> Contract:
     made = compile_contract(a_contract(schema, name))
     return Contract(made.type, 1, made.schema, made.defaults)
 
@@ -32,8 +32,8 @@ def base(service: RunningService) -> Json:
     """The document as the service has it, without the contracts that other tests have left."""
     for one in httpx.get(f"{service.url}/types").json()["items"]:
         httpx.delete(f"{service.url}/types/{one['name']}").raise_for_status()
-    told: Json = httpx.get(f"{service.url}/openapi.json").json()
-    return told
+    document: Json = httpx.get(f"{service.url}/openapi.json").json()
+    return document
 
 
 def faults(document: Json) -> list[str]:
@@ -48,9 +48,9 @@ def test_the_document_is_openapi_with_and_without_types(base: Json) -> None:
     typed = with_types_openapi(
         base,
         [
-            a_door_contract(HOSTILE),
-            a_door_contract(Everything.model_json_schema(), "every-thing"),
-            a_door_contract(TAKES_ALL, "b"),
+            a_compiled_contract(HOSTILE),
+            a_compiled_contract(Everything.model_json_schema(), "every-thing"),
+            a_compiled_contract(TAKES_ALL, "b"),
         ],
     )
     assert faults(typed) == []
@@ -64,7 +64,7 @@ def test_the_document_is_openapi_with_and_without_types(base: Json) -> None:
 @given(schema=contract_schemas())
 def test_whatever_is_registered_it_stays_openapi(base: Json, schema: Json) -> None:
     try:
-        contract = a_door_contract(schema)
+        contract = a_compiled_contract(schema)
     except ContractRefused:
         return
     assert faults(with_types_openapi(base, [contract])) == []
@@ -89,7 +89,7 @@ AGAIN: Json = {name: {"$ref": "#"} for name in map(str, range(50))}
     ids=["long text", "long array", "large items", "fields without end"],
 )
 def test_an_example_that_would_be_too_large_is_left_out(base: Json, schema: Json) -> None:
-    typed = with_types_openapi(base, [a_door_contract(schema)])
+    typed = with_types_openapi(base, [a_compiled_contract(schema)])
     body = typed["paths"]["/tasks"]["post"]["requestBody"]["content"]["application/json"]
     assert list(body["examples"]) == ["any"]
     assert len(orjson.dumps(typed)) < len(orjson.dumps(base)) + 20_000
@@ -100,14 +100,14 @@ def test_sizes_may_be_written_with_decimals(base: Json) -> None:
         ({"type": "string", "minLength": 2.0}, "aa"),
         ({"type": "array", "minItems": 2.0, "items": {"type": "null"}}, [None, None]),
     ):
-        typed = with_types_openapi(base, [a_door_contract(needing(field))])
+        typed = with_types_openapi(base, [a_compiled_contract(needing(field))])
         body = typed["paths"]["/tasks"]["post"]["requestBody"]["content"]["application/json"]
         assert body["examples"]["a.type-1"]["value"]["payload"] == {"a": value}
 
 
-def test_so_many_types_that_nobody_could_load_the_document_are_left_out(base: Json) -> None:
+def test_types_that_would_make_the_document_too_large_are_left_out(base: Json) -> None:
     large = {"description": "x" * 60_000}
-    contracts = [a_door_contract(large, f"type-{n:03}") for n in range(30)]
+    contracts = [a_compiled_contract(large, f"type-{n:03}") for n in range(30)]
     schemas = with_types_openapi(base, contracts)["components"]["schemas"]
     shown = [name for name in schemas if name.startswith("Payload.")]
     assert len(shown) == MOST_SHOWN_BYTES // len(contracts[0].schema)

@@ -1,4 +1,4 @@
-"""Who may ask the API and the admin port: under which names, and from which pages."""
+"""Which requests the API and the admin port allow: under which names, and from which pages."""
 
 import asyncio
 
@@ -33,36 +33,39 @@ async def operations(api: Served) -> list[tuple[str, str]]:
     return found
 
 
-async def test_under_a_foreign_name_nothing_is_answered_but_probes(pages: Served) -> None:
-    """As a page asks whose name was made to lead here."""
+async def test_under_a_foreign_name_only_probes_are_served(pages: Served) -> None:
+    """As by a page whose name was made to resolve to this server."""
     more = [("GET", path) for path in ("/", "/docs", "/ui/tasks", "/nowhere", "/openapi.json")]
     for method, path in [*await operations(pages), *more, ("POST", "/ui/preferences")]:
-        answer = await pages.http.request(method, path, headers=EVIL)
+        response = await pages.http.request(method, path, headers=EVIL)
         if path in {"/healthz", "/readyz"}:
-            assert answer.status_code == 200
+            assert response.status_code == 200
         elif path.startswith("/task_service/"):
-            assert (answer.status_code, answer.json().keys()) == (421, {"detail"}), path
+            assert (response.status_code, response.json().keys()) == (421, {"detail"}), path
         else:
-            assert (answer.status_code, answer.json()["type"]) == (421, "/problems/unknown-host")
-            assert "evil.test" in answer.json()["detail"]
+            assert (response.status_code, response.json()["type"]) == (
+                421,
+                "/problems/unknown-host",
+            )
+            assert "evil.test" in response.json()["detail"]
 
 
 async def test_the_refusal_has_an_id_and_a_log_line(api: Served, log_lines: LogLines) -> None:
-    answer = await api.get("/tasks", headers={**EVIL, "x-request-id": "r1"})
-    assert answer.headers["x-request-id"] == "r1"
+    response = await api.get("/tasks", headers={**EVIL, "x-request-id": "r1"})
+    assert response.headers["x-request-id"] == "r1"
     [line] = log_lines.named("request.served")
     assert (line["request_id"], line["status"]) == ("r1", 421)
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8000", "LOCALHOST."])
-async def test_addresses_and_localhost_are_always_answered(api: Served, host: str) -> None:
+async def test_addresses_and_localhost_are_always_served(api: Served, host: str) -> None:
     task = await api.create()
     for path in ("/tasks", f"/tasks/{task['id']}", "/metrics"):
         assert (await api.get(path, headers={"host": host})).status_code == 200
     assert (await api.post("/tasks", {"name": "a"}, headers={"host": host})).status_code == 201
 
 
-async def test_names_of_the_settings_are_answered(stage: Stage) -> None:
+async def test_names_of_the_settings_are_served(stage: Stage) -> None:
     async with serving(stage.service, OPEN) as api:
         for host, status in (
             ("api:8000", 200),
@@ -120,8 +123,8 @@ async def test_a_page_of_another_site_changes_nothing_at_any_address(
     assert len(writes) > 20
     for method, path in [*writes, ("POST", "/ui/preferences"), ("POST", "/ui/sweeps")]:
         for headers in (ELSEWHERE, {"origin": "null"}, {"sec-fetch-site": "same-site"}):
-            answer = await pages.http.request(method, path, content=b"{}", headers=headers)
-            assert answer.status_code == 403, (method, path)
+            response = await pages.http.request(method, path, content=b"{}", headers=headers)
+            assert response.status_code == 403, (method, path)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch") == before
 
 
@@ -129,18 +132,18 @@ async def test_a_page_of_another_site_changes_nothing_at_any_address(
     "path", [LEGACY_WORKER, LEGACY_WORKER + "/", "/task%5fservice/api/v1/worker"]
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_the_earlier_address_starts_no_worker_for_a_page_of_another_site(
+async def test_the_legacy_address_starts_no_worker_for_a_page_of_another_site(
     stage: Stage, path: str, method: str
 ) -> None:
-    asked: list[None] = []
-    async with serving(stage.service, drain=lambda: asked.append(None)) as api:
+    starts: list[None] = []
+    async with serving(stage.service, drain=lambda: starts.append(None)) as api:
         for headers in (ELSEWHERE, {"sec-fetch-site": "same-site"}, {"origin": "null"}):
             refused = await api.http.request(method, path, headers=headers)
             assert refused.status_code == 403
-        assert asked == []
+        assert starts == []
         for fine in ({}, {"sec-fetch-site": "none"}, {"sec-fetch-site": "same-origin"}):
             assert (await api.http.request(method, path, headers=fine)).status_code == 200
-        assert len(asked) == 3
+        assert len(starts) == 3
 
 
 @pytest.mark.parametrize(
@@ -152,21 +155,21 @@ async def test_the_earlier_address_starts_no_worker_for_a_page_of_another_site(
         {"origin": "http://localhost:3000"},
     ],
 )
-async def test_programs_and_own_pages_may_write_whatever_type_they_say(
+async def test_programs_and_own_pages_may_write_with_any_content_type(
     api: Served, headers: dict[str, str]
 ) -> None:
     if "origin" in headers:
         headers = {**headers, "host": "127.0.0.1:8000"}
     for content_type in ({}, {"content-type": "text/plain;charset=UTF-8"}):
-        answer = await api.post("/tasks", b'{"name":"a"}', headers={**headers, **content_type})
-        assert answer.status_code == 201, answer.text
+        response = await api.post("/tasks", b'{"name":"a"}', headers={**headers, **content_type})
+        assert response.status_code == 201, response.text
 
 
-async def test_answers_tell_browsers_to_guess_pass_on_and_keep_nothing(api: Served) -> None:
+async def test_responses_have_default_headers_for_browsers(api: Served) -> None:
     task = await api.create()
     expected = {name.decode(): value.decode() for name, value in DEFAULT_RESPONSE_HEADERS}
     assert expected.keys() == {"x-content-type-options", "referrer-policy", "cache-control"}
-    for answer in (
+    for response in (
         await api.get(f"/tasks/{task['id']}"),
         await api.get(f"/tasks/{task['id']}", headers={"if-none-match": '"9.9"'}),
         await api.get("/tasks"),
@@ -178,13 +181,13 @@ async def test_answers_tell_browsers_to_guess_pass_on_and_keep_nothing(api: Serv
         await api.get("/healthz"),
         await api.get("/task_service/api/v1/task/"),
     ):
-        several = answer.headers.get_list
+        several = response.headers.get_list
         assert {name: several(name) for name in expected} == {n: [v] for n, v in expected.items()}
-    # What has no secrets, and may be kept, says so itself.
+    # Responses that may be cached set the header themselves.
     assert (await api.get("/openapi.json")).headers.get_list("cache-control") == ["no-cache"]
 
 
-async def test_pages_that_the_settings_name_may_ask_and_read(stage: Stage) -> None:
+async def test_pages_of_allowed_origins_may_send_requests_and_read(stage: Stage) -> None:
     asks = {
         "origin": APP,
         "access-control-request-method": "POST",
@@ -192,10 +195,10 @@ async def test_pages_that_the_settings_name_may_ask_and_read(stage: Stage) -> No
     }
     writes = {"origin": APP, "sec-fetch-site": "same-site"}
     async with serving(stage.service, OPEN) as api:
-        asked = await api.http.options("/tasks", headers=asks)
-        assert asked.status_code == 200
-        assert asked.headers["access-control-allow-origin"] == APP
-        assert "idempotency-key" in asked.headers["access-control-allow-headers"]
+        preflight = await api.http.options("/tasks", headers=asks)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == APP
+        assert "idempotency-key" in preflight.headers["access-control-allow-headers"]
         made = await api.post("/tasks", {"name": "a"}, headers=writes)
         assert (made.status_code, made.headers["access-control-allow-origin"]) == (201, APP)
         assert "Location" in made.headers["access-control-expose-headers"]

@@ -1,4 +1,4 @@
-"""What happened lately, over HTTP: `GET /stats?window=…`."""
+"""Recent activity over HTTP: `GET /stats?window=…`."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 
-async def test_what_happened_is_told_with_a_window_only(api: Served, stage: Stage) -> None:
+async def test_activity_is_shown_with_a_window_only(api: Served, stage: Stage) -> None:
     lease = await stage.open_lease()
     for queue, type_, outcome in (
         ("mail", "send", Succeeded()),
@@ -26,9 +26,9 @@ async def test_what_happened_is_told_with_a_window_only(api: Served, stage: Stag
     plain = (await api.get("/stats")).json()
     assert (plain["total"], plain["activity"]) == (3, None)
     for _ in range(2):
-        answer = await api.get("/stats?window=15m")
-        view = StatsView.model_validate_json(answer.content)
-        assert {**answer.json(), "activity": None} == plain
+        response = await api.get("/stats?window=15m")
+        view = StatsView.model_validate_json(response.content)
+        assert {**response.json(), "activity": None} == plain
         assert view.activity is not None
         assert [queue.queue for queue in view.activity.queues] == ["mail", "reports"]
         [check, send] = view.activity.queues[0].types
@@ -46,7 +46,7 @@ async def test_what_happened_is_told_with_a_window_only(api: Served, stage: Stag
         await minutes.roll_up(stage.database)
 
 
-async def test_however_many_ask_what_happened_tasks_are_created(stage: Stage) -> None:
+async def test_many_requests_for_activity_do_not_delay_creating_tasks(stage: Stage) -> None:
     request = ActivityRequest(window=Window.MONTH)
     other = await stage.database.connect()
     await other.execute("BEGIN; LOCK TABLE taskmill.task_minute IN ACCESS EXCLUSIVE MODE")
@@ -54,8 +54,8 @@ async def test_however_many_ask_what_happened_tasks_are_created(stage: Stage) ->
         asking = [group.create_task(stage.service.stats(request)) for _ in range(30)]
 
         async def is_held() -> bool:
-            held = "SELECT count(*) > 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            return bool(await stage.sql.fetchval(held))
+            blocked = "SELECT count(*) > 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            return bool(await stage.sql.fetchval(blocked))
 
         await eventually(is_held, "requests that wait for the roll-up")
         await stage.created()
@@ -67,7 +67,7 @@ async def test_however_many_ask_what_happened_tasks_are_created(stage: Stage) ->
 async def test_a_queue_and_a_type_can_be_chosen(api: Served) -> None:
     for queue, type_ in (("a", "x"), ("a", "y"), ("b", "x")):
         await api.create(queue=queue, type=type_)
-    for query, told in (
+    for query, expected in (
         ("window=5m&queue=a", {"a": ["x", "y"]}),
         ("window=30d&type=x", {"a": ["x"], "b": ["x"]}),
         ("window=24h&queue=a&type=y", {"a": ["y"]}),
@@ -77,8 +77,8 @@ async def test_a_queue_and_a_type_can_be_chosen(api: Served) -> None:
         assert {
             queue["queue"]: [type_["type"] for type_ in queue["types"]]
             for queue in activity["queues"]
-        } == told
-        assert activity["total"]["counts"]["created"] == sum(map(len, told.values()))
+        } == expected
+        assert activity["total"]["counts"]["created"] == sum(map(len, expected.values()))
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ async def test_a_queue_and_a_type_can_be_chosen(api: Served) -> None:
         ("windw=5m", "query:windw", "only the parameters window, queue, type"),
     ],
 )
-async def test_any_other_question_is_refused(
+async def test_any_other_query_is_refused(
     api: Served, query: str, pointer: str, expected: str
 ) -> None:
-    answer = await api.get(f"/stats?{query}")
-    assert answer.status_code == 422
-    [error] = answer.json()["errors"]
+    response = await api.get(f"/stats?{query}")
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
     assert error["pointer"] == pointer
     assert error["expected"].startswith(expected)
 
@@ -109,7 +109,7 @@ async def test_any_other_question_is_refused(
 @pytest.mark.parametrize(
     "text", ["%00", "%FF", "%ED%A0%80", "9" * 5000, "5m%0A", "-5m", "1e9h", "'"]
 )
-async def test_hostile_questions_are_refused_without_a_fault(api: Served, text: str) -> None:
+async def test_hostile_queries_are_refused_without_a_fault(api: Served, text: str) -> None:
     for query in (f"window={text}", f"window=5m&queue={text}x%20", f"window=5m&type={text}%20"):
-        answer = await api.get(f"/stats?{query}")
-        assert answer.status_code in {400, 422}, query
+        response = await api.get(f"/stats?{query}")
+        assert response.status_code in {400, 422}, query

@@ -1,4 +1,4 @@
-"""Input that no program should send: each refusal says where and what, and none is a fault."""
+"""Input that no program should send: each refusal names the pointer and the reason, and none is a fault."""
 
 from collections.abc import AsyncIterator
 
@@ -63,20 +63,20 @@ BODIES = [
     [case[1:] for case in BODIES],
     ids=[case[0] for case in BODIES],
 )
-async def test_a_bad_body_is_refused_with_its_place(
+async def test_a_bad_body_is_refused_with_the_pointer(
     api: Served, stage: Stage, body: bytes, status: int, pointer: str | None
 ) -> None:
-    answer = await api.post("/tasks", body)
-    problem = answer.json()
-    assert (answer.status_code, problem["status"]) == (status, status), answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await api.post("/tasks", body)
+    problem = response.json()
+    assert (response.status_code, problem["status"]) == (status, status), response.text
+    assert response.headers["content-type"] == "application/problem+json"
     assert {"type", "title", "detail", "instance"} <= problem.keys()
     if pointer is not None:
         assert pointer in [error["pointer"] for error in problem["errors"]]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
 
 
-async def test_what_is_unusual_but_right_is_taken_as_it_came(api: Served) -> None:
+async def test_unusual_but_valid_input_is_stored_as_it_came(api: Served) -> None:
     payload = {"x": [9223372036854775807, -9223372036854775808, 1e308, "\\u0000", "😀", {"": None}]}
     task = await api.create(name="Ω" * 200, payload=payload)
     assert (await api.get(f"/tasks/{task['id']}")).json()["payload"] == payload
@@ -116,12 +116,12 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(api: Served, pa
         ({"accept": "\xff"}, 201),
     ],
 )
-async def test_odd_headers_are_refused_or_passed_over(
+async def test_odd_headers_are_refused_or_ignored(
     api: Served, headers: dict[str, str], status: int
 ) -> None:
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    answer = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
-    assert answer.status_code == status, answer.text
+    response = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
+    assert response.status_code == status, response.text
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ async def test_odd_headers_are_refused_or_passed_over(
         ({"content-encoding": "gzip"}, "it got no type with the encoding gzip"),
     ],
 )
-async def test_the_refusal_of_a_type_names_what_came_and_what_is_taken(
+async def test_the_refusal_of_a_type_names_what_came_and_what_is_accepted(
     api: Served, headers: dict[str, str], came: str
 ) -> None:
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    answer = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
-    problem = answer.json()
-    assert (answer.status_code, problem["type"]) == (415, "/problems/unsupported-media-type")
+    response = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (415, "/problems/unsupported-media-type")
     assert problem["detail"].startswith("this path takes application/json, ")
     assert problem["detail"].endswith(came)
 
@@ -179,17 +179,17 @@ async def test_two_keys_or_two_different_ones_are_refused(api: Served) -> None:
 )
 async def test_an_odd_address_is_refused(api: Served, target: bytes, status: int) -> None:
     request = b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    answer = await raw_request(api.url, request)
-    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:300]
+    response = await raw_request(api.url, request)
+    assert response.startswith(b"HTTP/1.1 %d " % status), response[:300]
 
 
 async def test_a_refusal_does_not_repeat_what_could_be_a_secret(api: Served) -> None:
     secret = "correct-horse-battery"  # noqa: S105 - it only looks like one
-    answers = [
+    responses = [
         await api.post("/tasks", {"name": "a", "description": 1, "payload": secret}),
         await api.post("/tasks", {"name": "a", "labels": {"k": [secret]}, "callback": secret}),
         await api.post("/tasks", b'{"name":"' + secret.encode()),
         await api.post("/tasks", {"name": "a"}, headers={"idempotency-key": secret * 20}),
     ]
-    assert all(answer.status_code in {400, 422} for answer in answers)
-    assert not any(secret in answer.text for answer in answers)
+    assert all(response.status_code in {400, 422} for response in responses)
+    assert not any(secret in response.text for response in responses)

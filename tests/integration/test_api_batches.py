@@ -18,25 +18,25 @@ from tests.support.stage import Stage
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
-def lines_of(answer: httpx.Response) -> list[dict[str, object]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    return [orjson.loads(line) for line in answer.content.splitlines()]
+def lines_of(response: httpx.Response) -> list[dict[str, object]]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/x-ndjson"
+    return [orjson.loads(line) for line in response.content.splitlines()]
 
 
-async def test_an_array_is_stored_whole_and_answered_with_ids_in_its_order(
+async def test_an_array_is_stored_completely_and_its_ids_come_in_order(
     api: Served, stage: Stage
 ) -> None:
     tasks = [{"name": f"task {n}"} for n in range(50)]
-    answer = await api.post("/tasks/batch", tasks)
-    assert answer.status_code == 201
-    ids = answer.json()["ids"]
+    response = await api.post("/tasks/batch", tasks)
+    assert response.status_code == 201
+    ids = response.json()["ids"]
     read = [(await api.get(f"/tasks/{task_id}")).json()["name"] for task_id in ids]
     assert read == [task["name"] for task in tasks]
     await assert_safe(stage.sql)
 
 
-async def test_one_bad_task_or_key_keeps_the_whole_array_out(api: Served, stage: Stage) -> None:
+async def test_one_bad_task_or_key_refuses_the_whole_array(api: Served, stage: Stage) -> None:
     bad = await api.post("/tasks/batch", [{"name": "a"}, {"name": ""}, {"nam": "b"}])
     pointers = [error["pointer"] for error in bad.json()["errors"]]
     assert (bad.status_code, pointers[0], pointers[1]) == (422, "/1/name", "/2/name")
@@ -52,7 +52,7 @@ async def test_an_array_sent_again_with_its_keys_gives_the_same_ids(api: Served)
     assert first.json() == again.json()
 
 
-async def test_what_is_no_batch_is_refused(api: Served) -> None:
+async def test_an_invalid_batch_is_refused(api: Served) -> None:
     for body, status in (
         (b"[]", 422),
         (b"{}", 422),
@@ -66,7 +66,7 @@ async def test_what_is_no_batch_is_refused(api: Served) -> None:
     assert one_for_all.json()["errors"][0]["pointer"] == "header:Idempotency-Key"
 
 
-async def test_lines_stand_for_themselves(api: Served, stage: Stage) -> None:
+async def test_each_line_is_stored_or_refused_by_itself(api: Served, stage: Stage) -> None:
     await api.create(name="first", idempotency_key="used")
     body = b"\n".join(
         (
@@ -80,8 +80,8 @@ async def test_lines_stand_for_themselves(api: Served, stage: Stage) -> None:
             b'{"name":"c"}\r',
         )
     )
-    answered = lines_of(await api.post("/tasks/batch", body, headers=NDJSON))
-    assert [(line["line"], line["status"]) for line in answered] == [
+    results = lines_of(await api.post("/tasks/batch", body, headers=NDJSON))
+    assert [(line["line"], line["status"]) for line in results] == [
         (1, 201),
         (3, 400),
         (4, 422),
@@ -90,53 +90,53 @@ async def test_lines_stand_for_themselves(api: Served, stage: Stage) -> None:
         (7, 413),
         (8, 201),
     ]
-    assert (await api.get(f"/tasks/{answered[0]['id']}")).json()["name"] == "a"
+    assert (await api.get(f"/tasks/{results[0]['id']}")).json()["name"] == "a"
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 3
     await assert_safe(stage.sql)
 
 
-async def test_more_lines_than_a_chunk_are_all_answered_in_order(api: Served, stage: Stage) -> None:
+async def test_more_lines_than_a_chunk_all_get_results_in_order(api: Served, stage: Stage) -> None:
     body = b'{"name":"a"}\n' * 2500
-    answered = lines_of(await api.post("/tasks/batch", body, headers=NDJSON))
-    assert [line["line"] for line in answered] == list(range(1, 2501))
-    assert {line["status"] for line in answered} == {201}
+    results = lines_of(await api.post("/tasks/batch", body, headers=NDJSON))
+    assert [line["line"] for line in results] == list(range(1, 2501))
+    assert {line["status"] for line in results} == {201}
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 2500
 
 
-async def test_no_lines_are_no_batch(api: Served) -> None:
+async def test_a_batch_without_lines_is_refused(api: Served) -> None:
     for body in (b"", b"\n \n"):
         assert (await api.post("/tasks/batch", body, headers=NDJSON)).status_code == 422
 
 
 async def test_a_batch_is_not_a_task(api: Served) -> None:
-    answer = await api.get("/tasks/batch")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    response = await api.get("/tasks/batch")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
-async def test_refused_lines_by_the_thousand_let_others_have_their_turn(api: Served) -> None:
+async def test_thousands_of_refused_lines_do_not_block_the_loop(api: Served) -> None:
     lines = parse_batch(NDJSON["content-type"], b"x\n" * 5000)
     assert not isinstance(lines, list)
-    turns = 0
+    iterations = 0
 
     def count() -> None:
-        nonlocal turns
-        turns += 1
+        nonlocal iterations
+        iterations += 1
         asyncio.get_running_loop().call_soon(count)
 
     count()
     context = api.app._context
     chunks = line_drafts(lines, source="rest", chunk=50)
-    answered = [part async for part in _store(context, next(chunks), _on_loop(chunks))]
-    assert len(answered) == 100
-    assert turns >= len(answered)
+    results = [part async for part in _store(context, next(chunks), _on_loop(chunks))]
+    assert len(results) == 100
+    assert iterations >= len(results)
 
 
-async def test_what_fails_after_its_client_has_left_is_no_unheard_error(
+async def test_a_failure_after_the_client_has_left_is_no_unretrieved_error(
     api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await api.create()
     unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     begun, may_fail, failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def fails_later(_: object) -> list[None]:
@@ -165,7 +165,7 @@ async def test_what_fails_after_its_client_has_left_is_no_unheard_error(
     assert unheard == []
 
 
-async def test_a_fault_is_told_once_for_all_lines_that_it_hit(
+async def test_a_fault_is_logged_once_for_all_lines_that_it_hit(
     api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await api.create()
@@ -174,17 +174,17 @@ async def test_a_fault_is_told_once_for_all_lines_that_it_hit(
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(stage.service._creation._batch, "_flush_items", broken)
-    answer = await api.post("/tasks/batch", b'{"name":"a"}\n' * 600, headers=NDJSON)
-    answered = lines_of(answer)
-    assert [line["line"] for line in answered] == [*range(1, 601)]
-    assert {line["status"] for line in answered} == {500}
-    assert "secret" not in answer.text
-    told = log_lines.named("line.failed")
-    assert told[0]["line"] == 1
-    assert len(told) < 10
+    response = await api.post("/tasks/batch", b'{"name":"a"}\n' * 600, headers=NDJSON)
+    results = lines_of(response)
+    assert [line["line"] for line in results] == [*range(1, 601)]
+    assert {line["status"] for line in results} == {500}
+    assert "secret" not in response.text
+    failures = log_lines.named("line.failed")
+    assert failures[0]["line"] == 1
+    assert len(failures) < 10
 
 
-async def test_callbacks_that_are_never_called_are_warned_of_in_both_forms(api: Served) -> None:
+async def test_both_forms_warn_of_callbacks_that_are_never_called(api: Served) -> None:
     urls = (
         None,
         "http://127.0.0.1:9000/a",
@@ -201,8 +201,10 @@ async def test_callbacks_that_are_never_called_are_warned_of_in_both_forms(api: 
     single = (await api.create(callback_url=urls[1]))["warning"]
     assert array["warnings"][0]["warning"] == single
     body = b"\n".join(map(orjson.dumps, tasks))
-    answer = await api.post("/tasks/batch", body, headers={"content-type": "application/x-ndjson"})
-    lines = [orjson.loads(line) for line in answer.content.splitlines()]
+    response = await api.post(
+        "/tasks/batch", body, headers={"content-type": "application/x-ndjson"}
+    )
+    lines = [orjson.loads(line) for line in response.content.splitlines()]
     assert [line.get("warning", "none").split()[0] for line in lines] == [
         "none",
         "127.0.0.1",

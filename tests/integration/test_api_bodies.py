@@ -1,4 +1,4 @@
-"""Bodies that are not there, whatever type a library says of them, and those of which nothing is kept."""
+"""Missing bodies, whatever content type a library sends with them, and bodies of which nothing is stored."""
 
 from collections.abc import AsyncIterator
 
@@ -24,14 +24,14 @@ async def a_renewal(api: Served) -> str:
         {"content-encoding": "gzip"},
     ],
 )
-async def test_a_renewal_without_a_body_is_taken_whatever_type_is_said(
+async def test_a_renewal_without_a_body_is_accepted_with_any_content_type(
     api: Served, headers: dict[str, str]
 ) -> None:
-    """As HTTP libraries do: aiohttp names a type for the body that is not there."""
+    """As HTTP libraries do: aiohttp sends a content type without a body."""
     path = await a_renewal(api)
 
-    answer = await api.post(path, headers=headers)
-    assert answer.status_code == 200, answer.text
+    response = await api.post(path, headers=headers)
+    assert response.status_code == 200, response.text
     assert (await api.post(path, b"{}", headers=headers)).status_code == 415
 
 
@@ -41,27 +41,27 @@ async def test_a_renewal_without_a_body_may_come_in_no_chunks(api: Served) -> No
             yield part
 
     headers = {"content-type": "application/octet-stream"}
-    answer = await api.http.post(await a_renewal(api), content=nothing(), headers=headers)
-    assert answer.request.headers["transfer-encoding"] == "chunked"
-    assert answer.status_code == 200, answer.text
+    response = await api.http.post(await a_renewal(api), content=nothing(), headers=headers)
+    assert response.request.headers["transfer-encoding"] == "chunked"
+    assert response.status_code == 200, response.text
 
 
 async def test_aiohttp_renews_a_lease_without_a_body(api: Served) -> None:
     url = api.url + await a_renewal(api)
     async with aiohttp.ClientSession() as session:
-        async with session.post(url) as answer:
-            assert answer.status == 200, await answer.text()
-        async with session.post(url, data=b"") as answer:
-            assert answer.status == 200, await answer.text()
+        async with session.post(url) as response:
+            assert response.status == 200, await response.text()
+        async with session.post(url, data=b"") as response:
+            assert response.status == 200, await response.text()
 
 
-async def test_lines_of_which_none_is_kept_are_left_out_and_no_fault(api: Served) -> None:
-    """The settings keep none below `info`."""
+async def test_lines_below_the_stored_level_are_left_out_without_a_fault(api: Served) -> None:
+    """The settings store none below `info`."""
     task = await api.create()
     lease = (await api.post("/leases", {"worker": "w", "types": ["emulate"]})).json()
     body = {"lease_id": lease["lease_id"], "claim_no": 1, "first": 1}
     lines = {"lines": [{"message": "quiet", "level": "debug"}]}
-    kept = await api.post(f"/tasks/{task['id']}/logs", {**body, **lines})
-    assert (kept.status_code, kept.json()) == (200, {"left_out": 1})
+    response = await api.post(f"/tasks/{task['id']}/logs", {**body, **lines})
+    assert (response.status_code, response.json()) == (200, {"left_out": 1})
     stale = await api.post(f"/tasks/{task['id']}/logs", {**body, **lines, "claim_no": 2})
     assert stale.status_code == 409

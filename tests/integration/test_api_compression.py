@@ -1,4 +1,4 @@
-"""Large answers to reads are compressed for those who take them so, and nothing else is."""
+"""Large responses to reads are compressed for clients that accept it, and nothing else is."""
 
 import asyncio
 import gzip
@@ -23,14 +23,14 @@ LARGE = {"text": "many words, again and again; " * 2000}
 
 @pytest.fixture(params=["fast path", "layers"])
 async def roomy(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[Served]:
-    """An API with the usual limits, by each way to an answer."""
+    """An API with the usual limits, with and without the fast path."""
     async with serving(stage.service, ROOMY) as served:
         if request.param == "layers":
             served.http.headers["prefer"] = "respond-async"
         yield served
 
 
-async def test_a_large_answer_is_compressed_and_says_so(roomy: Served) -> None:
+async def test_a_large_response_is_compressed_and_has_the_headers(roomy: Served) -> None:
     task = await roomy.create(payload=LARGE)
     path = f"/tasks/{task['id']}"
     plain = await roomy.get(path, headers=PLAIN)
@@ -39,8 +39,8 @@ async def test_a_large_answer_is_compressed_and_says_so(roomy: Served) -> None:
     assert short.headers["content-encoding"] == "gzip"
     assert int(short.headers["content-length"]) < len(plain.content) / 10
     assert short.content == plain.content
-    for answer in (plain, short):
-        assert answer.headers.get_list("vary") == ["accept-encoding"]
+    for response in (plain, short):
+        assert response.headers.get_list("vary") == ["accept-encoding"]
     # Another form of the same: not the same bytes.
     assert short.headers.get_list("etag") == ["W/" + plain.headers["etag"]]
 
@@ -54,24 +54,24 @@ async def test_either_tag_is_that_of_the_task(roomy: Served) -> None:
         assert "content-encoding" not in same.headers
 
 
-async def test_what_was_held_is_compressed_likewise(roomy: Served) -> None:
+async def test_the_response_of_a_long_poll_is_compressed_likewise(roomy: Served) -> None:
     task = await roomy.create(payload=LARGE, delay_s=3600)
     headers = {**GZIP, "if-none-match": 'W/"1.0"', "prefer": "wait=20"}
 
-    async def is_held() -> bool:
+    async def is_waiting() -> bool:
         return bool(roomy.app._context.feed._watches)
 
     async with asyncio.TaskGroup() as group:
-        held = group.create_task(roomy.get(f"/tasks/{task['id']}", headers=headers))
-        await eventually(is_held, "it is held")
+        poll = group.create_task(roomy.get(f"/tasks/{task['id']}", headers=headers))
+        await eventually(is_waiting, "it is held")
         await roomy.post(f"/tasks/{task['id']}/cancel")
-    answer = held.result()
-    assert answer.json()["status"] == "cancelled"
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["preference-applied"] == "wait"
+    response = poll.result()
+    assert response.json()["status"] == "cancelled"
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.headers["preference-applied"] == "wait"
 
 
-async def test_a_head_says_what_the_get_would(roomy: Served) -> None:
+async def test_a_head_has_the_headers_of_the_get(roomy: Served) -> None:
     task = await roomy.create(payload=LARGE)
     path = f"/tasks/{task['id']}"
     get = await roomy.get(path, headers=GZIP)
@@ -88,7 +88,7 @@ async def test_a_head_says_what_the_get_would(roomy: Served) -> None:
     assert raw.endswith(b"\r\n\r\n")
 
 
-async def test_small_answers_writes_and_streams_go_as_they_are(roomy: Served) -> None:
+async def test_small_responses_writes_and_streams_are_not_compressed(roomy: Served) -> None:
     small = await roomy.create()
     assert "vary" not in (await roomy.get(f"/tasks/{small['id']}", headers=GZIP)).headers
     # Secrets are shown by writes only.
@@ -120,10 +120,10 @@ async def test_lists_and_documents_are_compressed(roomy: Served) -> None:
     assert (await roomy.get("/openapi.json", headers=again)).status_code == 304
 
 
-async def test_when_all_are_busy_the_answer_goes_as_it_is(
+async def test_when_all_threads_are_busy_the_response_is_not_compressed(
     roomy: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compressing holds up neither the loop nor other answers."""
+    """Compressing delays neither the loop nor other responses."""
     task = await roomy.create(payload=LARGE)
     path = f"/tasks/{task['id']}"
     go_on, compress, compressor = threading.Event(), gzip.compress, roomy.app._compressor
@@ -150,19 +150,19 @@ async def test_when_all_are_busy_the_answer_goes_as_it_is(
     assert compressor._running == 0
 
 
-async def test_a_client_that_leaves_while_it_is_compressed_harms_nothing(roomy: Served) -> None:
+async def test_a_client_that_leaves_during_the_compression_does_no_harm(roomy: Served) -> None:
     task = await roomy.create(payload=LARGE)
     for _ in range(5):
         async with httpx.AsyncClient(base_url=roomy.url) as other:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0):
                     await other.get(f"/tasks/{task['id']}", headers=GZIP)
-    answer = await roomy.get(f"/tasks/{task['id']}", headers=GZIP)
-    assert orjson.loads(answer.content)["payload"] == LARGE
+    response = await roomy.get(f"/tasks/{task['id']}", headers=GZIP)
+    assert orjson.loads(response.content)["payload"] == LARGE
 
 
 @pytest.mark.parametrize(
-    ("sent", "is_taken"),
+    ("sent", "is_accepted"),
     [
         ("gzip", True),
         ("deflate, GZIP;q=0.5, br", True),
@@ -177,6 +177,6 @@ async def test_a_client_that_leaves_while_it_is_compressed_harms_nothing(roomy: 
         (";;,q=,gzip;", True),
     ],
 )
-def test_who_takes_it(sent: str, is_taken: bool) -> None:  # noqa: FBT001 - what is expected
-    assert accepts_gzip([(b"accept-encoding", sent.encode())]) is is_taken
+def test_accept_encoding_decides(sent: str, is_accepted: bool) -> None:  # noqa: FBT001 - what is expected
+    assert accepts_gzip([(b"accept-encoding", sent.encode())]) is is_accepted
     assert accepts_gzip([(b"accept", b"gzip")]) is False

@@ -32,11 +32,11 @@ class Addresses(HTMLParser):
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_a_page_loads_everything_from_this_service(api: Served, page: str) -> None:
-    answer = await api.get(page)
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    response = await api.get(page)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'self'" in response.headers["content-security-policy"]
     addresses = Addresses()
-    addresses.feed(answer.text)
+    addresses.feed(response.text)
     local = [address for address in addresses.found if not address.startswith("data:")]
     assert PAGES[page] in [urljoin(page, address) for address in local]
     assert len(local) >= 4
@@ -45,15 +45,15 @@ async def test_a_page_loads_everything_from_this_service(api: Served, page: str)
         part = await api.get(urljoin(page, address))
         assert part.status_code == 200, address
         assert b"sourceMappingURL=" not in part.content[-200:]
-    assert "<script>" not in answer.text
+    assert "<script>" not in response.text
 
 
-async def test_what_never_changes_is_kept_and_the_rest_is_asked_for_again(api: Served) -> None:
+async def test_versioned_files_are_cached_and_others_revalidated(api: Served) -> None:
     page = (await api.get("/redoc")).text
     library = "/" + next(iter(re.findall(r'src="(static/redoc[^"]+)"', page)))
-    kept = await api.get(library)
-    assert "immutable" in kept.headers["cache-control"]
-    assert kept.headers["content-type"].startswith("text/javascript")
+    response = await api.get(library)
+    assert "immutable" in response.headers["cache-control"]
+    assert response.headers["content-type"].startswith("text/javascript")
     for path in ("/static/pages/redoc.js", "/openapi.json", "/asyncapi.json"):
         first = await api.get(path)
         assert first.headers["cache-control"] == "no-cache"
@@ -72,7 +72,7 @@ def test_vendored_files_come_with_their_licences() -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/task_service/openapi.json"])
-async def test_every_operation_says_all_its_answers_with_examples(api: Served, path: str) -> None:
+async def test_every_operation_has_all_its_responses_with_examples(api: Served, path: str) -> None:
     document = (await api.get(path)).json()
     assert document["openapi"].startswith("3.1")
     operations = [
@@ -88,10 +88,10 @@ async def test_every_operation_says_all_its_answers_with_examples(api: Served, p
         assert operation["summary"], name
         if "requestBody" in operation:
             assert statuses >= BODY_STATUSES - {"408"}, name
-        for status, answer in operation["responses"].items():
-            assert answer["description"], (name, status)
-            assert "X-Request-Id" in answer["headers"], (name, status)
-            for content in answer.get("content", {}).values():
+        for status, response in operation["responses"].items():
+            assert response["description"], (name, status)
+            assert "X-Request-Id" in response["headers"], (name, status)
+            for content in response.get("content", {}).values():
                 assert_resolves(document, content["schema"])
 
 
@@ -102,7 +102,7 @@ def assert_resolves(document: dict[str, Any], schema: dict[str, Any]) -> None:
         assert name in document["components"]["schemas"]
 
 
-async def test_the_documents_describe_the_addresses_that_there_are(api: Served) -> None:
+async def test_the_documents_describe_the_existing_addresses(api: Served) -> None:
     new = (await api.get("/openapi.json")).json()["paths"]
     earlier = (await api.get("/task_service/openapi.json")).json()["paths"]
     assert set(earlier) == {
@@ -170,7 +170,7 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
     assert parameters >= {"status", "label", "cursor", "limit", "order", "created_after"}
 
 
-async def test_the_queues_side_is_described_by_the_same_models(api: Served) -> None:
+async def test_asyncapi_has_the_same_models(api: Served) -> None:
     openapi = (await api.get("/openapi.json")).json()
     asyncapi = (await api.get("/asyncapi.json")).json()
     assert asyncapi["asyncapi"] == "3.0.0"
@@ -180,6 +180,6 @@ async def test_the_queues_side_is_described_by_the_same_models(api: Served) -> N
 
 
 async def test_the_address_that_the_start_prints_leads_to_the_documents(api: Served) -> None:
-    answer = await api.http.get("/")
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "docs"
+    response = await api.http.get("/")
+    assert response.status_code == 307
+    assert response.headers["location"] == "docs"

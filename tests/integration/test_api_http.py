@@ -27,14 +27,14 @@ HEAD = b" HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKS = b'c\r\n{"name":"a"}\r\n0\r\n\r\n'
 
 
-async def test_a_sane_request_id_comes_back_and_another_is_replaced(api: Served) -> None:
+async def test_a_valid_request_id_comes_back_and_another_is_replaced(api: Served) -> None:
     sent = await api.get("/healthz", headers={"x-request-id": "abc-1:2/3"})
     assert sent.headers["x-request-id"] == "abc-1:2/3"
     made = set()
     for odd in ("", "a b", "x" * 129, "<script>", "ё".encode()):
-        answer = await api.get("/nowhere", headers={"x-request-id": odd})
-        assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
-        made.add(answer.headers["x-request-id"])
+        response = await api.get("/nowhere", headers={"x-request-id": odd})
+        assert re.fullmatch(r"[0-9a-f]{16}", response.headers["x-request-id"])
+        made.add(response.headers["x-request-id"])
     assert len(made) == 5
 
 
@@ -57,7 +57,7 @@ async def test_each_request_is_one_log_line_under_its_id(log_lines: LogLines, ap
     assert (missing["method"], missing["status"]) == ("HEAD", 404)
 
 
-async def test_tasks_that_were_created_together_carry_nobodys_request_id(
+async def test_tasks_that_were_created_together_are_logged_without_a_request_id(
     log_lines: LogLines, api: Served
 ) -> None:
     async with asyncio.TaskGroup() as group:
@@ -81,23 +81,23 @@ async def test_tasks_that_were_created_together_carry_nobodys_request_id(
         ("POST", "/docs", "GET, HEAD"),
     ],
 )
-async def test_another_method_is_answered_with_those_that_are_taken(
+async def test_another_method_is_refused_with_the_allowed_ones(
     api: Served, method: str, path: str, allowed: str
 ) -> None:
-    answer = await api.http.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    response = await api.http.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
     if method != "HEAD":
-        assert answer.json()["type"] == "/problems/method-not-allowed"
+        assert response.json()["type"] == "/problems/method-not-allowed"
 
 
 async def test_an_unknown_path_is_a_problem(api: Served) -> None:
     for path in ("/nowhere", "/tasks/x/y/z", "/favicon.ico"):
-        answer = await api.get(path)
-        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
-        assert answer.json()["instance"] == path
+        response = await api.get(path)
+        assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+        assert response.json()["instance"] == path
 
 
-async def test_a_request_that_takes_too_long_is_given_up(stage: Stage) -> None:
+async def test_a_request_that_takes_too_long_times_out(stage: Stage) -> None:
     await stage.created()
     async with serving(stage.service, IN_A_HURRY) as served, stage.sql.transaction():
         await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
@@ -128,7 +128,7 @@ async def test_a_slow_sender_has_longer_than_the_service(stage: Stage) -> None:
         assert (await served.http.post("/tasks", content=slowly())).status_code == 201
 
 
-async def test_without_a_database_every_answer_is_503_and_the_process_lives(stage: Stage) -> None:
+async def test_without_a_database_every_response_is_503_and_the_process_lives(stage: Stage) -> None:
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nowhere", DatabaseSettings())
     creation = a_creation(nowhere, stage.clock, stage.ids)
     async with (
@@ -157,44 +157,44 @@ async def test_without_a_database_every_answer_is_503_and_the_process_lives(stag
             served.get("/readyz"),
             served.get("/task_service/api/v1/task/"),
         ):
-            answer = await request
-            assert answer.status_code == 503, answer.url
-            assert int(answer.headers["retry-after"]) >= 1
+            response = await request
+            assert response.status_code == 503, response.url
+            assert int(response.headers["retry-after"]) >= 1
         assert (await served.get("/healthz")).status_code == 200
     await nowhere.close()
 
 
-async def test_a_fault_tells_the_log_all_and_the_client_nothing(
+async def test_a_fault_is_logged_and_reveals_nothing_to_the_client(
     log_lines: LogLines, api: Served, stage: Stage
 ) -> None:
     await stage.sql.execute("ALTER TABLE taskmill.queue RENAME TO elsewhere")
     for path in ("/queues", "/task_service/api/v1/task/"):
         headers = {"x-request-id": "r1"}
         if path == "/queues":
-            answer = await api.get(path, headers=headers)
-            assert answer.json()["type"] == "/problems/internal-error"
+            response = await api.get(path, headers=headers)
+            assert response.json()["type"] == "/problems/internal-error"
         else:
-            answer = await api.post(path, {"name": "a"}, headers=headers)
-            assert list(answer.json()) == ["detail"]
-        assert answer.status_code == 500
-        assert "taskmill.queue" not in answer.text
+            response = await api.post(path, {"name": "a"}, headers=headers)
+            assert list(response.json()) == ["detail"]
+        assert response.status_code == 500
+        assert "taskmill.queue" not in response.text
     failed = log_lines.named("request.failed")
     assert len(failed) == 2
     assert all(line["request_id"] == "r1" for line in failed)
     assert all("UndefinedTable" in line["exception"] for line in failed)
 
 
-async def test_a_client_that_goes_away_is_noted_and_harms_nobody(
+async def test_a_client_that_goes_away_is_logged_and_does_no_harm(
     log_lines: LogLines, api: Served
 ) -> None:
     head = b"POST /tasks" + HEAD + b"content-length: 100\r\n\r\n{"
     with pytest.raises(TimeoutError):
         await raw_request(api.url, head, timeout_s=0.2)
 
-    async def is_noted() -> bool:
+    async def is_logged() -> bool:
         return len(log_lines.named("request.abandoned")) == 1
 
-    await eventually(is_noted, "the abandoned request is in the log")
+    await eventually(is_logged, "the abandoned request is in the log")
     assert not log_lines.named("request.failed")
     await api.create()
 
@@ -225,18 +225,18 @@ async def test_a_client_that_goes_away_is_noted_and_harms_nobody(
         (b"GET /healthz HTTP/1.1\r\n" + b"a: b\r\n" * 15_000, 431),
     ],
 )
-async def test_what_is_no_proper_http_is_answered_and_ends_the_connection(
+async def test_malformed_http_gets_a_response_and_ends_the_connection(
     api: Served, request_bytes: bytes, status: int
 ) -> None:
-    answer = await raw_request(api.url, request_bytes)
-    head, _, body = answer.partition(b"\r\n\r\n")
+    response = await raw_request(api.url, request_bytes)
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"application/problem+json" in head
     assert b'"status":%d' % status in body
 
 
 @pytest.mark.parametrize("wish", [b"h2c", b"websocket"])
-async def test_a_wish_for_another_protocol_is_passed_over(api: Served, wish: bytes) -> None:
+async def test_an_upgrade_is_ignored(api: Served, wish: bytes) -> None:
     body = b'{"name":"upgraded"}'
     upgrade = b"upgrade: %s\r\nconnection: Upgrade, HTTP2-Settings\r\n" % wish
     head = b"POST /tasks" + HEAD + upgrade + b"content-length: %d\r\n\r\n" % len(body)
@@ -246,20 +246,20 @@ async def test_a_wish_for_another_protocol_is_passed_over(api: Served, wish: byt
         (head, body + follow),
         (head, body[:5], body[5:], follow),
     ):
-        answer = await raw_request(api.url, *parts)
-        assert answer.count(b"HTTP/1.1 201 ") == 1, answer
-        assert b'"name":"upgraded"' in answer
-        assert answer.count(b"HTTP/1.1 200 ") == 1
+        response = await raw_request(api.url, *parts)
+        assert response.count(b"HTTP/1.1 201 ") == 1, response
+        assert b'"name":"upgraded"' in response
+        assert response.count(b"HTTP/1.1 200 ") == 1
 
 
-async def test_requests_in_a_row_on_one_connection_are_answered_in_order(api: Served) -> None:
+async def test_pipelined_requests_get_responses_in_order(api: Served) -> None:
     ids = b"".join(b"GET /healthz" + HEAD + b"x-request-id: r%d\r\n\r\n" % n for n in range(50))
     last = b"GET /healthz" + HEAD + b"connection: close\r\n\r\n"
-    answer = await raw_request(api.url, ids + last)
-    assert re.findall(rb"x-request-id: r(\d+)", answer) == [b"%d" % n for n in range(50)]
+    response = await raw_request(api.url, ids + last)
+    assert re.findall(rb"x-request-id: r(\d+)", response) == [b"%d" % n for n in range(50)]
 
 
-async def test_an_answer_comes_in_one_piece(api: Served) -> None:
+async def test_a_response_comes_in_one_piece(api: Served) -> None:
     host, port = api.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET /healthz" + HEAD + b"\r\n")
@@ -269,7 +269,7 @@ async def test_an_answer_comes_in_one_piece(api: Served) -> None:
     writer.close()
 
 
-async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(api: Served) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(api: Served) -> None:
     host, port = api.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /tasks" + HEAD + b"content-length: 12\r\nexpect: 100-continue\r\n\r\n")
@@ -280,15 +280,15 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(api: Served
     writer.close()
 
 
-async def test_a_client_that_was_not_asked_for_its_body_is_not_taken_to_send_it(
+async def test_after_a_refusal_without_100_continue_the_connection_is_closed(
     api: Served,
 ) -> None:
     """It may leave out a body that is refused from its head; what it sends next would pass for that."""
     length = b"content-length: %d\r\n" % 2**30
     expecting = b"POST /tasks/batch" + HEAD + length + b"expect: 100-continue\r\n\r\n"
-    answer = await raw_request(api.url, expecting)
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"\r\nconnection: close\r\n" in answer
+    response = await raw_request(api.url, expecting)
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in response
 
 
 @pytest.mark.parametrize(
@@ -312,18 +312,18 @@ async def test_a_connection_on_which_nothing_comes_is_closed(api: Served, begun:
         stop.set()
 
 
-async def test_a_refused_upload_is_not_listened_to_for_ever(api: Served) -> None:
+async def test_a_refused_upload_is_not_read_for_ever(api: Served) -> None:
     size = LARGEST_DISCARD_BYTES * 4
     head = b"POST /tasks" + HEAD + b"content-length: %d\r\n\r\n" % size
-    answer = b""
+    response = b""
     try:
-        answer = await raw_request(api.url, head, *([b" " * 65536] * (size // 65536)))
+        response = await raw_request(api.url, head, *([b" " * 65536] * (size // 65536)))
     except ConnectionError:
         return  # it was cut while we were still sending
-    assert b" 413 " in answer[:20]
+    assert b" 413 " in response[:20]
 
 
-async def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> None:
+async def test_requests_in_flight_are_served_before_the_end(stage: Stage) -> None:
     feed = Feed(stage.database, SETTINGS.feed, kept_days=7)
     app = create_app(
         stage.service,
@@ -337,7 +337,7 @@ async def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> Non
     async def is_waiting() -> bool:
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
-    async def is_deaf() -> bool:
+    async def is_closed() -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", int(httpx.URL(url).port or 0))
         except ConnectionRefusedError:
@@ -356,13 +356,13 @@ async def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> Non
             pending = group.create_task(http.get(f"{url}/queues"))
             await eventually(is_waiting, "the request waits in the database")
             stop.set()
-            await eventually(is_deaf, "nothing listens any more")
+            await eventually(is_closed, "nothing listens any more")
             assert not running.done()
         # The lock is gone: the request under way ends, and then the server.
         assert (await pending).status_code == 200
 
 
-async def test_a_taken_port_is_told_with_the_way_out(api: Served) -> None:
+async def test_a_port_in_use_is_reported_with_advice(api: Served) -> None:
     port = int(api.url.rsplit(":", 1)[1])
     second = ApiServer(api.app, host="127.0.0.1", port=port)
     with pytest.raises(ConfigurationError, match=rf"port {port}: .*port 0 picks a free one"):
@@ -373,7 +373,7 @@ async def test_a_taken_port_is_told_with_the_way_out(api: Served) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::1", "localhost"])  # noqa: S104 - a free port, for a moment
-async def test_the_address_that_is_told_can_be_used(api: Served, host: str) -> None:
+async def test_the_logged_address_can_be_used(api: Served, host: str) -> None:
     server, stop = ApiServer(api.app, host=host, port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))

@@ -1,4 +1,4 @@
-"""`If-Match` on cancel and retry: done only while the task has the version that the client knows."""
+"""`If-Match` on cancel and retry: done only while the task has that version."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -18,12 +18,12 @@ from tests.support.stage import Stage
 
 async def act(api: Served, task: dict[str, Any], action: str, *tags: str) -> tuple[int, Any]:
     headers = [("if-match", tag) for tag in tags]
-    answer = await api.post(f"/tasks/{task['id']}/{action}", headers=headers)
-    if answer.status_code == 412:
-        problem = answer.json()
+    response = await api.post(f"/tasks/{task['id']}/{action}", headers=headers)
+    if response.status_code == 412:
+        problem = response.json()
         assert problem["type"] == "/problems/version-mismatch"
         assert (problem["task_id"], problem["action"]) == (task["id"], action)
-    return answer.status_code, answer.json()
+    return response.status_code, response.json()
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ async def test_a_tag_of_another_version_changes_nothing(
 
 
 @pytest.mark.parametrize("tag", ["1.0", "", '"1.0', "*, *", '"1.0" "2.0"', "1"])
-async def test_what_is_no_list_of_tags_is_refused(api: Served, tag: str) -> None:
+async def test_a_header_without_tags_is_refused(api: Served, tag: str) -> None:
     task = await api.create()
     status, problem = await act(api, task, "cancel", tag)
     assert status == 422
     assert problem["errors"][0]["pointer"] == "header:If-Match"
 
 
-async def test_a_running_task_is_asked_to_stop_at_its_version_only(
+async def test_a_running_task_gets_a_cancel_request_at_its_version_only(
     api: Served, stage: Stage
 ) -> None:
     lease_id = await stage.open_lease()
@@ -97,8 +97,8 @@ async def test_a_version_that_fits_leaves_the_other_refusals(api: Served, stage:
     assert (await act(api, waiting, "retry", '"1.0"'))[0] == 409
 
 
-async def test_of_many_who_know_the_same_version_one_succeeds(stage: Stage) -> None:
-    """Read, then write would let several through."""
+async def test_of_many_requests_with_the_same_version_one_succeeds(stage: Stage) -> None:
+    """Reading and then writing would let several succeed."""
     for _ in range(5):
         task = await stage.created()
         await stage.service.cancel(task.id, [1])

@@ -24,12 +24,12 @@ from tests.support.stage import Stage
 WORKER = {"worker": "shell-1", "types": ["emulate"]}
 
 
-async def take(api: Served, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a request
-    """Take what is due, which is there or comes within seconds."""
-    answer = await api.post("/leases", {**WORKER, "wait_s": 10, **asked})
-    assert answer.status_code == 201, answer.text
-    LeaseView.model_validate_json(answer.content)
-    lease: dict[str, Any] = answer.json()
+async def take(api: Served, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a request
+    """Take the due tasks, waiting up to seconds for the first one."""
+    response = await api.post("/leases", {**WORKER, "wait_s": 10, **fields})
+    assert response.status_code == 201, response.text
+    LeaseView.model_validate_json(response.content)
+    lease: dict[str, Any] = response.json()
     return lease
 
 
@@ -42,12 +42,12 @@ async def taken(api: Served, **fields: Any) -> tuple[dict[str, Any], dict[str, A
     return task, {"lease_id": lease["lease_id"], "claim_no": task["claim_no"]}
 
 
-async def tell(api: Served, task: dict[str, Any], what: str, body: object) -> httpx.Response:
+async def report(api: Served, task: dict[str, Any], what: str, body: object) -> httpx.Response:
     return await api.post(f"/tasks/{task['id']}/{what}", body)
 
 
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["type"].rpartition("/")[2]
+def problem(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["type"].rpartition("/")[2]
 
 
 async def closed(stage: Stage, lease_id: str) -> str | None:
@@ -84,26 +84,28 @@ async def test_a_lease_has_the_task_and_all_that_is_needed_to_run_it(
     assert await found_in(stage.database) == {}
 
 
-async def test_nothing_due_is_an_empty_answer_and_leaves_no_lease(
+async def test_without_due_tasks_the_response_is_empty_and_leaves_no_lease(
     api: Served, stage: Stage
 ) -> None:
     await api.create(type="other")
     await api.create(delay_s=3600)
-    answer = await api.post("/leases", {**WORKER, "limit": 10})
-    assert (answer.status_code, answer.content) == (204, b"")
-    answer = await api.post("/leases", {**WORKER, "wait_s": 0.05})
-    assert answer.status_code == 204
+    response = await api.post("/leases", {**WORKER, "limit": 10})
+    assert (response.status_code, response.content) == (204, b"")
+    response = await api.post("/leases", {**WORKER, "wait_s": 0.05})
+    assert response.status_code == 204
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.lease") == 0
 
 
-async def test_success_is_recorded_once_however_often_it_is_told(api: Served, stage: Stage) -> None:
+async def test_success_is_recorded_once_however_often_it_is_reported(
+    api: Served, stage: Stage
+) -> None:
     task, fence = await taken(api)
     body = {**fence, "result": {"pages": [1, 2.50, "ü"]}}
     for _ in range(2):
-        answer = await tell(api, task, "finish", body)
-        assert answer.status_code == 200, answer.text
-        ClaimEndView.model_validate_json(answer.content)
-        assert answer.json() == {
+        response = await report(api, task, "finish", body)
+        assert response.status_code == 200, response.text
+        ClaimEndView.model_validate_json(response.content)
+        assert response.json() == {
             "task_id": task["id"],
             "claim_no": 1,
             "event": "succeeded",
@@ -119,18 +121,20 @@ async def test_success_is_recorded_once_however_often_it_is_told(api: Served, st
         ("claimed", "shell-1"),
         ("succeeded", "shell-1"),
     ]
-    assert problem(await tell(api, task, "fail", {**fence, "error": {}})) == (409, "stale-fence")
+    assert problem(await report(api, task, "fail", {**fence, "error": {}})) == (409, "stale-fence")
     assert await found_in(stage.database) == {}
 
 
-async def test_the_same_end_in_one_moment_is_told_alike(api: Served, stage: Stage) -> None:
+async def test_the_same_end_reported_twice_at_once_gets_the_same_response(
+    api: Served, stage: Stage
+) -> None:
     task, fence = await taken(api)
     async with asyncio.TaskGroup() as group:
-        told = [group.create_task(tell(api, task, "finish", {**fence})) for _ in range(8)]
-        other = group.create_task(tell(api, task, "fail", {**fence, "error": {}}))
-    answers = {answer.result().status_code for answer in told}
-    assert {*answers, other.result().status_code} == {200, 409}, "one kind of end won"
-    assert len(answers) == 1
+        reports = [group.create_task(report(api, task, "finish", {**fence})) for _ in range(8)]
+        other = group.create_task(report(api, task, "fail", {**fence, "error": {}}))
+    responses = {response.result().status_code for response in reports}
+    assert {*responses, other.result().status_code} == {200, 409}, "one kind of end won"
+    assert len(responses) == 1
     assert await found_in(stage.database) == {}
 
 
@@ -138,41 +142,41 @@ async def test_a_failure_is_tried_again_by_the_tasks_policy(api: Served, stage: 
     retry = {"base_s": 100, "factor": 1, "max_s": 100, "jitter": 0}
     task, fence = await taken(api, max_attempts=2, retry=retry)
     body = {**fence, "error": {"type": "ExitStatus", "message": "status 1"}}
-    answer = (await tell(api, task, "fail", body)).json()
-    assert (answer["event"], answer["status"]) == ("retry_scheduled", "new")
-    assert answer["reason"] == "error"
-    assert (await tell(api, task, "fail", body)).json() == answer, "told again"
+    response = (await report(api, task, "fail", body)).json()
+    assert (response["event"], response["status"]) == ("retry_scheduled", "new")
+    assert response["reason"] == "error"
+    assert (await report(api, task, "fail", body)).json() == response, "told again"
     now = (await api.get(f"/tasks/{task['id']}")).json()
     assert now["error"] == {"type": "ExitStatus", "message": "status 1"}
     due_in = datetime.fromisoformat(now["run_at"]) - datetime.fromisoformat(now["updated_at"])
     assert due_in.total_seconds() == 100
-    assert answer["run_at"] == now["run_at"]
+    assert response["run_at"] == now["run_at"]
     assert await found_in(stage.database) == {}
 
 
-async def test_a_worker_may_say_when_to_try_again_or_never(api: Served) -> None:
+async def test_a_worker_may_set_the_next_attempt_or_rule_it_out(api: Served) -> None:
     task, fence = await taken(api, max_attempts=5)
-    answer = await tell(api, task, "fail", {**fence, "error": {}, "retry_after_s": 0})
-    assert (answer.json()["status"], answer.json()["reason"]) == ("new", "retry_asked")
+    response = await report(api, task, "fail", {**fence, "error": {}, "retry_after_s": 0})
+    assert (response.json()["status"], response.json()["reason"]) == ("new", "retry_asked")
     lease = await take(api)
     fence = {"lease_id": lease["lease_id"], "claim_no": 2}
     assert lease["tasks"][0]["attempt"] == 2
-    answer = await tell(api, task, "fail", {**fence, "error": {}, "permanent": True})
-    assert (answer.json()["status"], answer.json()["reason"]) == ("failed", "permanent")
+    response = await report(api, task, "fail", {**fence, "error": {}, "permanent": True})
+    assert (response.json()["status"], response.json()["reason"]) == ("failed", "permanent")
     now = (await api.get(f"/tasks/{task['id']}")).json()
     assert now["error"] == {"type": "Error", "message": ""}
 
 
-async def test_a_renewal_tells_what_runs_and_what_to_stop(api: Served, stage: Stage) -> None:
+async def test_a_renewal_shows_what_runs_and_what_to_stop(api: Served, stage: Stage) -> None:
     created = [await api.create() for _ in range(3)]
     lease = await take(api, limit=3, ttl_s=5)
     ids = sorted(task["id"] for task in created)
     assert sorted(task["id"] for task in lease["tasks"]) == ids
     path = f"/leases/{lease['lease_id']}/renew"
-    answer = await api.post(path)
-    assert answer.status_code == 200, answer.text
-    RenewedLeaseView.model_validate_json(answer.content)
-    renewed = answer.json()
+    response = await api.post(path)
+    assert response.status_code == 200, response.text
+    RenewedLeaseView.model_validate_json(response.content)
+    renewed = response.json()
     assert (sorted(renewed["tasks"]), renewed["cancel"]) == (ids, [])
     assert renewed["ttl_s"] == 5
     assert renewed["expires_at"] > lease["expires_at"]
@@ -185,25 +189,23 @@ async def test_a_renewal_tells_what_runs_and_what_to_stop(api: Served, stage: St
     assert await stage.sql.fetchval("SELECT running FROM taskmill.lease") == 2
 
 
-async def test_a_cancel_that_was_asked_ends_the_task_and_no_other_does(
-    api: Served, stage: Stage
-) -> None:
+async def test_only_a_requested_cancel_ends_the_task(api: Served, stage: Stage) -> None:
     task, fence = await taken(api)
-    assert problem(await tell(api, task, "cancelled", fence)) == (409, "cancel-not-asked")
+    assert problem(await report(api, task, "cancelled", fence)) == (409, "cancel-not-asked")
     await api.post(f"/tasks/{task['id']}/cancel")
     for _ in range(2):
-        answer = await tell(api, task, "cancelled", fence)
-        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+        response = await report(api, task, "cancelled", fence)
+        assert (response.status_code, response.json()["status"]) == (200, "cancelled")
     assert (await stage.task(UUID(task["id"]))).attempt == 1
     late, fence = await taken(api)
     await api.post(f"/tasks/{late['id']}/cancel")
-    answer = await tell(api, late, "finish", fence)
-    assert answer.json()["status"] == "succeeded", "a success wins"
+    response = await report(api, late, "finish", fence)
+    assert response.json()["status"] == "succeeded", "a success wins"
     retried, fence = await taken(api, max_attempts=5)
     await api.post(f"/tasks/{retried['id']}/cancel")
     for _ in range(2):
-        answer = await tell(api, retried, "fail", {**fence, "error": {}})
-        assert answer.json()["status"] == "cancelled", "it is not tried again"
+        response = await report(api, retried, "fail", {**fence, "error": {}})
+        assert response.json()["status"] == "cancelled", "it is not tried again"
     assert await found_in(stage.database) == {}
 
 
@@ -212,9 +214,9 @@ async def test_a_lease_that_is_handed_back_costs_nothing(api: Served, stage: Sta
     lease = await take(api, limit=2)
     path = f"/leases/{lease['lease_id']}"
     await api.post(f"/tasks/{created[0]['id']}/cancel")
-    answer = await api.http.delete(path)
-    ReturnedLeaseView.model_validate_json(answer.content)
-    assert sorted(answer.json()["handed_back"]) == sorted(task["id"] for task in created)
+    response = await api.http.delete(path)
+    ReturnedLeaseView.model_validate_json(response.content)
+    assert sorted(response.json()["handed_back"]) == sorted(task["id"] for task in created)
     cancelled, waiting = [await stage.task(UUID(task["id"])) for task in created]
     assert (cancelled.status, waiting.status) == (Status.CANCELLED, Status.NEW)
     assert (waiting.attempt, waiting.losses) == (0, 0)
@@ -223,7 +225,7 @@ async def test_a_lease_that_is_handed_back_costs_nothing(api: Served, stage: Sta
     assert (again.status_code, again.json()["handed_back"]) == (200, [])
     assert problem(await api.post(f"{path}/renew")) == (409, "lease-closed")
     fence = {"lease_id": lease["lease_id"], "claim_no": 1}
-    assert problem(await tell(api, created[1], "finish", fence)) == (409, "stale-fence")
+    assert problem(await report(api, created[1], "finish", fence)) == (409, "stale-fence")
     assert (await take(api))["tasks"][0]["claim_no"] == 2
     assert await found_in(stage.database) == {}
 
@@ -235,32 +237,39 @@ async def test_progress_is_shown_and_moves_only_the_second_part_of_the_tag(
     path = f"/tasks/{task['id']}"
     before = await api.get(path)
     assert (before.headers["etag"], before.json()["progress"]) == ('"2.0"', None)
-    answer = await tell(api, task, "progress", {**fence, "share": 0.4, "message": "page 4"})
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = await report(api, task, "progress", {**fence, "share": 0.4, "message": "page 4"})
+    assert (response.status_code, response.content) == (204, b"")
     after = await api.get(path, headers={"If-None-Match": '"2.0"'})
     assert (after.status_code, after.headers["etag"]) == (200, '"2.1"')
     shown = after.json()["progress"]
     assert (shown["share"], shown["message"]) == (0.4, "page 4")
     assert (await api.get(path, headers={"If-None-Match": '"2.1"'})).status_code == 304
-    held = await api.get(path, headers={"If-None-Match": '"2.0"', "Prefer": "wait=1"})
-    assert (held.status_code, held.headers["preference-applied"]) == (200, "wait")
-    await tell(api, task, "fail", {**fence, "error": {}})
+    poll = await api.get(path, headers={"If-None-Match": '"2.0"', "Prefer": "wait=1"})
+    assert (poll.status_code, poll.headers["preference-applied"]) == (200, "wait")
+    await report(api, task, "fail", {**fence, "error": {}})
     ended = (await api.get(path)).json()
     assert (ended["status"], ended["progress"]["message"]) == ("failed", "page 4")
-    assert problem(await tell(api, task, "progress", {**fence, "share": 1})) == (409, "stale-fence")
+    assert problem(await report(api, task, "progress", {**fence, "share": 1})) == (
+        409,
+        "stale-fence",
+    )
     listed = (await api.get("/tasks")).json()["items"]
     assert listed[0]["progress"] == ended["progress"]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_progress") == 1
 
 
-async def test_lines_are_kept_once_with_their_claim(api: Served) -> None:
+async def test_lines_are_stored_once_with_their_claim(api: Served) -> None:
     task, fence = await taken(api)
-    told = {"message": "page 4 is blank", "level": "warning", "fields": {"page": 4, "w": 1.50}}
-    lines = [{"message": "began"}, {"message": "said", "level": "debug"}, told]
+    warning_line = {
+        "message": "page 4 is blank",
+        "level": "warning",
+        "fields": {"page": 4, "w": 1.50},
+    }
+    lines = [{"message": "began"}, {"message": "said", "level": "debug"}, warning_line]
     for _ in range(2):
-        answer = await tell(api, task, "logs", {**fence, "first": 1, "lines": lines})
-        assert (answer.status_code, answer.json()) == (200, {"left_out": 1}), "of debug"
-    await tell(api, task, "logs", {**fence, "first": 4, "lines": [{"message": "x" * 600}]})
+        response = await report(api, task, "logs", {**fence, "first": 1, "lines": lines})
+        assert (response.status_code, response.json()) == (200, {"left_out": 1}), "of debug"
+    await report(api, task, "logs", {**fence, "first": 4, "lines": [{"message": "x" * 600}]})
     shown = LogPage.model_validate((await api.get(f"/tasks/{task['id']}/logs")).json()).items
     assert [(one.seq, one.level, one.claim_no) for one in shown] == [
         (1, "info", 1),
@@ -268,7 +277,7 @@ async def test_lines_are_kept_once_with_their_claim(api: Served) -> None:
         (4, "info", 1),
     ]
     assert (shown[0].message, shown[0].fields, shown[0].logger) == ("began", None, None)
-    assert (shown[1].message, shown[1].fields) == (told["message"], {"page": 4, "w": 1.5})
+    assert (shown[1].message, shown[1].fields) == (warning_line["message"], {"page": 4, "w": 1.5})
     assert shown[2].message == "x" * 499 + "…"
 
 
@@ -277,8 +286,8 @@ async def test_a_claim_logs_no_more_than_its_bounds(api: Served, stage: Stage) -
 
     async def left_out(first: int, count: int, size: int) -> int:
         lines = [{"message": "x" * size}] * count
-        answer = await tell(api, task, "logs", {**fence, "first": first, "lines": lines})
-        found: int = answer.json()["left_out"]
+        response = await report(api, task, "logs", {**fence, "first": first, "lines": lines})
+        found: int = response.json()["left_out"]
         return found
 
     assert await left_out(1, 5, 450) == 1, "2,000 bytes"
@@ -302,23 +311,23 @@ async def test_a_fence_that_does_not_hold_changes_nothing(
     version = (await stage.task(UUID(task["id"]))).version
     wrongs: list[dict[str, Any]] = [{"claim_no": 2}, {"lease_id": str(uuid4())}]
     for wrong in wrongs:
-        answer = await tell(api, task, what, {**fence, **own, **wrong})
-        assert problem(answer) == (409, "stale-fence")
-        assert answer.json()["task_id"] == task["id"]
-    answer = await api.post(f"/tasks/{uuid4()}/{what}", {**fence, **own})
-    assert problem(answer) == (404, "task-not-found")
+        response = await report(api, task, what, {**fence, **own, **wrong})
+        assert problem(response) == (409, "stale-fence")
+        assert response.json()["task_id"] == task["id"]
+    response = await api.post(f"/tasks/{uuid4()}/{what}", {**fence, **own})
+    assert problem(response) == (404, "task-not-found")
     assert (await stage.task(UUID(task["id"]))).version == version
 
 
-async def test_a_workers_own_lease_is_nobodys_over_http(api: Served, stage: Stage) -> None:
+async def test_a_workers_own_lease_is_unknown_over_http(api: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     running = await stage.running(lease_id)
     path = f"/leases/{lease_id}"
     assert problem(await api.post(f"{path}/renew")) == (404, "lease-not-found")
     assert problem(await api.http.delete(path)) == (404, "lease-not-found")
     fence = {"lease_id": str(lease_id), "claim_no": running.task.claim_no}
-    answer = await api.post(f"/tasks/{running.task.id}/finish", fence)
-    assert problem(answer) == (409, "stale-fence")
+    response = await api.post(f"/tasks/{running.task.id}/finish", fence)
+    assert problem(response) == (409, "stale-fence")
     assert (await stage.task(running.task.id)).status is Status.IN_PROGRESS
 
 
@@ -328,21 +337,21 @@ async def test_a_lease_that_was_taken_over_is_lost(api: Served, stage: Stage) ->
     assert (await api.post(f"/leases/{fence['lease_id']}/renew")).status_code == 200, "not yet"
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now()")
     assert await leases.close_expired(stage.database) == [UUID(fence["lease_id"])]
-    answer = await api.post(f"/leases/{fence['lease_id']}/renew")
-    assert problem(answer) == (409, "lease-closed")
-    assert "expired" in answer.json()["detail"]
+    response = await api.post(f"/leases/{fence['lease_id']}/renew")
+    assert problem(response) == (409, "lease-closed")
+    assert "expired" in response.json()["detail"]
     # Nobody has taken the task back yet: as for any worker, its result still counts.
-    assert (await tell(api, task, "finish", fence)).status_code == 200
+    assert (await report(api, task, "finish", fence)).status_code == 200
 
 
 async def test_only_the_queues_and_types_that_were_named_are_taken(api: Served) -> None:
     await api.create(queue="a", type="x")
     await api.create(queue="b", type="x")
     await api.create(queue="b", type="y")
-    asked: dict[str, Any] = {"limit": 10, "queues": ["b"], "types": ["x", "z"]}
-    [task] = (await take(api, **asked))["tasks"]
+    fields: dict[str, Any] = {"limit": 10, "queues": ["b"], "types": ["x", "z"]}
+    [task] = (await take(api, **fields))["tasks"]
     assert (task["queue"], task["type"]) == ("b", "x")
-    assert (await api.post("/leases", {**WORKER, **asked})).status_code == 204
+    assert (await api.post("/leases", {**WORKER, **fields})).status_code == 204
 
 
 async def test_the_most_urgent_come_first_and_a_paused_queue_gives_nothing(api: Served) -> None:
@@ -397,9 +406,9 @@ async def test_bounds_are_cut_to_the_settings(stage: Stage) -> None:
 async def test_a_request_for_tasks_that_does_not_fit_is_refused(
     api: Served, body: object, pointer: str
 ) -> None:
-    answer = await api.post("/leases", body)
-    assert problem(answer) == (422, "invalid-input")
-    assert answer.json()["errors"][0]["pointer"] == pointer
+    response = await api.post("/leases", body)
+    assert problem(response) == (422, "invalid-input")
+    assert response.json()["errors"][0]["pointer"] == pointer
 
 
 @pytest.mark.parametrize(
@@ -439,9 +448,9 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(
     api: Served, stage: Stage, what: str, parts: dict[str, Any], pointer: str
 ) -> None:
     task, fence = await taken(api)
-    answer = await tell(api, task, what, {**fence, **parts})
-    assert problem(answer) == (422, "invalid-input")
-    assert answer.json()["errors"][0]["pointer"] == pointer
+    response = await report(api, task, what, {**fence, **parts})
+    assert problem(response) == (422, "invalid-input")
+    assert response.json()["errors"][0]["pointer"] == pointer
     assert (await stage.task(UUID(task["id"]))).version == 2
 
 
@@ -451,34 +460,34 @@ async def test_a_result_that_is_too_large_is_refused_and_its_worker_may_fail_it(
     limits = LimitSettings(body_bytes=1000, result_bytes=2000)
     async with serving(stage.service, Settings(limits=limits)) as api:
         task, fence = await taken(api)
-        answer = await tell(api, task, "finish", {**fence, "result": "x" * 2000})
-        assert problem(answer) == (422, "invalid-input")
-        assert answer.json()["errors"][0] == {
+        response = await report(api, task, "finish", {**fence, "result": "x" * 2000})
+        assert problem(response) == (422, "invalid-input")
+        assert response.json()["errors"][0] == {
             "pointer": "/result",
             "expected": "at most 2000 bytes of JSON without spacing",
             "got": "2002 bytes",
         }
-        answer = await tell(api, task, "finish", {**fence, "result": "x" * 10_000})
-        assert problem(answer) == (413, "too-large")
-        answer = await tell(api, task, "finish", {**fence, "result": "x" * 1998})
-        assert answer.status_code == 200
+        response = await report(api, task, "finish", {**fence, "result": "x" * 10_000})
+        assert problem(response) == (413, "too-large")
+        response = await report(api, task, "finish", {**fence, "result": "x" * 1998})
+        assert response.status_code == 200
 
 
 async def test_unknown_parameters_and_methods_are_refused(api: Served) -> None:
-    answer = await api.post("/leases?limit=3", WORKER)
-    assert problem(answer) == (422, "invalid-input")
-    answer = await api.get("/leases")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    answer = await api.http.delete("/leases/nonsense")
-    assert answer.json()["errors"][0]["pointer"] == "path:id"
+    response = await api.post("/leases?limit=3", WORKER)
+    assert problem(response) == (422, "invalid-input")
+    response = await api.get("/leases")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    response = await api.http.delete("/leases/nonsense")
+    assert response.json()["errors"][0]["pointer"] == "path:id"
     assert problem(await api.http.delete(f"/leases/{uuid4()}")) == (404, "lease-not-found")
     assert problem(await api.post(f"/leases/{uuid4()}/renew")) == (404, "lease-not-found")
     assert problem(await api.post(f"/leases/{uuid4()}/renew", [])) == (422, "invalid-input")
 
 
-async def test_the_log_tells_a_tasks_way(api: Served, log_lines: LogLines) -> None:
+async def test_the_log_has_a_tasks_transitions(api: Served, log_lines: LogLines) -> None:
     task, fence = await taken(api)
-    await tell(api, task, "fail", {**fence, "error": {"type": "Boom", "message": "secret"}})
+    await report(api, task, "fail", {**fence, "error": {"type": "Boom", "message": "secret"}})
     [claimed] = log_lines.named("task.claimed")
     [failed] = log_lines.named("task.failed")
     for line in (claimed, failed):
@@ -503,15 +512,15 @@ async def test_two_servers_never_give_one_task_twice(
 
     async def work(api: Served) -> None:
         while True:
-            answer = await api.post("/leases", {**WORKER, "limit": 7, "wait_s": 0.3})
-            if answer.status_code == 204:
+            response = await api.post("/leases", {**WORKER, "limit": 7, "wait_s": 0.3})
+            if response.status_code == 204:
                 return
-            lease = answer.json()
+            lease = response.json()
             got.extend(task["id"] for task in lease["tasks"])
             for task in lease["tasks"]:
                 fence = {"lease_id": lease["lease_id"], "claim_no": task["claim_no"]}
                 other = two[0] if api is two[1] else two[1]
-                assert (await tell(other, task, "finish", fence)).status_code == 200
+                assert (await report(other, task, "finish", fence)).status_code == 200
 
     async with asyncio.TaskGroup() as group:
         for api in two * 4:
@@ -523,7 +532,7 @@ async def test_two_servers_never_give_one_task_twice(
     assert await found_in(stage.database) == {}
 
 
-async def test_a_task_that_comes_is_for_who_waits(api: Served, stage: Stage) -> None:
+async def test_a_new_task_goes_to_a_waiting_call(api: Served, stage: Stage) -> None:
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(take(api, wait_s=10))
 

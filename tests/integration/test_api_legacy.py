@@ -1,4 +1,4 @@
-"""The earlier service's addresses, as programs that were written for them use them."""
+"""The legacy API, as programs that were written for the earlier service use it."""
 # ruff: noqa: RUF001  (the earlier statuses are Russian words)
 
 import pytest
@@ -18,7 +18,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_a_task_is_created_and_read_in_the_earlier_form(api: Served, slash: str) -> None:
+async def test_a_task_is_created_and_read_in_the_legacy_form(api: Served, slash: str) -> None:
     created = await api.post(f"{TASKS}{slash}", {"name": "old", "description": "way"})
     task = created.json()
     assert created.status_code == 201
@@ -30,7 +30,7 @@ async def test_a_task_is_created_and_read_in_the_earlier_form(api: Served, slash
     assert (same["number"], same["created_at"]) == (task["id"], task["created_at"])
 
 
-async def test_each_status_has_its_earlier_name_also_as_a_filter(api: Served, stage: Stage) -> None:
+async def test_each_status_has_its_legacy_name_also_as_a_filter(api: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     ids = {}
     for status, outcome in (
@@ -69,7 +69,7 @@ async def test_a_page_is_the_oldest_first_and_twenty_long(api: Served, slash: st
     assert [task["name"] for task in rest["objects"]] == ["task 23", "task 24"]
 
 
-async def test_unknown_fields_are_passed_over_as_they_were(api: Served) -> None:
+async def test_unknown_fields_are_ignored(api: Served) -> None:
     assert (await api.post(f"{TASKS}/", {"name": "a", "priority": 99})).status_code == 201
 
 
@@ -100,24 +100,24 @@ async def test_unknown_fields_are_passed_over_as_they_were(api: Served) -> None:
 async def test_errors_are_a_detail_and_nothing_else(
     api: Served, method: str, path: str, body: bytes, status: int
 ) -> None:
-    answer = await api.http.request(method, f"{TASKS}{path}", content=body)
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == ["detail"]
-    assert isinstance(answer.json()["detail"], str)
+    response = await api.http.request(method, f"{TASKS}{path}", content=body)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert list(response.json()) == ["detail"]
+    assert isinstance(response.json()["detail"], str)
     if status == 405:
-        assert answer.headers["allow"] in {"GET, HEAD, POST", "GET, HEAD"}
+        assert response.headers["allow"] in {"GET, HEAD, POST", "GET, HEAD"}
     if status == 404:
-        assert answer.json() == {"detail": "Not found"}
+        assert response.json() == {"detail": "Not found"}
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_asking_for_a_worker_asks_the_process_for_one(stage: Stage, slash: str) -> None:
-    asked: list[str] = []
-    async with serving(stage.service, drain=lambda: asked.append("drain")) as served:
+async def test_a_request_for_a_worker_starts_one(stage: Stage, slash: str) -> None:
+    calls: list[str] = []
+    async with serving(stage.service, drain=lambda: calls.append("drain")) as served:
         assert (await served.get(f"/task_service/api/v1/worker{slash}")).status_code == 200
-        assert asked == ["drain"]
+        assert calls == ["drain"]
 
 
-async def test_without_a_worker_to_start_the_answer_is_the_same(api: Served) -> None:
+async def test_without_a_worker_to_start_the_response_is_the_same(api: Served) -> None:
     assert (await api.get("/task_service/api/v1/worker/")).status_code == 200

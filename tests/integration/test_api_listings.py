@@ -9,12 +9,12 @@ from tests.support.api import Served
 
 
 async def names(api: Served, **query: Any) -> list[str]:  # noqa: ANN401 - query parameters
-    answer = await api.get("/tasks", params=query)
-    assert answer.status_code == 200, answer.text
-    return [task["name"] for task in answer.json()["items"]]
+    response = await api.get("/tasks", params=query)
+    assert response.status_code == 200, response.text
+    return [task["name"] for task in response.json()["items"]]
 
 
-async def test_filters_choose_and_order_turns(api: Served) -> None:
+async def test_filters_select_and_order_reverses(api: Served) -> None:
     await api.create(name="one", queue="mail", labels={"team": "a", "env": "test"})
     two = await api.create(name="Two", type="pdf", labels={"team": "a"})
     three = await api.create(name="three", labels={"team": "b", "q": "x=y"})
@@ -37,8 +37,8 @@ async def test_filters_choose_and_order_turns(api: Served) -> None:
 async def test_a_zone_whose_plus_was_not_encoded_is_understood(api: Served) -> None:
     await api.create()
     for zone in ("+03:00", quote("+03:00"), "Z"):
-        answer = await api.get(f"/tasks?created_after=2001-01-01T00:00:00{zone}")
-        assert answer.json()["total"] == 1
+        response = await api.get(f"/tasks?created_after=2001-01-01T00:00:00{zone}")
+        assert response.json()["total"] == 1
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -93,9 +93,9 @@ async def test_a_cursor_belongs_to_its_listing_alone(api: Served) -> None:
         {"cursor": "-" * 32},
     ]
     for query in refused:
-        answer = await api.get("/tasks", params=query)
-        assert answer.status_code == 400, query
-        assert answer.json()["type"] == "/problems/bad-cursor"
+        response = await api.get("/tasks", params=query)
+        assert response.status_code == 400, query
+        assert response.json()["type"] == "/problems/bad-cursor"
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,15 @@ async def test_a_cursor_belongs_to_its_listing_alone(api: Served) -> None:
         ("&".join(f"p{n}=1" for n in range(300)), "query:"),
     ],
 )
-async def test_a_bad_query_is_refused_with_its_place(api: Served, query: str, pointer: str) -> None:
-    answer = await api.get(f"/tasks?{query}")
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["pointer"] == pointer
+async def test_a_bad_query_is_refused_with_the_pointer(
+    api: Served, query: str, pointer: str
+) -> None:
+    response = await api.get(f"/tasks?{query}")
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_an_unknown_parameter_is_answered_with_the_known_ones(api: Served) -> None:
+async def test_an_unknown_parameter_is_refused_with_the_known_ones(api: Served) -> None:
     error = (await api.get("/tasks?statsu=new")).json()["errors"][0]
     assert "status, queue, type, label" in error["expected"]
     assert "did you mean status?" in error["got"]

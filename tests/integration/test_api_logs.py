@@ -18,7 +18,7 @@ from tests.support.stage import Stage
 NOWHERE = "01970000-0000-7000-8000-000000000000"
 
 
-async def told(stage: Stage, taken: TakenTask, *numbers: int) -> None:
+async def store_lines(stage: Stage, taken: TakenTask, *numbers: int) -> None:
     """Store lines; odd ones are warnings."""
     made = [a_line(taken, stage, seq, level=30 if seq % 2 else 20) for seq in numbers]
     await task_log.store(stage.database, made)
@@ -26,20 +26,20 @@ async def told(stage: Stage, taken: TakenTask, *numbers: int) -> None:
 
 async def page(api: Served, task_id: UUID, **parameters: object) -> LogPage:
     given = {name: str(value) for name, value in parameters.items()}
-    answer = await api.get(f"/tasks/{task_id}/logs", params=given)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    return LogPage.model_validate_json(answer.content)
+    response = await api.get(f"/tasks/{task_id}/logs", params=given)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    return LogPage.model_validate_json(response.content)
 
 
 async def test_a_line_is_shown_with_all_that_is_known(api: Served, stage: Stage) -> None:
     taken = await stage.running(await stage.open_lease())
     line = a_line(taken, stage, level=40, logger="billing", fields='{"a": [1, "\\u0000"]}')
     await task_log.store(stage.database, [line])
-    answer = await api.get(f"/tasks/{taken.task.id}/logs")
-    [item] = answer.json()["items"]
+    response = await api.get(f"/tasks/{taken.task.id}/logs")
+    [item] = response.json()["items"]
     assert list(item) == ["claim_no", "seq", "at", "level", "logger", "message", "fields"]
-    [view] = LogPage.model_validate_json(answer.content).items
+    [view] = LogPage.model_validate_json(response.content).items
     assert (view.claim_no, view.seq, view.level, view.logger) == (1, 1, "error", "billing")
     assert (view.at, view.message, view.fields) == (line.at, "line 1", {"a": [1, "\x00"]})
 
@@ -51,7 +51,7 @@ async def test_pages_follow_each_other_and_the_last_cursor_waits_for_more(
     taken = await stage.running(lease)
     empty = await page(api, taken.task.id)
     assert empty.items == []
-    await told(stage, taken, 1, 2, 3)
+    await store_lines(stage, taken, 1, 2, 3)
     first = await page(api, taken.task.id, cursor=empty.next_cursor, limit=2)
     second = await page(api, taken.task.id, cursor=first.next_cursor, limit=2)
     nothing = await page(api, taken.task.id, cursor=second.next_cursor, limit=2)
@@ -61,10 +61,10 @@ async def test_pages_follow_each_other_and_the_last_cursor_waits_for_more(
         [],
     ]
     assert nothing.next_cursor == second.next_cursor
-    await told(stage, taken, 4)
+    await store_lines(stage, taken, 4)
     await stage.end(taken, lease, Interrupted())
     [again] = await stage.take(lease)
-    await told(stage, again, 1)
+    await store_lines(stage, again, 1)
     await stage.end(again, lease, Succeeded())
     later = await page(api, taken.task.id, cursor=nothing.next_cursor)
     assert [(item.claim_no, item.seq) for item in later.items] == [(1, 4), (2, 1)]
@@ -73,12 +73,12 @@ async def test_pages_follow_each_other_and_the_last_cursor_waits_for_more(
 async def test_filters_choose_a_claim_and_a_level(api: Served, stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease)
-    await told(stage, taken, 1, 2, 3)
+    await store_lines(stage, taken, 1, 2, 3)
     await stage.end(taken, lease, Interrupted())
     [again] = await stage.take(lease)
-    await told(stage, again, 1, 2)
+    await store_lines(stage, again, 1, 2)
     seen = {}
-    asked: dict[str, dict[str, object]] = {
+    queries: dict[str, dict[str, object]] = {
         "all": {},
         "claim": {"claim": 2},
         "level": {"level": "warning"},
@@ -86,7 +86,7 @@ async def test_filters_choose_a_claim_and_a_level(api: Served, stage: Stage) -> 
         "none": {"level": "critical"},
         "unknown claim": {"claim": 999_999_999},
     }
-    for name, parameters in asked.items():
+    for name, parameters in queries.items():
         found = await page(api, taken.task.id, **parameters)
         seen[name] = [(item.claim_no, item.seq) for item in found.items]
     assert seen == {
@@ -123,23 +123,23 @@ async def test_requests_that_do_not_fit_are_refused(
     api: Served, stage: Stage, query: str, status: int, kind: str
 ) -> None:
     task = await stage.created()
-    answer = await api.get(f"/tasks/{task.id}/logs?{query}")
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
+    response = await api.get(f"/tasks/{task.id}/logs?{query}")
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{kind}")
 
 
 @pytest.mark.parametrize(
     ("task_id", "status"), [(NOWHERE, 404), ("1", 404), ("-1", 422), ("%00", 422)]
 )
-async def test_a_task_that_is_none_has_no_logs(api: Served, task_id: str, status: int) -> None:
-    answer = await api.get(f"/tasks/{task_id}/logs")
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_an_unknown_task_has_no_logs(api: Served, task_id: str, status: int) -> None:
+    response = await api.get(f"/tasks/{task_id}/logs")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_cursor_leads_on_in_its_own_listing_only(api: Served, stage: Stage) -> None:
     lease = await stage.open_lease()
     taken, other = [await stage.running(lease) for _ in range(2)]
-    await told(stage, taken, 1, 2)
+    await store_lines(stage, taken, 1, 2)
     cursor = (await page(api, taken.task.id, limit=1)).next_cursor
     for path in (
         f"/tasks/{taken.task.id}/logs?level=info&cursor={cursor}",
@@ -147,15 +147,13 @@ async def test_a_cursor_leads_on_in_its_own_listing_only(api: Served, stage: Sta
         f"/tasks/{other.task.id}/logs?cursor={cursor}",
         f"/tasks?cursor={cursor}",
     ):
-        answer = await api.get(path)
-        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-cursor")
+        response = await api.get(path)
+        assert (response.status_code, response.json()["type"]) == (400, "/problems/bad-cursor")
 
 
-@pytest.mark.parametrize("place", [1 << 127, (1 << 31) << 64, 1 << 31, (1 << 128) - 1])
-async def test_a_forged_cursor_to_no_place_is_refused(
-    api: Served, stage: Stage, place: int
-) -> None:
+@pytest.mark.parametrize("position", [1 << 127, (1 << 31) << 64, 1 << 31, (1 << 128) - 1])
+async def test_a_forged_cursor_is_refused(api: Served, stage: Stage, position: int) -> None:
     task = await stage.created()
-    forged = cursors.encode(UUID(int=place), _digest(task.id, LineFilter()))
-    answer = await api.get(f"/tasks/{task.id}/logs", params={"cursor": forged})
-    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-cursor")
+    forged = cursors.encode(UUID(int=position), _digest(task.id, LineFilter()))
+    response = await api.get(f"/tasks/{task.id}/logs", params={"cursor": forged})
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/bad-cursor")

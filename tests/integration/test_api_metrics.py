@@ -40,11 +40,11 @@ NOBODY = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
 async def test_a_request_is_counted_by_its_route(
     api: Served, method: str, path: str, route: str, status: str
 ) -> None:
-    told = method if method != "PROPFIND" else "_other"
-    requests, times = REQUESTS.value(told, route, status), REQUEST_TIME.count(told, route)
+    label = method if method != "PROPFIND" else "_other"
+    requests, times = REQUESTS.value(label, route, status), REQUEST_TIME.count(label, route)
     await api.http.request(method, path)
-    assert REQUESTS.value(told, route, status) - requests == 1
-    assert REQUEST_TIME.count(told, route) - times == 1
+    assert REQUESTS.value(label, route, status) - requests == 1
+    assert REQUEST_TIME.count(label, route) - times == 1
 
 
 async def test_a_client_that_leaves_is_counted_as_gone(api: Served) -> None:

@@ -1,4 +1,4 @@
-"""An address that leads nowhere is answered with the one that was perhaps meant."""
+"""The response to an unknown address names the one that was perhaps meant."""
 
 import time
 
@@ -46,11 +46,11 @@ ID = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
 async def test_the_nearest_address_is_named(
     api: Served, method: str, path: str, status: int, nearest: str | None
 ) -> None:
-    answer = await api.http.request(method, path)
-    assert answer.status_code == status
+    response = await api.http.request(method, path)
+    assert response.status_code == status
     if method == "HEAD":
         return
-    detail = answer.json()["detail"]
+    detail = response.json()["detail"]
     if nearest is None:
         assert "nearest" not in detail
     else:
@@ -70,12 +70,12 @@ def test_every_address_is_found_by_a_slash_too_many_and_a_letter_too_few(
     assert addresses.nearest(method, short) == f"{method} {template}"
 
 
-async def test_the_earlier_addresses_answer_in_their_old_form(api: Served) -> None:
-    answer = await api.get("/task_service/api/v1/tasks/")
-    assert (answer.status_code, answer.json()) == (404, {"detail": "Not found"})
+async def test_the_legacy_addresses_keep_their_form(api: Served) -> None:
+    response = await api.get("/task_service/api/v1/tasks/")
+    assert (response.status_code, response.json()) == (404, {"detail": "Not found"})
 
 
-def test_a_look_for_the_nearest_costs_little() -> None:
+def test_finding_the_nearest_address_costs_little() -> None:
     addresses = Addresses(ADDRESSES)
     for path in ("/" + "a/" * 99, "/" + "tasks" * 39, "/" + "/".join(["x" * 24] * 8)):
         begun = time.thread_time()

@@ -1,4 +1,4 @@
-"""Refused messages over HTTP: what is listed, what is shown, and what sending again does."""
+"""Refused messages over HTTP: listing, showing, and sending again."""
 
 import asyncio
 from datetime import timedelta
@@ -20,7 +20,7 @@ NOWHERE = "01970000-0000-7000-8000-000000000000"
 
 
 async def refuse(stage: Stage, body: bytes, **parts: Any) -> UUID:  # noqa: ANN401 - the message's own
-    """Keep a message as the intake does."""
+    """Store a message as the intake does."""
     message = CreationMessage(body=body, **parts)
     try:
         message_draft(message, MessageLimits(body_bytes=50))
@@ -47,9 +47,9 @@ async def test_a_refused_message_is_shown_with_its_body_and_its_reason(
         priority=3,
         headers={"tenant": "north", "odd": b"\xff", "nul": "a\x00b"},
     )
-    answer = await api.get(f"/rejections/{rejection_id}")
-    assert answer.status_code == 200
-    view = RejectionView.model_validate_json(answer.content)
+    response = await api.get(f"/rejections/{rejection_id}")
+    assert response.status_code == 200
+    view = RejectionView.model_validate_json(response.content)
     assert (view.id, view.source, view.message_id) == (rejection_id, "amqp", "order-1")
     assert (view.status, view.problem.type) == (422, "/problems/invalid-input")
     assert (view.body, view.body_encoding, view.body_bytes) == ('{"name":""}', "utf-8", 11)
@@ -65,9 +65,9 @@ async def test_a_list_goes_page_by_page_from_the_newest_on(api: Served, stage: S
     sizes = []
     while True:
         parameters = {"limit": 2, **({"cursor": cursor} if cursor else {})}
-        answer = await api.get("/rejections", params=parameters)
-        assert answer.status_code == 200
-        page = RejectionList.model_validate_json(answer.content)
+        response = await api.get("/rejections", params=parameters)
+        assert response.status_code == 200
+        page = RejectionList.model_validate_json(response.content)
         seen += [item.id for item in page.items]
         sizes.append(len(page.items))
         cursor = page.next_cursor
@@ -97,16 +97,16 @@ async def test_a_list_goes_page_by_page_from_the_newest_on(api: Served, stage: S
 async def test_requests_that_do_not_fit_are_refused(
     api: Served, method: str, path: str, status: int, kind: str
 ) -> None:
-    answer = await api.http.request(method, path)
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
+    response = await api.http.request(method, path)
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{kind}")
 
 
 async def test_a_cursor_of_tasks_leads_to_no_refused_message(api: Served) -> None:
     await api.create()
     await api.create()
     cursor = (await api.get("/tasks?limit=1")).json()["next_cursor"]
-    answer = await api.get("/rejections", params={"cursor": cursor})
-    assert answer.json()["type"] == "/problems/bad-cursor"
+    response = await api.get("/rejections", params={"cursor": cursor})
+    assert response.json()["type"] == "/problems/bad-cursor"
 
 
 async def test_what_is_right_now_becomes_one_task_however_often_it_is_sent(
@@ -117,11 +117,11 @@ async def test_what_is_right_now_becomes_one_task_however_often_it_is_sent(
     )
     async with asyncio.TaskGroup() as group:
         sent = [group.create_task(resend(api, rejection_id)) for _ in range(5)]
-    answers = [answer.result() for answer in sent]
-    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [201]
-    assert len({answer.json()["id"] for answer in answers}) == 1
-    task = answers[0].json()
-    assert answers[0].headers["location"] == f"/tasks/{task['id']}"
+    responses = [response.result() for response in sent]
+    assert sorted(response.status_code for response in responses) == [200] * 4 + [201]
+    assert len({response.json()["id"] for response in responses}) == 1
+    task = responses[0].json()
+    assert responses[0].headers["location"] == f"/tasks/{task['id']}"
     assert (task["source"], task["priority"]) == ("amqp", 8)
     assert (await resend(api, rejection_id)).status_code == 200
     view = (await api.get(f"/rejections/{rejection_id}")).json()
@@ -137,8 +137,8 @@ async def test_the_message_id_of_a_message_that_is_sent_again_is_its_key(
     rejection_id = await refuse(stage, body, message_id="order-1")
     draft = message_draft(CreationMessage(body=body, message_id="order-1"), MessageLimits())
     task = (await stage.service.create(draft)).task
-    answer = await resend(api, rejection_id)
-    assert (answer.status_code, answer.json()["id"]) == (200, str(task.id))
+    response = await resend(api, rejection_id)
+    assert (response.status_code, response.json()["id"]) == (200, str(task.id))
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ async def test_what_is_still_wrong_is_refused_again_and_stays(
     api: Served, stage: Stage, body: bytes, status: int, kind: str
 ) -> None:
     rejection_id = await refuse(stage, body)
-    answer = await resend(api, rejection_id)
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
+    response = await resend(api, rejection_id)
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{kind}")
     assert (await api.get(f"/rejections/{rejection_id}")).json()["resent_at"] is None
 
 
@@ -162,11 +162,14 @@ async def test_a_used_key_is_refused_again(api: Served, stage: Stage) -> None:
     first = message_draft(CreationMessage(body=b'{"name":"a"}', message_id="k"), MessageLimits())
     await stage.service.create(first)
     rejection_id = await refuse(stage, b'{"name":"b"}', message_id="k")
-    answer = await resend(api, rejection_id)
-    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/idempotency-conflict")
+    response = await resend(api, rejection_id)
+    assert (response.status_code, response.json()["type"]) == (
+        422,
+        "/problems/idempotency-conflict",
+    )
 
 
-async def test_keeping_the_same_messages_again_after_a_lost_answer_makes_no_second_row(
+async def test_storing_the_same_messages_again_after_a_lost_reply_makes_no_second_row(
     stage: Stage,
 ) -> None:
     service = stage.service.rejections
@@ -180,11 +183,11 @@ async def test_keeping_the_same_messages_again_after_a_lost_answer_makes_no_seco
     assert first == again
     assert first[1] == first[2]
     assert len(set(first)) == 3
-    kept = await stage.sql.fetch("SELECT redeliveries FROM taskmill.rejection ORDER BY 1")
-    assert [row["redeliveries"] for row in kept] == [0, 0, 1]
+    found = await stage.sql.fetch("SELECT redeliveries FROM taskmill.rejection ORDER BY 1")
+    assert [row["redeliveries"] for row in found] == [0, 0, 1]
 
 
-async def test_a_message_that_is_kept_twice_at_the_same_time_is_one(stage: Stage) -> None:
+async def test_a_message_that_is_stored_twice_at_the_same_time_is_one(stage: Stage) -> None:
     service = stage.service.rejections
     messages = [
         refused_message(CreationMessage(body=b"x", message_id=f"{n}"), TooLarge(1))
@@ -197,19 +200,19 @@ async def test_a_message_that_is_kept_twice_at_the_same_time_is_one(stage: Stage
         ]
     ids = {tuple(sorted(one.result())) for one in stored}
     assert len(ids) == 1
-    kept = await stage.sql.fetch("SELECT redeliveries FROM taskmill.rejection")
-    assert [row["redeliveries"] for row in kept] == [5] * 20
+    found = await stage.sql.fetch("SELECT redeliveries FROM taskmill.rejection")
+    assert [row["redeliveries"] for row in found] == [5] * 20
 
 
-async def test_old_ones_are_forgotten_and_young_ones_are_not(stage: Stage) -> None:
+async def test_old_ones_are_deleted_and_recent_ones_are_not(stage: Stage) -> None:
     old = await refuse(stage, b"old")
     bound = stage.clock.now() + timedelta(milliseconds=1)
     assert await rows.prune(stage.database, bound - timedelta(days=1), 10) == 0
     assert await rows.prune(stage.database, bound, 10) == 1
-    young = await refuse(stage, b"young")
+    recent = await refuse(stage, b"young")
     assert await rows.prune(stage.database, bound - timedelta(days=1), 10) == 0
     page = await stage.service.rejections.page(before=None, limit=10)
-    assert [item.id for item in page] == [young] != [old]
+    assert [item.id for item in page] == [recent] != [old]
 
 
 async def test_a_task_that_was_made_in_between_is_not_touched(api: Served, stage: Stage) -> None:
@@ -218,5 +221,5 @@ async def test_a_task_that_was_made_in_between_is_not_touched(api: Served, stage
     await stage.sql.execute(
         "UPDATE taskmill.rejection SET task_id = $1, resent_at = now()", task.id
     )
-    answer = await resend(api, rejection_id)
-    assert (answer.status_code, answer.json()["id"]) == (200, str(task.id))
+    response = await resend(api, rejection_id)
+    assert (response.status_code, response.json()["id"]) == (200, str(task.id))

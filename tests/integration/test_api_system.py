@@ -6,7 +6,7 @@ from tests.support.api import Served, serving
 from tests.support.stage import Stage, a_creation, a_rejections
 
 
-async def test_counts_queues_and_workers_are_told(api: Served, stage: Stage) -> None:
+async def test_counts_queues_and_workers_are_shown(api: Served, stage: Stage) -> None:
     await api.create(queue="mail")
     lease_id = await stage.open_lease(worker="node-1")
     await stage.take(lease_id)
@@ -42,7 +42,7 @@ async def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(
     assert len(await stage.take(lease_id)) == 1
 
 
-async def test_a_change_that_is_none_is_refused(api: Served) -> None:
+async def test_an_invalid_change_is_refused(api: Served) -> None:
     await api.create(queue="mail")
     for path, body, status in (
         ("/queues/UPPER", b'{"paused":true}', 422),
@@ -53,9 +53,9 @@ async def test_a_change_that_is_none_is_refused(api: Served) -> None:
         ("/queues/mail", b'{"paused":true,"x":1}', 422),
         ("/queues/mail", b"paused", 400),
     ):
-        answer = await api.http.patch(path, content=body)
-        assert answer.status_code == status, path
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = await api.http.patch(path, content=body)
+        assert response.status_code == status, path
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_as_many_queues_as_allowed_are_made(stage: Stage) -> None:
@@ -100,15 +100,15 @@ async def test_it_is_ready_until_the_schema_is_older_than_the_program(
     assert (await api.get("/healthz")).status_code == 200
 
 
-async def test_metrics_come_as_prometheus_asks_for_them(api: Served) -> None:
-    answer = await api.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert "\n# TYPE taskmill_messages_created_total counter\n" in answer.text
+async def test_metrics_have_the_format_that_prometheus_accepts(api: Served) -> None:
+    response = await api.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "\n# TYPE taskmill_messages_created_total counter\n" in response.text
 
 
 async def test_it_is_not_ready_while_it_stops(stage: Stage) -> None:
     async with serving(stage.service) as served:
         served.app.stop_being_ready()
-        answer = await served.get("/readyz")
-        assert (answer.status_code, answer.json()["detail"]) == (503, "process: it is stopping")
+        response = await served.get("/readyz")
+        assert (response.status_code, response.json()["detail"]) == (503, "process: it is stopping")
         assert (await served.get("/stats")).status_code == 200

@@ -1,4 +1,4 @@
-"""Tasks over HTTP: creating, reading, steering, and the headers around them."""
+"""Tasks over HTTP: creating, reading, cancelling, retrying, and the headers."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.support.stage import Stage
 UNKNOWN = "01970000-0000-7000-8000-000000000000"
 
 
-async def test_a_created_task_is_answered_with_its_address_and_its_tag(
+async def test_the_response_to_a_created_task_has_its_address_and_its_tag(
     api: Served, stage: Stage
 ) -> None:
     created = await api.post("/tasks", {"name": "first", "labels": {"team": "a"}})
@@ -49,12 +49,12 @@ async def test_a_created_task_is_answered_with_its_address_and_its_tag(
         "",
     ],
 )
-async def test_a_task_is_created_whatever_common_client_says_of_its_json(
+async def test_a_task_is_created_with_the_content_types_of_common_clients(
     api: Served, content_type: str | None
 ) -> None:
     headers = {} if content_type is None else {"content-type": content_type}
-    answer = await api.post("/tasks", b'{"name":"first"}', headers=headers)
-    assert answer.status_code == 201, answer.text
+    response = await api.post("/tasks", b'{"name":"first"}', headers=headers)
+    assert response.status_code == 201, response.text
 
 
 async def test_the_same_key_and_body_give_the_same_task_and_another_body_is_refused(
@@ -78,9 +78,9 @@ async def test_requests_with_one_key_at_once_make_one_task(api: Served) -> None:
             group.create_task(api.post("/tasks", {"name": "a", "idempotency_key": "k"}))
             for _ in range(20)
         ]
-    answers = [request.result() for request in requests]
-    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
-    assert len({answer.json()["id"] for answer in answers}) == 1
+    responses = [request.result() for request in requests]
+    assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
+    assert len({response.json()["id"] for response in responses}) == 1
 
 
 async def test_a_key_that_another_request_holds_is_waited_for_until_the_deadline(
@@ -100,15 +100,19 @@ async def test_a_key_that_another_request_holds_is_waited_for_until_the_deadline
 async def test_an_unchanged_task_is_not_sent_again(api: Served) -> None:
     task = await api.create()
     path = f"/tasks/{task['id']}"
-    for asked in ('"1.0"', 'W/"1.0"', '"9.9", "1.0"', "*"):
-        answer = await api.get(path, headers={"if-none-match": asked})
-        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1.0"')
-    for asked in ('"2.0"', "1.0", "", "\xe9"):
-        answer = await api.get(path, headers={"if-none-match": asked.encode("latin-1")})
-        assert answer.status_code == 200
+    for header in ('"1.0"', 'W/"1.0"', '"9.9", "1.0"', "*"):
+        response = await api.get(path, headers={"if-none-match": header})
+        assert (response.status_code, response.content, response.headers["etag"]) == (
+            304,
+            b"",
+            '"1.0"',
+        )
+    for header in ('"2.0"', "1.0", "", "\xe9"):
+        response = await api.get(path, headers={"if-none-match": header.encode("latin-1")})
+        assert response.status_code == 200
 
 
-async def test_head_answers_like_get_without_the_body(api: Served) -> None:
+async def test_head_is_served_like_get_without_the_body(api: Served) -> None:
     task = await api.create()
     for path in (f"/tasks/{task['id']}", "/tasks", "/healthz", "/openapi.json", "/docs"):
         head, get = await api.http.head(path), await api.get(path)
@@ -155,13 +159,13 @@ async def test_the_history_has_the_error_of_each_attempt(api: Served, stage: Sta
     assert (await api.get(f"/tasks/{made.id}")).json()["error"] is None
 
 
-async def test_a_running_task_is_only_asked_to_stop(api: Served, stage: Stage) -> None:
+async def test_a_running_task_only_gets_a_cancel_request(api: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id)
     path = f"/tasks/{taken.task.id}"
-    asked = await api.post(f"{path}/cancel")
-    assert (asked.status_code, asked.json()["status"]) == (202, "in_progress")
-    assert asked.json()["cancel_requested"] is True
+    header = await api.post(f"{path}/cancel")
+    assert (header.status_code, header.json()["status"]) == (202, "in_progress")
+    assert header.json()["cancel_requested"] is True
     await stage.end(taken, lease_id, Succeeded(result=orjson.dumps({"pages": 3}).decode()))
     finished = (await api.get(path)).json()
     assert (finished["status"], finished["result"]) == ("succeeded", {"pages": 3})
@@ -177,10 +181,10 @@ async def test_a_running_task_is_only_asked_to_stop(api: Served, stage: Stage) -
     ],
 )
 async def test_an_unknown_task_is_not_found(api: Served, method: str, path: str) -> None:
-    answer = await api.http.request(method, path)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["task_id"] == UNKNOWN
+    response = await api.http.request(method, path)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["task_id"] == UNKNOWN
 
 
 async def test_an_id_is_read_in_any_case_and_in_no_other_spelling(api: Served) -> None:
@@ -188,8 +192,8 @@ async def test_an_id_is_read_in_any_case_and_in_no_other_spelling(api: Served) -
     assert (await api.get(f"/tasks/{task['id'].upper()}")).json() == task
     bare = task["id"].replace("-", "")
     for spelled in (bare, f"{{{task['id']}}}", f"urn:uuid:{task['id']}", f"{bare}----"):
-        answer = await api.get(f"/tasks/{spelled}")
-        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "path:id")
+        response = await api.get(f"/tasks/{spelled}")
+        assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "path:id")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ async def test_an_id_is_read_in_any_case_and_in_no_other_spelling(api: Served) -
         (b"x" * 5000, {}),
     ],
 )
-async def test_the_frameworks_route_answers_as_the_hot_path_does(
+async def test_the_frameworks_route_and_the_fast_path_have_the_same_responses(
     api: Served, body: bytes, headers: dict[str, str]
 ) -> None:
     transport = httpx.ASGITransport(api.app.framework)

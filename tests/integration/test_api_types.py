@@ -1,4 +1,4 @@
-"""Types and their contracts over HTTP, and the same refusal at every door."""
+"""Types and their contracts over HTTP, and the same refusal at every entry point."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ async def registered(
     api: Served, schema: object = NEEDS_TO, name: str = TYPE, **defaults: object
 ) -> None:
     body = {"payload_schema": schema, "defaults": defaults}
-    answer = await api.http.put(f"/types/{name}", content=orjson.dumps(body))
-    assert answer.status_code == 200, answer.text
+    response = await api.http.put(f"/types/{name}", content=orjson.dumps(body))
+    assert response.status_code == 200, response.text
 
 
 async def test_a_contract_is_registered_shown_and_dropped(api: Served) -> None:
     await registered(api, NEEDS_TO, queue="mail", retry={"base_s": 2})
     await registered(api, NEEDS_CC)
-    answer = await api.get(ADDRESS)
-    shown = TypeView.model_validate_json(answer.content)
-    assert orjson.loads(answer.content) == shown.model_dump(mode="json")
+    response = await api.get(ADDRESS)
+    shown = TypeView.model_validate_json(response.content)
+    assert orjson.loads(response.content) == shown.model_dump(mode="json")
     assert (shown.name, shown.version, shown.registered_by) == (TYPE, 2, "rest")
     assert shown.payload_schema == NEEDS_CC
     assert [one.version for one in shown.versions] == [2, 1]
@@ -42,8 +42,8 @@ async def test_a_contract_is_registered_shown_and_dropped(api: Served) -> None:
     assert only.model_dump() == shown.model_dump(exclude={"versions"})
     assert (await api.http.delete(ADDRESS)).status_code == 204
     assert (await api.get("/types")).json() == {"items": []}
-    for answer in (await api.get(ADDRESS), await api.http.delete(ADDRESS)):
-        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/type-not-found")
+    for response in (await api.get(ADDRESS), await api.http.delete(ADDRESS)):
+        assert (response.status_code, response.json()["type"]) == (404, "/problems/type-not-found")
 
 
 @pytest.mark.parametrize(
@@ -58,19 +58,19 @@ async def test_a_contract_is_registered_shown_and_dropped(api: Served) -> None:
         ({"payload_schema": {}, "more": 1}, "/more"),
     ],
 )
-async def test_what_is_no_contract_is_refused_with_its_place(
+async def test_an_invalid_contract_is_refused_with_the_pointer(
     api: Served, body: object, pointer: str
 ) -> None:
-    answer = await api.http.put(ADDRESS, content=orjson.dumps(body))
-    assert answer.status_code == 422
-    assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
+    response = await api.http.put(ADDRESS, content=orjson.dumps(body))
+    assert response.status_code == 422
+    assert [one["pointer"] for one in response.json()["errors"]] == [pointer]
     assert (await api.get("/types")).json() == {"items": []}
 
 
 async def test_names_and_queries_are_checked(api: Served) -> None:
     for path in ("/types/Upper", "/types/emulate", "/types/http"):
-        answer = await api.http.put(path, content=orjson.dumps({"payload_schema": {}}))
-        assert answer.status_code == 422
+        response = await api.http.put(path, content=orjson.dumps({"payload_schema": {}}))
+        assert response.status_code == 422
     for path in ("/types?x=1", f"{ADDRESS}?x=1"):
         assert (await api.get(path)).status_code == 422
 
@@ -81,9 +81,9 @@ async def test_every_kind_of_request_is_refused_with_the_same_problem(
     await registered(api)
     rest = await api.post("/tasks", BAD)
     assert rest.status_code == 422
-    said = rest.json()
-    del said["instance"]
-    assert [(one["pointer"], one["expected"], one["got"]) for one in said["errors"]] == [
+    problem = rest.json()
+    del problem["instance"]
+    assert [(one["pointer"], one["expected"], one["got"]) for one in problem["errors"]] == [
         ("/payload/to", "a string", "the number 5"),
         ("/payload/copies", "a number of at least 1", "the number 0"),
     ]
@@ -91,11 +91,11 @@ async def test_every_kind_of_request_is_refused_with_the_same_problem(
         message_draft(
             CreationMessage(body=orjson.dumps(BAD)), message_limits_of(stage.service.contracts)
         )
-    assert orjson.loads(problem_json(refused.value)[2]) == said
+    assert orjson.loads(problem_json(refused.value)[2]) == problem
     lines = await api.post(
         "/tasks/batch", orjson.dumps(BAD), headers={"content-type": "application/x-ndjson"}
     )
-    assert lines.json()["problem"] == said
+    assert lines.json()["problem"] == problem
     batch = await api.post("/tasks/batch", [{"name": "fits"}, BAD])
     assert [one["pointer"] for one in batch.json()["errors"]] == [
         "/1/payload/to",
@@ -104,7 +104,7 @@ async def test_every_kind_of_request_is_refused_with_the_same_problem(
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
 
 
-async def test_a_repeated_request_is_answered_though_the_contract_changed(api: Served) -> None:
+async def test_a_repeated_request_gets_its_task_though_the_contract_changed(api: Served) -> None:
     await registered(api, {})
     keyed = {"Idempotency-Key": "k"}
     first = await api.post("/tasks", BAD, headers=keyed)
@@ -115,7 +115,7 @@ async def test_a_repeated_request_is_answered_though_the_contract_changed(api: S
     assert (await api.post("/tasks", BAD, headers={"Idempotency-Key": "l"})).status_code == 422
 
 
-async def test_defaults_are_in_the_answer(api: Served) -> None:
+async def test_defaults_are_in_the_response(api: Served) -> None:
     await registered(api, {}, queue="mail", priority=8, max_attempts=4)
     task = await api.create(type=TYPE)
     assert (task["queue"], task["priority"], task["max_attempts"]) == ("mail", 8, 4)
@@ -136,10 +136,10 @@ def schema_references(value: object) -> list[str]:
 
 
 def found_at(document: dict[str, Any], reference: str) -> object:
-    place: Any = document
+    found: Any = document
     for step in reference.removeprefix("#/").split("/"):
-        place = place[step.replace("~1", "/").replace("~0", "~")]
-    return place
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return found
 
 
 async def test_the_documents_show_each_type(api: Served) -> None:
@@ -177,8 +177,8 @@ async def test_the_documents_show_each_type(api: Served) -> None:
         "CreateTask", "CreateTask.order.pay-now", f"CreateTask.{TYPE}",
     ]  # fmt: skip
     for name in ("any", "order.pay-now", TYPE):
-        answer = await api.post("/tasks", content["examples"][name]["value"])
-        assert answer.status_code == 201, answer.text
+        response = await api.post("/tasks", content["examples"][name]["value"])
+        assert response.status_code == 201, response.text
     mapping = openapi.json()["components"]["schemas"]["Payload.order.pay-now"]["properties"]["pet"]
     assert mapping["discriminator"]["mapping"]["cat"] == (
         "#/components/schemas/Payload.order.pay-now/$defs/cat"

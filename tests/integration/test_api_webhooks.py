@@ -24,10 +24,10 @@ MINE = secret_of(b"m" * 32)
 
 
 async def subscribe(api: Served, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - of a webhook
-    answer = await api.post("/webhooks", {"url": URL, **fields})
-    assert answer.status_code == 201, answer.text
-    webhook: dict[str, Any] = answer.json()
-    assert answer.headers["location"] == f"/webhooks/{webhook['id']}"
+    response = await api.post("/webhooks", {"url": URL, **fields})
+    assert response.status_code == 201, response.text
+    webhook: dict[str, Any] = response.json()
+    assert response.headers["location"] == f"/webhooks/{webhook['id']}"
     WebhookView.model_validate(webhook)
     return webhook
 
@@ -52,7 +52,7 @@ async def test_a_webhook_is_shown_as_it_was_made_but_for_its_secret(api: Served)
     ]
 
 
-async def test_an_address_that_is_not_called_is_taken_with_a_warning(api: Served) -> None:
+async def test_an_address_that_is_not_called_is_accepted_with_a_warning(api: Served) -> None:
     made = await subscribe(api, url="http://127.0.0.1:9000/hooks")
     assert "TASKMILL_OUTBOUND__ALLOW=127.0.0.1" in made["warning"]
     shown = await api.get(f"/webhooks/{made['id']}")
@@ -64,7 +64,7 @@ async def test_an_address_that_is_not_called_is_taken_with_a_warning(api: Served
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}], ids=["fast path", "framework"])
-async def test_a_callback_that_is_not_called_is_taken_with_a_warning(
+async def test_a_callback_that_is_not_called_is_accepted_with_a_warning(
     api: Served, headers: dict[str, str]
 ) -> None:
     body = {"name": "t", "callback_url": "http://127.0.0.1:9000/done"}
@@ -77,7 +77,7 @@ async def test_a_callback_that_is_not_called_is_taken_with_a_warning(
     assert "warning" not in well.json()
 
 
-async def test_a_network_that_is_let_in_is_no_reason_to_warn(stage: Stage) -> None:
+async def test_an_allowed_network_causes_no_warning(stage: Stage) -> None:
     settings = SETTINGS.model_copy(update={"outbound": OutboundSettings(allow=("127.0.0.0/8",))})
     async with serving(stage.service, settings) as api:
         assert "warning" not in await subscribe(api, url="http://127.0.0.1:9000/hooks")
@@ -88,7 +88,7 @@ async def test_a_secret_may_be_brought_and_is_never_shown_again(
 ) -> None:
     made = await subscribe(api, secret=MINE)
     assert made["secret"] == MINE
-    answers = [
+    responses = [
         await api.get(f"/webhooks/{made['id']}"),
         await api.get("/webhooks"),
         await api.http.patch(f"/webhooks/{made['id']}", json={"description": "x"}),
@@ -96,8 +96,8 @@ async def test_a_secret_may_be_brought_and_is_never_shown_again(
         await api.post("/webhooks", {"url": URL, "secret": MINE[:-3]}),
         await api.post("/webhooks", {"url": 5, "secret": MINE, "statuses": []}),
     ]
-    assert [a.status_code for a in answers] == [200, 200, 200, 200, 422, 422]
-    assert all(MINE[:20] not in answer.text for answer in answers)
+    assert [a.status_code for a in responses] == [200, 200, 200, 200, 422, 422]
+    assert all(MINE[:20] not in response.text for response in responses)
     [line] = log_lines.named("webhook.created")
     assert line["webhook_id"] == made["id"]
     assert MINE[6:] not in str(line)
@@ -106,8 +106,8 @@ async def test_a_secret_may_be_brought_and_is_never_shown_again(
 
 async def test_a_rotated_secret_is_shown_once(api: Served) -> None:
     made = await subscribe(api)
-    answer = await api.http.patch(f"/webhooks/{made['id']}", json={"rotate_secret": True})
-    rotated = answer.json()["secret"]
+    response = await api.http.patch(f"/webhooks/{made['id']}", json={"rotate_secret": True})
+    rotated = response.json()["secret"]
     assert is_secret(rotated)
     assert rotated != made["secret"]
     assert (await api.get(f"/webhooks/{made['id']}")).json()["secret"] == MASKED
@@ -154,10 +154,10 @@ async def test_only_what_is_named_is_changed(api: Served) -> None:
 async def test_a_bad_request_is_refused_where_it_is_wrong(
     api: Served, body: object, pointers: list[str]
 ) -> None:
-    answer = await api.post("/webhooks", body)
-    assert answer.status_code == (413 if len(str(body)) > 4096 else 422), answer.text
-    if answer.status_code == 422:
-        assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+    response = await api.post("/webhooks", body)
+    assert response.status_code == (413 if len(str(body)) > 4096 else 422), response.text
+    if response.status_code == 422:
+        assert [error["pointer"] for error in response.json()["errors"]] == pointers
     assert (await api.get("/webhooks")).json() == {"items": []}
 
 
@@ -167,9 +167,9 @@ async def test_a_bad_request_is_refused_where_it_is_wrong(
 )
 async def test_a_bad_change_is_refused(api: Served, body: dict[str, object]) -> None:
     made = await subscribe(api)
-    answer = await api.http.patch(f"/webhooks/{made['id']}", json=body)
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{next(iter(body))}"]
+    response = await api.http.patch(f"/webhooks/{made['id']}", json=body)
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == [f"/{next(iter(body))}"]
 
 
 async def test_unknown_ids_are_not_found_and_malformed_ones_refused(api: Served) -> None:
@@ -179,36 +179,36 @@ async def test_unknown_ids_are_not_found_and_malformed_ones_refused(api: Served)
         ("POST", "/deliveries/1/resend"),
     ):
         body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
-        answer = await api.http.request(method, f"/webhooks/{NOWHERE}{path}", **body)
-        assert answer.status_code == 404, path
-        assert answer.json()["type"] == "/problems/webhook-not-found"
-        answer = await api.http.request(method, f"/webhooks/x{path}", **body)
-        assert answer.status_code == 422, path
+        response = await api.http.request(method, f"/webhooks/{NOWHERE}{path}", **body)
+        assert response.status_code == 404, path
+        assert response.json()["type"] == "/problems/webhook-not-found"
+        response = await api.http.request(method, f"/webhooks/x{path}", **body)
+        assert response.status_code == 422, path
     for number, code in (("1", 404), ("9" * 18, 404), ("0", 422), ("9" * 19, 422), ("²", 422)):
-        answer = await api.post(f"/webhooks/{made['id']}/deliveries/{number}/resend")
-        assert answer.status_code == code, number
+        response = await api.post(f"/webhooks/{made['id']}/deliveries/{number}/resend")
+        assert response.status_code == code, number
     assert (await api.get(f"/tasks/{NOWHERE}/deliveries")).status_code == 404
     assert (await api.get("/webhooks?a=b")).status_code == 422
 
 
 async def test_a_deleted_webhook_is_gone(api: Served) -> None:
     made = await subscribe(api)
-    answer = await api.http.delete(f"/webhooks/{made['id']}")
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = await api.http.delete(f"/webhooks/{made['id']}")
+    assert (response.status_code, response.content) == (204, b"")
     for method in ("GET", "DELETE"):
-        answer = await api.http.request(method, f"/webhooks/{made['id']}")
-        assert answer.status_code == 404
+        response = await api.http.request(method, f"/webhooks/{made['id']}")
+        assert response.status_code == 404
     assert (await api.get("/webhooks")).json() == {"items": []}
 
 
-async def test_there_are_only_so_many(stage: Stage) -> None:
-    kept = a_webhooks(stage.database, stage.ids, limit=2)
-    async with serving(stage.service, webhooks=kept) as api:
+async def test_the_number_of_webhooks_is_limited(stage: Stage) -> None:
+    webhooks = a_webhooks(stage.database, stage.ids, limit=2)
+    async with serving(stage.service, webhooks=webhooks) as api:
         first = await subscribe(api)
         await subscribe(api)
-        answer = await api.post("/webhooks", {"url": URL})
-        assert answer.status_code == 422
-        problem = answer.json()
+        response = await api.post("/webhooks", {"url": URL})
+        assert response.status_code == 422
+        problem = response.json()
         assert (problem["type"], problem["limit"]) == ("/problems/webhook-limit-reached", 2)
         await api.http.delete(f"/webhooks/{first['id']}")
         await subscribe(api)
@@ -239,8 +239,8 @@ async def test_deliveries_are_listed_in_pages_the_newest_first(api: Served, stag
         *(("state=x", 422), ("limit=0", 422), ("limit=501", 422), ("a=b", 422)),
         *(("cursor=x", 400), ("cursor=AAAA", 400), ("state=", 422)),
     ):
-        answer = await api.get(f"/webhooks/{made['id']}/deliveries?{query}")
-        assert answer.status_code == code, query
+        response = await api.get(f"/webhooks/{made['id']}/deliveries?{query}")
+        assert response.status_code == code, query
 
 
 async def test_nothing_is_sent_to_a_webhook_that_is_paused_or_disabled(
@@ -249,8 +249,11 @@ async def test_nothing_is_sent_to_a_webhook_that_is_paused_or_disabled(
     made = await subscribe(api, state="paused")
     delivery = (await api.post(f"/webhooks/{(await subscribe(api))['id']}/test")).json()
     for path in ("test", f"deliveries/{delivery['id']}/resend"):
-        answer = await api.post(f"/webhooks/{made['id']}/{path}")
-        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/webhook-inactive")
+        response = await api.post(f"/webhooks/{made['id']}/{path}")
+        assert (response.status_code, response.json()["type"]) == (
+            409,
+            "/problems/webhook-inactive",
+        )
     await rows.disable(stage.database, made["id"], "it is gone")
     shown = (await api.get(f"/webhooks/{made['id']}")).json()
     assert (shown["state"], shown["disabled_reason"]) == ("disabled", "it is gone")
@@ -263,13 +266,11 @@ async def test_nothing_is_sent_to_a_webhook_that_is_paused_or_disabled(
 async def test_another_webhooks_delivery_is_not_sent_again(api: Served) -> None:
     first, second = await subscribe(api), await subscribe(api)
     delivery = (await api.post(f"/webhooks/{first['id']}/test")).json()
-    answer = await api.post(f"/webhooks/{second['id']}/deliveries/{delivery['id']}/resend")
-    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/delivery-not-found")
+    response = await api.post(f"/webhooks/{second['id']}/deliveries/{delivery['id']}/resend")
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/delivery-not-found")
 
 
-async def test_a_task_with_a_callback_url_tells_what_became_of_it(
-    api: Served, stage: Stage
-) -> None:
+async def test_a_task_with_a_callback_url_shows_its_deliveries(api: Served, stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
         task = await api.create(callback_url=f"{endpoint.url}/done", delay_s=1000)
         path = f"/tasks/{task['id']}/deliveries"
@@ -284,8 +285,8 @@ async def test_a_task_with_a_callback_url_tells_what_became_of_it(
         [received] = endpoint.received
         assert received.path == "/done"
     plain = await api.create()
-    answer = await api.get(f"/tasks/{plain['id']}/deliveries")
-    assert answer.json() == {"callback_url": None, "items": []}
+    response = await api.get(f"/tasks/{plain['id']}/deliveries")
+    assert response.json() == {"callback_url": None, "items": []}
 
 
 async def test_callbacks_of_a_batch_and_of_a_repeated_key(api: Served, stage: Stage) -> None:
@@ -301,7 +302,7 @@ async def test_callbacks_of_a_batch_and_of_a_repeated_key(api: Served, stage: St
     assert [row["url"] for row in rows] == [f"http://example.org/{n}" for n in (0, 1, 2, "k")]
 
 
-async def test_two_who_change_a_webhook_at_once_both_get_what_they_asked_for(api: Served) -> None:
+async def test_two_changes_of_a_webhook_at_once_both_take_effect(api: Served) -> None:
     made = await subscribe(api)
     url = f"/webhooks/{made['id']}"
     async with asyncio.TaskGroup() as group:
@@ -311,10 +312,10 @@ async def test_two_who_change_a_webhook_at_once_both_get_what_they_asked_for(api
     assert (shown["queues"], shown["types"], shown["description"]) == (["a"], ["b"], "c")
 
 
-async def test_what_a_webhook_was_told_can_be_verified(api: Served, stage: Stage) -> None:
+async def test_a_webhooks_deliveries_can_be_verified(api: Served, stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
-        answer = await api.post("/webhooks", {"url": endpoint.url, "secret": MINE})
-        assert answer.status_code == 201
+        response = await api.post("/webhooks", {"url": endpoint.url, "secret": MINE})
+        assert response.status_code == 201
         task = await done(stage)
         await settled(stage, 1)
         await assert_safe(stage.sql)

@@ -1,4 +1,4 @@
-"""Large bodies that never come whole, or that are many: what they take is bounded, and others are served."""
+"""Unfinished or many large bodies: their memory is limited, and others are served."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -31,14 +31,14 @@ async def api(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-async def holding(size: int) -> None:
-    """Wait until the server holds about so many bytes of bodies."""
+async def memory_reaches(size: int) -> None:
+    """Wait until the server has about so many bytes of bodies in memory."""
 
-    async def holds() -> bool:
-        held = sum(sample.value for metric in BODY_BYTES.collect() for sample in metric.samples)
-        return abs(held - size) < MIB / 4
+    async def has_reached() -> bool:
+        counted = sum(sample.value for metric in BODY_BYTES.collect() for sample in metric.samples)
+        return abs(counted - size) < MIB / 4
 
-    await eventually(holds, f"it holds {size} bytes")
+    await eventually(has_reached, f"it holds {size} bytes")
 
 
 async def unfinished(
@@ -55,13 +55,13 @@ async def post_from(api: Served, address: str, body: bytes, path: str) -> httpx.
         return await http.post(path, content=body)
 
 
-async def test_unfinished_bodies_of_one_address_take_only_so_much(
+async def test_the_memory_of_unfinished_bodies_of_one_address_is_limited(
     api: Served, log_lines: LogLines
 ) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(2):
             await unfinished(stack, api, MIB * 5 // 4)
-        await holding(MIB * 5 // 2)
+        await memory_reaches(MIB * 5 // 2)
         late = await unfinished(stack, api, MIB)
         refused = await late.reader.readuntil(b"}")
         assert refused.startswith(b"HTTP/1.1 503 ")
@@ -69,36 +69,36 @@ async def test_unfinished_bodies_of_one_address_take_only_so_much(
         assert b"the memory for one more large body is not available" in refused
         [line] = log_lines.named("bodies.limited")
         assert (line["address"], line["count"]) == ("127.0.0.2", 1)
-        # What is small is served from there too, and what is large from elsewhere.
+        # Small bodies from there are accepted, and large ones from elsewhere.
         small = await post_from(api, ATTACKER, b'{"name":"a"}', "/tasks")
         large = await post_from(api, "127.0.0.1", BATCH, "/tasks/batch")
         assert (small.status_code, large.status_code) == (201, 201)
-    await holding(0)
+    await memory_reaches(0)
 
 
-async def test_bodies_of_all_addresses_take_only_so_much(api: Served) -> None:
+async def test_the_memory_of_bodies_of_all_addresses_is_limited(api: Served) -> None:
     async with AsyncExitStack() as stack:
         for address in ("127.0.0.2", "127.0.0.3"):
             await unfinished(stack, api, MIB * 9 // 4, address)
-        await holding(MIB * 9 // 2)
+        await memory_reaches(MIB * 9 // 2)
         refused = await post_from(api, "127.0.0.4", BATCH, "/tasks/batch")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert (await post_from(api, "127.0.0.4", b'{"name":"a"}', "/tasks")).status_code == 201
-    await holding(0)
+    await memory_reaches(0)
     assert (await post_from(api, "127.0.0.4", BATCH, "/tasks/batch")).status_code == 201
-    await holding(0)
+    await memory_reaches(0)
 
 
-async def test_one_body_has_room_however_large_it_is(api: Served) -> None:
+async def test_a_single_body_is_accepted_however_large_it_is(api: Served) -> None:
     batch = b"[" + b",".join([BATCH[1:-1]] * 4) + b"]"
     assert len(batch) > 6 * MIB
     assert (await api.post("/tasks/batch", batch)).status_code == 201
-    await holding(0)
+    await memory_reaches(0)
 
 
 async def test_forms_count_too(stage: Stage) -> None:
     async with serving_pages(stage, SETTINGS) as pages, AsyncExitStack() as stack:
         await unfinished(stack, pages, MIB * 11 // 4, "127.0.0.1")
-        await holding(MIB * 11 // 4)
-        answer = await pages.post("/ui/create", b"name=x&description=" + b"y" * MIB)
-        assert answer.status_code == 503
+        await memory_reaches(MIB * 11 // 4)
+        response = await pages.post("/ui/create", b"name=x&description=" + b"y" * MIB)
+        assert response.status_code == 503

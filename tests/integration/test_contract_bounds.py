@@ -1,4 +1,4 @@
-"""What a contract may cost: what is refused when it is registered, and what goes on as before."""
+"""The limits of a contract's cost: which ones are refused at registration, and which stay valid."""
 
 import orjson
 import pytest
@@ -18,7 +18,7 @@ def doubled(times: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "expected"),
+    ("schema", "pointer", "expected"),
     [
         ({"properties": {"a": {"pattern": "(" * 240 + "a" + ")" * 240}}}, "/properties/a/pattern", "expression"),
         ({"patternProperties": {"(" * 240 + "a" + ")" * 240: {}}}, None, "expression"),
@@ -26,24 +26,26 @@ def doubled(times: int) -> dict[str, object]:
     ],
 )  # fmt: skip
 async def test_a_contract_that_costs_too_much_is_refused_when_it_is_registered(
-    api: Served, schema: object, place: str | None, expected: str
+    api: Served, schema: object, pointer: str | None, expected: str
 ) -> None:
-    answer = await api.http.put(f"/types/{TYPE}", content=orjson.dumps({"payload_schema": schema}))
-    assert answer.status_code == 422, answer.text
-    [fault] = answer.json()["errors"]
+    response = await api.http.put(
+        f"/types/{TYPE}", content=orjson.dumps({"payload_schema": schema})
+    )
+    assert response.status_code == 422, response.text
+    [fault] = response.json()["errors"]
     assert expected in fault["expected"]
-    assert place is None or fault["pointer"] == f"/payload_schema{place}"
+    assert pointer is None or fault["pointer"] == f"/payload_schema{pointer}"
     assert (await api.get("/types")).json() == {"items": []}
 
 
-async def test_a_contract_that_holds_though_it_would_be_refused_today_is_registered_again(
+async def test_a_current_contract_that_would_be_refused_today_is_registered_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that starts again must not fail for what was taken before there was a limit."""
-    held, new = a_contract(doubled(3)), a_contract({"title": "new", **doubled(3)})
-    await registered(stage, held)
+    """A worker that starts again must not fail because of a contract from before the limit."""
+    current, new = a_contract(doubled(3)), a_contract({"title": "new", **doubled(3)})
+    await registered(stage, current)
     monkeypatch.setattr("taskmill.wire.contracts.contract.MOST_CHECKS", 14)
-    await registered(stage, held)
+    await registered(stage, current)
     with pytest.raises(ContractRefused, match="at most 14 schemas that check one value"):
         await registered(stage, new)
     assert (await stage.service.contracts.get(TYPE)).current.version == 1

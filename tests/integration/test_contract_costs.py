@@ -1,4 +1,4 @@
-"""What contracts cost others: a check may take long, and so may the documents that show them."""
+"""What contracts cost other requests: checks may take long, and so may the documents."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from tests.support.pages import serving_pages
 from tests.support.stage import Stage
 
 JSON_LINES = {"content-type": "application/x-ndjson"}
-# One value is looked at by 255 schemas: as often as may be.
+# 255 schemas check one value: as many as allowed.
 DEFS = {"at-0": {"type": "string"}} | {
     f"at-{n + 1}": {"anyOf": [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
     for n in range(7)
@@ -25,7 +25,7 @@ LARGE = {"properties": {f"a{n}": {"pattern": "^[01]*1[01]{900}$"} for n in range
 MANY_VALUES = orjson.dumps({"name": "x", "type": "plain", "payload": {"a": [1] * 30_000}})
 PAYLOAD = orjson.dumps({"a": [1] * 390})
 TASK = b'{"name":"x","type":"dear","payload":%s}' % PAYLOAD
-# Nothing of it is right, so that all else is looked at, too.
+# None of it is valid, so that everything is checked.
 WRONG = b'{"type":"dear","payload":%s}' % PAYLOAD
 FORM = urlencode({"name": "x", "type": "dear", "mode": "json", "payload": PAYLOAD.decode()})
 
@@ -60,25 +60,25 @@ async def api(stage: Stage) -> AsyncIterator[Served]:
 async def test_a_check_that_takes_long_leaves_the_loop_free(
     api: Served, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
-    """A few hundred bytes held it for 0.05 to 0.1 s. A type's first payload has its schema compiled."""
+    """A few hundred bytes blocked it for 0.05 to 0.1 s. A type's first payload compiles its schema."""
     with Watched() as watched:
-        answer = await api.http.post(path, content=body, headers=headers)
-    assert answer.status_code == status, answer.text[:200]
+        response = await api.http.post(path, content=body, headers=headers)
+    assert response.status_code == status, response.text[:200]
     assert watched.longest_s < 0.025
     if status == 422 and path == "/tasks":
-        assert "/payload/a/0" in answer.text
+        assert "/payload/a/0" in response.text
 
 
 @pytest.mark.parametrize(("path", "most_s"), [("/openapi.json", 0.12), ("/asyncapi.json", 0.06)])
-async def test_documents_of_large_contracts_are_made_apart(
+async def test_documents_of_large_contracts_are_rendered_in_a_thread(
     api: Served, stage: Stage, path: str, most_s: float
 ) -> None:
-    """Twenty of 40 kB, as many as are shown, held the loop for 0.2 and 0.1 s after each change."""
+    """Twenty of 40 kB, as many as are shown, blocked the loop for 0.2 and 0.1 s after each change."""
     part = {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]}
     large = {"properties": {f"a{n}": part for n in range(600)}}
     await registered(stage, *(a_contract(large, f"t{n}") for n in range(20)))
     with Watched() as watched:
-        # On a machine that is busy with other things it takes longer than a request may; it is kept, then.
+        # On a busy machine it takes longer than a request may; the document is cached nevertheless.
         shown = await api.http.get(path)
         while shown.status_code == 503:
             shown = await api.http.get(path)

@@ -1,4 +1,4 @@
-"""Contracts of types: registering them, keeping them at the doors, and others who do the same at once."""
+"""Contracts of types: registering them, also concurrently, and enforcing them at the entry points."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -45,7 +45,7 @@ SAID = [
 ]
 
 
-def said(error: InvalidInput) -> list[tuple[str, str, str]]:
+def details(error: InvalidInput) -> list[tuple[str, str, str]]:
     return [(one.pointer, one.expected, one.got) for one in error.violations]
 
 
@@ -53,7 +53,7 @@ def a_body(payload: object = None, **fields: Any) -> dict[str, Any]:  # noqa: AN
     return {"name": "a task", "type": TYPE, "payload": payload, **fields}
 
 
-def drafted(known: Contracts, body: dict[str, Any]) -> TaskDraft:
+def a_draft(known: Contracts, body: dict[str, Any]) -> TaskDraft:
     return to_draft(body, source="rest", limits=limits_of(known))
 
 
@@ -79,7 +79,7 @@ async def test_a_new_contract_is_a_new_version_and_an_old_one_comes_back(stage: 
     assert found.current.registered_by == "a worker"
 
 
-async def test_registering_what_holds_writes_nothing(stage: Stage) -> None:
+async def test_registering_the_current_contract_writes_nothing(stage: Stage) -> None:
     await registered(stage, a_contract(), a_contract(NEEDS_CC, type="other"))
     before = await revision(stage)
     await registered(stage, a_contract(), a_contract(NEEDS_CC, type="other"))
@@ -109,7 +109,7 @@ async def test_workers_of_two_releases_that_start_at_once_leave_one_of_their_con
     assert stage.service.contracts.by_type.keys() == {TYPE, "o"}
 
 
-async def test_who_registers_waits_for_another_whose_transaction_is_open(stage: Stage) -> None:
+async def test_a_registration_waits_for_another_open_transaction(stage: Stage) -> None:
     holder = await stage.database.connect()
     await holder.execute("BEGIN")
     await holder.execute(statement("lock_contracts"))
@@ -123,17 +123,17 @@ async def test_who_registers_waits_for_another_whose_transaction_is_open(stage: 
 
 
 async def _someone_waits(stage: Stage) -> None:
-    async def look() -> bool:
+    async def is_waiting() -> bool:
         query = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return bool(await stage.sql.fetchval(query))
 
-    await eventually(look, "a session that waits for a lock")
+    await eventually(is_waiting, "a session that waits for a lock")
 
 
-async def test_of_several_contracts_one_that_is_bad_leaves_all_out(stage: Stage) -> None:
+async def test_of_several_contracts_a_bad_one_refuses_all(stage: Stage) -> None:
     bad = a_contract({"if": {}}, type="bad")
     with pytest.raises(ContractRefused, match=r"type 'bad'.*/payload_schema/if"):
         await register(stage.database, "w", [a_contract(), bad])
@@ -142,7 +142,7 @@ async def test_of_several_contracts_one_that_is_bad_leaves_all_out(stage: Stage)
     assert await versions(stage) == []
 
 
-async def test_old_versions_are_forgotten_and_types_have_a_limit(
+async def test_old_versions_are_deleted_and_types_have_a_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "MOST_VERSIONS", 3)
@@ -159,7 +159,7 @@ async def test_a_dropped_contract_frees_its_type_and_keeps_its_versions(stage: S
     known = await registered(stage, a_contract())
     await known.drop(TYPE)
     assert not known.by_type
-    assert drafted(known, a_body(BAD)).payload_error is None
+    assert a_draft(known, a_body(BAD)).payload_error is None
     with pytest.raises(TypeNotFound):
         await known.drop(TYPE)
     with pytest.raises(TypeNotFound):
@@ -168,7 +168,7 @@ async def test_a_dropped_contract_frees_its_type_and_keeps_its_versions(stage: S
     assert await versions(stage) == [(TYPE, 1)]
 
 
-async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) -> None:
+async def test_an_entry_point_knows_of_a_change_when_it_polls(stage: Stage) -> None:
     known = Contracts(stage.database)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -179,7 +179,7 @@ async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) 
             return TYPE in known.by_type
 
         await eventually(has_it, "the contract at the door")
-        kept = known.by_type[TYPE]
+        before = known.by_type[TYPE]
         await register(stage.database, "w", [a_contract(type="other")])
 
         async def has_both() -> bool:
@@ -187,10 +187,10 @@ async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) 
 
         await eventually(has_both, "the other contract at the door")
         stop.set()
-    assert known.by_type[TYPE] is kept
+    assert known.by_type[TYPE] is before
 
 
-async def test_a_door_that_listens_hears_of_a_change_at_once(stage: Stage) -> None:
+async def test_an_entry_point_that_listens_is_notified_of_a_change_at_once(stage: Stage) -> None:
     known, stop = Contracts(stage.database), asyncio.Event()
     never = Periodic("contracts", known.refresh, interval_s=3600)
     listener = NotificationListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
@@ -206,7 +206,7 @@ async def test_a_door_that_listens_hears_of_a_change_at_once(stage: Stage) -> No
 
 
 def has(known: Contracts, count: int) -> Callable[[], Awaitable[bool]]:
-    """Ask whether a door knows so many types."""
+    """Return a probe whether an entry point knows so many types."""
 
     async def has_so_many() -> bool:
         return len(known.by_type) == count
@@ -217,29 +217,29 @@ def has(known: Contracts, count: int) -> Callable[[], Awaitable[bool]]:
 async def test_a_payload_that_does_not_fit_is_refused_before_there_is_a_task(stage: Stage) -> None:
     known = await registered(stage, a_contract())
     with pytest.raises(InvalidInput) as caught:
-        drafted(known, a_body(BAD))
-    assert said(caught.value) == SAID
+        a_draft(known, a_body(BAD))
+    assert details(caught.value) == SAID
     with pytest.raises(InvalidInput) as caught:
-        drafted(known, {"name": "", "type": TYPE})
+        a_draft(known, {"name": "", "type": TYPE})
     assert [one.pointer for one in caught.value.violations] == ["/name", "/payload/to"]
     with pytest.raises(InvalidInput) as caught:
-        drafted(known, a_body({}, run_at="2030-01-01T00:00:00Z", delay_s=1))
+        a_draft(known, a_body({}, run_at="2030-01-01T00:00:00Z", delay_s=1))
     assert [one.pointer for one in caught.value.violations] == ["/delay_s", "/payload/to"]
-    assert drafted(known, a_body({"to": "x"})).payload_error is None
-    assert drafted(known, a_body(BAD, type="free")).payload_error is None
+    assert a_draft(known, a_body({"to": "x"})).payload_error is None
+    assert a_draft(known, a_body(BAD, type="free")).payload_error is None
 
 
-async def test_what_a_request_leaves_out_comes_from_the_contract_and_what_it_says_stands(
+async def test_a_contracts_defaults_fill_only_what_a_request_leaves_out(
     stage: Stage,
 ) -> None:
     known = await registered(
         stage, a_contract(queue="mail", priority=7, max_attempts=5, max_losses=0, retry=AT_ONCE)
     )
-    plain = drafted(known, a_body({"to": "x"}))
+    plain = a_draft(known, a_body({"to": "x"}))
     assert (plain.queue, plain.priority, plain.max_attempts, plain.max_losses, plain.retry) == (
         "mail", 7, 5, 0, AT_ONCE,
     )  # fmt: skip
-    own = drafted(known, a_body({"to": "x"}, queue="q", priority=4, max_attempts=1, retry=None))
+    own = a_draft(known, a_body({"to": "x"}, queue="q", priority=4, max_attempts=1, retry=None))
     assert (own.queue, own.priority, own.max_attempts, own.retry) == ("q", 4, 1, None)
     assert own.max_losses == 0
     made = (await stage.service.create(plain)).task
@@ -251,61 +251,61 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
 ) -> None:
     known = await registered(stage, a_contract({}))
     body = a_body(BAD, idempotency_key="k")
-    first = await stage.service.create(drafted(known, body))
+    first = await stage.service.create(a_draft(known, body))
     await registered(stage, a_contract(NEEDS_TO))
-    again = await stage.service.create(drafted(known, body))
+    again = await stage.service.create(a_draft(known, body))
     assert again.replayed
     assert again.task == first.task
     with pytest.raises(IdempotencyConflict):
-        await stage.service.create(drafted(known, {**body, "name": "another"}))
+        await stage.service.create(a_draft(known, {**body, "name": "another"}))
     with pytest.raises(InvalidInput) as caught:
-        await stage.service.create(drafted(known, {**body, "idempotency_key": "free"}))
-    assert said(caught.value) == SAID
+        await stage.service.create(a_draft(known, {**body, "idempotency_key": "free"}))
+    assert details(caught.value) == SAID
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now()")
     with pytest.raises(InvalidInput):
-        await stage.service.create(drafted(known, body))
+        await stage.service.create(a_draft(known, body))
     await assert_safe(stage.sql)
 
 
-async def test_a_misfit_waits_for_the_first_request_of_its_key(stage: Stage) -> None:
+async def test_a_bad_payload_waits_for_the_first_request_of_its_key(stage: Stage) -> None:
     """A redelivered message must not be refused while the task of its first delivery is being committed."""
     known = await registered(stage, a_contract({}))
     body = a_body(BAD, idempotency_key="k")
-    new = stage.creation.with_ids([drafted(known, body)])[0]
+    new = stage.creation.with_ids([a_draft(known, body)])[0]
     await registered(stage, a_contract(NEEDS_TO))
     for end, is_replayed in (("ROLLBACK", False), ("COMMIT", True)):
         holder = await stage.database.connect()
         await holder.execute("BEGIN")
         await tasks.insert(holder, [new])
         async with asyncio.TaskGroup() as group:
-            asked = stage.creation.store_each(stage.creation.with_ids([drafted(known, body)]))
-            waiting = group.create_task(asked)
+            storing = stage.creation.store_each(stage.creation.with_ids([a_draft(known, body)]))
+            waiting = group.create_task(storing)
             await _someone_waits(stage)
             await holder.execute(end)
         await holder.close()
-        [answer] = waiting.result()
-        assert isinstance(answer, CreatedTask) == is_replayed
-        assert is_replayed or (isinstance(answer, InvalidInput) and said(answer) == SAID)
+        [response] = waiting.result()
+        assert isinstance(response, CreatedTask) == is_replayed
+        assert is_replayed or (isinstance(response, InvalidInput) and details(response) == SAID)
     await assert_safe(stage.sql)
 
 
-async def test_intake_refuses_with_the_same_words_and_stores_the_rest(stage: Stage) -> None:
+async def test_intake_refuses_with_the_same_texts_and_stores_the_others(stage: Stage) -> None:
     known = await registered(stage, a_contract())
     limits = message_limits_of(known)
     fits = b'{"name": "a", "type": "send-email", "payload": {"to": "x"}}'
     bad = b'{"name": "b", "type": "send-email", "payload": {"copies": 0}}'
     with pytest.raises(InvalidInput) as caught:
         message_draft(CreationMessage(body=bad), limits)
-    assert said(caught.value) == SAID
+    assert details(caught.value) == SAID
     drafts = [
         message_draft(CreationMessage(body=body, message_id=f"m{n}"), limits)
         for n, body in enumerate((fits, bad, fits))
     ]
-    answers = await stage.creation.store_each(stage.creation.with_ids(drafts))
-    assert [isinstance(answer, CreatedTask) for answer in answers] == [True, False, True]
-    assert isinstance(answers[1], InvalidInput)
-    assert said(answers[1]) == SAID
+    responses = await stage.creation.store_each(stage.creation.with_ids(drafts))
+    assert [isinstance(response, CreatedTask) for response in responses] == [True, False, True]
+    assert isinstance(responses[1], InvalidInput)
+    assert details(responses[1]) == SAID
     await assert_safe(stage.sql)
 
 
@@ -314,7 +314,7 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
 ) -> None:
     free = await registered(stage, a_contract({}))
     old = a_body(BAD, idempotency_key="old")
-    made = await stage.service.create(drafted(free, old))
+    made = await stage.service.create(a_draft(free, old))
     known = await registered(stage, a_contract(NEEDS_TO))
 
     def drafts(*bodies: dict[str, Any]) -> list[TaskDraft]:
@@ -336,16 +336,16 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
     with pytest.raises(IdempotencyConflict):
         await stage.service.create_all(drafts(fits, {**old, "name": "another"}))
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1
-    answers = await stage.service.create_all(drafts(fits, old, fits))
-    assert [answer.replayed for answer in answers] == [False, True, False]
-    assert answers[1].task.id == made.task.id
+    responses = await stage.service.create_all(drafts(fits, old, fits))
+    assert [response.replayed for response in responses] == [False, True, False]
+    assert responses[1].task.id == made.task.id
     await assert_safe(stage.sql)
 
 
-async def test_a_task_that_waits_is_run_whatever_contract_holds_by_then(stage: Stage) -> None:
+async def test_a_waiting_task_is_run_whatever_contract_is_current_by_then(stage: Stage) -> None:
     known = await registered(stage, a_contract({}))
     lease = await stage.open_lease()
-    waiting = (await stage.service.create(drafted(known, a_body(BAD)))).task
+    waiting = (await stage.service.create(a_draft(known, a_body(BAD)))).task
     await registered(stage, a_contract(NEEDS_TO))
 
     async def taken() -> bool:
@@ -363,7 +363,7 @@ async def test_live_workers_are_counted(stage: Stage) -> None:
     assert [one.workers for one in await known.all()] == [1]
 
 
-async def test_looking_for_changes_reads_one_row_when_there_are_none(stage: Stage) -> None:
+async def test_polling_for_changes_reads_one_row_when_there_are_none(stage: Stage) -> None:
     await registered(stage, *(a_contract(type=f"t{n}") for n in range(50)))
     now = await revision(stage)
     assert await rows.read_changed(stage.database, now) is None
@@ -371,7 +371,7 @@ async def test_looking_for_changes_reads_one_row_when_there_are_none(stage: Stag
     assert len(found) == 1
 
 
-async def test_a_key_that_is_only_asked_for_leaves_nothing_behind(stage: Stage) -> None:
+async def test_looking_up_a_key_leaves_nothing_behind(stage: Stage) -> None:
     async with stage.database.hot() as connection:
         assert await tasks.find_live_keys(connection, {("rest", "k")}) == set()
         assert not connection.is_in_transaction()

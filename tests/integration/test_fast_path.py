@@ -1,4 +1,4 @@
-"""The two hot requests without a coroutine: they are answered as all others are, whatever the connection does."""
+"""The fast path: its responses are those of the layers, whatever the connection does."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ from tests.support.stage import Stage
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 LAST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-# Whoever asks with this goes the long way, and is answered the same.
+# A request with this header goes through the layers, and gets the same response.
 LONG_WAY = {"prefer": "respond-async"}
 
 
@@ -38,8 +38,8 @@ def a_post(name: str, *headers: bytes) -> bytes:
     return b"\r\n".join((*lines, b"", body))
 
 
-def answers(raw: bytes) -> list[tuple[int, dict[str, Any]]]:
-    """The statuses and JSON bodies of the answers on one connection."""
+def parsed_responses(raw: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """The statuses and JSON bodies of the responses on one connection."""
     found = []
     while raw:
         head, _, rest = raw.partition(b"\r\n\r\n")
@@ -51,12 +51,12 @@ def answers(raw: bytes) -> list[tuple[int, dict[str, Any]]]:
 
 @pytest.fixture
 async def known(api: Served) -> str:
-    """A task of a queue that the service has seen: from then on creating is one statement."""
+    """A task of a queue that the service has seen: after that, creating is one statement."""
     return str((await api.create(name="known"))["id"])
 
 
 @pytest.mark.usefixtures("known")
-async def test_both_ways_lead_to_the_same_answer(api: Served, log_lines: LogLines) -> None:
+async def test_both_paths_give_the_same_response(api: Served, log_lines: LogLines) -> None:
     quick, slow = [
         await api.post("/tasks", {"name": "a", "payload": {"n": 1}}, headers=headers)
         for headers in ({}, LONG_WAY)
@@ -77,7 +77,7 @@ async def test_both_ways_lead_to_the_same_answer(api: Served, log_lines: LogLine
 
 
 @pytest.mark.usefixtures("known")
-async def test_both_ways_refuse_alike_and_are_counted_alike(api: Served) -> None:
+async def test_both_paths_refuse_alike_and_are_counted_alike(api: Served) -> None:
     nobody = "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
     before = REQUESTS.value("GET", "/tasks/{id}", "4xx")
     for headers in ({}, LONG_WAY):
@@ -94,27 +94,27 @@ async def test_both_ways_refuse_alike_and_are_counted_alike(api: Served) -> None
     assert REQUESTS.value("GET", "/tasks/{id}", "4xx") == before + 2
 
 
-async def test_requests_that_come_at_once_are_answered_in_order(api: Served, known: str) -> None:
+async def test_requests_that_come_at_once_get_responses_in_order(api: Served, known: str) -> None:
     read = f"GET /tasks/{known} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
     posts = [a_post(f"{number}", b"x-request-id: r%d" % number) for number in range(5)]
     raw = await raw_request(api.url, read + b"".join(posts) + read + LAST)
     assert re.findall(rb"x-request-id: r(\d)", raw) == [b"0", b"1", b"2", b"3", b"4"]
-    (first, *made, again, _) = answers(raw)
+    (first, *made, again, _) = parsed_responses(raw)
     assert first == again == (200, (await api.get(f"/tasks/{known}")).json())
     assert [(status, task["name"]) for status, task in made] == [(201, f"{n}") for n in range(5)]
 
 
 @pytest.mark.usefixtures("known")
-@pytest.mark.parametrize("cut", [10, -13, -5, -1])
-async def test_a_request_may_come_in_pieces(api: Served, cut: int) -> None:
+@pytest.mark.parametrize("position", [10, -13, -5, -1])
+async def test_a_request_may_come_in_pieces(api: Served, position: int) -> None:
     whole = a_post("pieces")
     host, port = api.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(whole[:cut])
+    writer.write(whole[:position])
     await writer.drain()
     await asyncio.sleep(0.05)  # no other way to have the parts arrive as two
-    writer.write(whole[cut:] + LAST)
-    [(status, task), _] = answers(await reader.read())
+    writer.write(whole[position:] + LAST)
+    [(status, task), _] = parsed_responses(await reader.read())
     assert (status, task["name"]) == (201, "pieces")
     writer.close()
     listed = (await api.get("/tasks?name=pieces")).json()
@@ -122,7 +122,7 @@ async def test_a_request_may_come_in_pieces(api: Served, cut: int) -> None:
 
 
 @pytest.mark.usefixtures("known")
-async def test_a_client_that_leaves_takes_nothing_back(api: Served, stage: Stage) -> None:
+async def test_a_task_is_created_though_its_client_leaves(api: Served, stage: Stage) -> None:
     async with stage.sql.transaction():
         await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(TimeoutError):
@@ -135,7 +135,7 @@ async def test_a_client_that_leaves_takes_nothing_back(api: Served, stage: Stage
     await eventually(is_there, "what was begun is done")
 
 
-async def test_those_that_take_too_long_are_answered_one_after_the_other(stage: Stage) -> None:
+async def test_late_requests_get_responses_one_after_the_other(stage: Stage) -> None:
     await stage.created()
     async with serving(stage.service, IN_A_HURRY) as served:
         known = (await served.create())["id"]
@@ -148,11 +148,11 @@ async def test_those_that_take_too_long_are_answered_one_after_the_other(stage: 
                 assert first.done()
             for late in (first.result(), second):
                 assert (late.status_code, late.headers["retry-after"]) == (503, "1")
-                assert "an answer within 0.5 s" in late.json()["detail"]
+                assert "a response within 0.5 s" in late.json()["detail"]
         assert (await served.get(f"/tasks/{known}")).status_code == 200
 
 
-async def test_a_fault_is_told_to_the_log_only(
+async def test_a_fault_is_only_logged(
     stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(stage.service) as served:
@@ -162,15 +162,15 @@ async def test_a_fault_is_told_to_the_log_only(
             raise ZeroDivisionError("secret")
 
         monkeypatch.setattr(stage.service._reading._batch, "_flush_items", broken)
-        answer = await served.get(f"/tasks/{known['id']}")
-    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
-    assert "secret" not in answer.text
+        response = await served.get(f"/tasks/{known['id']}")
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
+    assert "secret" not in response.text
     [line] = log_lines.named("request.failed")
     assert "ZeroDivisionError: secret" in line["exception"]
-    assert line["request_id"] == answer.headers["x-request-id"]
+    assert line["request_id"] == response.headers["x-request-id"]
 
 
-async def test_an_outage_is_told_as_such(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_is_a_503(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(stage.service) as served:
         known = await served.create()
 
@@ -178,11 +178,11 @@ async def test_an_outage_is_told_as_such(stage: Stage, monkeypatch: pytest.Monke
             raise Unavailable(7, "the database")
 
         monkeypatch.setattr(stage.service._reading._batch, "_flush_items", away)
-        answer = await served.get(f"/tasks/{known['id']}")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+        response = await served.get(f"/tasks/{known['id']}")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
-async def test_what_was_begun_is_answered_before_the_server_ends(
+async def test_requests_in_flight_get_responses_before_the_server_ends(
     api: Served, stage: Stage, known: str
 ) -> None:
     server, stop = ApiServer(api.app, host="127.0.0.1", port=0), asyncio.Event()
@@ -207,8 +207,8 @@ async def test_what_was_begun_is_answered_before_the_server_ends(
             stop.set()
             await eventually(is_closing, "the server listens no more")
             assert not running.done()
-        answer = await pending
-        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        response = await pending
+        assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
 def sent(
@@ -228,7 +228,7 @@ def a_body(body: bytes, *lines: str) -> bytes:
 
 
 def without_what_differs(raw: bytes) -> bytes:
-    """Ids, times and entity tags are each task's own."""
+    """Remove ids, times and entity tags."""
     raw = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"ID", raw)
     raw = re.sub(rb"[0-9-]{10}T[0-9:.]+Z", b"TIME", raw)
     return re.sub(
@@ -278,26 +278,24 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-async def test_whatever_comes_is_answered_alike_on_both_ways(
-    api: Served, known: str, shape: bytes
-) -> None:
+async def test_both_paths_respond_alike_to_anything(api: Served, known: str, shape: bytes) -> None:
     request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
     slow = request.replace(b"host: localhost", b"host: localhost\r\nprefer: respond-async", 1)
     quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
     assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
 
 
-async def test_what_the_lane_cannot_begin_is_a_fault_and_no_bad_request(
+async def test_a_failure_to_begin_on_the_fast_path_is_a_fault_and_no_bad_request(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage.service._reading._batch._queue, "_is_left", True)
-    answer = await api.get(f"/tasks/{known}")
-    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    response = await api.get(f"/tasks/{known}")
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")
     assert "takes nothing any more" in line["exception"]
 
 
-async def test_what_fails_on_the_way_to_the_lane_makes_no_task_twice(
+async def test_a_failure_on_the_way_to_the_fast_path_makes_no_task_twice(
     api: Served, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert known
@@ -311,16 +309,16 @@ async def test_what_fails_on_the_way_to_the_lane_makes_no_task_twice(
     assert (await api.get("/tasks?name=once")).json()["total"] == 1
 
 
-async def test_too_many_reads_are_told_to_come_back(
+async def test_too_many_reads_get_a_retry_after(
     api: Served, stage: Stage, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage.service._reading._batch, "_max_waiting", 0)
-    answer = await api.get(f"/tasks/{known}")
-    assert answer.status_code == 503
-    assert "room for more reads" in answer.json()["detail"]
+    response = await api.get(f"/tasks/{known}")
+    assert response.status_code == 503
+    assert "room for more reads" in response.json()["detail"]
 
 
-async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
+async def test_a_task_that_cannot_be_rendered_is_a_fault_at_once(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = stage.service._reading._read
@@ -330,24 +328,22 @@ async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
 
     monkeypatch.setattr(stage.service._reading._batch, "_flush_items", misread)
     for headers in ({}, LONG_WAY):
-        answer = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
-        assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+        response = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
+        assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     quick, slow = log_lines.named("request.failed")
     assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
 
 
 @pytest.mark.usefixtures("known")
-async def test_what_is_answered_after_the_grace_time_harms_nobody(
-    api: Served, stage: Stage
-) -> None:
+async def test_a_response_after_the_grace_time_does_no_harm(api: Served, stage: Stage) -> None:
     server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.1), asyncio.Event()
     unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
 
     async def is_waiting() -> bool:
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
-    async def heard() -> bytes:
+    async def received() -> bytes:
         try:
             return await raw_request(str(server.url), a_post("cut") + a_post("never"))
         except ConnectionError:
@@ -358,11 +354,11 @@ async def test_what_is_answered_after_the_grace_time_harms_nobody(
         await server.started.wait()
         async with stage.sql.transaction():
             await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
-            cut = group.create_task(heard())
+            position = group.create_task(received())
             await eventually(is_waiting, "the request waits in the database")
             stop.set()
             await running
-            assert await cut == b""
+            assert await position == b""
 
     async def is_there() -> bool:
         return bool((await api.get("/tasks?name=cut")).json()["total"] == 1)

@@ -1,4 +1,4 @@
-"""Lists of what is large: pages end by their bytes, and all of it is found by going on."""
+"""Lists of large things: pages end by their bytes, and the next pages have everything else."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -31,8 +31,8 @@ async def create_large(api: Served, count: int, text: str) -> list[str]:
     """Create tasks with payloads of nearly 1 MiB, and return their ids."""
     payload = {"delay_s": 0, "result": (text * MIB)[: MIB - 200]}
     line = orjson.dumps({"name": "large", "payload": payload, "labels": {"a": "b"}})
-    answer = await api.post("/tasks/batch", b"\n".join([line] * count), headers=LINES)
-    return sorted(orjson.loads(line)["id"] for line in answer.content.splitlines())
+    response = await api.post("/tasks/batch", b"\n".join([line] * count), headers=LINES)
+    return sorted(orjson.loads(line)["id"] for line in response.content.splitlines())
 
 
 @pytest.mark.parametrize("text", ["a", "0123456789abcdef"], ids=["packed", "packed less"])
@@ -58,7 +58,7 @@ async def test_a_page_of_large_tasks_ends_by_its_bytes(api: Served, text: str, q
     assert len(sizes) == 3
 
 
-async def test_what_is_not_packed_and_what_is_no_payload_counts_too(stage: Stage) -> None:
+async def test_uncompressed_values_and_other_columns_count_too(stage: Stage) -> None:
     for _ in range(4):
         await stage.created()
     await stage.sql.execute("SET session_replication_role = replica")  # no guard of transitions
@@ -93,7 +93,7 @@ async def test_payloads_do_not_count_where_they_are_left_out(stage: Stage) -> No
 
 
 async def parts(api: Served, path: str, **query: str) -> list[list[Any]]:
-    """Read a list part by part, up to where it says that nothing follows."""
+    """Read a list part by part, to its end."""
     found: list[list[Any]] = []
     while True:
         page = (await api.get(path, params=query)).json()
@@ -172,9 +172,9 @@ async def test_refused_messages_with_long_headers_come_in_parts(
     assert len(set(ids)) == 7
 
 
-async def test_the_earlier_list_has_as_many_as_were_asked_for(api: Served) -> None:
+async def test_the_legacy_list_has_as_many_tasks_as_requested(api: Served) -> None:
     line = orjson.dumps({"name": "large", "description": "😀" * 10_000})
     await api.post("/tasks/batch", b"\n".join([line] * 220), headers=LINES)
     assert len((await api.get("/tasks?limit=500")).json()["items"]) < 220
-    answer = await api.get("/task_service/api/v1/task/?limit=500")
-    assert len(answer.json()["objects"]) == 220
+    response = await api.get("/task_service/api/v1/task/?limit=500")
+    assert len(response.json()["objects"]) == 220

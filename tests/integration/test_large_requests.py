@@ -1,4 +1,4 @@
-"""What takes long to read holds nobody up: the loop's thread has little to do with it."""
+"""Requests that take long to read delay no others: the event loop's thread does little of it."""
 
 import asyncio
 import threading
@@ -53,13 +53,13 @@ async def test_a_large_request_leaves_the_loop_free(
     api: Served, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     with Watched() as watched:
-        answer = await api.http.post(path, content=body, headers=headers)
-    assert answer.status_code == status, answer.text[:200]
+        response = await api.http.post(path, content=body, headers=headers)
+    assert response.status_code == status, response.text[:200]
     # Before requests were read in steps these took 0.09 to 0.7.
     assert watched.longest_s < 0.08
     if status == 422:
-        assert len(answer.json()["errors"]) <= 20
-        assert len(answer.content) < 20_000
+        assert len(response.json()["errors"]) <= 20
+        assert len(response.content) < 20_000
 
 
 NOWHERE = "01970000-0000-7000-8000-000000000000"
@@ -84,7 +84,7 @@ SCHEMA = {
     ],
     ids=["fail", "logs", "finish", "schema", "type", "compiled"],
 )
-async def test_what_is_read_of_a_body_is_read_apart_too(
+async def test_large_bodies_are_validated_on_the_offload_thread_too(
     stage: Stage, path: str, body: object, status: int
 ) -> None:
     content = orjson.dumps(body)
@@ -92,8 +92,8 @@ async def test_what_is_read_of_a_body_is_read_apart_too(
         await api.create()
         with Watched() as watched:
             method = "PUT" if path.startswith("/types") else "POST"
-            answer = await api.http.request(method, path, content=content)
-    assert answer.status_code == status, answer.text[:200]
+            response = await api.http.request(method, path, content=content)
+    assert response.status_code == status, response.text[:200]
     # Eight times as large as bodies usually may be, so that the difference shows: it was 0.1 to 0.4.
     assert watched.longest_s < 0.08
 
@@ -123,8 +123,8 @@ async def test_a_large_form_leaves_the_loop_free(
     async with serving_pages(stage, Settings(limits=LARGER)) as pages:
         await pages.get("/ui/create")
         with Watched() as watched:
-            answer = await pages.post(f"/ui/create{path}", content, timeout=60)
-    assert answer.status_code < 500
+            response = await pages.post(f"/ui/create{path}", content, timeout=60)
+    assert response.status_code < 500
     assert watched.longest_s < 0.08
 
 
@@ -142,7 +142,7 @@ async def test_a_large_form_leaves_the_loop_free(
         ("POST", f"/tasks/{NOWHERE}/cancelled"),
     ],
 )
-async def test_what_never_needs_a_large_body_takes_none(
+async def test_endpoints_with_small_bodies_refuse_large_ones(
     api: Served, method: str, path: str
 ) -> None:
     read = await api.http.request(method, path, content=orjson.dumps({"x": "y" * 65_000}))
@@ -151,22 +151,22 @@ async def test_what_never_needs_a_large_body_takes_none(
     assert (refused.status_code, refused.json()["limit"]) == (413, 65_536)
 
 
-async def test_small_requests_are_answered_while_a_large_one_is_read(api: Served) -> None:
+async def test_small_requests_are_served_while_a_large_one_is_read(api: Served) -> None:
     batch = (
         b"[" + b",".join([orjson.dumps({"name": "x", "payload": {"t": "y" * 3000}})] * 9_000) + b"]"
     )
     large = asyncio.create_task(  # noqa: TID251 - a test
         api.http.post("/tasks/batch", content=batch + b"}")
     )
-    answered = 0
+    served = 0
     while not large.done():
         assert (await api.post("/tasks", SMALL)).status_code == 201
-        answered += 1
+        served += 1
     assert (await large).status_code == 400
-    assert answered > 10
+    assert served > 10
 
 
-async def test_who_comes_when_too_many_wait_is_told_to_come_later() -> None:
+async def test_when_too_many_wait_a_request_gets_a_retry_after() -> None:
     offload = Offload(most_waiting=1)
     may_go = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -184,9 +184,7 @@ async def test_who_comes_when_too_many_wait_is_told_to_come_later() -> None:
     assert await offload.run_if_large(1, lambda: "here") == "here"
 
 
-async def test_who_is_answered_at_once_counts_as_held_up_by_large_requests(
-    api: Served, stage: Stage
-) -> None:
+async def test_requests_served_without_the_thread_are_counted(api: Served, stage: Stage) -> None:
     offload = stage.service.offload
     before = offload._responses
     await api.post("/tasks", SMALL)
@@ -197,28 +195,28 @@ async def test_who_is_answered_at_once_counts_as_held_up_by_large_requests(
     assert offload._responses == before + 2
 
 
-async def test_many_large_requests_of_one_address_do_not_come_before_one_of_another(
+async def test_many_large_requests_of_one_address_do_not_delay_one_of_another(
     api: Served, stage: Stage
 ) -> None:
     body = b'{"name":"x","a":"' + b"x" * 70_000 + b'"}'
     head = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
     request = head + b"content-length: %d\r\n\r\n" % len(body) + body
-    offload, may_go, answered = stage.service.offload, threading.Event(), list[str]()
+    offload, may_go, served = stage.service.offload, threading.Event(), list[str]()
 
-    async def ask(address: str) -> None:
+    async def send_large(address: str) -> None:
         async with raw_connections(api.url, 1, request, address) as [line]:
             assert (await line.read_to_end(60)).startswith(b"HTTP/1.1 422 ")
-            answered.append(address)
+            served.append(address)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(offload.run(lambda: may_go.wait(60)))
         for _ in range(5):
-            group.create_task(ask("127.0.0.2"))
+            group.create_task(send_large("127.0.0.2"))
         await eventually(lambda: waiting(offload, 6), "five wait")
-        group.create_task(ask("127.0.0.3"))
+        group.create_task(send_large("127.0.0.3"))
         await eventually(lambda: waiting(offload, 7), "six wait")
         may_go.set()
-    assert answered.index("127.0.0.3") < 4
+    assert served.index("127.0.0.3") < 4
 
 
 async def waiting(offload: Offload, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Clients that leave, or take nothing, in the middle of their answer: that is no fault, so no error is logged."""
+"""Clients that leave, or stop reading, during their response: that is no fault, so no error is logged."""
 
 import asyncio
 import socket
@@ -33,20 +33,20 @@ BATCH += b"content-length: %d\r\n\r\n" % len(NDJSON) + NDJSON
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[Served]:
-    """Serve with tasks of which a list is a megabyte."""
+    """Serve with tasks whose list is a megabyte."""
     async with serving(stage.service, SETTINGS) as served:
         tasks = [{"name": "large", "delay_s": 3600, "description": "x" * 9_900}] * 100
         assert (await served.post("/tasks/batch", tasks)).status_code == 201
         yield served
 
 
-async def a_small_line(url: str) -> RawConnection:
-    """Connect with next to no room for what comes."""
-    place = urlsplit(url)
+async def a_small_connection(url: str) -> RawConnection:
+    """Connect with a very small receive buffer."""
+    parts = urlsplit(url)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)  # noqa: FBT003 - the library's signature
-    await asyncio.get_running_loop().sock_connect(connection, (place.hostname, place.port))
+    await asyncio.get_running_loop().sock_connect(connection, (parts.hostname, parts.port))
     reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
     return RawConnection(reader, writer)
 
@@ -73,31 +73,31 @@ async def test_a_request_ends_when_its_client_leaves(
 ) -> None:
     task = await api.create(delay_s=3600)
     sent = request_ % task["id"].encode() if request_ is HELD else request_
-    line = await a_small_line(api.url)
-    await line.send(sent + (b"" if request_ is UPLOAD else behind))
+    connection = await a_small_connection(api.url)
+    await connection.send(sent + (b"" if request_ is UPLOAD else behind))
     await eventually(one_is_in_flight, "it is being answered")
     if leaves == "reset":
-        line.writer.transport.abort()
+        connection.writer.transport.abort()
     else:
-        line.writer.close()
+        connection.writer.close()
     await eventually(all_have_ended, "the request has ended")
     assert log_lines.warnings() == []
 
 
 @pytest.mark.parametrize("request_", [LARGE, LARGE * 8, BATCH], ids=["large", "several", "batch"])
 @pytest.mark.parametrize("leaves", ["reset", "half", "stays"])
-async def test_a_large_answer_that_is_not_taken_is_given_up(
+async def test_a_large_response_that_is_not_read_is_aborted(
     api: Served, log_lines: LogLines, request_: bytes, leaves: str
 ) -> None:
-    line = await a_small_line(api.url)
-    await line.send(request_)
-    assert await line.reader.read(1)
+    connection = await a_small_connection(api.url)
+    await connection.send(request_)
+    assert await connection.reader.read(1)
     if leaves == "reset":
-        line.writer.transport.abort()
+        connection.writer.transport.abort()
     elif leaves == "half":
-        line.writer.write_eof()
+        connection.writer.write_eof()
     await eventually(all_have_ended, "the requests have ended")
-    line.writer.transport.abort()
+    connection.writer.transport.abort()
     assert log_lines.warnings() == []
 
 

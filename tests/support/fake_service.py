@@ -141,7 +141,7 @@ class FakeService:
         refused: dict[str, Any] = {
             "id": str(uuid4()),
             "created_at": START.isoformat(),
-            "door": "amqp",
+            "source": "amqp",
             "message_id": None,
             "status": 400,
             "problem": {"type": "/problems/x", "title": "No", "status": 400, "detail": "no JSON"},

@@ -73,7 +73,7 @@ class AdminApp:
             async with asyncio.timeout(self._timeout_s):
                 return await endpoint()
         except TimeoutError:
-            late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
+            late = Unavailable(_RETRY_AFTER_S, f"a response within {self._timeout_s:g} s")
             return problem_json(late, path)
         except Exception:
             log.exception("admin.failed", path=path)

@@ -95,7 +95,7 @@ class Edge:
         except TimeoutError as error:
             if request.status:
                 _cut_off(scope)  # the client does not read the response
-            late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
+            late = Unavailable(_RETRY_AFTER_S, f"a response within {self._timeout_s:g} s")
             log.warning(
                 "request.late", method=scope["method"], path=_path(scope), error=repr(error)
             )

@@ -224,7 +224,7 @@ class FastPath:
                 self._watch(call)
                 return
             log.warning("request.late", method=call.method, path=call.path, request_id=call.id)
-            late = Unavailable(_RETRY_AFTER_S, f"an answer within {limit_s:g} s")
+            late = Unavailable(_RETRY_AFTER_S, f"a response within {limit_s:g} s")
             self._respond(call, error_response(late, call.path))
 
     def _sample_open(self) -> dict[tuple[str, ...], float]:

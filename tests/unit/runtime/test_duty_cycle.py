@@ -1,4 +1,4 @@
-"""What may be done for a share of the time."""
+"""Work that is kept to a share of the time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.duty_cycle import DutyCycle
 
 
-def test_what_is_cheap_may_be_done_at_any_time() -> None:
+def test_cheap_work_is_always_allowed() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     duty_cycle = DutyCycle(clock, share=0.1, most_s=0.2, longest_s=60)
     for _ in range(1000):
@@ -15,7 +15,7 @@ def test_what_is_cheap_may_be_done_at_any_time() -> None:
         clock.advance(timedelta(milliseconds=10))
 
 
-def test_what_is_dear_waits_until_it_takes_its_share_only() -> None:
+def test_expensive_work_waits_until_it_takes_its_share_only() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     duty_cycle = DutyCycle(clock, share=0.1, most_s=0.2, longest_s=60)
     duty_cycle.charge(1)
@@ -26,7 +26,7 @@ def test_what_is_dear_waits_until_it_takes_its_share_only() -> None:
     assert duty_cycle.is_open
 
 
-def test_what_was_not_used_does_not_heap_up() -> None:
+def test_an_unused_budget_does_not_grow_without_limit() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     duty_cycle = DutyCycle(clock, share=0.1, most_s=0.2, longest_s=60)
     clock.advance(timedelta(days=1))
@@ -34,7 +34,7 @@ def test_what_was_not_used_does_not_heap_up() -> None:
     assert not duty_cycle.is_open
 
 
-def test_what_took_very_long_does_not_close_it_for_longer_than_its_time() -> None:
+def test_very_long_work_does_not_close_it_for_longer_than_its_limit() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     duty_cycle = DutyCycle(clock, share=0.1, most_s=0.2, longest_s=2)
     duty_cycle.charge(8)

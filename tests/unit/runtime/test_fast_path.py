@@ -16,7 +16,7 @@ REQUEST = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class Wire:
-    """A transport that keeps what is written."""
+    """A transport that records what is written."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -99,7 +99,7 @@ def connected(app: App, wire: Wire) -> HttpProtocol:
     return protocol
 
 
-async def turns(count: int = 10) -> None:
+async def iterate(count: int = 10) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -124,11 +124,11 @@ async def test_an_ordinary_request_goes_to_the_fast_path(
         REQUEST.replace(b"host: x", b"expect: 100-continue"),
     ],
 )
-async def test_what_is_out_of_the_ordinary_goes_to_the_app(
+async def test_unusual_requests_go_to_the_app(
     app: App, connection: HttpProtocol, request_bytes: bytes
 ) -> None:
     connection.data_received(request_bytes)
-    await turns()
+    await iterate()
     assert (app.begun, app.answered) == ([], [b"{}"])
 
 
@@ -137,10 +137,10 @@ async def test_what_the_fast_path_refuses_goes_to_the_app(
 ) -> None:
     app.is_willing = False
     connection.data_received(REQUEST)
-    await turns()
+    await iterate()
     assert app.answered == [b"{}"]
     connection.data_received(REQUEST)
-    await turns()
+    await iterate()
     assert app.answered == [b"{}", b"{}"]
 
 
@@ -150,10 +150,10 @@ async def test_a_client_that_reads_no_responses_gets_none_by_the_fast_path(
     """The app waits until it does; responses of the fast path would pile up."""
     connection.pause_writing()
     connection.data_received(REQUEST)
-    await turns()
+    await iterate()
     assert app.begun == []
     connection.resume_writing()
-    await turns()
+    await iterate()
     assert app.answered == [b"{}"]
 
 
@@ -161,10 +161,10 @@ async def test_a_pipelined_request_waits_until_the_fast_path_has_responded(
     app: App, wire: Wire, connection: HttpProtocol
 ) -> None:
     connection.data_received(REQUEST + REQUEST)
-    await turns()
+    await iterate()
     assert (len(app.begun), app.answered, wire.written) == (1, [], b"")
     app.begun[0].respond(201, (), b"")
-    await turns()
+    await iterate()
     assert app.answered == [b"{}"]
     assert [line for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/")] == [
         b"HTTP/1.1 201 Created",
@@ -182,7 +182,7 @@ async def test_nothing_is_written_to_a_client_that_left(
     assert wire.written == b""
 
 
-async def test_when_the_server_stops_the_answer_ends_the_connection(
+async def test_when_the_server_stops_the_response_ends_the_connection(
     app: App, wire: Wire, connection: HttpProtocol
 ) -> None:
     connection.data_received(REQUEST)
@@ -204,7 +204,7 @@ async def test_when_the_server_stops_the_answer_ends_the_connection(
         REQUEST.replace(b"content-length: 2", b"transfer-encoding: chunked"),
     ],
 )
-async def test_a_refusal_does_not_pass_for_the_answer_to_what_came_before(
+async def test_a_refusal_is_not_taken_for_the_response_to_an_earlier_request(
     app: App, wire: Wire, connection: HttpProtocol, first: bytes, behind: bytes
 ) -> None:
     connection.data_received(first)
@@ -212,7 +212,7 @@ async def test_a_refusal_does_not_pass_for_the_answer_to_what_came_before(
     assert (wire.written, wire.is_closed) == (b"", False)
     for request in app.begun:
         request.respond(201, (), b"")
-    await turns()
+    await iterate()
     statuses = [line[9:12] for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/")]
     assert statuses[0] == (b"201" if app.begun else b"200")
     assert statuses[1:] in ([], [b"400"])
@@ -220,25 +220,25 @@ async def test_a_refusal_does_not_pass_for_the_answer_to_what_came_before(
 
 
 @pytest.mark.parametrize("path", [b"/quick", b"/other"])
-async def test_wishes_for_another_protocol_in_a_row_are_passed_over(
+async def test_several_upgrades_in_a_row_are_ignored(
     app: App, connection: HttpProtocol, path: bytes
 ) -> None:
-    """Each is parsed once more from its head on; the next one begins where that says."""
+    """Each request is parsed again from its head; the next one begins where that ends."""
     wish = REQUEST.replace(b"/quick", path).replace(
         b"host: x", b"host: x\r\nupgrade: h2c\r\nconnection: Upgrade"
     )
     connection.data_received(wish + wish.replace(b"{}", b"[]") + wish.replace(b"{}", b"12"))
     for request in app.begun:
         request.respond(201, (), b"")
-    await turns(50)
+    await iterate(50)
     bodies = [bytes(parts) for parts in app.bodies]
     assert [*bodies, *app.answered] == [b"{}", b"[]", b"12"]
 
 
-async def test_an_answered_request_is_let_go_with_its_body_and_its_connection(
+async def test_a_served_request_is_freed_with_its_body_and_its_connection(
     app: App, wire: Wire
 ) -> None:
-    """Connections that wait for their next request are many; what is in a circle waits for the collector."""
+    """There may be many idle connections; objects in a reference cycle stay until the collector runs."""
     connection = connected(app, wire)
     connection.data_received(REQUEST)
     [request] = app.begun
@@ -249,26 +249,26 @@ async def test_an_answered_request_is_let_go_with_its_body_and_its_connection(
     gc.disable()
     try:
         del connection
-        await turns()
+        await iterate()
         assert left() is None
     finally:
         gc.enable()
 
 
 @pytest.mark.parametrize("path", [b"/quick", b"/other"])
-async def test_trailers_do_not_pass_for_headers(
+async def test_trailers_are_not_taken_for_headers(
     app: App, connection: HttpProtocol, path: bytes
 ) -> None:
     head, _, _ = REQUEST.replace(b"/quick", path).partition(b"content-length")
     whole = head + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-late: 1\r\n\r\n"
     connection.data_received(whole)
-    await turns()
+    await iterate()
     names = [[name for name, _ in one] for one in (*(r.headers for r in app.begun), *app.headers)]
     assert names == [[b"host", b"transfer-encoding"]]
 
 
 @pytest.mark.parametrize("endless", [b"1;", b"0\r\nx: "])
-async def test_what_is_neither_head_nor_body_has_an_end(
+async def test_chunk_extensions_and_trailers_are_limited(
     wire: Wire, connection: HttpProtocol, endless: bytes
 ) -> None:
     head, _, _ = REQUEST.partition(b"content-length")
@@ -280,12 +280,12 @@ async def test_what_is_neither_head_nor_body_has_an_end(
     assert (wire.written[9:12], wire.is_closed) == (b"431", True)
 
 
-async def test_with_a_wish_for_another_protocol_one_may_end_the_connection(
+async def test_an_upgrade_request_may_close_the_connection(
     app: App, wire: Wire, connection: HttpProtocol
 ) -> None:
     wish = b"host: x\r\nupgrade: h2c\r\nconnection: Close, Upgrade"
     connection.data_received(REQUEST.replace(b"host: x", wish))
-    await turns()
+    await iterate()
     assert app.answered == [b"{}"]
     assert b"connection: close\r\n" in wire.written
     assert wire.is_closed

@@ -1,4 +1,4 @@
-"""Which requests are let in, by their headers alone."""
+"""Which requests are allowed, by their headers alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -130,14 +130,14 @@ def test_a_malformed_host_is_a_bad_request(host: str) -> None:
     assert not RULES.allows_host(host.encode("latin-1"))
 
 
-def test_one_host_has_to_be_there() -> None:
+def test_exactly_one_host_is_required() -> None:
     assert status(a_scope({})) == 400
     assert status(a_scope([("host", "localhost"), ("host", "localhost")])) == 400
     assert status(a_scope([("host", "localhost"), ("host", "evil.test")])) == 400
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_probes_may_ask_under_any_name_or_none(path: str) -> None:
+def test_probes_may_use_any_host_or_none(path: str) -> None:
     for headers in ({}, {"host": "evil.test"}, {"host": "a b"}, {"host": ""}):
         assert status(a_scope(headers, path=path)) is None
     assert status(a_scope({"host": "evil.test"}, path=f"{path}/")) == 421
@@ -193,7 +193,7 @@ WRITES = [
     ({"origin": "http://app.example.com"}, True),
     ({"origin": "http://app.example.com:8080"}, False),
     ({"origin": "http://x.app.example.com"}, False),
-    # What is named may ask from elsewhere, which browsers say.
+    # Pages of allowed origins are elsewhere, as browsers report.
     ({"origin": "http://localhost:5173", "sec-fetch-site": "same-site"}, True),
     ({"origin": "http://localhost:5174", "sec-fetch-site": "same-site"}, False),
     ({"origin": "https://app.example.com", "sec-fetch-site": "cross-site"}, True),
@@ -228,7 +228,7 @@ def test_a_proxy_that_leaves_out_the_port_is_understood() -> None:
     assert status(a_scope(headers, method="POST")) is None
 
 
-def test_the_refusal_of_another_sites_page_says_what_to_do() -> None:
+def test_the_refusal_of_another_sites_page_has_advice() -> None:
     headers = {"host": "localhost", "origin": "http://evil.test\x80"}
     refused = RULES.refusal(a_scope(headers, method="POST"))
     assert refused is not None
@@ -236,7 +236,7 @@ def test_the_refusal_of_another_sites_page_says_what_to_do() -> None:
     assert "TASKMILL_API__ALLOWED_ORIGINS" in refused.detail
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_cache_of_allowed_hosts_is_limited() -> None:
     rules = AccessRules()
     for number in range(5000):
         assert rules.allows_host(f"127.0.0.1:{number}".encode())

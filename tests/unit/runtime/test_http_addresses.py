@@ -1,4 +1,4 @@
-"""An address is one program's, or shared by those who mean to share it."""
+"""An address belongs to one program, or is shared by listeners with `reuse_port`."""
 
 import socket
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def port(holder: socket.socket) -> int:
     return number
 
 
-def test_a_held_address_is_for_those_who_share_it(port: int) -> None:
+def test_a_reserved_address_is_for_listeners_that_share_it(port: int) -> None:
     with (
         listening_socket(HOST, port, "--port", reuse_port=True),
         listening_socket(HOST, port, "--port", reuse_port=True) as second,
@@ -34,30 +34,30 @@ def test_a_held_address_is_for_those_who_share_it(port: int) -> None:
 
 
 @pytest.mark.parametrize("has_listener", [False, True])
-def test_a_held_address_is_nobody_elses(port: int, has_listener: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_reserved_address_can_not_be_used_by_others(port: int, has_listener: bool) -> None:  # noqa: FBT001 - a parameter
     listeners = [listening_socket(HOST, port, "--port", reuse_port=True)] if has_listener else []
     for take in (reserved_address, listening_socket):
         with pytest.raises(ConfigurationError, match=f"port {port}: .*Choose another with --port"):
             take(HOST, port, "--port").close()
-    # A program that knows nothing of Taskmill, and takes what it can.
+    # A program that knows nothing of Taskmill.
     with pytest.raises(OSError, match="in use"):
         socket.create_server((HOST, port)).close()
     for listener in listeners:
         listener.close()
 
 
-def test_nobody_holds_an_address_on_which_somebody_listens_and_shares() -> None:
+def test_an_address_with_a_sharing_listener_can_not_be_reserved() -> None:
     with listening_socket(HOST, 0, "--port", reuse_port=True) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port}"):
             reserved_address(HOST, port, "--port").close()
 
 
-def test_of_those_who_want_an_address_at_the_same_time_one_gets_it_at_most() -> None:
-    together = Barrier(4)
+def test_only_one_of_several_reserves_an_address_at_the_same_time() -> None:
+    barrier = Barrier(4)
 
-    def want(port: int) -> socket.socket | None:
-        together.wait(10)
+    def reserve(port: int) -> socket.socket | None:
+        barrier.wait(10)
         try:
             return reserved_address(HOST, port, "--port")
         except ConfigurationError:
@@ -67,13 +67,13 @@ def test_of_those_who_want_an_address_at_the_same_time_one_gets_it_at_most() -> 
         for _ in range(20):
             with listening_socket(HOST, 0, "--port") as free:
                 port = free.getsockname()[1]
-            holders = [one for one in threads.map(want, [port] * 4) if one is not None]
+            holders = [one for one in threads.map(reserve, [port] * 4) if one is not None]
             for one in holders:
                 one.close()
             assert len(holders) <= 1
 
 
-def test_an_address_that_was_held_is_free_again_though_connections_linger(
+def test_a_reserved_address_is_free_again_though_connections_linger(
     holder: socket.socket, port: int
 ) -> None:
     with listening_socket(HOST, port, "--port", reuse_port=True) as listener:

@@ -1,4 +1,4 @@
-"""When a process may look seldom, and what ends that."""
+"""When a process may poll seldom, and what ends that."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ def a_clock() -> ManualClock:
     return ManualClock(datetime(2026, 11, 26, tzinfo=UTC))
 
 
-def test_who_hears_nothing_is_never_calm() -> None:
+def test_a_process_that_is_not_notified_is_never_idle() -> None:
     clock = a_clock()
     idle_backoff = IdleBackoff(clock)
     clock.advance(timedelta(days=1))
@@ -22,7 +22,7 @@ def test_who_hears_nothing_is_never_calm() -> None:
     assert idle_backoff.notified_pause_s(0.5) == 0.5
 
 
-def test_who_hears_is_calm_some_time_after_the_last_that_happened() -> None:
+def test_a_notified_process_is_idle_some_time_after_the_latest_activity() -> None:
     clock = a_clock()
     idle_backoff = IdleBackoff(clock)
     idle_backoff.set_notified(is_notified=True)
@@ -36,7 +36,7 @@ def test_who_hears_is_calm_some_time_after_the_last_that_happened() -> None:
     assert idle_backoff.pause_s(0.1) == 0.1
 
 
-def test_all_are_woken_when_the_calm_ends_and_not_each_time_that_something_happens() -> None:
+def test_all_are_woken_when_a_process_is_no_longer_idle_and_not_by_each_activity() -> None:
     clock, woken = a_clock(), []
     idle_backoff = IdleBackoff(clock)
     idle_backoff.on_wake(lambda: woken.append("one"))
@@ -50,7 +50,7 @@ def test_all_are_woken_when_the_calm_ends_and_not_each_time_that_something_happe
     assert woken == ["one", "other"]
 
 
-def test_who_becomes_deaf_looks_at_once() -> None:
+def test_a_process_that_is_no_longer_notified_polls_at_once() -> None:
     woken = []
     idle_backoff = IdleBackoff(a_clock())
     idle_backoff.on_wake(lambda: woken.append("one"))
@@ -61,7 +61,7 @@ def test_who_becomes_deaf_looks_at_once() -> None:
     assert woken == ["one"]
 
 
-async def test_a_rest_ends_with_the_calm_and_with_everything() -> None:
+async def test_a_pause_ends_by_activity_and_by_the_stop() -> None:
     clock = a_clock()
     idle_backoff = IdleBackoff(clock, idle_pause_s=3600)
     idle_backoff.set_notified(is_notified=True)
@@ -78,14 +78,14 @@ async def test_a_rest_ends_with_the_calm_and_with_everything() -> None:
                 idle_backoff.mark_activity()
 
 
-async def test_a_rest_is_short_while_something_happens() -> None:
+async def test_a_pause_is_short_while_there_is_activity() -> None:
     idle_backoff = IdleBackoff(SystemClock(), idle_pause_s=3600)
     idle_backoff.set_notified(is_notified=True)
     async with asyncio.timeout(10):
         await idle_backoff.pause(0.001, asyncio.Event())
 
 
-async def test_a_rest_ends_when_something_is_there_also_while_it_is_not_calm() -> None:
+async def test_a_pause_ends_when_it_is_woken_also_while_not_idle() -> None:
     idle_backoff, stop = IdleBackoff(SystemClock()), asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         resting = group.create_task(idle_backoff.pause(3600, stop))

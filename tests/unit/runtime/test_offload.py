@@ -1,4 +1,4 @@
-"""The thread for what takes long: it rests, so that others have the interpreter most of the time."""
+"""The thread for long work: it pauses, so that others have the interpreter most of the time."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from taskmill.runtime.offload import Caller, Offload, caller
 
 
 class Work:
-    """Something that computes for so long, and knows when."""
+    """Work that computes for a time, and records when."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -28,8 +28,8 @@ class Work:
         self.ended = perf_counter()
 
 
-class Waiting:
-    """Something that goes on until it may end."""
+class Blocking:
+    """Work that blocks until it may end."""
 
     def __init__(self) -> None:
         self._may_end = threading.Event()
@@ -40,31 +40,29 @@ class Waiting:
 
 
 async def run(offload: Offload, function: Callable[[], object], host: str = "a") -> None:
-    """Run the function for somebody with an address."""
+    """Run the function for a caller with an address."""
     caller.set(Caller(host=host))
     await offload.run(function)
 
 
-async def test_after_work_that_took_long_it_rests_before_the_next_but_not_before_the_answer() -> (
-    None
-):
+async def test_after_long_work_it_pauses_before_the_next_but_not_before_the_result() -> None:
     offload, first, second = Offload(), Work(0.03), Work(0)
     answered_at = []
 
-    async def noted(work: Work) -> None:
+    async def record_end(work: Work) -> None:
         await offload.run(work)
         answered_at.append(perf_counter())
 
     offload.note_response()
     async with asyncio.TaskGroup() as group:
-        group.create_task(noted(first))
-        group.create_task(noted(second))
-    # Three times the time in which as much would be rested, so nine times as long.
+        group.create_task(record_end(first))
+        group.create_task(record_end(second))
+    # Three times the step whose pause has the same length, so the pause is nine times as long.
     assert second.began - first.ended >= 0.09 * 0.9
     assert answered_at[0] < second.began
 
 
-async def test_it_rests_the_less_the_shorter_the_work_was() -> None:
+async def test_shorter_work_is_followed_by_a_shorter_pause() -> None:
     offload, works = Offload(), [Work(0.005) for _ in range(21)]
     for work in works:
         offload.note_response()
@@ -73,7 +71,7 @@ async def test_it_rests_the_less_the_shorter_the_work_was() -> None:
     assert 0.002 < median(pauses) < 0.015
 
 
-async def test_it_does_not_rest_while_nobody_else_is_answered() -> None:
+async def test_it_does_not_pause_while_no_other_request_is_served() -> None:
     offload, works = Offload(), [Work(0.05) for _ in range(5)]
     offload.note_response()
     for work in works:
@@ -83,7 +81,7 @@ async def test_it_does_not_rest_while_nobody_else_is_answered() -> None:
     assert median(pauses[1:]) < 0.1
 
 
-async def test_it_never_rests_for_long() -> None:
+async def test_its_pauses_are_limited() -> None:
     offload, first, second = Offload(), Work(0.2), Work(0)
     offload.note_response()
     await offload.run(first)
@@ -91,42 +89,42 @@ async def test_it_never_rests_for_long() -> None:
     assert 0.45 < second.began - first.ended < 2
 
 
-async def test_addresses_take_turns_however_many_wait_for_one() -> None:
-    offload, held = Offload(), Waiting()
+async def test_addresses_are_served_in_rotation_however_many_wait_for_one() -> None:
+    offload, blocking = Offload(), Blocking()
     done: list[str] = []
     async with asyncio.TaskGroup() as group:
-        group.create_task(run(offload, held))
+        group.create_task(run(offload, blocking))
         for host in ("a", "a", "a", "2001:db8::1", "2001:db8::2", "c"):
             group.create_task(run(offload, partial(done.append, host), host))
         await asyncio.sleep(0)
-        held.end()
+        blocking.end()
     assert done == ["a", "2001:db8::1", "c", "a", "2001:db8::2", "a"]
 
 
-async def test_one_address_has_half_of_the_places() -> None:
-    offload, held = Offload(most_waiting=4), Waiting()
+async def test_one_address_has_half_of_the_queue() -> None:
+    offload, blocking = Offload(most_waiting=4), Blocking()
     async with asyncio.TaskGroup() as group:
         for host in ("a", "a", "a"):  # the first one does not wait
-            group.create_task(run(offload, held, host))
+            group.create_task(run(offload, blocking, host))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
-            await asyncio.create_task(run(offload, held, "a"))  # noqa: TID251 - it needs a context of its own
-        group.create_task(run(offload, held, "b"))
+            await asyncio.create_task(run(offload, blocking, "a"))  # noqa: TID251 - it needs a context of its own
+        group.create_task(run(offload, blocking, "b"))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
-            await asyncio.create_task(run(offload, held, "c"))  # noqa: TID251 - see above
-        held.end()
+            await asyncio.create_task(run(offload, blocking, "c"))  # noqa: TID251 - see above
+        blocking.end()
 
 
-async def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
-    offload, held, given_up = Offload(), Waiting(), Work(0)
+async def test_cancelled_work_is_not_begun() -> None:
+    offload, blocking, given_up = Offload(), Blocking(), Work(0)
     async with asyncio.TaskGroup() as group:
-        group.create_task(run(offload, held))
+        group.create_task(run(offload, blocking))
         waiting = group.create_task(run(offload, given_up))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.sleep(0)
-        held.end()
+        blocking.end()
     await offload.run(Work(0))
     assert given_up.began == 0
 

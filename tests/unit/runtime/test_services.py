@@ -23,11 +23,11 @@ SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 
 class Recorder:
-    """A service that tells what happens to it; `stubborn` ones do not end by themselves."""
+    """A service that reports what happens to it; `stubborn` ones do not end by themselves."""
 
-    def __init__(self, name: str, told: list[str], *, stubborn: bool = False) -> None:
+    def __init__(self, name: str, reports: list[str], *, stubborn: bool = False) -> None:
         self.name = name
-        self._told = told
+        self._told = reports
         self._stubborn = stubborn
         self.fails_with: Exception | None = None
         self.ends_early = False
@@ -55,32 +55,32 @@ def an_event_that_is_set() -> asyncio.Event:
 
 
 async def test_services_start_in_order_and_stop_in_the_opposite_one() -> None:
-    told: list[str] = []
-    services = [Recorder(name, told) for name in "abc"]
+    reports: list[str] = []
+    services = [Recorder(name, reports) for name in "abc"]
     await run_services(services, an_event_that_is_set(), grace_s=5)
-    assert told == ["a runs", "b runs", "c runs", "c stops", "b stops", "a stops"]
+    assert reports == ["a runs", "b runs", "c runs", "c stops", "b stops", "a stops"]
 
 
 async def test_a_service_that_does_not_end_is_cancelled_after_its_grace_time() -> None:
-    told: list[str] = []
-    services = [Recorder("a", told), Recorder("b", told, stubborn=True)]
+    reports: list[str] = []
+    services = [Recorder("a", reports), Recorder("b", reports, stubborn=True)]
     await run_services(services, an_event_that_is_set(), grace_s=0.02)
-    assert told[2:] == ["b stops", "b is cancelled", "a stops"]
+    assert reports[2:] == ["b stops", "b is cancelled", "a stops"]
 
 
-async def test_a_service_that_fails_ends_the_others_and_is_told() -> None:
-    told: list[str] = []
-    good, bad = Recorder("good", told), Recorder("bad", told)
+async def test_a_service_that_fails_ends_the_others_and_is_reported() -> None:
+    reports: list[str] = []
+    good, bad = Recorder("good", reports), Recorder("bad", reports)
     bad.fails_with = ValueError("no disk")
     with pytest.raises(ExceptionGroup) as failed:
         await run_services([good, bad], asyncio.Event(), grace_s=5)
     assert [str(error) for error in failed.value.exceptions] == ["no disk"]
-    assert told[-1] == "good is cancelled"
+    assert reports[-1] == "good is cancelled"
 
 
-async def test_a_service_that_ends_unasked_is_a_failure() -> None:
-    told: list[str] = []
-    good, short = Recorder("good", told), Recorder("short", told)
+async def test_a_service_that_ends_without_a_stop_is_a_failure() -> None:
+    reports: list[str] = []
+    good, short = Recorder("good", reports), Recorder("short", reports)
     short.ends_early = True
     with pytest.raises(ExceptionGroup) as failed:
         await run_services([good, short], asyncio.Event(), grace_s=5)
@@ -88,7 +88,7 @@ async def test_a_service_that_ends_unasked_is_a_failure() -> None:
 
 
 class Duty:
-    """A duty that does as its script says, then stops the service; "more" is more to do."""
+    """A duty that follows its script, then stops the service; "more" is more to do."""
 
     def __init__(self, *script: str | Exception) -> None:
         self._script = list(script)
@@ -120,10 +120,10 @@ async def test_a_duty_with_more_to_do_goes_on_at_once() -> None:
 async def test_a_duty_that_is_woken_goes_on_at_once_and_a_stop_ends_its_pause() -> None:
     rounds, stop = asyncio.Queue[None](), asyncio.Event()
 
-    async def note() -> None:
+    async def record() -> None:
         rounds.put_nowait(None)
 
-    duty = Periodic("duty", note, interval_s=3600)
+    duty = Periodic("duty", record, interval_s=3600)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(duty.run(stop))
         await rounds.get()
@@ -132,7 +132,7 @@ async def test_a_duty_that_is_woken_goes_on_at_once_and_a_stop_ends_its_pause() 
         stop.set()
 
 
-async def test_a_duty_that_fails_is_tried_again_ever_later_and_then_as_usual() -> None:
+async def test_a_failing_duty_is_repeated_with_backoff_and_then_as_usual() -> None:
     trouble = OSError("away")
     duty = Duty(trouble, trouble, trouble, "done", "done")
     await Periodic("duty", duty, interval_s=0.02).run(duty.stop)
@@ -143,15 +143,15 @@ async def test_a_duty_that_fails_is_tried_again_ever_later_and_then_as_usual() -
     assert duty.pauses[3] < duty.pauses[2]
 
 
-async def test_a_failing_duty_is_never_given_up_for_longer_than_half_a_minute(
+async def test_a_failing_duty_never_pauses_for_longer_than_half_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paused: list[float] = []
 
-    async def note(_: asyncio.Event, seconds: float) -> None:
+    async def record(_: asyncio.Event, seconds: float) -> None:
         paused.append(seconds)
 
-    monkeypatch.setattr("taskmill.runtime.periodic.pause", note)
+    monkeypatch.setattr("taskmill.runtime.periodic.pause", record)
     duty = Duty(*[OSError("away")] * 2000)
     await Periodic("duty", duty, interval_s=1).run(duty.stop)
     assert paused[:5] == [2, 4, 8, 16, 30]
@@ -173,7 +173,7 @@ async def test_a_stop_ends_a_pause() -> None:
             stop.set()
 
 
-async def test_a_pause_lasts_as_long_as_asked() -> None:
+async def test_a_pause_lasts_as_long_as_requested() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     await pause(asyncio.Event(), 0.05)
@@ -182,7 +182,7 @@ async def test_a_pause_lasts_as_long_as_asked() -> None:
 
 @pytest.fixture
 def signals_as_before() -> Iterator[None]:
-    """What a process does with signals from its stop on is not for the tests that come next."""
+    """Restore the signal handlers, which stay changed after a stop."""
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
@@ -286,10 +286,10 @@ async def test_a_blocked_loop_is_seen_as_late(monkeypatch: pytest.MonkeyPatch) -
         await asyncio.sleep(0)
         threading.Event().wait(0.2)  # blocks the loop, as a handler that computes does
 
-        async def looked() -> bool:
+        async def has_fired() -> bool:
             return LOOP_LAG.count() > before
 
-        await eventually(looked, "a look at the loop")
+        await eventually(has_fired, "a look at the loop")
         stop.set()
     [family] = LOOP_LAG.collect()
     slow = [s.value for s in family.samples if s.labels.get("le") in {"0.1", "+Inf"}]

@@ -17,7 +17,7 @@ def a_factory(clock: ManualClock) -> IdFactory:
     return IdFactory(clock, random.Random(5))  # noqa: S311 - no secret
 
 
-def test_the_system_clock_tells_utc_and_never_runs_backwards() -> None:
+def test_the_system_clock_returns_utc_and_never_runs_backwards() -> None:
     clock = SystemClock()
     readings = [(clock.now(), clock.monotonic()) for _ in range(100)]
     assert readings == sorted(readings)
@@ -26,21 +26,21 @@ def test_the_system_clock_tells_utc_and_never_runs_backwards() -> None:
     assert abs(real - clock.now()) < timedelta(seconds=5)
 
 
-def test_an_anchored_clock_counts_on_from_what_was_told() -> None:
+def test_an_anchored_clock_counts_on_from_the_databases_time() -> None:
     clock = SystemClock()
-    for told in (START, START + timedelta(days=9999)):
+    for database_time in (START, START + timedelta(days=9999)):
         before = clock.monotonic()
-        clock.anchor(told, requested_at=before - 0.5, received_at=before)
-        assert timedelta(0) <= clock.now() - told < timedelta(seconds=2)
+        clock.anchor(database_time, requested_at=before - 0.5, received_at=before)
+        assert timedelta(0) <= clock.now() - database_time < timedelta(seconds=2)
 
 
-def test_a_slow_answer_moves_an_anchored_clock_no_further_than_it_proves() -> None:
+def test_a_slow_reply_moves_an_anchored_clock_no_further_than_it_proves() -> None:
     clock = SystemClock()
     before = clock.monotonic()
     clock.anchor(START, requested_at=before, received_at=before)
     for late_s in (0.0, 1.0, 3.0):
-        told = START + timedelta(seconds=late_s)
-        clock.anchor(told, requested_at=before, received_at=before + 3)
+        database_time = START + timedelta(seconds=late_s)
+        clock.anchor(database_time, requested_at=before, received_at=before + 3)
         assert abs(clock.now() - START - timedelta(seconds=clock.monotonic() - before)) < timedelta(
             milliseconds=1
         )
@@ -102,6 +102,6 @@ def test_two_factories_make_different_ids_at_the_same_moment() -> None:
 
 
 @pytest.mark.parametrize("microseconds", [0, 1, 499, 500, 999])
-def test_an_id_never_tells_a_later_time_than_its_clock(microseconds: int) -> None:
+def test_an_id_never_has_a_later_time_than_its_clock(microseconds: int) -> None:
     moment = START + timedelta(microseconds=microseconds)
     assert identity.created_at(a_factory(ManualClock(moment))()) == START

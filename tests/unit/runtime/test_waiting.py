@@ -18,7 +18,7 @@ async def test_a_service_is_woken_once_when_its_stop_is_set() -> None:
         assert woken == [1]
 
 
-async def test_whoever_is_done_before_waits_for_no_stop_and_is_not_woken() -> None:
+async def test_a_block_that_ends_before_the_stop_is_not_woken() -> None:
     stop, woken = asyncio.Event(), []
     async with asyncio.timeout(5), wake_on(stop, lambda: woken.append(1)):
         await settle_down()
@@ -27,7 +27,7 @@ async def test_whoever_is_done_before_waits_for_no_stop_and_is_not_woken() -> No
     assert woken == []
 
 
-async def test_whoever_is_done_just_when_the_stop_is_set_is_woken_all_the_same() -> None:
+async def test_a_block_that_ends_just_when_the_stop_is_set_is_woken() -> None:
     stop, woken = asyncio.Event(), []
     async with wake_on(stop, lambda: woken.append(1)):
         await settle_down()

@@ -1,4 +1,4 @@
-"""Values for the tests of answers, with defaults for everything."""
+"""Values for the tests of responses, with defaults for everything."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What happened lately, as it is told."""
+"""The JSON of recent activity."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def shown(**parts: object) -> bytes:
     return encode_json(activity_fields(Activity(**{**fields, **parts})))  # type: ignore[arg-type]
 
 
-def test_the_answer_has_the_shape_of_its_model() -> None:
+def test_the_json_has_the_shape_of_its_model() -> None:
     view = ActivityView.model_validate_json(shown())
     assert view.model_dump_json().encode() == shown()
 

@@ -1,4 +1,4 @@
-"""A large array is read in pieces: what it says does not depend on where they end."""
+"""A large array is parsed in pieces: the items do not depend on where these end."""
 
 import json
 from itertools import chain
@@ -32,12 +32,12 @@ def test_pieces_of_any_size_give_the_same_items(
 
 
 @given(st.lists(VALUES, min_size=1, max_size=5), st.integers(4, 40), st.data())
-def test_what_is_not_json_is_refused_as_in_one_piece(
+def test_invalid_json_is_refused_as_in_one_piece(
     items: list[object], piece_bytes: int, data: st.DataObject
 ) -> None:
     body = bytearray(json.dumps(items, ensure_ascii=False).encode())
-    place = data.draw(st.integers(0, len(body) - 1))
-    body[place : place + data.draw(st.integers(0, 2))] = data.draw(
+    position = data.draw(st.integers(0, len(body) - 1))
+    body[position : position + data.draw(st.integers(0, 2))] = data.draw(
         st.sampled_from([b",", b"]", b'"', b"\xff", b"x"])
     )
     try:
@@ -63,7 +63,7 @@ def test_an_item_is_as_strict_as_a_body() -> None:
         read(b'["\\u0000", ' + b"1," * 200 + b"1]", 150)
 
 
-def test_a_comma_before_the_end_is_no_item() -> None:
+def test_a_trailing_comma_is_refused() -> None:
     for body in (
         b"[" + b"1, " * 100 + b"]",
         b"[" + b" " * 300 + b",1]",
@@ -73,7 +73,7 @@ def test_a_comma_before_the_end_is_no_item() -> None:
             read(body, 30)
 
 
-def test_an_item_beyond_all_bounds_is_not_read_on() -> None:
+def test_an_item_over_the_limit_is_not_read_further() -> None:
     with pytest.raises(InvalidInput, match="at most 10000 bytes"):
         read(b'[1,"' + b"x" * 100_000 + b'"]', 100)
     with pytest.raises(InvalidInput, match="at most 10000 bytes"):
@@ -83,12 +83,12 @@ def test_an_item_beyond_all_bounds_is_not_read_on() -> None:
 
 
 @pytest.mark.parametrize("other", [b"{}", b'"text"', b"true"])
-def test_another_value_is_no_array(other: bytes) -> None:
+def test_another_value_than_an_array_is_refused(other: bytes) -> None:
     with pytest.raises(InvalidInput, match="an array of tasks"):
         read(other + b" " * 300, 100)
 
 
-def test_an_item_may_be_long_by_its_spaces_only() -> None:
+def test_only_spaces_may_make_an_item_longer_than_the_limit() -> None:
     size = 2**20
     spaced = orjson.dumps({"a": [[]] * 100_000}).replace(b",", b"," + b" " * 20)
     dense = orjson.dumps({"a": [[]] * 800_000})

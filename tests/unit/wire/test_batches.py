@@ -60,7 +60,7 @@ def test_an_array_becomes_requests_in_order() -> None:
     assert drafts == [TaskDraft(name="a"), TaskDraft(name="b", priority=9)]
 
 
-def test_one_bad_item_makes_the_whole_array_bad_and_its_index_is_told() -> None:
+def test_one_bad_item_makes_the_whole_array_bad_and_its_index_is_reported() -> None:
     body = b'[{"name":"a"},{"name":""},{"name":"c"},{"name":"d","priority":10,"x":1},5]'
     with pytest.raises(InvalidInput) as caught:
         array_drafts(items(body), source="rest")
@@ -68,7 +68,7 @@ def test_one_bad_item_makes_the_whole_array_bad_and_its_index_is_told() -> None:
     assert pointers == ["/1/name", "/3/priority", "/3/x", "/4"]
 
 
-def test_of_many_bad_items_the_first_twenty_violations_are_told() -> None:
+def test_of_many_bad_items_the_first_twenty_violations_are_reported() -> None:
     with pytest.raises(InvalidInput) as caught:
         array_drafts([{}] * 10_000, source="rest")
     assert len(caught.value.violations) == 20
@@ -113,8 +113,8 @@ def test_a_task_in_an_array_may_be_no_larger_than_alone() -> None:
 def test_each_line_is_good_or_bad_by_itself() -> None:
     body = b'{"name":"a"}\n{"name":\r\n\n  \n[1]\n{"name":"e"}\r\n{"name":"\\u0000"}'
     (chunk,) = line_drafts(lines(body), source="rest")
-    assert [drafted.number for drafted in chunk] == [1, 2, 5, 6, 7]
-    kinds = [type(drafted.result) for drafted in chunk]
+    assert [draft.number for draft in chunk] == [1, 2, 5, 6, 7]
+    kinds = [type(draft.result) for draft in chunk]
     assert kinds == [TaskDraft, MalformedJson, InvalidInput, TaskDraft, InvalidInput]
 
 
@@ -125,7 +125,7 @@ def test_a_line_over_its_limit_is_too_large_and_the_next_is_read() -> None:
     assert second.value == {"name": "b"}
 
 
-def test_lines_are_drafted_in_chunks() -> None:
+def test_lines_become_drafts_in_chunks() -> None:
     body = b'{"name":"a"}\n' * 25
     assert [len(chunk) for chunk in line_drafts(lines(body), source="rest", chunk=10)] == [
         10,
@@ -139,19 +139,19 @@ def test_a_body_without_lines_has_none() -> None:
     assert list(lines(b"")) == []
 
 
-def test_the_answer_to_an_array_has_its_ids() -> None:
+def test_the_response_to_an_array_has_its_ids() -> None:
     assert BatchCreated.model_validate_json(batch_created_json([TASK_ID])).ids == [TASK_ID]
 
 
-def test_the_answer_to_lines_has_a_line_for_each() -> None:
+def test_the_response_to_lines_has_a_line_for_each() -> None:
     assert line_created_json(3, 201, TASK_ID) == (
         b'{"line":3,"status":201,"id":"01890a5d-ac96-774b-bcce-b302099a8057"}\n'
     )
     refused = line_refused_json(4, InvalidInput.at("/name", "a string", "null"))
     assert refused.endswith(b"\n")
-    answer = json.loads(refused)
-    assert (answer["line"], answer["status"]) == (4, 422)
-    assert answer["problem"]["type"] == "/problems/invalid-input"
+    response = json.loads(refused)
+    assert (response["line"], response["status"]) == (4, 422)
+    assert response["problem"]["type"] == "/problems/invalid-input"
 
 
 BODIES = st.one_of(
@@ -174,13 +174,13 @@ def test_any_bytes_as_an_array_are_requests_or_refused(body: bytes) -> None:
 
 @given(BODIES)
 def test_any_bytes_as_lines_have_one_result_for_each_line_with_content(body: bytes) -> None:
-    drafted = [line for chunk in line_drafts(lines(body), source="rest") for line in chunk]
-    assert len(drafted) == sum(1 for line in body.split(b"\n") if line.strip())
-    assert all(isinstance(line.result, TaskDraft | TaskmillError) for line in drafted)
+    drafts = [line for chunk in line_drafts(lines(body), source="rest") for line in chunk]
+    assert len(drafts) == sum(1 for line in body.split(b"\n") if line.strip())
+    assert all(isinstance(line.result, TaskDraft | TaskmillError) for line in drafts)
 
 
-def test_blank_lines_count_and_are_passed_over_at_once() -> None:
-    """A body of nothing else is read in one turn of the loop, in which nobody else is served."""
+def test_blank_lines_count_and_are_skipped_at_once() -> None:
+    """A body of blank lines is read in one iteration of the loop, which must not be blocked for long."""
     calls = 0
 
     def count(_: object, event: str, __: object) -> None:

@@ -1,4 +1,4 @@
-"""Regular expressions of schemas: what is taken means the same to both engines."""
+"""Regular expressions of schemas: accepted ones mean the same to both engines."""
 
 import re
 
@@ -70,8 +70,8 @@ def matches(pattern: str, text: str) -> bool:
         "^(?!a)",
     ],
 )
-def test_what_is_taken_matches_what_ecma_262_says(pattern: str) -> None:
-    # Python's own engine agrees with the standard where only ASCII is told by class, and `$` is the very end.
+def test_accepted_expressions_match_as_in_ecma_262(pattern: str) -> None:
+    # Python's own engine agrees with the standard if classes are ASCII only, and `$` is the very end.
     theirs = re.compile(pattern.replace("$", r"\Z").replace("(?<x>", "(?P<x>"), re.ASCII)
     for text in TEXTS:
         assert matches(pattern, text) == bool(theirs.search(text)), text
@@ -85,12 +85,12 @@ def test_what_is_taken_matches_what_ecma_262_says(pattern: str) -> None:
         "a" * 501, "^(?=a)b|c", "(" * 51 + "a" + ")" * 51, "(" * 240 + "a" + ")" * 240, "(" * 500,
     ],
 )  # fmt: skip
-def test_what_could_not_be_checked_alike_is_refused(pattern: str) -> None:
+def test_expressions_that_could_not_be_checked_alike_are_refused(pattern: str) -> None:
     with pytest.raises(UnsupportedPattern):
         conditions_of(pattern)
 
 
-def test_fifty_groups_within_each_other_are_taken_however_many_stand_in_a_row() -> None:
+def test_fifty_nested_groups_are_accepted_and_any_number_in_a_row() -> None:
     deep = "(" * 50 + "a" + ")" * 50
     assert matches(f"^{deep}(b)(c){deep}$", "abca")
 

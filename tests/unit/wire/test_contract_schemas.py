@@ -1,4 +1,4 @@
-"""What a schema may say: which schemas are taken, and what is said of those that are not."""
+"""Which schemas are accepted, and the errors of those that are not."""
 
 import sys
 from datetime import timedelta
@@ -21,13 +21,13 @@ def a_contract(schema: object, type: str = "a-type", **defaults: Any) -> TypeCon
     return TypeContract(type=type, schema=text, defaults=TypeDefaults(**defaults))
 
 
-def a_door(schema: object) -> Contract:
+def a_compiled_contract(schema: object) -> Contract:
     made = compile_contract(a_contract(schema))
     return Contract(made.type, 1, made.schema, made.defaults)
 
 
-def said(schema: object, payload: object) -> list[str]:
-    return [str(one) for one in a_door(schema).violations(payload)]  # type: ignore[arg-type]  # what comes is anything
+def violations(schema: object, payload: object) -> list[str]:
+    return [str(one) for one in a_compiled_contract(schema).violations(payload)]  # type: ignore[arg-type]  # what comes is anything
 
 
 def refused(contract: TypeContract) -> list[str]:
@@ -49,9 +49,9 @@ FITS: Json = {
 }
 
 
-def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
+def test_schemas_of_ordinary_pydantic_models_are_accepted() -> None:
     schema = Everything.model_json_schema()
-    assert said(schema, FITS) == []
+    assert violations(schema, FITS) == []
     Everything.model_validate(FITS)
     wrong = {
         **FITS,
@@ -64,7 +64,7 @@ def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
         "more": True,
     }
     names = ", ".join(list(schema["properties"])[:20])
-    assert said(schema, wrong) == [
+    assert violations(schema, wrong) == [
         "/payload/whole: expected a multiple of 5, got the number 7",
         '/payload/pet/kind: expected one of "cat", "dog", got a string of 4 characters',
         "/payload/tree/branches/0/value: expected a whole number, got a string of 1 character",
@@ -75,18 +75,18 @@ def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
     ]
 
 
-def test_pydantics_older_pattern_of_decimals_is_taken() -> None:
+def test_pydantics_older_pattern_of_decimals_is_accepted() -> None:
     schema = {"properties": {"a": {"pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}}}
     fit, wrong = ("1.5", "-0", "+.5", "007"), ("", "-", ".", "1.5x", "1.2.3")
-    assert [text for text in (*fit, *wrong) if not said(schema, {"a": text})] == list(fit)
+    assert [text for text in (*fit, *wrong) if not violations(schema, {"a": text})] == list(fit)
 
 
-def test_no_payload_is_an_empty_one() -> None:
-    assert said({"required": ["to"]}, None) == ["/payload/to: expected a value, got nothing"]
-    assert said({}, None) == []
+def test_a_missing_payload_counts_as_an_empty_one() -> None:
+    assert violations({"required": ["to"]}, None) == ["/payload/to: expected a value, got nothing"]
+    assert violations({}, None) == []
 
 
-def test_what_is_only_an_annotation_is_left_alone() -> None:
+def test_annotations_are_ignored() -> None:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://example.com/x",
@@ -98,11 +98,11 @@ def test_what_is_only_an_annotation_is_left_alone() -> None:
             "a": {"format": "something-new", "default": {"$ref": 1}, "deprecated": True}
         },
     }
-    assert said(schema, {"a": "anything"}) == []
+    assert violations(schema, {"a": "anything"}) == []
 
 
 @pytest.mark.parametrize(
-    ("schema", "places"),
+    ("schema", "pointers"),
     [
         ("{", ["/payload_schema"]),
         ('{"a": 1, "a": 2}', ["/payload_schema"]),
@@ -132,16 +132,16 @@ def test_what_is_only_an_annotation_is_left_alone() -> None:
         ({"description": "x" * 65_536}, ["/payload_schema"]),
     ],
 )
-def test_a_schema_that_can_not_be_kept_is_refused_with_the_place(
-    schema: object, places: list[str | None] | None
+def test_a_schema_that_can_not_be_checked_is_refused_with_the_pointer(
+    schema: object, pointers: list[str | None] | None
 ) -> None:
     found = refused(a_contract(schema))
-    if places is None:
+    if pointers is None:
         assert found
-    elif None in places:
-        assert len(found) == len(places)
+    elif None in pointers:
+        assert len(found) == len(pointers)
     else:
-        assert found == places
+        assert found == pointers
 
 
 @pytest.mark.parametrize("depth", [15, 17])
@@ -151,13 +151,13 @@ def test_alternatives_within_alternatives_have_a_limit(depth: int) -> None:
         schema = {"anyOf": [schema, {"$ref": "#/$defs/other"}]}
     document = {**schema, "$defs": {"other": {}}}
     if depth < 16:
-        assert said(document, {}) == []
+        assert violations(document, {}) == []
     else:
         assert refused(a_contract(document)) == ["/payload_schema"]
 
 
 def doubled(times: int, innermost: Json, keyword: str = "anyOf") -> Json:
-    """Return a schema of a value that `2 ** times` schemas look at."""
+    """Return a schema of a value that `2 ** times` schemas check."""
     defs: Json = {"at-0": innermost}
     for n in range(times):
         defs[f"at-{n + 1}"] = {keyword: [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
@@ -166,8 +166,8 @@ def doubled(times: int, innermost: Json, keyword: str = "anyOf") -> Json:
 
 @pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf"])
 def test_alternatives_that_multiply_are_refused_before_they_take_long(keyword: str) -> None:
-    taken = doubled(7, {"type": "string", "maxLength": 1}, keyword)
-    refuse_many_checks(compile_contract(a_contract(taken)))
+    accepted = doubled(7, {"type": "string", "maxLength": 1}, keyword)
+    refuse_many_checks(compile_contract(a_contract(accepted)))
     with pytest.raises(ContractRefused, match=r"at most 256 schemas that check one value.*511"):
         refuse_many_checks(compile_contract(a_contract(doubled(8, {"type": "string"}, keyword))))
 
@@ -178,20 +178,20 @@ def steps_of(schema: Json, payload: Json) -> int:
 
 
 def test_500_bytes_are_checked_in_a_bounded_number_of_steps() -> None:
-    """That is 0.3 s at most; 250 values of which each is looked at as often as it may be."""
+    """That is 0.3 s at most: 250 values, each checked as often as allowed."""
     payload = {"a": [1] * 250}
     assert len(orjson.dumps(payload)) < 512
     assert steps_of(doubled(7, {"type": "string"}), payload) <= 250 * 256
 
 
-def test_fields_that_are_looked_for_and_the_states_of_expressions_are_steps() -> None:
+def test_fields_that_are_looked_up_and_the_states_of_expressions_are_steps() -> None:
     """A schema that requires 5,000 fields took 20 s for `{}`; one with 900 states 12 s for a megabyte."""
     many = {"required": [f"field-{n}" for n in range(5_000)]}
     assert steps_of(many, {}) == 1 + 100
     assert steps_of({"properties": {"a": {"not": many}}}, {"a": {}}) == 1 + 1 + 1 + 100
     slow = {"properties": {"a": {"pattern": "^[01]*1[01]{900}$"}}}
     assert steps_of(slow, {"a": "1" * 2_000}) == 1 + 1 + 2_000 * 902 // 1_000
-    [only] = said(slow, {"a": "1" * 1_000_000})
+    [only] = violations(slow, {"a": "1" * 1_000_000})
     assert "a payload that can be checked in 100,000 steps" in only
 
 
@@ -199,7 +199,7 @@ def test_a_check_that_begins_deep_in_the_stack_refuses_instead_of_failing() -> N
     chain: Json = {"properties": {"a": {"$ref": "#/$defs/top"}}}
     for _ in range(13):
         chain = {"anyOf": [chain]}
-    source = a_door({"$defs": {"top": chain}, "$ref": "#/$defs/top"})
+    source = a_compiled_contract({"$defs": {"top": chain}, "$ref": "#/$defs/top"})
     payload: Json = {}
     for _ in range(60):
         payload = {"a": payload}
@@ -231,7 +231,7 @@ def test_the_same_contract_has_the_same_digest_and_any_other_another() -> None:
 
 
 def test_a_payload_that_takes_too_long_to_check_is_refused_and_others_are_not_held_up() -> None:
-    """Two alternatives on every level would be 2 ** 60 ways."""
+    """Two alternatives on every level would multiply to 2 ** 60."""
     twice = {"$ref": "#/$defs/node"}
     node = {
         "type": "object",
@@ -243,18 +243,18 @@ def test_a_payload_that_takes_too_long_to_check_is_refused_and_others_are_not_he
     payload: Json = {}
     for _ in range(60):
         payload = {"next": payload}
-    [only] = said({**node, "$defs": {"node": node}}, payload)
+    [only] = violations({**node, "$defs": {"node": node}}, payload)
     assert only == (
         "/payload: expected a payload that can be checked in 100,000 steps, got one that takes more"
     )
 
 
-def test_a_refusal_names_a_hundred_things_at_most() -> None:
+def test_an_error_names_a_hundred_violations_at_most() -> None:
     schema = {"additionalProperties": {"type": "integer"}}
-    assert len(said(schema, {str(n): "x" for n in range(500)})) == 100
+    assert len(violations(schema, {str(n): "x" for n in range(500)})) == 100
 
 
 def test_names_are_shown_short_and_printable() -> None:
     schema = {"additionalProperties": False}
-    [found] = said(schema, {"a\n\u202e/~" + "ж" * 100: 1})
+    [found] = violations(schema, {"a\n\u202e/~" + "ж" * 100: 1})
     assert found.startswith("/payload/a\\u000a\\u202e~1~0" + "ж" * 54 + "…: expected no such field")

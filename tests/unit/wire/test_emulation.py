@@ -51,7 +51,9 @@ def test_a_good_payload_passes(payload: dict[str, object]) -> None:
         ({"seed": "x", "delay_s": []}, ["/payload/delay_s", "/payload/seed"]),
     ],
 )
-def test_a_bad_payload_is_told_where(payload: dict[str, object], wrong: list[str]) -> None:
+def test_the_pointers_of_a_bad_payload_are_reported(
+    payload: dict[str, object], wrong: list[str]
+) -> None:
     assert pointers(payload) == wrong
 
 
@@ -69,5 +71,5 @@ def test_only_the_emulated_type_has_its_payload_checked() -> None:
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just([])),
     )
 )
-def test_any_payload_is_judged_without_an_accident(payload: dict[str, object]) -> None:
+def test_any_payload_is_validated_without_a_fault(payload: dict[str, object]) -> None:
     assert all(pointer.startswith("/payload/") for pointer in pointers(payload))

@@ -1,4 +1,4 @@
-"""Answers written by hand say what their models say."""
+"""Responses written by hand are the same as those of their models."""
 
 import json
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def test_a_shown_task_is_its_view_to_the_byte(task: object) -> None:
     assert TaskView.model_validate_json(shown).model_dump_json().encode() == shown
 
 
-def test_json_parts_go_into_the_answer_as_they_are_stored() -> None:
+def test_stored_json_is_inserted_unchanged() -> None:
     shown = json.loads(task_json(FINISHED))
     assert shown["payload"] == {"customer": 4711, "tags": ["a"]}
     assert shown["result"] == [1, 2]
@@ -89,11 +89,11 @@ def test_json_parts_go_into_the_answer_as_they_are_stored() -> None:
     assert shown["started_at"] == "2030-01-31T12:00:00.000001Z"
 
 
-def test_a_drivers_own_kind_of_id_is_shown_as_any_id() -> None:
+def test_a_drivers_uuid_class_is_encoded_as_any_uuid() -> None:
     assert task_json(a_task(id=driver.UUID(str(TASK_ID)))) == task_json(a_task())
 
 
-def test_an_answer_of_anything_else_is_a_fault() -> None:
+def test_any_other_class_is_a_fault() -> None:
     with pytest.raises(TypeError):
         encode_json({"what": object()})
 
@@ -113,7 +113,7 @@ def test_a_page_with_a_total_shows_just_that() -> None:
     assert (view.total, view.total_at_least, view.next_cursor) == (2, None, None)
 
 
-def test_a_page_without_a_total_tells_what_was_counted() -> None:
+def test_a_page_without_a_total_has_the_count_so_far() -> None:
     page = tasks_page_json([], total=None, total_at_least=500, next_cursor="abc")
     view = TaskList.model_validate_json(page)
     assert (view.total, view.total_at_least, view.next_cursor) == (None, 500, "abc")
@@ -259,8 +259,8 @@ def test_any_other_change_of_a_queue_is_refused(body: object, pointer: str, expe
 
 @pytest.mark.parametrize("microsecond", [0, 1, 7000, 120_000, 999_999])
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=3))])
-def test_a_time_has_six_digits_and_a_z_whoever_writes_it(microsecond: int, zone: tzinfo) -> None:
+def test_a_time_has_six_digits_and_a_z_in_either_encoding(microsecond: int, zone: tzinfo) -> None:
     moment = datetime(2026, 2, 3, 4, 5, 6, microsecond, tzinfo=zone)
-    for answer in (encode_json, encode_json_line):
-        written = orjson.loads(answer({"at": fast_timestamp(moment)}))
+    for response in (encode_json, encode_json_line):
+        written = orjson.loads(response({"at": fast_timestamp(moment)}))
         assert written == {"at": format_timestamp(moment)}

@@ -1,4 +1,4 @@
-"""The bytes of an explanation say what its model says."""
+"""The bytes of an explanation are those of its model."""
 
 import json
 from datetime import timedelta
@@ -40,7 +40,7 @@ def test_an_explanation_is_its_view_to_the_byte() -> None:
     assert ExplanationView.model_validate_json(shown).model_dump_json().encode() == shown
 
 
-def test_the_first_gate_that_holds_is_the_summary() -> None:
+def test_the_first_blocker_that_holds_is_the_summary() -> None:
     shown = json.loads(explanation_json(EXPLANATION))
     assert (shown["blocker"], shown["summary"], shown["todo"]) == (
         "no_worker",
@@ -49,7 +49,7 @@ def test_the_first_gate_that_holds_is_the_summary() -> None:
     )
 
 
-def test_times_and_ids_look_as_everywhere_however_deep_they_are() -> None:
+def test_times_and_ids_are_formatted_however_deep_they_are() -> None:
     facts = json.loads(explanation_json(EXPLANATION))["blockers"][1]["facts"]
     assert facts == {
         "lease_id": str(TASK_ID),

@@ -1,4 +1,4 @@
-"""How changes are told: the hand-written bytes fit the models, and cursors are read as they are written."""
+"""The formats of changes: the hand-written bytes fit the models, and cursors survive a round trip."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -57,7 +57,7 @@ def test_a_cloud_event_fits_its_model() -> None:
     assert event.subject == CHANGE.event.task_id
 
 
-def test_whatever_a_task_is_called_a_frame_has_three_lines() -> None:
+def test_a_frame_has_three_lines_whatever_the_name_of_the_task() -> None:
     lines = change_frame(CHANGE).split(b"\n")
     assert lines[:2] == [b"id: 4712.3", b"event: change"]
     assert lines[2] == b"data: " + change_json(CHANGE)
@@ -75,7 +75,7 @@ def test_a_cursor_is_read_as_it_is_written(cursor: Cursor) -> None:
     assert Cursor.parse(str(cursor)) == cursor
 
 
-def test_zero_is_the_oldest_that_is_kept() -> None:
+def test_zero_is_the_oldest_that_is_retained() -> None:
     assert Cursor.parse("0") == OLDEST
     assert OLDEST < START < Cursor(1, 0)
 
@@ -83,7 +83,7 @@ def test_zero_is_the_oldest_that_is_kept() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1", "01.1", "1.01", "1.", ".1", "1.1 ", "1.1\n", "+1.1", "9" * 19 + ".1"]
 )
-def test_other_texts_are_no_cursors(text: str) -> None:
+def test_other_texts_are_not_cursors(text: str) -> None:
     with pytest.raises(ValueError, match="no cursor"):
         Cursor.parse(text)
 

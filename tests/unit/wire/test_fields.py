@@ -52,7 +52,7 @@ def test_a_time_with_a_zone_becomes_utc(text: str, moment: datetime) -> None:
         True,
     ],
 )
-def test_anything_else_is_no_time(value: object) -> None:
+def test_anything_else_is_not_a_time(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_timestamp(value)
 

@@ -32,7 +32,7 @@ from tests.unit.wire.builders import TASK_ID, a_task
         (Status.CANCELLED, "Ошибка"),
     ],
 )
-def test_a_task_is_shown_in_its_old_form(status: Status, name: str) -> None:
+def test_a_task_is_shown_in_the_legacy_form(status: Status, name: str) -> None:
     shown = legacy_task_json(a_task(number=42, status=status, description="d"))
     assert json.loads(shown) == {
         "id": 42,
@@ -46,29 +46,29 @@ def test_a_task_is_shown_in_its_old_form(status: Status, name: str) -> None:
     assert status in statuses_of(name)
 
 
-def test_an_old_status_stands_for_all_that_it_is_shown_for() -> None:
+def test_a_legacy_status_stands_for_all_statuses_that_it_is_shown_for() -> None:
     assert statuses_of("Ошибка") == {Status.FAILED, Status.CANCELLED}
     assert statuses_of("Создана") == {Status.NEW}
 
 
-def test_the_words_of_the_old_readme_are_taken() -> None:
+def test_the_status_names_of_the_earlier_readme_are_accepted() -> None:
     assert statuses_of("\u0043оздана") == {Status.NEW}, "with a Latin C"
     assert statuses_of("Выполнено успешно") == {Status.SUCCEEDED}
 
 
 @pytest.mark.parametrize("text", ["new", "", "создана", "Отменена"])
-def test_an_unknown_old_status_is_refused(text: str) -> None:
+def test_an_unknown_legacy_status_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="query:status"):
         statuses_of(text)
 
 
-def test_a_page_is_shown_in_its_old_form() -> None:
+def test_a_page_is_shown_in_the_legacy_form() -> None:
     shown = legacy_page_json([a_task(), a_task(number=2)], limit=20, offset=40, total=42)
     assert LegacyPage.model_validate_json(shown).model_dump_json().encode() == shown
     assert list(json.loads(shown)) == ["limit", "offset", "total", "objects"]
 
 
-def test_an_old_body_becomes_a_request_and_its_other_fields_are_ignored() -> None:
+def test_a_legacy_body_becomes_a_draft_and_its_other_fields_are_ignored() -> None:
     made = legacy_draft({"name": "x", "description": None, "id": 5, "priority": "high"})
     assert made == TaskDraft(name="x", source="rest")
 
@@ -76,7 +76,7 @@ def test_an_old_body_becomes_a_request_and_its_other_fields_are_ignored() -> Non
 @pytest.mark.parametrize(
     "body", [{}, [], None, {"name": ""}, {"name": 1}, {"name": " \u200b"}, {"name": "x" * 201}]
 )
-def test_a_bad_old_body_is_refused(body: object) -> None:
+def test_a_bad_legacy_body_is_refused(body: object) -> None:
     with pytest.raises(InvalidInput):
         legacy_draft(body)
 
@@ -98,21 +98,21 @@ def test_a_bad_old_body_is_refused(body: object) -> None:
         ),
     ],
 )
-def test_an_error_has_its_old_form(error: Exception, status: int, detail: str) -> None:
-    answered, headers, body = legacy_error_json(error)
-    assert answered == status
+def test_an_error_has_the_legacy_form(error: Exception, status: int, detail: str) -> None:
+    status_sent, headers, body = legacy_error_json(error)
+    assert status_sent == status
     assert headers["content-type"] == "application/json"
     assert json.loads(body) == {"detail": detail}
     LegacyError.model_validate_json(body)
 
 
-def test_an_outage_tells_when_to_ask_again() -> None:
+def test_an_outage_has_a_retry_after() -> None:
     status, headers, _ = legacy_error_json(Unavailable(1.0, "the database"))
     assert (status, headers["retry-after"]) == (503, "1")
 
 
 @given(st.dictionaries(st.sampled_from(["name", "description", "x"]), st.text() | st.integers()))
-def test_any_old_body_is_a_request_or_refused(body: dict[str, object]) -> None:
+def test_any_legacy_body_is_a_draft_or_refused(body: dict[str, object]) -> None:
     try:
         made = legacy_draft(body)
     except InvalidInput:

@@ -1,4 +1,4 @@
-"""From a message to a request: the body as over HTTP, and what the properties add; what is answered."""
+"""From a message to a draft: the body as over HTTP, and what the properties add; the replies."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LIMITS = MessageLimits(body_bytes=1000)
 
 
-def drafted(body: object = None, **properties: Any) -> TaskDraft:  # noqa: ANN401 - the message's own
+def a_draft(body: object = None, **properties: Any) -> TaskDraft:  # noqa: ANN401 - the message's own
     content = json.dumps({"name": "a"} if body is None else body).encode()
     return message_draft(CreationMessage(body=content, **properties), LIMITS)
 
@@ -39,17 +39,17 @@ def drafted(body: object = None, **properties: Any) -> TaskDraft:  # noqa: ANN40
 def refusals(body: object = None, **properties: Any) -> dict[str, str]:  # noqa: ANN401 - see above
     """Give what is wrong as pointer → got."""
     with pytest.raises(InvalidInput) as caught:
-        drafted(body, **properties)
+        a_draft(body, **properties)
     return {violation.pointer: violation.got for violation in caught.value.violations}
 
 
 def test_a_body_means_what_it_means_over_http() -> None:
     body = {"name": "report", "queue": "reports", "payload": {"a": [1.0, None]}, "delay_s": 2}
-    assert drafted(body) == to_draft(body, source="amqp")
+    assert a_draft(body) == to_draft(body, source="amqp")
 
 
 def test_the_message_id_is_the_idempotency_key() -> None:
-    draft = drafted(message_id="order-1")
+    draft = a_draft(message_id="order-1")
     assert draft.idempotency is not None
     assert draft.idempotency.key == "order-1"
     assert draft.idempotency.request_hash == canonical_hash({"name": "a"})
@@ -57,11 +57,11 @@ def test_the_message_id_is_the_idempotency_key() -> None:
 
 @pytest.mark.parametrize("message_id", [None, ""])
 def test_a_message_without_an_id_has_no_key(message_id: str | None) -> None:
-    assert drafted(message_id=message_id).idempotency is None
+    assert a_draft(message_id=message_id).idempotency is None
 
 
 def test_the_key_in_the_body_wins() -> None:
-    draft = drafted({"name": "a", "idempotency_key": "inside"}, message_id="beside")
+    draft = a_draft({"name": "a", "idempotency_key": "inside"}, message_id="beside")
     assert draft.idempotency is not None
     assert draft.idempotency.key == "inside"
 
@@ -80,36 +80,36 @@ def test_a_shorter_limit_for_keys_holds_for_message_ids() -> None:
 
 
 @pytest.mark.parametrize("unset", [None, 0])
-def test_a_priority_of_0_is_none(unset: int | None) -> None:
-    assert drafted(priority=unset).priority == 4
-    assert drafted(priority=unset, message_id="k") == drafted(message_id="k")
+def test_a_priority_of_0_counts_as_unset(unset: int | None) -> None:
+    assert a_draft(priority=unset).priority == 4
+    assert a_draft(priority=unset, message_id="k") == a_draft(message_id="k")
 
 
 @pytest.mark.parametrize("priority", [1, 9])
-def test_a_priority_fills_in_and_belongs_to_the_request(priority: int) -> None:
-    draft = drafted(priority=priority, message_id="k")
+def test_a_priority_is_a_default_and_part_of_the_request(priority: int) -> None:
+    draft = a_draft(priority=priority, message_id="k")
     assert draft.priority == priority
-    assert draft.idempotency != drafted(message_id="k").idempotency
+    assert draft.idempotency != a_draft(message_id="k").idempotency
 
 
 def test_the_priority_in_the_body_wins() -> None:
-    assert drafted({"name": "a", "priority": 0}, priority=9).priority == 0
-    assert drafted({"name": "a", "priority": 7}, priority=8) == drafted(
+    assert a_draft({"name": "a", "priority": 0}, priority=9).priority == 0
+    assert a_draft({"name": "a", "priority": 7}, priority=8) == a_draft(
         {"name": "a", "priority": 7}
     )
 
 
 @pytest.mark.parametrize("priority", [10, 255])
-def test_a_priority_that_is_none_is_refused(priority: int) -> None:
+def test_an_invalid_priority_is_refused(priority: int) -> None:
     assert refusals(priority=priority) == {"property:priority": f"the number {priority}"}
 
 
 @pytest.mark.parametrize("encoding", [None, "", "identity", "utf-8", "UTF-8", "utf8"])
 def test_a_body_may_say_that_it_is_not_encoded(encoding: str | None) -> None:
-    assert drafted(content_encoding=encoding).name == "a"
+    assert a_draft(content_encoding=encoding).name == "a"
 
 
-def test_an_encoded_body_is_refused_unread() -> None:
+def test_an_encoded_body_is_refused_without_parsing() -> None:
     message = CreationMessage(body=b"\x1f\x8b\x08", content_encoding="gzip", message_id="k")
     with pytest.raises(InvalidInput) as caught:
         message_draft(message, LIMITS)
@@ -122,10 +122,10 @@ def test_properties_that_could_not_be_read_are_refused() -> None:
     assert refusals(unreadable="bad text") == {"property:": "bad text"}
 
 
-def test_a_trace_is_kept_and_other_headers_are_nobodys_business() -> None:
-    assert drafted(headers={"traceparent": TRACEPARENT, "x": b"\xff"}).traceparent == TRACEPARENT
-    assert drafted(headers={"traceparent": b"\xff"}).traceparent is None
-    assert drafted(headers={"traceparent": "rubbish"}).traceparent is None
+def test_a_trace_is_stored_and_other_headers_are_ignored() -> None:
+    assert a_draft(headers={"traceparent": TRACEPARENT, "x": b"\xff"}).traceparent == TRACEPARENT
+    assert a_draft(headers={"traceparent": b"\xff"}).traceparent is None
+    assert a_draft(headers={"traceparent": "rubbish"}).traceparent is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_trace_is_kept_and_other_headers_are_nobodys_business() -> None:
         (b'{"name": "a"}' + b" " * 1000, TooLarge),
     ],
 )
-def test_a_body_that_is_none_is_refused(body: bytes, error: type[TaskmillError]) -> None:
+def test_an_invalid_body_is_refused(body: bytes, error: type[TaskmillError]) -> None:
     with pytest.raises(error):
         message_draft(CreationMessage(body=body, priority=5, message_id="k"), LIMITS)
 
@@ -152,31 +152,36 @@ def refused(**parts: Any) -> RefusedMessage:  # noqa: ANN401 - see above
     )
 
 
-def test_a_refused_message_is_kept_with_its_reason_and_properties() -> None:
-    kept = refused(
+def test_a_refused_message_is_stored_with_its_reason_and_properties() -> None:
+    stored = refused(
         message_id="order-1",
         priority=3,
         headers={"tenant": "north"},
         others={"content_type": "application/json", "app_id": None},
     )
-    assert (kept.source, kept.message_id, kept.body, kept.status) == ("amqp", "order-1", b"{}", 422)
-    assert json.loads(kept.properties) == {
+    assert (stored.source, stored.message_id, stored.body, stored.status) == (
+        "amqp",
+        "order-1",
+        b"{}",
+        422,
+    )
+    assert json.loads(stored.properties) == {
         "priority": 3,
         "headers": {"tenant": "north"},
         "content_type": "application/json",
     }
-    assert json.loads(kept.problem)["errors"] == [
+    assert json.loads(stored.problem)["errors"] == [
         {"pointer": "/name", "expected": "a name", "got": "nothing"}
     ]
 
 
-def test_an_error_that_nobody_foresaw_is_kept_as_a_fault_that_tells_nothing() -> None:
-    kept = refused_message(CreationMessage(body=b"{}"), ValueError("a secret"))
-    assert kept.status == 500
-    assert "secret" not in kept.problem
+def test_an_unexpected_error_is_stored_as_a_fault_without_details() -> None:
+    stored = refused_message(CreationMessage(body=b"{}"), ValueError("a secret"))
+    assert stored.status == 500
+    assert "secret" not in stored.problem
 
 
-def test_a_kept_message_means_the_same_when_it_is_read_again() -> None:
+def test_a_stored_message_makes_the_same_draft_when_it_is_read_again() -> None:
     message = CreationMessage(
         body=b'{"name":"a"}',
         message_id="order-1",
@@ -188,7 +193,7 @@ def test_a_kept_message_means_the_same_when_it_is_read_again() -> None:
     assert message_draft(again, LIMITS) == message_draft(message, LIMITS)
 
 
-def test_an_unprintable_message_id_is_kept_escaped() -> None:
+def test_an_unprintable_message_id_is_stored_escaped() -> None:
     assert refused(message_id="a\x00b").message_id == "a\\u0000b"
 
 
@@ -246,7 +251,7 @@ def test_properties_nested_for_ever_are_cut() -> None:
         max_leaves=20,
     )
 )
-def test_whatever_properties_say_they_become_text_that_postgresql_takes(value: object) -> None:
+def test_any_properties_become_text_that_postgresql_can_store(value: object) -> None:
     text = storable_properties({"value": value})
     assert "\\u0000" not in text.replace("\\\\u0000", "")
     json.loads(text.encode())

@@ -106,11 +106,11 @@ def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
     assert tree - set(PROBLEMS) == {TaskmillError, ConfigurationError, BrokerAway, Unroutable}
 
 
-def test_problem_types_are_told_apart() -> None:
+def test_problem_types_are_unique() -> None:
     assert len({kind.type for kind in PROBLEMS.values()}) == len(PROBLEMS)
 
 
-def test_an_unforeseen_error_tells_nothing_of_itself() -> None:
+def test_an_unexpected_error_reveals_nothing() -> None:
     status, _, body = problem_json(ValueError("password=hunter2"), "/tasks")
     assert status == 500
     assert json.loads(body)["type"] == "/problems/internal-error"
@@ -120,17 +120,17 @@ def test_an_unforeseen_error_tells_nothing_of_itself() -> None:
 @pytest.mark.parametrize(
     ("after_s", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (30, "30")]
 )
-def test_a_client_is_told_in_whole_seconds_when_to_ask_again(after_s: float, header: str) -> None:
+def test_retry_after_is_in_whole_seconds(after_s: float, header: str) -> None:
     _, headers, _ = problem_json(Unavailable(after_s, "the database"))
     assert headers["retry-after"] == header
 
 
-def test_a_final_refusal_has_no_time_to_ask_again() -> None:
+def test_a_final_refusal_has_no_retry_after() -> None:
     _, headers, _ = problem_json(QueueNotFound("x"))
     assert "retry-after" not in headers
 
 
-def test_the_detail_names_the_first_violation_and_counts_the_rest() -> None:
+def test_the_detail_names_the_first_violation_and_counts_the_others() -> None:
     violations = tuple(Violation(pointer=f"/{n}", expected="x", got="y") for n in range(3))
     _, _, body = problem_json(InvalidInput(violations))
     problem = json.loads(body)
@@ -179,7 +179,7 @@ def test_what_the_framework_refuses_is_a_problem_too(status: int, slug: str) -> 
     assert headers["content-type"] == "application/problem+json"
 
 
-def test_the_framework_may_say_more() -> None:
+def test_the_framework_may_set_the_detail() -> None:
     _, _, body = problem_for_status(405, detail="only GET")
     assert json.loads(body)["detail"] == "only GET"
 

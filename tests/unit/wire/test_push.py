@@ -84,7 +84,7 @@ def test_a_callback_url_has_the_form_of_an_address() -> None:
         assert [one.pointer for one in caught.value.violations] == ["/callback_url"]
 
 
-def test_a_refusal_names_so_many_at_most() -> None:
+def test_the_number_of_violations_is_limited() -> None:
     payload = {"body": 1, "text": "x", **{f"n{n}": n for n in range(150)}}
     assert len(list(push_violations(payload))) == 100
     body = {"name": "", "type": "http", "payload": payload}

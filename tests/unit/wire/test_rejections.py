@@ -1,4 +1,4 @@
-"""How refused messages are shown: as their models say, with any body."""
+"""Refused messages are shown as their models, with any body."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The strict parse step: what passes, what is refused and as what, and nothing else can happen."""
+"""The strict parser: what it accepts, and with which error it refuses everything else."""
 
 import gc
 import json
@@ -97,7 +97,7 @@ def test_what_is_not_strict_json_is_malformed(body: bytes, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_a_long_doubled_key_is_not_echoed_whole() -> None:
+def test_a_long_repeated_key_is_not_echoed_completely() -> None:
     key = "k" * 10_000
     with pytest.raises(MalformedJson) as caught:
         parse(f'{{"{key}":1,"{key}":2}}'.encode())
@@ -150,7 +150,7 @@ def test_brackets_side_by_side_or_in_texts_are_no_nesting() -> None:
         (rb'{"\ud83d":1}', "/\\ud83d", "a lone surrogate"),
     ],
 )
-def test_text_that_cannot_be_stored_is_invalid_and_its_place_is_told(
+def test_text_that_cannot_be_stored_is_invalid_and_its_pointer_is_reported(
     body: bytes, pointer: str, got: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -160,7 +160,7 @@ def test_text_that_cannot_be_stored_is_invalid_and_its_place_is_told(
     assert violation.got == got
 
 
-def test_of_many_bad_texts_only_the_first_are_named() -> None:
+def test_of_many_bad_texts_only_the_first_are_reported() -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(b"[" + b",".join([rb'"\u0000"'] * 500) + b"]")
     assert [v.pointer for v in caught.value.violations] == [f"/{i}" for i in range(20)]
@@ -196,7 +196,7 @@ def test_every_value_survives_the_trip(value: object, ascii_only: bool, indent: 
 
 
 @given(st.dictionaries(TEXTS, VALUES, min_size=1), st.data())
-def test_a_doubled_key_is_found_wherever_it_is(
+def test_a_repeated_key_is_found_wherever_it_is(
     members: dict[str, object], data: st.DataObject
 ) -> None:
     doubled = data.draw(st.sampled_from(sorted(members)))
@@ -249,11 +249,11 @@ def test_nothing_is_collected_while_a_large_body_is_parsed(body: bytes) -> None:
             parse(body)
     finally:
         gc.callbacks.remove(note)
-    assert len(began) <= 2  # what is left of the moments before and after
+    assert len(began) <= 2  # at the very beginning and end
     assert gc.isenabled()
 
 
-def test_who_has_no_garbage_collected_has_none_collected_afterwards() -> None:
+def test_a_disabled_garbage_collector_stays_disabled() -> None:
     gc.disable()
     try:
         parse(MANY_ARRAYS)

@@ -1,4 +1,4 @@
-"""Lines of handlers on the wire: the bytes say what the model says, and levels have an order."""
+"""Log lines of handlers: the bytes are those of the model, and levels have an order."""
 
 from datetime import UTC, datetime
 

@@ -197,7 +197,7 @@ def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
     assert list(refusals(body, header_key="k")) == [""]
 
 
-def test_a_missing_name_is_told() -> None:
+def test_a_missing_name_is_reported() -> None:
     assert refusals({}) == {"/name": "nothing"}
 
 
@@ -208,7 +208,7 @@ def test_unknown_fields_are_refused_with_the_nearest_known_one() -> None:
     assert found["/retry/max"].startswith('an unknown field (did you mean "max_s"?)')
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_violations_are_reported_at_once() -> None:
     body = {
         "name": "",
         "run_at": "2030-01-01T00:00:00Z",
@@ -228,7 +228,7 @@ def test_everything_wrong_is_told_at_once() -> None:
     }
 
 
-def test_no_more_than_a_hundred_violations_are_told() -> None:
+def test_no_more_than_a_hundred_violations_are_reported() -> None:
     assert len(refusals({f"x{n}": 1 for n in range(5000)})) == 20
 
 
@@ -247,7 +247,7 @@ def test_a_task_cannot_expire_before_it_may_start(expiry: str) -> None:
     ) == ["/expires_at"]
 
 
-def test_a_wrong_time_beside_an_expiry_is_told_once() -> None:
+def test_a_wrong_time_beside_an_expiry_is_reported_once() -> None:
     body = {"name": "x", "run_at": "soon", "expires_at": "2030-01-01T00:00:00Z"}
     assert list(refusals(body)) == ["/run_at"]
 
@@ -316,11 +316,11 @@ def test_limits_are_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "stored"),
     [(TRACEPARENT, TRACEPARENT), ("rubbish", None), (TRACEPARENT + "\n", None), ("", None)],
 )
-def test_only_a_real_traceparent_is_kept(sent: str, kept: str | None) -> None:
-    assert to_draft({"name": "x"}, source="rest", traceparent=sent).traceparent == kept
+def test_only_a_valid_traceparent_is_stored(sent: str, stored: str | None) -> None:
+    assert to_draft({"name": "x"}, source="rest", traceparent=sent).traceparent == stored
 
 
 @given(st.dictionaries(st.text("abc/é"), JSON_VALUES))

@@ -1,4 +1,4 @@
-"""The form of addresses that are to be called."""
+"""The syntax of addresses that are to be called."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -21,7 +21,7 @@ from taskmill.wire.urls import callback_endpoint, target_of
         ("http://a:00081", "http://a:81"),
     ],
 )
-def test_an_address_tells_where_it_leads(url: str, origin: str) -> None:
+def test_an_address_is_parsed_into_its_origin(url: str, origin: str) -> None:
     target = target_of(url)
     assert target.origin == origin
     assert callback_endpoint(url) == f"callback:{target.origin}"
@@ -44,7 +44,7 @@ def test_an_address_tells_where_it_leads(url: str, origin: str) -> None:
         *("http://example.org:", "http://example.org:80a/", "javascript:alert(1)"),
     ],
 )
-def test_what_is_no_plain_address_is_refused(url: str) -> None:
+def test_malformed_addresses_are_refused(url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - it is always this one
         target_of(url)
 

@@ -1,4 +1,4 @@
-"""How refusals speak of what came."""
+"""How errors describe the values of requests."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -37,7 +37,7 @@ def test_unprintable_characters_are_escaped() -> None:
     assert safe_text("a\nb\x1b[31m\ud800é") == "a\\u000ab\\u001b[31m\\ud800é"
 
 
-def test_what_every_door_shows_is_escaped_alike_whatever_is_printable_here() -> None:
+def test_every_entry_point_escapes_the_same_characters() -> None:
     assert json_pointer(["ж😀", "a\u202e"]) == "/ж\\u1f600/a\\u202e"
     assert describe("ж😀", reveal=True) == 'the string "ж\\u1f600"'
 

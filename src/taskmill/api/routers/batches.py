@@ -140,7 +140,7 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
         async with asyncio.timeout(limit_s):
             return await context.service.create_all(drafts)
     except TimeoutError:
-        raise _unknown_result(f"an answer within {limit_s:g} s", drafts) from None
+        raise _unknown_result(f"a response within {limit_s:g} s", drafts) from None
     except Unavailable as error:
         raise _unknown_result(error.what, drafts) from error
 
@@ -308,4 +308,4 @@ def _result_of(future: CreationFuture) -> CreatedTask | Exception | None:
 
 
 def _late(context: Context) -> Unavailable:
-    return Unavailable(1.0, f"an answer within {context.limits.request_timeout_s:g} s")
+    return Unavailable(1.0, f"a response within {context.limits.request_timeout_s:g} s")
