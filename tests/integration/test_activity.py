@@ -1,4 +1,4 @@
-"""What is told of a window: its times, its edges, its series, its types, and the rate of claims."""
+"""The activity over a window: its times, edges, series and types, and the rate of claims."""
 
 import random
 from datetime import timedelta
@@ -93,7 +93,7 @@ async def test_filters_choose_a_queue_and_a_type(stage: Stage) -> None:
         await settle(stage)
 
 
-async def test_types_beyond_the_limit_are_told_together_and_none_is_lost(
+async def test_types_beyond_the_limit_are_counted_together_and_none_is_lost(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 3)
@@ -146,7 +146,7 @@ async def test_the_limit_of_types_holds_for_longer_steps_too(
     assert await total(stage, "24h") == 6
 
 
-async def test_an_answer_tells_the_busiest_types_apart(
+async def test_the_busiest_types_have_groups_of_their_own(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes._MOST_GROUPS", 2)
@@ -158,7 +158,7 @@ async def test_an_answer_tells_the_busiest_types_apart(
     }  # fmt: skip
 
 
-async def test_claims_of_the_last_minutes_are_told_by_second(stage: Stage) -> None:
+async def test_the_rate_of_claims_is_per_second(stage: Stage) -> None:
     moment = await now(stage)
     await add_events(stage, moment, "claimed", seconds=[1.0] * 60)
     await add_events(stage, moment - timedelta(minutes=3), "claimed", seconds=[1.0] * 300)
@@ -179,7 +179,7 @@ async def rate_of(stage: Stage, *kind: str, over_s: float = 300) -> float:
     return rate
 
 
-async def test_a_type_that_may_be_among_the_rest_has_no_rate(
+async def test_a_type_that_may_be_among_the_others_has_no_rate(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(minutes, "MOST_TYPES_OF_A_QUEUE", 1)
@@ -187,8 +187,8 @@ async def test_a_type_that_may_be_among_the_rest_has_no_rate(
     for type_ in ("a", "b"):
         await add_events(stage, moment, "claimed", seconds=[1.0], type_=type_)
     await settle(stage)
-    told_apart = [await claimed_per_second(stage.database, "mail", t) is not None for t in "ab"]
-    assert sorted(told_apart) == [False, True]
+    have_rates = [await claimed_per_second(stage.database, "mail", t) is not None for t in "ab"]
+    assert sorted(have_rates) == [False, True]
     assert await rate_of(stage, "mail") > 0
 
 

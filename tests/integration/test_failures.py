@@ -1,4 +1,4 @@
-"""Failures by type and error: each is counted once, however it is folded, and bounded, whatever errors say."""
+"""Failures by type and error: each is counted once, however it is folded, and the kinds are bounded."""
 
 from datetime import timedelta
 
@@ -35,11 +35,11 @@ async def fail(stage: Stage, message: str, *, kind: str = "pay", error: str = "E
     assert (await stage.task(taken.task.id)).status is Status.FAILED
 
 
-async def told(stage: Stage, limit: int = 100) -> Failures:
+async def read_failures(stage: Stage, limit: int = 100) -> Failures:
     return await stage.service.failures(Window.HOUR, limit)
 
 
-async def test_an_error_is_told_by_what_all_of_its_kind_have_in_common(stage: Stage) -> None:
+async def test_an_error_is_shown_by_what_all_of_its_kind_have_in_common(stage: Stage) -> None:
     for (error, message), shape in SHAPES.items():
         shown = await stage.sql.fetchval(
             "SELECT taskmill.error_shape(jsonb_build_object('type', $1::text, 'message', $2::text))",
@@ -54,7 +54,7 @@ async def test_failures_count_the_same_before_and_after_they_are_folded(stage: S
     for number in range(3):
         await fail(stage, f"no answer from host {number}")
     await fail(stage, "something else")
-    before = await told(stage)
+    before = await read_failures(stage)
     assert [(one.error, one.tasks) for one in before.groups] == [
         ("E: no answer from host #", 3),
         ("E: something else", 1),
@@ -62,25 +62,25 @@ async def test_failures_count_the_same_before_and_after_they_are_folded(stage: S
     assert (before.kinds, before.tasks) == (2, 4)
     assert before.groups[0].first_at < before.groups[0].last_at
     assert await failures.fold(stage.database) is False
-    assert await told(stage) == before
+    assert await read_failures(stage) == before
     await fail(stage, "no answer from host 9")
     await failures.fold(stage.database)
-    after = (await told(stage)).groups[0]
+    after = (await read_failures(stage)).groups[0]
     assert (after.tasks, after.first_at) == (4, before.groups[0].first_at)
     assert (await stage.task(after.task_id)).finished_at == after.last_at
     assert [(await stage.service.failures(one, 9)).tasks for one in WINDOWS] == [5] * 4
 
 
-async def test_an_expired_task_is_a_failure_and_a_cancelled_one_is_none(stage: Stage) -> None:
+async def test_an_expired_task_is_a_failure_and_a_cancelled_one_is_not(stage: Stage) -> None:
     task = await stage.created()
     await stage.service.cancel(task.id)
-    assert (await told(stage)).tasks == 0
+    assert (await read_failures(stage)).tasks == 0
     late = await stage.created(expires_at=stage.clock.now() + timedelta(seconds=1))
     await stage.sql.execute(
         "UPDATE taskmill.dispatch SET expires_at = now() WHERE task_id = $1", late.id
     )
     await expire_waiting(stage.database)
-    assert [one.task_id for one in (await told(stage)).groups] == [late.id]
+    assert [one.task_id for one in (await read_failures(stage)).groups] == [late.id]
 
 
 async def test_kinds_beyond_the_limit_are_counted_together(
@@ -94,9 +94,9 @@ async def test_kinds_beyond_the_limit_are_counted_together(
     await fail(stage, "four")
     await fail(stage, "one")
     await failures.fold(stage.database)
-    groups = [(one.type, one.error, one.tasks) for one in (await told(stage)).groups]
+    groups = [(one.type, one.error, one.tasks) for one in (await read_failures(stage)).groups]
     assert groups == [("pay", "E: one", 2), ("pay", "E: two", 2), (OTHER, OTHER, 2)]
-    assert (await told(stage, limit=1)).tasks == 6
+    assert (await read_failures(stage, limit=1)).tasks == 6
 
 
 async def test_only_one_folds_at_a_time(stage: Stage) -> None:
@@ -109,7 +109,7 @@ async def test_only_one_folds_at_a_time(stage: Stage) -> None:
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.failure") == 3
 
 
-async def test_old_steps_are_forgotten_and_young_ones_stay(stage: Stage) -> None:
+async def test_old_steps_are_pruned_and_young_ones_stay(stage: Stage) -> None:
     await fail(stage, "old")
     await failures.fold(stage.database)
     await stage.sql.execute("UPDATE taskmill.failure SET at = at - interval '2 days'")
@@ -138,7 +138,7 @@ async def test_the_tasks_of_a_worker_are_listed(stage: Stage) -> None:
     assert [task.id for task in page.items] == [taken.task.id]
 
 
-# A month with as many kinds as there may be, and failures that are not folded yet.
+# A month with the most kinds possible, and failures that are not folded yet.
 _MANY = """
     INSERT INTO taskmill.failure
     SELECT s, at, 'type-' || n % 20, 'E: kind ' || n, 1, at, at, gen_random_uuid()
@@ -152,7 +152,7 @@ _FRESH = """
 """
 
 
-async def test_failures_are_read_and_folded_at_a_cost_that_is_bounded(stage: Stage) -> None:
+async def test_reading_and_folding_failures_has_a_bounded_cost(stage: Stage) -> None:
     await stage.sql.execute(_MANY)
     await stage.sql.execute(_FRESH)
     await stage.sql.execute("ANALYZE taskmill.failure; ANALYZE taskmill.failure_delta")

@@ -1,4 +1,4 @@
-"""A claim by hint at the same time as something else: it waits, then claims or forgets, and never doubles."""
+"""A claim by hint at the same time as something else: it waits, then claims or skips, and never claims twice."""
 
 import asyncio
 import random
@@ -23,8 +23,8 @@ from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
 
-STREAM = HintQueue(queue="default", type="emulate")
-LANE = Bucket(queue="default", type="emulate", priority=4)
+HINT_QUEUE = HintQueue(queue="default", type="emulate")
+BUCKET = Bucket(queue="default", type="emulate", priority=4)
 
 
 async def claim(stage: Stage, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
@@ -36,11 +36,11 @@ async def claim(stage: Stage, lease_id: UUID, ids: list[UUID]) -> list[TakenTask
 async def release(stage: Stage, *, release_limit: int = 200, life_s: float = 10) -> list[UUID]:
     done = await releases.release(
         stage.database,
-        STREAM,
+        HINT_QUEUE,
         release_limit=release_limit,
         most=1000,
         life_s=life_s,
-        buckets=[(LANE, None)],
+        buckets=[(BUCKET, None)],
     )
     return list(done.task_ids)
 
@@ -89,7 +89,7 @@ async def test_a_claim_waits_for_the_mark_of_its_release_and_then_claims(
     await assert_safe(stage.sql)
 
 
-async def test_a_release_passes_over_what_is_being_claimed(stage: Stage) -> None:
+async def test_a_release_skips_what_is_being_claimed(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     first, second = await stage.created(), await stage.created()
     async with a_session(stage) as claiming:
@@ -142,7 +142,7 @@ async def test_a_claim_by_hint_waits_for_a_cancel_and_forgets_what_was_cancelled
     await assert_safe(stage.sql)
 
 
-async def test_a_cancel_waits_for_a_claim_by_hint_and_then_asks_the_running_task(
+async def test_a_cancel_waits_for_a_claim_by_hint_and_is_then_requested_of_the_running_task(
     stage: Stage,
 ) -> None:
     lease_id = await stage.open_lease()
@@ -162,7 +162,7 @@ async def test_a_claim_by_hint_and_an_expiry_end_a_task_once(stage: Stage) -> No
     over = await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
     async with a_session(stage) as expiring, asyncio.TaskGroup() as group:
         assert await expiring.fetch(statement("expire_waiting_tasks"), 10)
-        # Whether it waits depends on what it looks at first: the row's own expiry, or its lock.
+        # Whether it waits depends on what it checks first: the row's own expiry, or its lock.
         claiming = group.create_task(claim(stage, lease_id, [over.id]))
         await asyncio.sleep(0)
         await expiring.execute("COMMIT")
@@ -171,9 +171,9 @@ async def test_a_claim_by_hint_and_an_expiry_end_a_task_once(stage: Stage) -> No
     await assert_safe(stage.sql)
 
 
-async def test_an_expiry_passes_over_what_a_hint_has_claimed(stage: Stage) -> None:
+async def test_an_expiry_skips_what_a_hint_has_claimed(stage: Stage) -> None:
     lease_id = await stage.open_lease()
-    expires_at = stage.clock.now() + timedelta(seconds=2)  # so long it may take to claim it
+    expires_at = stage.clock.now() + timedelta(seconds=2)  # time enough to claim it
     made = await stage.created(expires_at=expires_at)
     async with a_session(stage) as claiming:
         assert await claim_on(claiming, lease_id, [made.id]) == [made.id]
@@ -213,19 +213,21 @@ async def test_a_worker_that_ends_its_lease_waits_for_its_claim_by_hint(stage: S
         await claiming.execute("COMMIT")
 
 
-async def test_two_relays_release_in_turn_and_never_more_than_the_window(stage: Stage) -> None:
+async def test_two_relays_release_one_after_the_other_and_never_more_than_the_limit(
+    stage: Stage,
+) -> None:
     await stage.service.create_all([a_draft() for _ in range(300)])
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
-        turns = [
+        rounds = [
             group.create_task(release((stage, other)[number % 2], release_limit=100))
             for number in range(10)
         ]
-    told = Counter(task_id for turn in turns for task_id in turn.result())
-    assert len(told) == 100
-    assert set(told.values()) == {1}
+    released = Counter(task_id for round_ in rounds for task_id in round_.result())
+    assert len(released) == 100
+    assert set(released.values()) == {1}
 
 
-async def test_a_resumed_queue_and_its_claims_do_not_stand_in_each_others_way(stage: Stage) -> None:
+async def test_a_resumed_queue_and_its_claims_do_not_block_each_other(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     made = [(await stage.created()).id for _ in range(4)]
     await release(stage)
@@ -238,7 +240,7 @@ async def test_a_resumed_queue_and_its_claims_do_not_stand_in_each_others_way(st
     await assert_safe(stage.sql)
 
 
-async def test_everything_that_touches_dispatch_at_once_leaves_it_sound_and_deadlocks_never(
+async def test_everything_that_touches_dispatch_at_once_leaves_it_sound_without_deadlocks(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")

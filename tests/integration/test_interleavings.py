@@ -40,11 +40,11 @@ async def until_it_waits(stage: Stage, session: Session, doing: "asyncio.Task[No
     """Return when the session waits for a lock or is done."""
     pid = session.connection.get_server_pid()
 
-    async def look() -> bool:
+    async def is_ready() -> bool:
         query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
         return doing.done() or bool(await stage.sql.fetchval(query, pid))
 
-    await eventually(look, "the session to wait or to be done")
+    await eventually(is_ready, "the session to wait or to be done")
 
 
 async def write(name: str, database: Database, scene: Scene) -> None:

@@ -137,7 +137,7 @@ async def test_an_offset_skips_and_cursors_go_on_from_there(
         assert (beyond.items, beyond.next_after, beyond.total) == ([], None, len(fitting))
 
 
-async def test_the_wildcards_of_a_name_are_letters(stage: Stage) -> None:
+async def test_the_wildcards_of_a_name_are_plain_letters(stage: Stage) -> None:
     names = ["100% sure", "100 sure", "a_b", "aXb", "back\\slash", "ПРИВЕТ"]
     await stage.service.create_all([a_draft(name=name) for name in names])
     for wanted, expected in (
@@ -185,7 +185,7 @@ async def test_a_listing_of_nothing_is_empty(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("oldest_first", [True, False])
-async def test_a_search_whose_time_is_up_tells_where_to_go_on(
+async def test_a_search_whose_time_is_up_returns_where_to_go_on(
     stage: Stage, population: list[Task], monkeypatch: pytest.MonkeyPatch, *, oldest_first: bool
 ) -> None:
     monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 5)
@@ -206,7 +206,7 @@ async def test_a_search_whose_time_is_up_tells_where_to_go_on(
         assert short, "no chunk of five has three that fit"
 
 
-async def test_larger_chunks_are_looked_through_while_there_is_time(
+async def test_larger_chunks_are_scanned_while_there_is_time(
     stage: Stage, population: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 2)
@@ -219,7 +219,7 @@ async def test_larger_chunks_are_looked_through_while_there_is_time(
     assert page.next_after == fitting[3].id
 
 
-async def test_what_a_search_has_looked_through_is_not_counted_once_more(stage: Stage) -> None:
+async def test_what_a_search_has_scanned_is_not_counted_again(stage: Stage) -> None:
     """So the total is exact even where there is no time to count."""
     await stage.service.create_all([a_draft(name="ж" * 200) for _ in range(1_500)])
     await stage.service.create(a_draft(name="wanted"))
@@ -239,7 +239,7 @@ async def test_searches_leave_connections_to_other_lists(stage: Stage, wanted: T
     async with database.listing(is_search=True), asyncio.TaskGroup() as group:
         search = group.create_task(stage.service.page(wanted, PageRequest()))
         ids = group.create_task(listing.ids(database, wanted, PageRequest()))
-        for _ in range(4):  # the other connection goes to whoever came first, each time
+        for _ in range(4):  # the other connection goes to the first in the queue each time
             assert (await stage.service.page(TaskFilter(), PageRequest())).total == 1
         assert not search.done()
         assert not ids.done()
@@ -249,7 +249,7 @@ async def test_searches_leave_connections_to_other_lists(stage: Stage, wanted: T
 
 
 async def test_a_list_takes_one_process_of_postgresql(stage: Stage) -> None:
-    """A search of a large table took all processors, from everybody else."""
+    """A search of a large table once took all cores from everybody else."""
     async with stage.database.listing() as connection:
         setting = await connection.scalar(sa.text("SHOW max_parallel_workers_per_gather"))
     assert setting == "0"

@@ -1,4 +1,4 @@
-"""Lines in the database: fenced by the claim, stored once, locking nobody out, and read page by page."""
+"""Lines in the database: fenced by the claim, stored once without blocking anybody, and read page by page."""
 
 import asyncio
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 
-async def test_lines_of_the_current_claim_are_kept_in_order(stage: Stage) -> None:
+async def test_lines_of_the_current_claim_are_stored_in_order(stage: Stage) -> None:
     taken = await stage.running(await stage.open_lease())
     batch = [
         a_line(taken, stage, 2, level=40, logger="billing", message="no\\x00w", fields='{"a":1}'),
@@ -45,11 +45,11 @@ async def test_lines_that_were_written_after_the_next_claim_began_are_left_out(
     [third] = await stage.take(lease)
     later = [a_line(one, stage, 4, at=late_at) for one in (first, second, third)]
     assert await task_log.store(stage.database, later) == 1
-    kept = [line.position for line in await stored_lines(stage, first.task.id)]
-    assert kept == [(1, 1), (1, 2), (2, 3), (3, 4)]
+    stored = [line.position for line in await stored_lines(stage, first.task.id)]
+    assert stored == [(1, 1), (1, 2), (2, 3), (3, 4)]
 
 
-async def test_lines_that_were_written_in_time_are_kept_however_late_they_come(
+async def test_lines_that_were_written_in_time_are_stored_however_late_they_come(
     stage: Stage,
 ) -> None:
     lease = await stage.open_lease()
@@ -60,11 +60,11 @@ async def test_lines_that_were_written_in_time_are_kept_however_late_they_come(
         await stage.end(taken, lease, Interrupted())
         [taken] = await stage.take(lease)
     assert await task_log.store(stage.database, in_time[::-1]) == 3
-    kept = [line.position for line in await stored_lines(stage, taken.task.id)]
-    assert kept == [(1, 1), (2, 2), (3, 3)]
+    stored = [line.position for line in await stored_lines(stage, taken.task.id)]
+    assert stored == [(1, 1), (2, 2), (3, 3)]
 
 
-async def test_lines_that_come_after_the_finish_of_their_claim_are_kept(stage: Stage) -> None:
+async def test_lines_that_come_after_the_finish_of_their_claim_are_stored(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     await stage.end(taken, lease, Succeeded())
@@ -77,7 +77,7 @@ async def test_lines_that_come_after_the_finish_of_their_claim_are_kept(stage: S
     assert await task_log.store(stage.database, [early, late]) == 1
 
 
-async def test_the_same_lines_again_make_no_second_ones(stage: Stage) -> None:
+async def test_the_same_lines_again_change_nothing(stage: Stage) -> None:
     taken = await stage.running(await stage.open_lease())
     batch = [a_line(taken, stage, seq) for seq in range(1, 6)]
     assert await task_log.store(stage.database, batch[:3]) == 3
@@ -95,7 +95,7 @@ async def test_lines_of_a_task_that_is_gone_are_left_out(stage: Stage) -> None:
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_log") == 0
 
 
-async def test_storing_lines_and_writing_their_task_wait_for_nobody(stage: Stage) -> None:
+async def test_storing_lines_and_writing_their_task_do_not_block_each_other(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     async with asyncio.timeout(10):

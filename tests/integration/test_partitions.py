@@ -25,7 +25,7 @@ from tests.support.stage import SETTINGS, Stage, a_creation, a_stage
 
 
 def creating_at(stage: Stage, moment: datetime) -> TaskCreation:
-    """What creates tasks as if it were that moment."""
+    """Return a creation that makes tasks as if it were that moment."""
     ids = IdFactory(ManualClock(moment), random.Random(1))  # noqa: S311 - no secret
     return a_creation(stage.database, stage.clock, ids)
 
@@ -66,12 +66,12 @@ async def test_many_processes_make_them_at_once(database_url: str) -> None:
     now = datetime.now(UTC)  # noqa: TID251 - before there is a stage
     processes = [Database(database_url, SETTINGS) for _ in range(6)]
     async with asyncio.TaskGroup() as group:
-        asked = [
+        tasks = [
             group.create_task(partitions.ensure(database, now))
             for database in processes
             for _ in range(2)
         ]
-    made = [week.suffix for task in asked for week in task.result()]
+    made = [week.suffix for task in tasks for week in task.result()]
     assert len(made) == len(set(made)) == 6
     for database in processes:
         await database.close()
@@ -158,7 +158,7 @@ async def test_the_net_is_repaired_for_several_weeks(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_a_week_is_made_although_the_net_holds_rows_of_it(stage: Stage) -> None:
+async def test_a_week_is_made_although_the_default_partition_has_rows_of_it(stage: Stage) -> None:
     moment = stage.clock.now() + timedelta(weeks=8)
     async with creating_at(stage, moment) as creation:
         made = (await creation.create(a_draft())).task
@@ -169,7 +169,7 @@ async def test_a_week_is_made_although_the_net_holds_rows_of_it(stage: Stage) ->
 
 
 async def old_week(stage: Stage, *, finished: bool) -> tuple[Week, UUID]:
-    """A week long past with ten tasks in it, all finished or all but one."""
+    """Make a week long past with ten tasks, all finished or all but one."""
     week = Week.of(stage.clock.now()).later(-10)
     await partitions.ensure(stage.database, week.start)
     lease = await stage.open_lease()
@@ -186,17 +186,17 @@ async def old_week(stage: Stage, *, finished: bool) -> tuple[Week, UUID]:
 
 async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage) -> None:
     week, task_id = await old_week(stage, finished=True)
-    kept = await stage.created(idempotency=a_key("kept"), queue="q1")
+    young = await stage.created(idempotency=a_key("young"), queue="q1")
     await counts.fold(stage.database)
     dropped = await partitions.drop_finished(stage.database, stage.clock.now(), timedelta(weeks=3))
     assert week in dropped
     assert week not in await partitions.attached(stage.database)
     assert await counts.by_queue(stage.database) == {"q1": {Status.NEW: 1}}
     rows = await stage.sql.fetch("SELECT task_id FROM taskmill.idempotency")
-    assert [row["task_id"] for row in rows] == [kept.id]
+    assert [row["task_id"] for row in rows] == [young.id]
     assert (
         await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task_event WHERE task_id <> $1", kept.id
+            "SELECT count(*) FROM taskmill.task_event WHERE task_id <> $1", young.id
         )
         == 0
     )
@@ -206,7 +206,7 @@ async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage)
     assert fresh.task.id != task_id
 
 
-async def test_a_week_is_kept_for_as_long_as_promised(stage: Stage) -> None:
+async def test_a_week_is_retained_as_long_as_promised(stage: Stage) -> None:
     week, _ = await old_week(stage, finished=True)
     now = week.end + timedelta(weeks=3)
     early = await partitions.drop_finished(
@@ -216,7 +216,7 @@ async def test_a_week_is_kept_for_as_long_as_promised(stage: Stage) -> None:
     assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
 
 
-async def test_a_week_with_an_unfinished_task_is_kept_whole(stage: Stage) -> None:
+async def test_a_week_with_an_unfinished_task_is_not_dropped(stage: Stage) -> None:
     week, _ = await old_week(stage, finished=False)
     assert week not in await partitions.drop_finished(
         stage.database, stage.clock.now(), timedelta(weeks=3)
@@ -226,7 +226,7 @@ async def test_a_week_with_an_unfinished_task_is_kept_whole(stage: Stage) -> Non
 
 
 async def made_by_the_release_before(stage: Stage, week: Week) -> None:
-    """Make a week as a program does that knows no lines."""
+    """Make a week as a program does that does not know the log."""
     lower, upper = week.bounds
     for table in ("task", "task_event"):
         await stage.sql.execute(
@@ -236,7 +236,7 @@ async def made_by_the_release_before(stage: Stage, week: Week) -> None:
 
 
 async def lines_of(stage: Stage, week: Week) -> UUID:
-    """A finished task of that week with two lines."""
+    """Make a finished task of that week with two log lines."""
     lease = await stage.open_lease()
     async with creating_at(stage, week.start + timedelta(days=1)) as creation:
         made = (await creation.create(a_draft(run_at=stage.clock.now()))).task
@@ -246,7 +246,7 @@ async def lines_of(stage: Stage, week: Week) -> UUID:
     return made.id
 
 
-async def test_lines_of_a_week_that_the_release_before_made_wait_in_the_net_for_theirs(
+async def test_lines_of_a_week_that_the_release_before_made_wait_in_the_default_partition(
     stage: Stage,
 ) -> None:
     week = Week.of(stage.clock.now()).later(-10)
@@ -260,7 +260,9 @@ async def test_lines_of_a_week_that_the_release_before_made_wait_in_the_net_for_
     assert await partitions.repair(stage.database) == []
 
 
-async def test_a_week_ahead_that_the_release_before_made_gets_room_for_lines(stage: Stage) -> None:
+async def test_a_week_ahead_that_the_release_before_made_gets_a_partition_for_lines(
+    stage: Stage,
+) -> None:
     week = Week.of(stage.clock.now()).later(5)
     await made_by_the_release_before(stage, week)
     await lines_of(stage, week)
@@ -268,14 +270,14 @@ async def test_a_week_ahead_that_the_release_before_made_gets_room_for_lines(sta
     assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 2
 
 
-async def test_a_week_without_room_for_lines_is_dropped_all_the_same(stage: Stage) -> None:
+async def test_a_week_without_a_partition_for_lines_is_dropped_too(stage: Stage) -> None:
     week = Week.of(stage.clock.now()).later(-10)
     await made_by_the_release_before(stage, week)
     now = stage.clock.now()
     assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
 
 
-async def test_lines_whose_week_the_release_before_dropped_are_dropped_after(stage: Stage) -> None:
+async def test_lines_whose_week_the_release_before_dropped_are_dropped_later(stage: Stage) -> None:
     week, _ = await old_week(stage, finished=True)
     assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 10
     await stage.sql.execute(
@@ -287,7 +289,7 @@ async def test_lines_whose_week_the_release_before_dropped_are_dropped_after(sta
     assert week not in await partitions.attached(stage.database)
 
 
-async def test_dropping_under_load_locks_nobody_out(
+async def test_dropping_under_load_blocks_nobody(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")
@@ -346,14 +348,14 @@ async def test_housekeeping_makes_repairs_and_drops(stage: Stage) -> None:
     stray = Week.of(stage.clock.now()).later(-2)
     async with creating_at(stage, stray.start + timedelta(days=1)) as creation:
         await creation.create(a_draft())
-    keep = Housekeeping(
+    housekeeping = Housekeeping(
         stage.database,
         clock=stage.clock,
         keep_tasks=timedelta(weeks=5),
         keep_changes=timedelta(days=7),
         keep_rejections=timedelta(days=30),
     )
-    await keep()
+    await housekeeping()
     attached = await partitions.attached(stage.database)
     assert week not in attached
     assert stray in attached

@@ -53,25 +53,25 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
 
 
 async def waits_for_a_lock(stage: Stage) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         waiting: int = await stage.sql.fetchval(
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return waiting > 0
 
-    await eventually(look, "a session that waits for a lock")
+    await eventually(probe, "a session that waits for a lock")
 
 
 def a_rescue(stage: Stage) -> Rescue:
-    """A rescuer that has watched long enough."""
+    """A rescue for which the database has answered long enough."""
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
     rescue._reachable_since = float("-inf")
     return rescue
 
 
 async def test_a_claim_in_flight_keeps_rescue_from_closing_its_lease(stage: Stage) -> None:
-    """Were the lease closed under it, the task could be claimed after rescue had looked, for ever."""
+    """If the lease were closed under it, the task could be claimed after the second step of rescue, for ever."""
     lease = await stage.open_lease()
     made = await stage.created()
     rescue = a_rescue(stage)
@@ -143,7 +143,9 @@ async def test_a_renewal_does_not_wait_for_a_claim(stage: Stage) -> None:
         await claiming.execute("COMMIT")
 
 
-async def test_a_cancel_waits_for_a_claim_and_then_asks_the_running_task(stage: Stage) -> None:
+async def test_a_cancel_waits_for_a_claim_and_is_then_requested_of_the_running_task(
+    stage: Stage,
+) -> None:
     lease = await stage.open_lease()
     made = await stage.created()
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
@@ -156,7 +158,7 @@ async def test_a_cancel_waits_for_a_claim_and_then_asks_the_running_task(stage: 
     await assert_safe(stage.sql)
 
 
-async def test_a_cancel_whose_claim_came_to_nothing_cancels_the_waiting_task(stage: Stage) -> None:
+async def test_a_cancel_whose_claim_rolled_back_cancels_the_waiting_task(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = await stage.created()
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""The marks of released tasks: counted as the window, and taken away for a new start."""
+"""The marks of released tasks: counted, and removed to release all anew."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def test_what_is_released_and_not_claimed_is_counted_by_queue(stage: Stage
     assert sum(counted.values()) == 4
 
 
-async def test_a_release_that_has_expired_counts_no_more(stage: Stage) -> None:
+async def test_an_expired_release_does_not_count(stage: Stage) -> None:
     await stage.created(queue="a")
     await release(stage, "a", ago_s=9)
     assert await releases.count(stage.database, hint_life=LIFE) == {"a": 1}
@@ -48,7 +48,7 @@ async def test_a_release_that_has_expired_counts_no_more(stage: Stage) -> None:
     assert await releases.count(stage.database, hint_life=LIFE) == {}
 
 
-async def test_a_rebuild_takes_every_mark_and_tells_how_many(
+async def test_forgetting_releases_removes_every_mark_and_returns_how_many(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(releases, "_UNMARKED_AT_ONCE", 7)
@@ -61,7 +61,7 @@ async def test_a_rebuild_takes_every_mark_and_tells_how_many(
     assert await forget_releases(stage.database) == 0
 
 
-async def test_a_rebuild_and_claims_do_not_stand_in_each_others_way(stage: Stage) -> None:
+async def test_forgetting_releases_and_claims_do_not_block_each_other(stage: Stage) -> None:
     await stage.service.create_all([a_draft(queue="a") for _ in range(300)])
     await release(stage, "a")
     lease_id = await stage.open_lease()
@@ -69,7 +69,7 @@ async def test_a_rebuild_and_claims_do_not_stand_in_each_others_way(stage: Stage
 
     async def claim() -> None:
         nonlocal claimed
-        while claimed < 300:  # a claim passes over what others have locked at this moment
+        while claimed < 300:  # a claim skips what others have locked just now
             taken = await stage.take(lease_id, 10)
             claimed += len(taken)
 
@@ -81,7 +81,9 @@ async def test_a_rebuild_and_claims_do_not_stand_in_each_others_way(stage: Stage
     assert claimed == 300
 
 
-async def test_hints_may_be_of_what_waits_and_of_what_live_workers_serve(stage: Stage) -> None:
+async def test_hint_queues_are_of_waiting_tasks_and_of_what_live_workers_serve(
+    stage: Stage,
+) -> None:
     await stage.created(queue="a", type="report")
     await stage.created(queue="b", type="mail")
     await stage.take(await stage.open_lease())
@@ -118,7 +120,7 @@ async def watching(stage: Stage, broker: Broker) -> AsyncIterator[Served]:
         yield served
 
 
-async def test_the_window_and_the_broker_are_told(
+async def test_released_tasks_and_the_broker_are_reported(
     watching: Served, stage: Stage, broker: Broker
 ) -> None:
     await watching.create(queue="mail")

@@ -1,4 +1,4 @@
-"""Databases that can't be used or reached, and what is said of it."""
+"""Databases that can't be used or reached, and the errors for them."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -41,14 +41,14 @@ async def test_a_pooler_that_swallows_what_a_session_sets_is_refused_at_once(
     assert len(log_lines.named("database.unsuitable")) == 2
 
 
-async def test_a_database_that_keeps_what_a_session_sets_is_taken(stage: Stage) -> None:
+async def test_a_database_that_applies_what_a_session_sets_is_accepted(stage: Stage) -> None:
     await started(stage.url)
     async with stage.database.hot() as connection:
         assert await connection.fetchval("SHOW plan_cache_mode") == "force_generic_plan"
     assert stage.database.unsuitable is None
 
 
-async def test_a_database_that_says_nothing_is_named_with_the_reason(
+async def test_the_error_for_a_silent_database_has_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

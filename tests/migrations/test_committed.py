@@ -1,4 +1,4 @@
-"""What is committed of a migration never changes: databases have run it, and none would run it again.
+"""A committed migration never changes: databases have run it, and would not run it again.
 
 `committed.sha256` has a hash of each file: `sha256sum --check` reads it in the folder of the migrations, too.
 """
@@ -31,7 +31,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def complaints(folder: Path) -> list[str]:
-    """What to do about each file that is not as it was committed."""
+    """Return what to do about each file that differs from what was committed."""
     listed, found = committed(), hashes(folder)
     changed = [name for name in listed if found.get(name) != listed[name]]
     return [
@@ -68,7 +68,7 @@ def test_a_migration_that_changes_goes_or_comes_is_noticed(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda path: path.name)
 def test_a_migration_has_its_sql_itself(version: Path) -> None:
-    """It uses nothing of the program that may change, and asks the database for no text of a function."""
+    """It uses nothing of the program that may change, and reads no function's text from the database."""
     text = version.read_text(encoding="utf-8")
     imported = {
         f"{node.module}.{name.name}" if isinstance(node, ast.ImportFrom) else name.name
@@ -80,7 +80,7 @@ def test_a_migration_has_its_sql_itself(version: Path) -> None:
     assert "pg_get_functiondef" not in text
 
 
-async def test_a_function_that_runs_is_as_the_last_migration_that_has_it_says(
+async def test_each_function_is_as_the_last_migration_that_has_it(
     database_url: str,
 ) -> None:
     bodies: dict[str, str] = {}

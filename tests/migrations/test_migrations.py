@@ -1,4 +1,4 @@
-"""Migrations, step by step: they give the schema that the code has in mind, and can be undone and repeated."""
+"""Migrations, step by step: they make the schema that the code expects, and can be undone and repeated."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 async def with_schema(url: str, work: Callable[[Connection], T]) -> T:
-    """Do something with SQLAlchemy's view of the database."""
+    """Call `work` with a SQLAlchemy connection."""
     engine = migrate.migration_engine(url)
     try:
         async with engine.connect() as connection:
@@ -42,7 +42,7 @@ async def with_schema(url: str, work: Callable[[Connection], T]) -> T:
         await engine.dispose()
 
 
-def belongs_to_the_picture(_: object, name: str | None, kind: str, __: bool, ___: object) -> bool:  # noqa: FBT001 - alembic calls it
+def is_in_metadata(_: object, name: str | None, kind: str, __: bool, ___: object) -> bool:  # noqa: FBT001 - alembic calls it
     """Leave out partitions and the migrations' own table."""
     return not (
         kind == "table"
@@ -59,7 +59,7 @@ def differences(connection: Connection) -> list[Any]:
         connection,
         opts={
             "include_schemas": True,
-            "include_object": belongs_to_the_picture,
+            "include_object": is_in_metadata,
             "compare_type": True,
             "compare_server_default": False,
         },
@@ -67,14 +67,14 @@ def differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, metadata))
 
 
-async def test_the_migrations_make_what_the_code_has_in_mind(database_url: str) -> None:
+async def test_the_migrations_make_the_schema_that_the_code_expects(database_url: str) -> None:
     assert await with_schema(database_url, differences) == []
 
 
-async def test_defaults_and_indexes_are_those_of_the_picture(
+async def test_defaults_and_indexes_are_those_of_the_metadata(
     database_url: str, empty_database_url: str
 ) -> None:
-    """Names, columns, order, uniqueness and conditions of indexes; defaults as PostgreSQL tells them."""
+    """Names, columns, order, uniqueness and conditions of indexes; defaults as PostgreSQL shows them."""
 
     def make(connection: Connection) -> None:
         connection.execute(sa.text("CREATE SCHEMA taskmill"))
@@ -102,16 +102,16 @@ async def test_defaults_and_indexes_are_those_of_the_picture(
         ORDER BY 1, 2
         """,
     ):
-        made, pictured = (
+        made, expected = (
             await fetch_rows(database_url, query),
             await fetch_rows(empty_database_url, query),
         )
-        assert made == pictured
+        assert made == expected
         assert made
 
 
 async def test_steps_can_be_undone_and_taken_again(empty_database_url: str) -> None:
-    """One step back gives exactly what was there before, the text and the rights of functions included."""
+    """One step back restores exactly what was there before, including the text and rights of functions."""
     url = empty_database_url
     made: dict[str, list[tuple[Any, ...]]] = {}
     for version in VERSIONS:
@@ -153,7 +153,7 @@ _EVERYTHING = """
 """
 
 
-async def test_failures_that_are_counted_already_are_called_by_their_first_line(
+async def test_failures_that_are_counted_already_get_the_first_line_of_their_error(
     empty_database_url: str,
 ) -> None:
     url = empty_database_url
@@ -204,7 +204,7 @@ async def test_a_database_gets_a_key_for_callbacks_once(empty_database_url: str)
         await fetch_rows(url, "INSERT INTO taskmill.callback_key (secret) VALUES ('another')")
 
 
-async def test_each_database_has_a_key_for_callbacks_of_its_own(empty_database_url: str) -> None:
+async def test_each_database_has_its_own_key_for_callbacks(empty_database_url: str) -> None:
     url, query = empty_database_url, "SELECT secret FROM taskmill.callback_key"
     found = set()
     for _ in range(2):
@@ -218,7 +218,7 @@ async def test_an_empty_database_has_no_number(empty_database_url: str) -> None:
     assert await applied(empty_database_url) is None
 
 
-async def test_many_may_migrate_at_once(empty_database_url: str) -> None:
+async def test_many_processes_can_migrate_at_once(empty_database_url: str) -> None:
     def run() -> int:
         code = "import sys; from taskmill.storage.migrate import upgrade; upgrade(sys.argv[1])"
         done = subprocess.run(  # noqa: S603 - our own program

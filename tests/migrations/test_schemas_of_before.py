@@ -24,7 +24,7 @@ LINE = (
 
 @pytest.fixture
 async def old_database_url(database_url: str) -> str:
-    """The address of a database that says of itself that it is at a revision that is gone."""
+    """Return the URL of a database at a revision that no longer exists."""
     await fetch_rows(database_url, "UPDATE taskmill.alembic_version SET version_num = '0010'")
     return database_url
 
@@ -53,7 +53,7 @@ async def test_a_schema_of_before_the_foundation_stops_with_the_commit_to_start_
     assert await applied(old_database_url) == "0010"
 
 
-async def test_a_service_on_such_a_schema_is_not_ready_and_says_the_same(
+async def test_a_service_on_such_a_schema_is_not_ready_for_the_same_reason(
     old_database_url: str,
 ) -> None:
     database = Database(old_database_url, DatabaseSettings())
