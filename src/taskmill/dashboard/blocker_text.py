@@ -18,7 +18,7 @@ from taskmill.domain.system import BrokerPresence, Liveness
 from taskmill.domain.task import Task
 
 _LONGEST_ERROR: Final = 200
-_SPANS: Final = frozenset({"about_s", "ready_for_s"})
+_DURATIONS: Final = frozenset({"about_s", "ready_for_s"})
 _EVERY: Final = "*"
 _MOST_NAMES: Final = 5
 
@@ -94,7 +94,7 @@ def _values(words: Words, case: _Case) -> dict[str, object]:
     for name, value in case.facts.items():
         if isinstance(value, datetime):
             shown |= {name: f"{moment(value)} ({words.ago(value)})", f"{name}_alone": moment(value)}
-        elif name in _SPANS and isinstance(value, int | float):
+        elif name in _DURATIONS and isinstance(value, int | float):
             shown[name] = words.span(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             shown[name] = words.number(value)

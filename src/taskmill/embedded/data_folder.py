@@ -65,7 +65,7 @@ class DataFolder:
             self._ownership.release()
 
     def make_socket_folder(self) -> Path:
-        """Make the socket's private folder; elsewhere when its path would be too long."""
+        """Make the socket's private folder; a short one elsewhere when its path is unsuitable."""
         self._remove_socket_folder()
         folder = self.path / "socket"
         # Drivers take a comma in an address for the start of a second host.
