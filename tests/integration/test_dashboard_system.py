@@ -240,7 +240,7 @@ async def test_the_dialog_of_a_stop_says_what_becomes_of_what_runs(
     [question] = re.findall(
         r'/stop" data-confirm="([^"]+)"', (await pages.get(f"/ui/workers/{lease}")).text
     )
-    for words in ("has 10\u00a0s to end", "begins anew at another worker", "such as `taskmill up`"):
+    for words in ("has 10\u00a0s to end", "another worker runs it again", "such as `taskmill up`"):
         assert words in question
     # A name does not change the direction of the text around it.
     assert "Stop worker \u2068the-worker\u2069?" in question
