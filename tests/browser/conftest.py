@@ -55,8 +55,8 @@ class Mill:
 
     def create(self, **fields: Any) -> str:  # noqa: ANN401 - the fields of a task
         """Create a task and return its id."""
-        answer = self.http.post("/tasks", json={"name": "a task", **fields}).raise_for_status()
-        task_id: str = answer.json()["id"]
+        response = self.http.post("/tasks", json={"name": "a task", **fields}).raise_for_status()
+        task_id: str = response.json()["id"]
         return task_id
 
     def status(self, task_id: str) -> str:
@@ -84,8 +84,8 @@ def fill(mill: Mill) -> None:
     mill.create(name="Scheduled", type="unknown", delay_s=86_400)
     mill.create(name="أرسل رسالة 🎉 " + "a very long name " * 10, type="unknown", queue="q" * 63)
     batch = [{"name": f"Mail {n}", "type": "send-email", "payload": {"to": "x"}} for n in range(70)]
-    answer = mill.http.post("/tasks/batch", json=batch).raise_for_status()
-    ids.append(answer.json()["ids"][-1])
+    response = mill.http.post("/tasks/batch", json=batch).raise_for_status()
+    ids.append(response.json()["ids"][-1])
     for task_id in ids:
         mill.ended(task_id)
 

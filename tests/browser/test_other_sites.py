@@ -28,8 +28,8 @@ WORKER = "/task_service/api/v1/worker/"
 # Sends a request as a page may to any site; returns the status, or that the browser hides the response.
 FETCH = """async ([url, options]) => {
     try {
-        const answer = await fetch(url, options);
-        return answer.type === 'opaque' ? 'sent' : [answer.status, await answer.text()];
+        const response = await fetch(url, options);
+        return response.type === 'opaque' ? 'sent' : [response.status, await response.text()];
     } catch (error) {
         return String(error);
     }
@@ -168,7 +168,7 @@ def by_a_fetch_of_text(page: Page, url: str) -> None:
 
 def by_a_fetch_of_nothing_known(page: Page, url: str) -> None:
     script = """url => fetch(url, {method: 'POST', mode: 'no-cors',
-        body: new Blob(['{"name":"by a blob"}'])}).then(answer => answer.type)"""
+        body: new Blob(['{"name":"by a blob"}'])}).then(response => response.type)"""
     assert page.evaluate(script, f"{url}/tasks") == "opaque"
 
 

@@ -71,9 +71,9 @@ async def test_pages_are_rendered_with_nothing_and_with_tasks(pages: Served) -> 
         assert (await pages.get(path)).status_code == 200
     await pages.create(name='<img src=x onerror=alert(1)> "quoted"', labels={"<b>": "'x'"})
     for path in PAGES:
-        answer = await pages.get(path)
-        assert answer.status_code == 200
-        assert "<img src=x" not in answer.text
+        response = await pages.get(path)
+        assert response.status_code == 200
+        assert "<img src=x" not in response.text
 
 
 async def test_every_response_has_the_security_headers(pages: Served) -> None:
@@ -88,15 +88,15 @@ async def test_every_response_has_the_security_headers(pages: Served) -> None:
 
 async def test_bad_addresses_get_a_page_that_says_so(pages: Served) -> None:
     for path in HOSTILE:
-        answer = await pages.get(path)
-        assert 400 <= answer.status_code < 500, path
-        assert "text/html" in answer.headers["content-type"] or answer.status_code == 400, path
+        response = await pages.get(path)
+        assert 400 <= response.status_code < 500, path
+        assert "text/html" in response.headers["content-type"] or response.status_code == 400, path
 
 
 async def test_a_wrong_method_names_the_right_one(pages: Served) -> None:
-    answer = await pages.post("/ui/tasks")
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["allow"]
+    response = await pages.post("/ui/tasks")
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]
 
 
 async def test_bad_forms_are_refused(pages: Served) -> None:
@@ -107,8 +107,8 @@ async def test_bad_forms_are_refused(pages: Served) -> None:
         "%ff",
         "what=retry" + "&id=" * 2000,
     ):
-        answer = await pages.post("/ui/sweeps/preview", form.encode())
-        assert 400 <= answer.status_code < 500
+        response = await pages.post("/ui/sweeps/preview", form.encode())
+        assert 400 <= response.status_code < 500
     assert (await pages.post("/ui/sweeps", b"x" * 100_000)).status_code == 413
     assert (await pages.post("/ui/preferences", b"language=xx")).status_code == 422
 
@@ -116,8 +116,8 @@ async def test_bad_forms_are_refused(pages: Served) -> None:
 async def test_a_page_of_another_site_can_do_nothing(pages: Served, stage: Stage) -> None:
     task = await pages.create()
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "http://elsewhere.example"}):
-        answer = await pages.post(f"/ui/tasks/{task['id']}/cancel", headers=headers)
-        assert answer.status_code == 403
+        response = await pages.post(f"/ui/tasks/{task['id']}/cancel", headers=headers)
+        assert response.status_code == 403
     assert (await stage.task(UUID(task["id"]))).status is Status.NEW
 
 
@@ -130,10 +130,10 @@ async def test_the_first_view_of_a_page_is_small(pages: Served, stage: Stage) ->
         assert len(links) >= 5
         total = len(gzip.compress(html.encode(), 4))
         for link in links:
-            answer = await pages.get(link)
-            assert answer.headers["content-encoding"] == "gzip"
-            assert "immutable" in answer.headers["cache-control"]
-            total += int(answer.headers["content-length"])
+            response = await pages.get(link)
+            assert response.headers["content-encoding"] == "gzip"
+            assert "immutable" in response.headers["cache-control"]
+            total += int(response.headers["content-length"])
         assert total < FIRST_VIEW_BYTES
 
 
@@ -191,8 +191,8 @@ async def test_the_list_goes_forth_and_back_over_all_tasks(pages: Served, stage:
 
 async def test_an_id_in_the_search_leads_to_its_task(pages: Served) -> None:
     task = await pages.create()
-    answer = await pages.get(f"/ui/tasks?name={task['id']}")
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/tasks/{task['id']}")
+    response = await pages.get(f"/ui/tasks?name={task['id']}")
+    assert (response.status_code, response.headers["location"]) == (303, f"/ui/tasks/{task['id']}")
 
 
 async def test_a_task_shows_its_whole_life(pages: Served, stage: Stage) -> None:
@@ -201,8 +201,8 @@ async def test_a_task_shows_its_whole_life(pages: Served, stage: Stage) -> None:
     taken = await stage.running(lease_id, name="مهمة 🎉", payload=payload, labels='{"team": "x"}')
     trouble = ErrorInfo(type="ValueError", message="Traceback:\n" + "  line\n" * 10_000 + "the end")
     await stage.end(taken, lease_id, Failed(error=trouble))
-    answer = await pages.get(f"/ui/tasks/{taken.task.id}")
-    assert answer.status_code == 200
+    response = await pages.get(f"/ui/tasks/{taken.task.id}")
+    assert response.status_code == 200
     for words in (
         "مهمة 🎉",
         "ValueError",
@@ -213,25 +213,25 @@ async def test_a_task_shows_its_whole_life(pages: Served, stage: Stage) -> None:
         "team</bdi>=",
         "42",
     ):
-        assert words in answer.text
-    assert "&lt;b&gt;bold&lt;/b&gt;" in answer.text
-    assert len(answer.text) < FIRST_VIEW_BYTES
+        assert words in response.text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in response.text
+    assert len(response.text) < FIRST_VIEW_BYTES
 
 
 async def test_a_huge_payload_is_shown_in_part(pages: Served, stage: Stage) -> None:
     payload = orjson.dumps({"rows": ["x" * 1000] * 1000}).decode()
     task = await stage.created(payload=payload, name="n" * 200)
-    answer = await pages.get(f"/ui/tasks/{task.id}")
-    assert "Open all of it as JSON" in answer.text
-    assert len(answer.text) < FIRST_VIEW_BYTES
+    response = await pages.get(f"/ui/tasks/{task.id}")
+    assert "Open all of it as JSON" in response.text
+    assert len(response.text) < FIRST_VIEW_BYTES
 
 
 async def test_a_task_is_cancelled_and_run_again(pages: Served, stage: Stage) -> None:
     task = await stage.created()
-    answer = await pages.post(
+    response = await pages.post(
         f"/ui/tasks/{task.id}/cancel", headers={"sec-fetch-site": "same-origin"}
     )
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/tasks/{task.id}")
+    assert (response.status_code, response.headers["location"]) == (303, f"/ui/tasks/{task.id}")
     assert (await stage.task(task.id)).status is Status.CANCELLED
     assert (await pages.post(f"/ui/tasks/{task.id}/cancel")).status_code == 409
     await pages.post(f"/ui/tasks/{task.id}/retry")
@@ -243,8 +243,8 @@ async def finished(pages: Served, started: str) -> str:
     job = started.rpartition("job=")[2]
 
     async def look() -> str:
-        answer = await pages.get(f"/ui/jobs/{job}")
-        return answer.text if answer.status_code == 286 else ""
+        response = await pages.get(f"/ui/jobs/{job}")
+        return response.text if response.status_code == 286 else ""
 
     return await eventually(look, "the job is over")
 
@@ -293,21 +293,21 @@ async def test_all_tasks_come_as_csv_and_as_lines(pages: Served, stage: Stage) -
     for name in names:
         await stage.created(name=name, queue="mine")
     await stage.created(name="other")
-    answer = await pages.get("/ui/tasks/export.csv?queue=mine&order=asc")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    response = await pages.get("/ui/tasks/export.csv?queue=mine&order=asc")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["name"] for row in rows] == ["'=1+1", f"'{names[1]}", *names[2:]]
     assert rows[0]["status"] == "new"
-    answer = await pages.get("/ui/tasks/export.ndjson?queue=mine&order=asc")
-    assert [orjson.loads(line)["name"] for line in answer.text.splitlines()] == names
+    response = await pages.get("/ui/tasks/export.ndjson?queue=mine&order=asc")
+    assert [orjson.loads(line)["name"] for line in response.text.splitlines()] == names
 
 
 async def collect_events(
     pages: Served, path: str, found: list[str], until: Callable[[list[str]], bool]
 ) -> None:
     """Append the names of a stream's events to `found` until `until` holds."""
-    async with asyncio.timeout(15), pages.http.stream("GET", path) as answer:
-        assert answer.headers["content-type"] == "text/event-stream"
-        async for line in answer.aiter_lines():
+    async with asyncio.timeout(15), pages.http.stream("GET", path) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        async for line in response.aiter_lines():
             if line.startswith("event: "):
                 found.append(line.removeprefix("event: "))
                 if until(found):
@@ -391,11 +391,11 @@ async def test_an_outage_of_the_database_is_reported_and_so_is_its_end(stage: St
             network.refuse(refuses=True)
             network.break_all()
             for path in ("/?window=5m", "/ui/tasks", f"/ui/tasks/{uuid4()}"):
-                answer = await pages.get(path)
-                assert answer.status_code == 503
-                assert "retry-after" in answer.headers
-                assert "does not answer" in answer.text
-                assert "data-outage" in answer.text
+                response = await pages.get(path)
+                assert response.status_code == 503
+                assert "retry-after" in response.headers
+                assert "does not answer" in response.text
+                assert "data-outage" in response.text
 
             async def has_arrived() -> bool:
                 return "away" in events

@@ -61,15 +61,15 @@ async def contract(stage: Stage, name: str, schema: dict[str, Any]) -> None:
     )
 
 
-def faults(answer: httpx.Response) -> list[tuple[str, str]]:
+def faults(response: httpx.Response) -> list[tuple[str, str]]:
     """Return the faults of the summary: the element of the form, and the pointer."""
     return re.findall(
-        r'<li lang="en"><a href="#f-([^"]+)"><code><bdi>([^<]*)</bdi></code>', answer.text
+        r'<li lang="en"><a href="#f-([^"]+)"><code><bdi>([^<]*)</bdi></code>', response.text
     )
 
 
-def snippet(answer: httpx.Response, number: int) -> str:
-    return html.unescape(re.findall(r'data-copy="([^"]*)"', answer.text)[number])
+def snippet(response: httpx.Response, number: int) -> str:
+    return html.unescape(re.findall(r'data-copy="([^"]*)"', response.text)[number])
 
 
 async def count(stage: Stage) -> int:
@@ -78,9 +78,9 @@ async def count(stage: Stage) -> int:
 
 
 async def test_all_that_is_filled_in_is_created_as_over_http(pages: Served, stage: Stage) -> None:
-    answer = await send(pages, **ALL)
-    assert answer.status_code == 303, answer.text
-    task = await stage.task(UUID(answer.headers["location"].rpartition("/")[2]))
+    response = await send(pages, **ALL)
+    assert response.status_code == 303, response.text
+    task = await stage.task(UUID(response.headers["location"].rpartition("/")[2]))
     made = await pages.post(
         "/tasks",
         {
@@ -134,14 +134,14 @@ async def test_all_that_is_filled_in_is_created_as_over_http(pages: Served, stag
 async def test_what_does_not_fit_is_reported_at_its_field_and_stays(
     pages: Served, stage: Stage, values: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
-    answer = await send(pages, **values)
-    assert answer.status_code == 422
-    assert faults(answer) == found
+    response = await send(pages, **values)
+    assert response.status_code == 422
+    assert faults(response) == found
     field = found[0][0]
-    assert f'id="bad-{field}"' in answer.text
-    assert re.search(rf'id="f-{re.escape(field)}" aria-invalid="true"', answer.text)
+    assert f'id="bad-{field}"' in response.text
+    assert re.search(rf'id="f-{re.escape(field)}" aria-invalid="true"', response.text)
     for value in values.values():
-        assert html.escape(value).replace("&quot;", "&#34;") in answer.text
+        assert html.escape(value).replace("&quot;", "&#34;") in response.text
     assert await count(stage) == 0
 
 
@@ -211,17 +211,17 @@ async def test_the_same_form_sent_twice_makes_one_task_and_a_changed_one_another
 
 async def test_a_key_that_was_used_for_another_body_is_reported_at_the_key(pages: Served) -> None:
     await send(pages, name="one", idempotency_key="k")
-    answer = await send(pages, name="two", idempotency_key="k")
-    assert answer.status_code in (409, 422)
-    assert faults(answer) == [("idempotency_key", "/idempotency_key")]
+    response = await send(pages, name="two", idempotency_key="k")
+    assert response.status_code in (409, 422)
+    assert faults(response) == [("idempotency_key", "/idempotency_key")]
 
 
 async def test_too_large_bodies_are_reported_in_the_form(stage: Stage) -> None:
     settings = Settings(limits={"body_bytes": 300})
     async with serving_pages(stage, settings) as pages:
-        answer = await send(pages, name="n", mode="json", payload='{"a": "' + "x" * 300 + '"}')
-        assert answer.status_code == 413
-        assert "300 bytes at most" in answer.text
+        response = await send(pages, name="n", mode="json", payload='{"a": "' + "x" * 300 + '"}')
+        assert response.status_code == 413
+        assert "300 bytes at most" in response.text
         assert (await pages.post("/ui/create", b"x" * 100_000)).status_code == 413
 
 
@@ -262,28 +262,28 @@ async def test_a_payload_that_is_too_long_for_a_form_is_taken_from_its_task(stag
 async def test_the_snippets_have_what_the_form_has(pages: Served) -> None:
     values = {"name": 'it\'s "quoted" $HOME `id` 🎉', "p.delay_s": "0", "labels": "a='b'"}
     body = {"name": values["name"], "payload": {"delay_s": 0}, "labels": {"a": "'b'"}}
-    answer = await send(pages, "/ui/create/snippets", **values)
-    words = shlex.split(snippet(answer, 0).replace("\\\n", " "))
+    response = await send(pages, "/ui/create/snippets", **values)
+    words = shlex.split(snippet(response, 0).replace("\\\n", " "))
     assert words[3] == f"{pages.url}/tasks"
     assert orjson.loads(words[-1]) == body
-    command, _, document = snippet(answer, 1).partition("\n")
+    command, _, document = snippet(response, 1).partition("\n")
     assert command == "taskmill queue publish - <<'END'"
     assert orjson.loads(document.removesuffix("END")) == body
-    calls = [one for one in ast.walk(ast.parse(snippet(answer, 2))) if isinstance(one, ast.Call)]
+    calls = [one for one in ast.walk(ast.parse(snippet(response, 2))) if isinstance(one, ast.Call)]
     [made] = [one for one in calls if getattr(one.func, "attr", "") == "create"]
     assert {one.arg: ast.literal_eval(one.value) for one in made.keywords} == body
 
 
 async def test_there_is_no_snippet_for_an_invalid_body(pages: Served) -> None:
-    answer = await send(pages, "/ui/create/snippets", mode="json", payload="{", type="x")
-    assert answer.status_code == 200
-    assert "data-copy" not in answer.text
-    assert "/payload" in answer.text
+    response = await send(pages, "/ui/create/snippets", mode="json", payload="{", type="x")
+    assert response.status_code == 200
+    assert "data-copy" not in response.text
+    assert "/payload" in response.text
 
 
 async def test_a_long_body_is_taken_from_a_file(pages: Served) -> None:
     payload = orjson.dumps({"text": "x" * 9_000}).decode()
-    answer = await send(pages, "/ui/create/snippets", name="n", mode="json", payload=payload)
-    assert "--data-binary @task.json" in snippet(answer, 0)
-    ast.parse(snippet(answer, 2))
-    assert len(answer.text) < 5_000
+    response = await send(pages, "/ui/create/snippets", name="n", mode="json", payload=payload)
+    assert "--data-binary @task.json" in snippet(response, 0)
+    ast.parse(snippet(response, 2))
+    assert len(response.text) < 5_000

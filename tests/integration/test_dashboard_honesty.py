@@ -37,8 +37,8 @@ def fields_of(html: str) -> dict[str, str]:
 
 async def ended(pages: Served, job: str) -> str:
     async def look() -> str:
-        answer = await pages.get(f"/ui/jobs/{job}")
-        return answer.text if answer.status_code == 286 else ""
+        response = await pages.get(f"/ui/jobs/{job}")
+        return response.text if response.status_code == 286 else ""
 
     return await eventually(look, "the job is over")
 
@@ -116,10 +116,10 @@ async def test_a_job_of_another_process_is_polled_further_and_not_reported_as_st
     pages: Served,
 ) -> None:
     job = uuid4()
-    answer = await pages.get(f"/ui/jobs/{job}", headers=HTMX)
+    response = await pages.get(f"/ui/jobs/{job}", headers=HTMX)
     # Another status would end the polling.
-    assert answer.status_code == 200
-    assert "another server runs the job" in answer.text
+    assert response.status_code == 200
+    assert "another server runs the job" in response.text
     stopped = await pages.post(f"/ui/jobs/{job}/stop", headers=HTMX)
     assert stopped.status_code == 404
     assert "If it still runs, another server runs it" in stopped.text
@@ -132,10 +132,12 @@ async def test_a_page_that_refuses_an_action_leads_back_to_the_page_of_the_form(
     await stage.service.cancel(task.id)
     path = f"/ui/tasks/{task.id}/cancel"
     referer = f"{pages.url}/ui/tasks?status=new&queue=a"
-    answer = await pages.post(path, headers={"referer": referer})
-    assert answer.status_code == 409
-    assert '<a class="button main" href="/ui/tasks?status=new&amp;queue=a">Back</a>' in answer.text
-    assert 'name="back" value="/ui/tasks?status=new&amp;queue=a"' in answer.text
+    response = await pages.post(path, headers={"referer": referer})
+    assert response.status_code == 409
+    assert (
+        '<a class="button main" href="/ui/tasks?status=new&amp;queue=a">Back</a>' in response.text
+    )
+    assert 'name="back" value="/ui/tasks?status=new&amp;queue=a"' in response.text
     for elsewhere in (
         "https://evil.example/tasks",
         "https://evil.example//ui",
@@ -143,8 +145,8 @@ async def test_a_page_that_refuses_an_action_leads_back_to_the_page_of_the_form(
         "[",
         "",
     ):
-        answer = await pages.post(path, headers={"referer": elsewhere})
-        assert '<a class="button main" href="/">Back</a>' in answer.text
+        response = await pages.post(path, headers={"referer": elsewhere})
+        assert '<a class="button main" href="/">Back</a>' in response.text
 
 
 async def test_an_action_that_meets_an_outage_is_not_repeated_by_itself(
@@ -176,11 +178,11 @@ async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
     for _ in range(4):
         await stage.created(type="usual")
     last = await stage.created(type="rare")
-    answer = await pages.get(f"/ui/tasks?type=rare&before={first.id}")
-    assert answer.status_code == 200
-    [go_on] = re.findall(r'<a class="button main" href="([^"]*look=longer)"', answer.text)
-    answer = await pages.get(go_on.replace("&amp;", "&"))
-    assert f'id="t{last.id}"' in answer.text
+    response = await pages.get(f"/ui/tasks?type=rare&before={first.id}")
+    assert response.status_code == 200
+    [go_on] = re.findall(r'<a class="button main" href="([^"]*look=longer)"', response.text)
+    response = await pages.get(go_on.replace("&amp;", "&"))
+    assert f'id="t{last.id}"' in response.text
 
 
 @pytest.mark.parametrize(
@@ -190,13 +192,13 @@ async def test_snippets_are_shown_with_the_address_that_the_browser_has(
     pages: Served, forwarded: str, scheme: str
 ) -> None:
     headers = {"host": "192.0.2.7:8443", "x-forwarded-proto": forwarded}
-    answer = await pages.post("/ui/create/snippets", b"name=a", headers=headers)
-    assert f"curl -X POST {scheme}://192.0.2.7:8443/tasks" in answer.text
+    response = await pages.post("/ui/create/snippets", b"name=a", headers=headers)
+    assert f"curl -X POST {scheme}://192.0.2.7:8443/tasks" in response.text
 
 
 async def test_every_method_of_an_address_is_named(pages: Served) -> None:
-    answer = await pages.http.put("/ui/create")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    response = await pages.http.put("/ui/create")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
 @pytest.mark.parametrize(
@@ -209,8 +211,8 @@ async def test_every_method_of_an_address_is_named(pages: Served) -> None:
 async def test_a_response_is_compressed_for_readers_that_accept_it(
     pages: Served, accepted: str, *, is_zipped: bool
 ) -> None:
-    answer = await pages.get("/", headers={"accept-encoding": accepted})
-    assert (answer.headers.get("content-encoding") == "gzip") is is_zipped
+    response = await pages.get("/", headers={"accept-encoding": accepted})
+    assert (response.headers.get("content-encoding") == "gzip") is is_zipped
 
 
 async def test_a_stalled_reader_of_an_export_is_cut_off(

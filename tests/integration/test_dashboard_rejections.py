@@ -42,10 +42,10 @@ async def test_the_list_is_empty_at_first_and_then_has_the_reason(
 ) -> None:
     assert "No message was rejected" in (await pages.get("/ui/rejections")).text
     await refused(stage, b'{"priority": 10}', message_id="<i>1</i>")
-    answer = (await pages.get("/ui/rejections")).text
-    assert "expected a whole number from 0 to 9" in answer
-    assert "&lt;i&gt;1&lt;/i&gt;" in answer
-    assert "<i>1" not in answer
+    response = (await pages.get("/ui/rejections")).text
+    assert "expected a whole number from 0 to 9" in response
+    assert "&lt;i&gt;1&lt;/i&gt;" in response
+    assert "<i>1" not in response
 
 
 async def test_the_list_goes_on_over_all_messages(pages: Served, stage: Stage) -> None:
@@ -78,22 +78,22 @@ async def test_any_body_makes_a_page_and_nothing_of_it_becomes_markup(
     pages: Served, stage: Stage, body: bytes, words: str
 ) -> None:
     rejection_id = await refused(stage, body)
-    answer = await pages.get(f"/ui/rejections/{rejection_id}")
-    assert answer.status_code == 200
-    assert words in answer.text or words in html.unescape(answer.text)
-    assert "<script>" not in answer.text
-    assert "<b>\x00" not in answer.text
-    assert len(answer.text) < 150_000
+    response = await pages.get(f"/ui/rejections/{rejection_id}")
+    assert response.status_code == 200
+    assert words in response.text or words in html.unescape(response.text)
+    assert "<script>" not in response.text
+    assert "<b>\x00" not in response.text
+    assert len(response.text) < 150_000
     for shown in ("/priority", "a whole number from 0 to 9", "amqp", "text/html", "&lt;b&gt;"):
-        assert shown in answer.text
+        assert shown in response.text
 
 
 async def test_a_message_that_fits_now_becomes_one_task(pages: Served, stage: Stage) -> None:
     rejection_id = await refused(stage, b'{"name": "fits now"}')
     page = f"/ui/rejections/{rejection_id}"
     for _ in range(2):
-        answer = await pages.post(f"{page}/resend")
-        assert (answer.status_code, answer.headers["location"]) == (303, page)
+        response = await pages.post(f"{page}/resend")
+        assert (response.status_code, response.headers["location"]) == (303, page)
     shown = (await pages.get(page)).text
     [task_id] = re.findall(r'<a class="button main" href="/ui/tasks/([^"]+)"', shown)
     assert (await stage.task(UUID(task_id))).name == "fits now"
@@ -106,7 +106,7 @@ async def test_a_message_that_is_refused_again_says_why(
     pages: Served, stage: Stage, body: bytes
 ) -> None:
     rejection_id = await refused(stage, body)
-    answer = await pages.post(f"/ui/rejections/{rejection_id}/resend")
-    assert answer.status_code == 422
-    assert "Refused again" in answer.text
-    assert f"/ui/rejections/{rejection_id}/resend" in answer.text
+    response = await pages.post(f"/ui/rejections/{rejection_id}/resend")
+    assert response.status_code == 422
+    assert "Refused again" in response.text
+    assert f"/ui/rejections/{rejection_id}/resend" in response.text

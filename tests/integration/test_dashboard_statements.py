@@ -179,8 +179,8 @@ async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[
         # A plan is logged at the next statement of its connection, so each page is requested twice.
         for path in [*paths] * 2:
             for headers in ({}, {"hx-request": "true"}):
-                answer = await pages.get(path, headers=headers)
-                assert answer.status_code == 200, path
+                response = await pages.get(path, headers=headers)
+                assert response.status_code == 200, path
         return recorder.ran()
 
 
@@ -208,10 +208,10 @@ async def test_every_statement_of_every_page_is_bounded(stage: Stage, pages: Ser
 async def test_exports_read_page_by_page(stage: Stage, pages: Served) -> None:
     await seeded(stage)
     async with recording(stage.database) as recorder:
-        answer = await pages.get("/ui/tasks/export.csv?queue=q1&status=failed")
+        response = await pages.get("/ui/tasks/export.csv?queue=q1&status=failed")
         await pages.get("/ui/tasks")
         ran = recorder.ran()
-    assert len(answer.text.splitlines()) == MANY // 20 + 1
+    assert len(response.text.splitlines()) == MANY // 20 + 1
     assert [one.fault for one in ran if one.fault] == []
 
 
@@ -219,8 +219,8 @@ async def test_a_head_request_for_an_export_reads_no_task(stage: Stage, pages: S
     await stage.created()
     async with recording(stage.database) as recorder:
         for path in ("/ui/tasks/export.csv", "/ui/tasks/export.ndjson"):
-            answer = await pages.http.head(path)
-            assert answer.headers["content-disposition"].startswith("attachment")
+            response = await pages.http.head(path)
+            assert response.headers["content-disposition"].startswith("attachment")
         await pages.get("/ui/workers")
         await pages.get("/ui/workers")
         ran = recorder.ran()

@@ -33,9 +33,9 @@ async def test_without_a_filter_nothing_is_counted_and_nothing_is_begun(
 ) -> None:
     waits = await stage.created()
     for address in ("/ui/sweeps/preview", "/ui/sweeps"):
-        answer = await pages.post(address, form, headers=HTMX)
-        assert answer.status_code == 422
-        assert "expected a filter, or picked tasks" in answer.text
+        response = await pages.post(address, form, headers=HTMX)
+        assert response.status_code == 422
+        assert "expected a filter, or picked tasks" in response.text
     html = (await pages.get("/ui/tasks")).text
     assert re.findall(r'name="what" value="(\w+)"[^>]* hidden>', html) == ["retry", "cancel"]
     assert (await stage.task(waits.id)).status is Status.NEW

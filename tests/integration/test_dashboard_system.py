@@ -58,8 +58,8 @@ async def test_they_are_rendered_with_nothing(pages: Served) -> None:
         "/ui/failures": "Nothing failed",
     }
     for path, words in texts.items():
-        answer = await pages.get(path)
-        assert (answer.status_code, words in answer.text) == (200, True)
+        response = await pages.get(path)
+        assert (response.status_code, words in response.text) == (200, True)
 
 
 async def test_names_from_anybody_are_shown_as_text(pages: Served, stage: Stage) -> None:
@@ -67,17 +67,17 @@ async def test_names_from_anybody_are_shown_as_text(pages: Served, stage: Stage)
     lease_id = await stage.open_lease(worker=hostile)
     await fail(stage, hostile)
     for path in (*PAGES, f"/ui/workers/{lease_id}"):
-        answer = await pages.get(path)
-        assert answer.status_code == 200
-        assert "<img src=x" not in answer.text
+        response = await pages.get(path)
+        assert response.status_code == 200
+        assert "<img src=x" not in response.text
     assert "عامل 🎉" in (await pages.get("/ui/workers")).text
 
 
 async def test_bad_addresses_get_a_page_that_says_so(pages: Served) -> None:
     for path in HOSTILE:
-        answer = await pages.get(path)
-        assert 400 <= answer.status_code < 500, path
-        assert "text/html" in answer.headers["content-type"], path
+        response = await pages.get(path)
+        assert 400 <= response.status_code < 500, path
+        assert "text/html" in response.headers["content-type"], path
 
 
 async def test_bad_actions_are_refused(pages: Served, stage: Stage) -> None:
@@ -105,8 +105,11 @@ async def test_a_queue_shows_what_waits_and_is_paused_and_resumed(
     assert f'id="q-{LONGEST}"' in html
     assert f'status=new&amp;queue={LONGEST}">3</a>' in html
     address = f"/ui/queues/{LONGEST}/pause?name=q&window=5m&evil=1"
-    answer = await pages.post(address)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/queues?name=q&window=5m")
+    response = await pages.post(address)
+    assert (response.status_code, response.headers["location"]) == (
+        303,
+        "/ui/queues?name=q&window=5m",
+    )
     [queue] = await stage.service.queues()
     assert queue.paused_at is not None
     assert "1 paused" in (await pages.get("/ui/queues")).text
@@ -124,8 +127,8 @@ async def test_only_a_queue_that_is_empty_has_a_button_to_delete_it(
     assert (await pages.post(address)).status_code == 409
     await stage.service.cancel(task.id)
     assert address in (await pages.get("/ui/queues")).text
-    answer = await pages.post(f"{address}?name=m&evil=1")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/queues?name=m")
+    response = await pages.post(f"{address}?name=m&evil=1")
+    assert (response.status_code, response.headers["location"]) == (303, "/ui/queues?name=m")
     assert await stage.service.queues() == []
 
 
@@ -190,8 +193,8 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
         ("empty", WorkerRequest.QUIET, "Stops when empty"),
         ("stop", WorkerRequest.STOP, "Stopping"),
     ):
-        answer = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
-        assert (answer.status_code, answer.headers["location"]) == (303, back)
+        response = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
+        assert (response.status_code, response.headers["location"]) == (303, back)
         assert (await worker(stage, "the-worker")).asked_to is expected
         assert f"</i>{shown}</span>" in (await pages.get(f"/ui/workers/{lease_id}")).text
     assert f'action="/ui/workers/{lease_id}/' not in (await pages.get("/ui/workers")).text
@@ -370,8 +373,8 @@ async def test_an_outage_is_reported_and_its_end_too(stage: Stage) -> None:
         network.refuse(refuses=True)
         network.break_all()
         for path in PAGES:
-            answer = await pages.get(path)
-            assert (answer.status_code, "data-outage" in answer.text) == (503, True), path
+            response = await pages.get(path)
+            assert (response.status_code, "data-outage" in response.text) == (503, True), path
         network.refuse(refuses=False)
 
         async def is_back() -> bool:
@@ -396,6 +399,6 @@ async def test_pages_that_are_full_of_long_names_stay_small(pages: Served, stage
     )
     [some_worker, *_] = await stage.service.workers()
     for path in (*PAGES, f"/ui/workers/{some_worker.id}"):
-        answer = await pages.get(path, headers={"accept-encoding": "gzip"})
-        assert answer.status_code == 200
-        assert int(answer.headers["content-length"]) < 30_000, path
+        response = await pages.get(path, headers={"accept-encoding": "gzip"})
+        assert response.status_code == 200
+        assert int(response.headers["content-length"]) < 30_000, path

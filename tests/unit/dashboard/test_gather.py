@@ -11,9 +11,9 @@ from taskmill.domain.errors import Unavailable
 async def test_both_are_under_way_at_once() -> None:
     met = asyncio.Barrier(2)
 
-    async def query(answer: str) -> str:
+    async def query(result: str) -> str:
         await met.wait()
-        return answer
+        return result
 
     async with asyncio.timeout(5):
         assert await gather(query("one"), query("other")) == ("one", "other")
