@@ -1,12 +1,12 @@
 """Has the framework respond to errors with problems."""
 
-import asyncio
 import re
-from collections.abc import Iterator
+from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -20,15 +20,21 @@ _UNROUTED: Final = {
 }
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Replace the framework's error responses; call it when the app has all its routes."""
+def add_error_handlers(app: FastAPI, *, prefix: str = "") -> None:
+    """Replace the framework's error responses; `prefix` is where the app is mounted."""
     for error in (TaskmillError, Refused, Exception):
         app.add_exception_handler(error, _respond)
-    app.add_exception_handler(HTTPException, _HttpErrors(app))
+    app.add_exception_handler(HTTPException, _HttpErrors(app, prefix))
 
 
 async def _respond(request: Request, error: Exception) -> Response:
     return error_response(error, request.scope["path"]).to_starlette()
+
+
+class _Known(NamedTuple):
+    path: str
+    methods: set[str]
+    is_documented: bool
 
 
 class _HttpErrors:
@@ -37,20 +43,15 @@ class _HttpErrors:
     The framework names the methods of one route, but a path may have several routes; and it suggests no address.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, prefix: str) -> None:
         self._app = app
-        self._methods: list[tuple[re.Pattern[str], set[str]]] = []
-        self._addresses = Addresses(())
+        self._prefix = prefix
 
     async def __call__(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
         path = request.scope["path"]
         if error.status_code not in _UNROUTED:
             return error_response(error, path).to_starlette()
-        if not self._methods:
-            document = await asyncio.to_thread(self._app.openapi)
-            self._addresses = Addresses([*_documented(document), *self._undocumented()])
-            self._methods = _methods_of(document)
         status, detail = HTTPStatus(error.status_code), _UNROUTED[error.status_code]
         is_known_path = status is HTTPStatus.METHOD_NOT_ALLOWED
         method = request.scope["method"]
@@ -61,11 +62,35 @@ class _HttpErrors:
             allow = {"allow": ", ".join(sorted(self._allowed(path, error)))}
         return error_response(Refused(status, detail, allow), path).to_starlette()
 
-    def _undocumented(self) -> Iterator[tuple[str, str]]:
-        """Pages and documents."""
-        for route in self._app.routes:
-            if isinstance(route, Route) and not route.include_in_schema:
-                yield "GET", route.path
+    @cached_property
+    def _routes(self) -> list[_Known]:
+        """All routes, once the app has them: documented ones, pages and documents."""
+        return [
+            _Known(self._path(route), route.methods or set(), isinstance(route, APIRoute))
+            for context in iter_route_contexts(self._app.routes)
+            if isinstance(route := context.original_route, Route)
+            and (route.include_in_schema or not isinstance(route, APIRoute))
+        ]
+
+    def _path(self, route: Route) -> str:
+        return self._prefix + route.path if isinstance(route, APIRoute) else route.path
+
+    @cached_property
+    def _addresses(self) -> Addresses:
+        return Addresses(
+            (method, known.path)
+            for known in self._routes
+            for method in (known.methods if known.is_documented else ("GET",))
+        )
+
+    @cached_property
+    def _methods(self) -> list[tuple[re.Pattern[str], set[str]]]:
+        """The methods of each documented path, exact paths first: `/tasks/batch` also matches `/tasks/{id}`."""
+        methods: dict[str, set[str]] = {}
+        for known in self._routes:
+            if known.is_documented:
+                methods.setdefault(known.path, set()).update(known.methods)
+        return [(_pattern(path), methods[path]) for path in sorted(methods, key=_has_parameters)]
 
     def _allowed(self, path: str, error: HTTPException) -> set[str]:
         allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
@@ -76,24 +101,10 @@ class _HttpErrors:
         return allowed | ({"HEAD"} if "GET" in allowed else set())
 
 
-def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for path, operations in document["paths"].items():
-        for method in operations:
-            yield method.upper(), path
-
-
-def _methods_of(document: dict[str, Any]) -> list[tuple[re.Pattern[str], set[str]]]:
-    return [
-        (_pattern(path), {method.upper() for method in operations})
-        for path, operations in sorted(document["paths"].items(), key=_has_parameters)
-    ]
-
-
 def _pattern(path: str) -> re.Pattern[str]:
     exact = re.escape(path.rstrip("/"))
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", exact) + "/?")
 
 
-def _has_parameters(item: tuple[str, object]) -> bool:
-    """Sort exact paths first: `/tasks/batch` also matches `/tasks/{id}`."""
-    return "{" in item[0]
+def _has_parameters(path: str) -> bool:
+    return "{" in path

@@ -172,5 +172,5 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
     app.include_router(router)
     install(app, (LegacyCreate, LegacyError), prefix=PREFIX, cross_site=_refusals(403)[403])
     add_documents(app, static="../static", with_redoc=False)
-    add_error_handlers(app)
+    add_error_handlers(app, prefix=PREFIX)
     return app
