@@ -171,7 +171,7 @@ class Jobs:
 
     async def _step(self, job: Job, start: SweepStart | None) -> SweepStart | None:
         if job.ids:
-            step = await self._service.act_on(job.what, job.ids)
+            step = await self._service.sweep_ids(job.what, job.ids)
         else:
             remaining = job.most - job.matched
             step = await self._service.sweep(

@@ -181,7 +181,7 @@ class TaskService:
 
     async def sweep(
         self,
-        what: Sweep,
+        action: Sweep,
         wanted: TaskFilter,
         start: SweepStart | None,
         *,
@@ -192,11 +192,11 @@ class TaskService:
 
         They are the tasks that existed when the sweep began, oldest first; its first step has no `start`.
         """
-        return await sweep.step(self._database, what, wanted, start, dry_run=dry_run, most=most)
+        return await sweep.step(self._database, action, wanted, start, dry_run=dry_run, most=most)
 
-    async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+    async def sweep_ids(self, action: Sweep, ids: Collection[UUID]) -> SweepStep:
         """Cancel or retry the tasks with these ids, at most 1,000."""
-        return await sweep.act_on(self._database, what, ids)
+        return await sweep.sweep_ids(self._database, action, ids)
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
         """Return all queues by name; brief ones without `oldest_due_at` and `released`."""

@@ -31,7 +31,7 @@ _TRIES = 3
 
 async def step(
     database: Database,
-    what: Sweep,
+    action: Sweep,
     wanted: TaskFilter,
     start: SweepStart | None,
     *,
@@ -47,7 +47,7 @@ async def step(
     Raises:
         Unavailable: the database is away; nothing was done, unless the result of the first chunk was lost.
     """
-    statuses = what.statuses & (wanted.statuses or what.statuses)
+    statuses = action.statuses & (wanted.statuses or action.statuses)
     if not statuses:  # in a listing, an empty set would mean any status
         return SweepStep(matched=0, changed=0, requested=0, next_start=None)
     wanted = replace(wanted, statuses=statuses)
@@ -65,7 +65,7 @@ async def step(
         try:
             ids, following = await listing.ids(database, wanted, request)
             if ids and not dry_run:
-                more_changed, more_requested = await _act(database, what, wanted.statuses, ids)
+                more_changed, more_requested = await _act(database, action, wanted.statuses, ids)
                 changed, requested = changed + more_changed, requested + more_requested
         except Unavailable:
             if after == start.after:
@@ -79,13 +79,13 @@ async def step(
     return SweepStep(matched=matched, changed=changed, requested=requested, next_start=next_start)
 
 
-async def act_on(database: Database, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+async def sweep_ids(database: Database, action: Sweep, ids: Collection[UUID]) -> SweepStep:
     """Cancel or retry the tasks with these ids, at most `CHUNK`; those in a status that refuses it stay.
 
     Raises:
         Unavailable: the database is away; nothing was done, unless its result was lost.
     """
-    changed, requested = await _act(database, what, what.statuses, sorted(ids)[:CHUNK])
+    changed, requested = await _act(database, action, action.statuses, sorted(ids)[:CHUNK])
     return SweepStep(matched=len(ids), changed=changed, requested=requested, next_start=None)
 
 
@@ -101,10 +101,10 @@ def _limited(wanted: TaskFilter, start: SweepStart) -> TaskFilter:
 
 
 async def _act(
-    database: Database, what: Sweep, statuses: Collection[Status], ids: list[UUID]
+    database: Database, action: Sweep, statuses: Collection[Status], ids: list[UUID]
 ) -> tuple[int, int]:
     """Return how many of the tasks were changed, and how many running ones were asked to stop."""
-    match what:
+    match action:
         case Sweep.CANCEL:
             return await _cancel(database, statuses, ids)
         case Sweep.RETRY:
@@ -112,7 +112,7 @@ async def _act(
             RUN_AGAIN.add(len(rows))
             return len(_logged("task.run_again", (row["id"] for row in rows))), 0
         case _:
-            assert_never(what)
+            assert_never(action)
 
 
 async def _cancel(
