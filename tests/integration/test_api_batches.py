@@ -135,8 +135,8 @@ async def test_a_failure_after_the_client_has_left_is_no_unretrieved_error(
     api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await api.create()
-    unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    unretrieved: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unretrieved.append(context))
     begun, may_fail, failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def fails_later(_: object) -> list[None]:
@@ -162,7 +162,7 @@ async def test_a_failure_after_the_client_has_left_is_no_unretrieved_error(
     for _ in range(10):
         await asyncio.sleep(0)
     gc.collect()
-    assert unheard == []
+    assert unretrieved == []
 
 
 async def test_a_fault_is_logged_once_for_all_lines_that_it_hit(

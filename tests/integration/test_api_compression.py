@@ -63,7 +63,7 @@ async def test_the_response_of_a_long_poll_is_compressed_likewise(roomy: Served)
 
     async with asyncio.TaskGroup() as group:
         poll = group.create_task(roomy.get(f"/tasks/{task['id']}", headers=headers))
-        await eventually(is_waiting, "it is held")
+        await eventually(is_waiting, "the long poll waits")
         await roomy.post(f"/tasks/{task['id']}/cancel")
     response = poll.result()
     assert response.json()["status"] == "cancelled"

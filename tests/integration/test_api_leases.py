@@ -145,7 +145,7 @@ async def test_a_failure_is_tried_again_by_the_tasks_policy(api: Served, stage: 
     response = (await report(api, task, "fail", body)).json()
     assert (response["event"], response["status"]) == ("retry_scheduled", "new")
     assert response["reason"] == "error"
-    assert (await report(api, task, "fail", body)).json() == response, "told again"
+    assert (await report(api, task, "fail", body)).json() == response, "reported again"
     now = (await api.get(f"/tasks/{task['id']}")).json()
     assert now["error"] == {"type": "ExitStatus", "message": "status 1"}
     due_in = datetime.fromisoformat(now["run_at"]) - datetime.fromisoformat(now["updated_at"])

@@ -91,10 +91,10 @@ async def test_a_key_that_another_request_holds_is_waited_for_until_the_deadline
             "INSERT INTO taskmill.idempotency (scope, key, task_id, request_hash, expires_at)"
             " VALUES ('rest', 'k', gen_random_uuid(), '\\x00', now() + interval '1 day')"
         )
-        held = await api.post("/tasks", {"name": "a", "idempotency_key": "k"})
-    assert held.status_code == 409
-    assert held.json()["type"] == "/problems/key-in-flight"
-    assert held.headers["retry-after"] == "1"
+        refused = await api.post("/tasks", {"name": "a", "idempotency_key": "k"})
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "/problems/key-in-flight"
+    assert refused.headers["retry-after"] == "1"
 
 
 async def test_an_unchanged_task_is_not_sent_again(api: Served) -> None:

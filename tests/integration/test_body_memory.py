@@ -44,9 +44,9 @@ async def memory_reaches(size: int) -> None:
 async def unfinished(
     stack: AsyncExitStack, api: Served, size: int, address: str = ATTACKER
 ) -> RawConnection:
-    [line] = await stack.enter_async_context(raw_connections(api.url, 1, BEGUN, address))
-    await line.send(b" " * size)
-    return line
+    [connection] = await stack.enter_async_context(raw_connections(api.url, 1, BEGUN, address))
+    await connection.send(b" " * size)
+    return connection
 
 
 async def post_from(api: Served, address: str, body: bytes, path: str) -> httpx.Response:

@@ -160,9 +160,9 @@ async def test_the_unfinished_requests_of_one_address_are_limited(
     api: Served, log_lines: LogLines, begun: bytes
 ) -> None:
     before = CONNECTIONS_LIMITED.value("api", "address")
-    patient = Pace(head_s=60, body_s=60)
+    slow_pace = Pace(head_s=60, body_s=60)
     async with (
-        a_server(api, patient, per_address=5) as url,
+        a_server(api, slow_pace, per_address=5) as url,
         raw_connections(url, 20, begun) as attack,
     ):
         await open_ones(attack, 5)
@@ -173,9 +173,9 @@ async def test_the_unfinished_requests_of_one_address_are_limited(
 
 
 async def test_too_many_bodies_of_one_address_are_refused_until_later(api: Served) -> None:
-    patient = Pace(head_s=60, body_s=60)
+    slow_pace = Pace(head_s=60, body_s=60)
     async with (
-        a_server(api, patient, per_address=2) as url,
+        a_server(api, slow_pace, per_address=2) as url,
         raw_connections(url, 3, SLOW_BODY) as attack,
     ):
         refused = await attack[2].read_to_end()
@@ -204,9 +204,9 @@ async def test_when_there_are_too_many_the_longest_idle_of_the_address_with_most
 ) -> None:
     request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     before = CONNECTIONS_LIMITED.value("api", "all")
-    patient = Pace(head_s=60, body_s=60)
+    slow_pace = Pace(head_s=60, body_s=60)
     async with (
-        a_server(api, patient, total=10) as url,
+        a_server(api, slow_pace, total=10) as url,
         raw_connections(url, 1, request, "127.0.0.1") as [honest],
     ):
         assert (await honest.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
@@ -224,8 +224,8 @@ async def test_when_all_connections_are_being_served_one_more_is_refused(api: Se
     """Connections that are being served are not closed; a later client may try again."""
     task = await api.create(delay_s=3600)
     waiting = 'if-none-match: "1.0"\r\nprefer: wait=20'
-    held = f"GET /tasks/{task['id']} HTTP/1.1\r\nhost: localhost\r\n{waiting}\r\n\r\n"
-    async with a_server(api, total=3) as url, raw_connections(url, 3, held.encode()) as attack:
+    long_poll = f"GET /tasks/{task['id']} HTTP/1.1\r\nhost: localhost\r\n{waiting}\r\n\r\n"
+    async with a_server(api, total=3) as url, raw_connections(url, 3, long_poll.encode()) as attack:
         async with raw_connections(url, 1, b"", "127.0.0.1") as [late]:
             refused = await late.read_to_end()
         assert refused.startswith(b"HTTP/1.1 503 ")

@@ -19,22 +19,25 @@ DEFS = {"at-0": {"type": "string"}} | {
     f"at-{n + 1}": {"anyOf": [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
     for n in range(7)
 }
-DEAR = {"$defs": DEFS, "properties": {"a": {"items": {"$ref": "#/$defs/at-7"}}}}
+EXPENSIVE = {"$defs": DEFS, "properties": {"a": {"items": {"$ref": "#/$defs/at-7"}}}}
 PLAIN = {"properties": {"a": {"items": {"type": "integer"}}}}
 LARGE = {"properties": {f"a{n}": {"pattern": "^[01]*1[01]{900}$"} for n in range(1_200)}}
 MANY_VALUES = orjson.dumps({"name": "x", "type": "plain", "payload": {"a": [1] * 30_000}})
 PAYLOAD = orjson.dumps({"a": [1] * 390})
-TASK = b'{"name":"x","type":"dear","payload":%s}' % PAYLOAD
+TASK = b'{"name":"x","type":"expensive","payload":%s}' % PAYLOAD
 # None of it is valid, so that everything is checked.
-WRONG = b'{"type":"dear","payload":%s}' % PAYLOAD
-FORM = urlencode({"name": "x", "type": "dear", "mode": "json", "payload": PAYLOAD.decode()})
+WRONG = b'{"type":"expensive","payload":%s}' % PAYLOAD
+FORM = urlencode({"name": "x", "type": "expensive", "mode": "json", "payload": PAYLOAD.decode()})
 
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[Served]:
     """A server, and its pages, with the limits that it has by default, and contracts."""
     await registered(
-        stage, a_contract(DEAR, "dear"), a_contract(PLAIN, "plain"), a_contract(LARGE, "large")
+        stage,
+        a_contract(EXPENSIVE, "expensive"),
+        a_contract(PLAIN, "plain"),
+        a_contract(LARGE, "large"),
     )
     async with serving_pages(stage, Settings()) as served:
         # The first requests of their kinds take longer.

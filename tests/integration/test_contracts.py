@@ -178,14 +178,14 @@ async def test_an_entry_point_knows_of_a_change_when_it_polls(stage: Stage) -> N
         async def has_it() -> bool:
             return TYPE in known.by_type
 
-        await eventually(has_it, "the contract at the door")
+        await eventually(has_it, "the contract at the entry point")
         before = known.by_type[TYPE]
         await register(stage.database, "w", [a_contract(type="other")])
 
         async def has_both() -> bool:
             return len(known.by_type) == 2
 
-        await eventually(has_both, "the other contract at the door")
+        await eventually(has_both, "the other contract at the entry point")
         stop.set()
     assert known.by_type[TYPE] is before
 
@@ -199,7 +199,7 @@ async def test_an_entry_point_that_listens_is_notified_of_a_change_at_once(stage
         group.create_task(listener.run(stop))
         for number in (1, 2):
             await register(stage.database, "w", [a_contract(type=f"type-{number}")])
-            await eventually(has(known, number), "the contract at the door")
+            await eventually(has(known, number), "the contract at the entry point")
         await Contracts(stage.database).drop("type-1")
         await eventually(has(known, 1), "it to be dropped")
         stop.set()

@@ -292,7 +292,7 @@ async def test_a_failure_to_begin_on_the_fast_path_is_a_fault_and_no_bad_request
     response = await api.get(f"/tasks/{known}")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")
-    assert "takes nothing any more" in line["exception"]
+    assert "the queue is closed" in line["exception"]
 
 
 async def test_a_failure_on_the_way_to_the_fast_path_makes_no_task_twice(
@@ -337,8 +337,8 @@ async def test_a_task_that_cannot_be_rendered_is_a_fault_at_once(
 @pytest.mark.usefixtures("known")
 async def test_a_response_after_the_grace_time_does_no_harm(api: Served, stage: Stage) -> None:
     server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.1), asyncio.Event()
-    unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    unretrieved: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unretrieved.append(context))
 
     async def is_waiting() -> bool:
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
@@ -365,4 +365,4 @@ async def test_a_response_after_the_grace_time_does_no_harm(api: Served, stage: 
 
     await eventually(is_there, "what was begun is done")
     assert (await api.get("/tasks?name=never")).json()["total"] == 0
-    assert unheard == []
+    assert unretrieved == []

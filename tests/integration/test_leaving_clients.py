@@ -23,7 +23,7 @@ STREAM = b"GET /events" + END + b"\r\n"
 LEASE = b'{"worker":"w","types":["nobody"],"wait_s":20}'
 POLL = b"POST /leases" + END + b"content-length: %d\r\n\r\n" % len(LEASE) + LEASE
 UPLOAD = b"POST /tasks" + END + b"content-length: 4000\r\n\r\n{"
-HELD = (
+LONG_POLL = (
     b'GET /tasks/%s HTTP/1.1\r\nhost: localhost\r\nif-none-match: "1.0"\r\nprefer: wait=20\r\n\r\n'
 )
 NDJSON = b"\n".join(orjson.dumps({"name": "x" * 200}) for _ in range(5_000))
@@ -66,16 +66,16 @@ async def one_is_in_flight() -> bool:
 @pytest.mark.parametrize("behind", [b"", LARGE], ids=["alone", "pipelined"])
 @pytest.mark.parametrize("leaves", ["reset", "close"])
 @pytest.mark.parametrize(
-    "request_", [STREAM, POLL, HELD, UPLOAD], ids=["stream", "poll", "held", "upload"]
+    "request_", [STREAM, POLL, LONG_POLL, UPLOAD], ids=["stream", "poll", "long-poll", "upload"]
 )
 async def test_a_request_ends_when_its_client_leaves(
     api: Served, log_lines: LogLines, request_: bytes, leaves: str, behind: bytes
 ) -> None:
     task = await api.create(delay_s=3600)
-    sent = request_ % task["id"].encode() if request_ is HELD else request_
+    sent = request_ % task["id"].encode() if request_ is LONG_POLL else request_
     connection = await a_small_connection(api.url)
     await connection.send(sent + (b"" if request_ is UPLOAD else behind))
-    await eventually(one_is_in_flight, "it is being answered")
+    await eventually(one_is_in_flight, "it is being served")
     if leaves == "reset":
         connection.writer.transport.abort()
     else:

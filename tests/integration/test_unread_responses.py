@@ -55,7 +55,7 @@ async def is_whole(connection: RawConnection) -> bool:
     return received >= SIZE
 
 
-@pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "kept"])
+@pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "keep-alive"])
 async def test_a_client_that_reads_nothing_of_its_response_is_disconnected(
     request_: bytes, log_lines: LogLines
 ) -> None:
@@ -87,10 +87,10 @@ async def test_a_client_that_reads_slowly_gets_the_whole_response() -> None:
     assert disconnected() == before
 
 
-@pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "kept"])
+@pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "keep-alive"])
 async def test_a_client_that_reads_nothing_is_disconnected_for_others(request_: bytes) -> None:
-    patient = Pace(response_stall_s=60)
-    async with a_server(patient, total=4) as url, raw_connections(url, 4, request_) as attack:
+    slow_pace = Pace(response_stall_s=60)
+    async with a_server(slow_pace, total=4) as url, raw_connections(url, 4, request_) as attack:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             assert (await http.get("/")).status_code == 200
         assert sorted([await is_whole(connection) for connection in attack]) == [

@@ -126,7 +126,7 @@ def _examples(shown: Iterable[tuple[Contract, Json | bool]]) -> Iterator[tuple[s
             yield contract.type, {"summary": contract.type, "value": value}
 
 
-def _relocated(schema: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - a schema is an object or a boolean
+def _relocated(schema: Any, pointer: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - a schema is an object or a boolean
     """Return the schema with its references pointing to its new place."""
     if not isinstance(schema, dict):
         return schema
@@ -134,32 +134,32 @@ def _relocated(schema: Any, place: str, *, discriminators: bool) -> Any:  # noqa
     for keyword, value in schema.items():
         if keyword in _HEADS or (keyword == "discriminator" and not discriminators):
             continue
-        moved[keyword] = _relocated_value(keyword, value, place, discriminators=discriminators)
+        moved[keyword] = _relocated_value(keyword, value, pointer, discriminators=discriminators)
     return moved
 
 
-def _relocated_value(keyword: str, value: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - as the keyword has it
+def _relocated_value(keyword: str, value: Any, pointer: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - as the keyword has it
     if keyword == _REF:
-        return place + value.removeprefix("#")
+        return pointer + value.removeprefix("#")
     if keyword == "discriminator":
-        return _relocated_discriminator(value, place)
+        return _relocated_discriminator(value, pointer)
     if keyword in _ONE_SCHEMA:
-        return _relocated(value, place, discriminators=discriminators)
+        return _relocated(value, pointer, discriminators=discriminators)
     if keyword in _SEVERAL:
-        return [_relocated(one, place, discriminators=discriminators) for one in value]
+        return [_relocated(one, pointer, discriminators=discriminators) for one in value]
     if keyword in _BY_NAME:
         return {
-            name: _relocated(one, place, discriminators=discriminators)
+            name: _relocated(one, pointer, discriminators=discriminators)
             for name, one in value.items()
         }
     return value
 
 
-def _relocated_discriminator(value: Mapping[str, Any], place: str) -> Json:
+def _relocated_discriminator(value: Mapping[str, Any], pointer: str) -> Json:
     moved: Json = {"propertyName": value["propertyName"]}
     if mapping := value.get("mapping"):
         moved["mapping"] = {
-            tag: place + target.removeprefix("#") if target.startswith("#") else target
+            tag: pointer + target.removeprefix("#") if target.startswith("#") else target
             for tag, target in mapping.items()
         }
     return moved

@@ -289,7 +289,7 @@ async def test_a_blocked_loop_is_seen_as_late(monkeypatch: pytest.MonkeyPatch) -
         async def has_fired() -> bool:
             return LOOP_LAG.count() > before
 
-        await eventually(has_fired, "a look at the loop")
+        await eventually(has_fired, "the timer of the loop")
         stop.set()
     [family] = LOOP_LAG.collect()
     slow = [s.value for s in family.samples if s.labels.get("le") in {"0.1", "+Inf"}]

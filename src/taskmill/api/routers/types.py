@@ -29,7 +29,7 @@ _BY: Final = "rest"
     responses=refusals(),
 )
 async def list_types(context: InContext) -> Response:
-    """List the types that have a contract, by name: the version that holds, and how many workers run them."""
+    """List the types that have a contract, by name: the current version, and how many workers run them."""
     return RawResponse(200, types_json(await context.service.contracts.all())).to_starlette()
 
 
