@@ -22,7 +22,7 @@ from benchmarks.machine import describe
 from benchmarks.programs import ROOT, ProgramFailed
 from benchmarks.report import Report
 
-# Those that have the targets that matter most: what a short run measures.
+# Those with the most important targets: what a short run measures.
 SHORT = (
     "post_tasks",
     "post_two_processes",
@@ -56,7 +56,7 @@ SCENARIOS = (
 ROUNDS = {Scale.QUICK: 1, Scale.SHORT: 3, Scale.FULL: 5}
 
 _DATA = ROOT / ".taskmill" / "benchmarks"
-_KEPT = {
+_RESULTS = {
     Scale.FULL: ROOT / "benchmarks" / "results",
     Scale.SHORT: ROOT / ".taskmill" / "benchmark-results",
     Scale.QUICK: ROOT / ".taskmill" / "benchmark-results",
@@ -65,7 +65,7 @@ _EXPECTED = (LoadFailed, ProgramFailed, TimeoutError)
 
 
 class Scenario(Protocol):
-    """What a module in `scenarios` has."""
+    """The interface of a module in `scenarios`."""
 
     TITLE: str
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         )
     report = Report(machine=machine, scale=options.scale, rounds=options.rounds, outcomes=outcomes)
     print("", report.table(), *report.troubles(), "", sep="\n")
-    print("kept in", *report.write(options.out or _KEPT[options.scale]))
+    print("kept in", *report.write(options.out or _RESULTS[options.scale]))
     print(f"{report.verdict}; took {time.monotonic() - started_at:.0f} s")
     return report.exit_status(is_strict=options.strict)
 

@@ -1,7 +1,7 @@
 """The least that a consumer can do with aio-pika: take every message of a queue and acknowledge it.
 
-On uvloop, as the intake is, and with a usual prefetch. It writes down how long all messages took, from the
-moment in which it began to consume.
+On uvloop, like the intake, and with a common prefetch. It records how long all messages took, from the moment
+in which it began to consume.
 """
 
 import argparse

@@ -14,8 +14,8 @@ _REFUSED = "--processes is for"
 async def api_processes(lab: Lab, url: str, count: int) -> AsyncIterator[list[str]]:
     """Run so many; return the addresses to put load on.
 
-    That is one that they share (`taskmill run api --processes N`). A version that knows of several processes only
-    for workers gets each of them at an address of its own, and the load is put on all of these alike.
+    They share one (`taskmill run api --processes N`). A version that has several processes only for workers runs
+    each at an address of its own, and the load is spread over all of these.
     """
     async with AsyncExitStack() as stack:
         try:

@@ -1,6 +1,6 @@
-"""What HTTP figures are held against: the least that FastAPI can do. Frozen: a change ends comparability.
+"""The baseline of HTTP figures: the least that FastAPI can do. Frozen: a change would break comparability.
 
-`create` has one POST that validates a body with pydantic and answers from memory; nothing is stored. `read`
+`create` has one POST that validates a body with pydantic and responds from memory; nothing is stored. `read`
 has one GET for ids that it knows. Both run on uvicorn with uvloop and httptools, without an access log.
 """
 

@@ -1,7 +1,7 @@
 """A RabbitMQ node with the settings that `taskmill up` gives it, and a virtual host for each measurement.
 
-The node is installed or fetched as for `taskmill up`. Everything that measures over it has a virtual host
-of its own: nothing of an earlier round is left there.
+The node is installed or fetched as for `taskmill up`. Each measurement has a virtual host of its own, without
+remains of an earlier round.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from taskmill.amqp.topology import create_arguments
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 
 _RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
-_ANSWERS_WITHIN_S = 30.0
+_RESPONSE_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _PUBLISHED_AT_ONCE = 500
 
@@ -45,16 +45,16 @@ class Broker:
                 await self._call(management, "DELETE", f"/vhosts/{name}")
 
     async def wait(self) -> None:
-        """Wait until the management API answers: it starts after the broker does."""
-        async with asyncio.timeout(_ANSWERS_WITHIN_S), self._management() as management:
-            while not await _answers(management):  # noqa: ASYNC110 - another process gets there
+        """Wait until the management API responds: it starts after the broker."""
+        async with asyncio.timeout(_RESPONSE_TIMEOUT_S), self._management() as management:
+            while not await _is_ready(management):  # noqa: ASYNC110 - another process gets there
                 await asyncio.sleep(_POLL_S)
 
     def _management(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=f"{self._node.management_url}/api",
             auth=(urlsplit(self._node.amqp_url).username or "", self._node.password),
-            timeout=_ANSWERS_WITHIN_S,
+            timeout=_RESPONSE_TIMEOUT_S,
             trust_env=False,
         )
 
@@ -65,11 +65,11 @@ class Broker:
         path: str,
         body: Mapping[str, str] | None = None,
     ) -> None:
-        answer = await management.request(method, path, json=body)
-        answer.raise_for_status()
+        response = await management.request(method, path, json=body)
+        response.raise_for_status()
 
 
-async def _answers(management: httpx.AsyncClient) -> bool:
+async def _is_ready(management: httpx.AsyncClient) -> bool:
     try:
         return (await management.get("/overview")).is_success
     except httpx.TransportError:
@@ -78,10 +78,10 @@ async def _answers(management: httpx.AsyncClient) -> bool:
 
 @asynccontextmanager
 async def creation_queue(url: str, name: str) -> AsyncIterator[AbstractQueue]:
-    """Make a queue as the intake makes its own, and connect to it with confirms."""
+    """Make a queue like the intake's, and connect to it with confirms."""
     connection = await aio_pika.connect(url)
     async with connection, connection.channel(publisher_confirms=True) as channel:
-        # Of this version on a queue needs to be told to drop nothing: see create_arguments.
+        # From this version on, a queue must be set to drop nothing: see create_arguments.
         arguments = create_arguments((4,))
         yield await channel.declare_queue(name, durable=True, arguments=arguments)
 

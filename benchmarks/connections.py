@@ -1,4 +1,4 @@
-"""HTTP/1.1 in bytes, over connections of the benchmarks' own: no library adds to what a client measures."""
+"""HTTP/1.1 in bytes, without a library that would add to what a client measures."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ _PART_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response that has come whole."""
+    """A complete response."""
 
     head: bytes
     body: bytes
@@ -23,12 +23,12 @@ class Response:
         return status_of(self.head)
 
     def header(self, name: bytes) -> str:
-        """Return the value of a header that is there."""
+        """Return the value of a header that the response has."""
         return self.head.partition(b"\r\n%s: " % name)[2].partition(b"\r\n")[0].decode("latin-1")
 
 
 def status_of(head: bytes) -> int:
-    """Return the status that a response begins with; 0 where there is none."""
+    """Return the status of a response, from its beginning; 0 if there is none."""
     status = head[9:12]
     return int(status) if head.startswith(b"HTTP/1.1 ") and status.isdigit() else 0
 
@@ -41,19 +41,19 @@ class Connection:
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
-        """Send some bytes, as soon as there is room for them."""
+        """Send some bytes, and wait for room in the buffer."""
         self.writer.write(data)
         await self.writer.drain()
 
-    async def ask(self, request: bytes) -> Response:
-        """Send a request whose response says how long it is, and return that. The connection stays open."""
+    async def request(self, request: bytes) -> Response:
+        """Send a request and return its response, which must have a length. The connection stays open."""
         self.writer.write(request)
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0] or 0)
         return Response(head, await self.reader.readexactly(length))
 
     async def status_at_end(self, request: bytes) -> int:
-        """Send a request that is the last one, read until the server closes, and return the response's status."""
+        """Send a last request, read until the server closes, and return the response's status."""
         self.writer.write(request)
         begun = b""
         while part := await self.reader.read(_PART_BYTES):
@@ -74,17 +74,17 @@ class Connection:
 async def connected_from(
     address: str, url: str, *, receive_bytes: int | None = None
 ) -> AsyncIterator[Connection]:
-    """Connect to a server from an address of this machine; the end is abrupt.
+    """Connect to a server from an address of this machine; in the end the connection is aborted.
 
-    `receive_bytes` is what the kernel may keep of what comes, if it is not to be as much as usual.
+    `receive_bytes` limits the kernel's receive buffer; None leaves the default.
     """
-    place = urlsplit(url)
+    target = urlsplit(url)
     with socket.socket() as one:
         if receive_bytes is not None:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         one.setblocking(False)  # noqa: FBT003 - the library's signature
         one.bind((address, 0))
-        await asyncio.get_running_loop().sock_connect(one, (place.hostname, place.port))
+        await asyncio.get_running_loop().sock_connect(one, (target.hostname, target.port))
         reader, writer = await asyncio.open_connection(sock=one)
         connection = Connection(reader, writer)
         try:

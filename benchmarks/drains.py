@@ -1,4 +1,4 @@
-"""What drains of no-op tasks have in common: the sides of the peers, and figures of what all of them ended."""
+"""The common parts of drains of no-op tasks: the sides of the peers, and the figures."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ _OURS = "Taskmill"
 def peer_sides(
     lab: Lab, peer: Peer, tasks: int, processes: int, variants: Sequence[str] | None = None
 ) -> Sides:
-    """Return what measures a peer's tasks a second, by its name: of each of its variants, or of these."""
+    """Return what measures a peer's tasks a second, by title, for all of its variants or the given ones."""
     return {
         _title(peer, variant): partial(queues.drain, lab, peer, tasks, processes, variant)
         for variant in variants or peer.variants
@@ -33,7 +33,7 @@ def drained(rates: Rates, processes: int, targets: Mapping[str, Target]) -> list
 
 
 def the_best(rates: Rates, peer: Peer, processes: int, target: Target) -> Figure:
-    """Return Taskmill's rates against those of the variant of a peer that ended the most."""
+    """Return Taskmill's rates against those of a peer's fastest variant."""
     variants = {_title(peer, variant): variant for variant in peer.variants}
     best = max(variants.keys() & rates.keys(), key=lambda side: median(rates[side]))
     against = f"the best {peer.title}: {variants[best]}"

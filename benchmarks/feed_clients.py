@@ -1,7 +1,7 @@
-"""Clients of GET /events in one process: each follows one queue, and all note how late its changes come.
+"""Clients of GET /events in one process: each follows one queue, and notes how late its changes come.
 
-Late by this machine's clock, against the time that PostgreSQL gave the change: the start of its transaction. They
-read from when a file says so until another one does, and write down what they saw.
+Late by this machine's clock, against PostgreSQL's time of the change: the start of its transaction. They note
+delays from when one file exists until another does, and write the result.
 """
 
 import argparse
@@ -24,7 +24,7 @@ class Followers:
 
     def __init__(self, url: str, clients: int, queues: int) -> None:
         parts = urlsplit(url)
-        self._place = (parts.hostname, parts.port)
+        self._address = (parts.hostname, parts.port)
         self._clients = clients
         self._queues = queues
         self.live = 0
@@ -33,7 +33,7 @@ class Followers:
 
     async def follow(self, number: int) -> None:
         """Read one stream for as long as it lasts."""
-        reader, writer = await asyncio.open_connection(*self._place)
+        reader, writer = await asyncio.open_connection(*self._address)
         path = f"/events?queue=q{number % self._queues}"
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         async for line in reader:
@@ -53,17 +53,17 @@ class Followers:
         end = done.with_suffix(".end")
         async with asyncio.TaskGroup() as group:
             clients = [group.create_task(self.follow(number)) for number in range(self._clients)]
-            while self.live < self._clients:  # noqa: ASYNC110 - a look is all that is needed
+            while self.live < self._clients:  # noqa: ASYNC110 - polling is enough
                 await asyncio.sleep(_POLL_S)
             ready_file.write_text("{}")  # noqa: ASYNC240 - nothing is measured yet
             while not end.exists():
                 self.is_noting = begin.exists()  # noqa: ASYNC240 - see above
                 await asyncio.sleep(_POLL_S)
-            self._tell(done)
+            self._write_result(done)
             for client in clients:
                 client.cancel()
 
-    def _tell(self, done: Path) -> None:
+    def _write_result(self, done: Path) -> None:
         seen = {
             "events": len(self.delays),
             **{f"p{share}": percentile(self.delays, share / 100) for share in (50, 95, 99)},

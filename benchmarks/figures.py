@@ -1,8 +1,8 @@
-"""What a scenario hands back: figures of several rounds, what they are held against, and whether they pass.
+"""The results of a scenario: figures of several rounds, what they are compared with, and whether they pass.
 
-A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: the sides of a round ran one
-after the other within it, up to a minute apart where there are many, and the next round has them in reverse. So a
-machine that changes its pace slowly changes all of them alike.
+A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: the sides of a round run one
+after the other, up to a minute apart if there are many, and the next round has them in reverse. So slow changes of
+the machine's pace affect all of them alike.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _SMALL = 100
 
 
 class Verdict(StrEnum):
-    """How a figure did; `INFORMATION` has no target."""
+    """Whether a figure met its target; `INFORMATION` has none."""
 
     MET = "met"
     MISSED = "MISSED"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class Bound(StrEnum):
-    """Which side of its target a figure has to stay on."""
+    """On which side of its target a figure must be."""
 
     AT_LEAST = "≥"
     AT_MOST = "≤"
@@ -31,7 +31,7 @@ class Bound(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a figure must reach: its ratio when it is held against something, else its value."""
+    """What a figure must reach: its ratio if it is compared with something, else its value."""
 
     bound: Bound
     value: float
@@ -63,7 +63,7 @@ class Figure:
 
     @property
     def spread(self) -> float:
-        """How far the rounds lie apart: half of their range, as a share of the median."""
+        """The spread of the rounds: half of their range, as a share of the median."""
         return _spread(self.ours)
 
     @property
@@ -76,7 +76,7 @@ class Figure:
 
     @property
     def ratios(self) -> list[float]:
-        """The ratio of each round; none when it is held against nothing."""
+        """The ratio of each round; empty if it is compared with nothing."""
         if not self.theirs:
             return []
         return [our / their for our, their in zip(self.ours, self.theirs, strict=True)]
@@ -95,7 +95,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A quantity over time, in seconds from the begin: to be drawn, not judged."""
+    """A quantity over time, in seconds from the begin: for a plot, without a verdict."""
 
     name: str
     unit: str
@@ -137,7 +137,7 @@ def at_most(value: float) -> Target:
 
 
 def shown(value: float) -> str:
-    """Return a value with as many places as say something."""
+    """Return a value with its significant digits."""
     return f"{value:,.0f}" if value >= _SMALL else f"{value:.3g}"
 
 

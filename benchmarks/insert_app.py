@@ -1,7 +1,7 @@
-"""What many services do: FastAPI, a pydantic body, and one INSERT for each request, committed before the answer.
+"""What many services do: FastAPI, a pydantic body, and one INSERT for each request, committed before the response.
 
 The same server as `baseline.py`, a pool of asyncpg (its default of ten connections, all open from the start), and
-a table with a primary key. Ids are made by the application; nothing else is kept.
+a table with a primary key. Ids are made by the application; nothing else is stored.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What every scenario works with: databases on one embedded PostgreSQL, virtual hosts, and programs.
+"""The means of every scenario: databases on one embedded PostgreSQL, virtual hosts, and programs.
 
-The server has the settings that `taskmill up` gives it: durable, every answer after its commit is on disk.
+The server has the settings of `taskmill up`: durable, each response comes after the commit is on disk.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Lab:
         self.folder = folder
         self.rounds = rounds
         self.scale = scale
-        # The revision that a scenario is to be held against, where it can be.
+        # The revision to compare with, in scenarios that can.
         self.before = before
         self.series: list[Series] = []
         self.peer_versions: dict[str, str] = {}
@@ -71,7 +71,7 @@ class Lab:
 
     @property
     def server_log(self) -> Path:
-        """What the PostgreSQL server logs into, all databases alike."""
+        """The log of the PostgreSQL server, for all databases."""
         return self.folder / "postgres" / "postgres.log"
 
     @property
@@ -79,12 +79,12 @@ class Lab:
         return self.scale is not Scale.FULL
 
     def pick(self, *, quick: T, short: T, full: T) -> T:
-        """Return what this run's scale asks for."""
+        """Return the value for this run's scale."""
         return {Scale.QUICK: quick, Scale.SHORT: short, Scale.FULL: full}[self.scale]
 
     @asynccontextmanager
     async def broker(self) -> AsyncIterator[None]:
-        """Run a RabbitMQ node for the scenarios that need one: it takes processor time also when idle."""
+        """Run a RabbitMQ node for the scenarios that need one: it takes processor time even when idle."""
         node = EmbeddedRabbitMQ(self.folder / "rabbitmq")
         node.start(find_or_fetch(lambda line: print(f"  {line}", flush=True)))
         try:
@@ -115,7 +115,7 @@ class Lab:
             await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def settle(self) -> None:
-        """Write what earlier work left in memory, so that the next measurement does not pay for it."""
+        """Flush what earlier work left in memory, so that the next measurement does not pay for it."""
         await self._execute("CHECKPOINT")
 
     def taskmill(
@@ -143,13 +143,13 @@ class Lab:
         )
 
     def result_file(self, name: str) -> Path:
-        """Return a file for what a program tells at its end; it is not there yet."""
+        """Return a path for the result of a program; the file does not exist yet."""
         file = self.folder / f"{name}.done"
         file.unlink(missing_ok=True)
         return file
 
     def log_of(self, program: Program) -> Path:
-        """Return the file with a program's logs; they are whole when it has ended."""
+        """Return the file with a program's logs, which are complete when it has ended."""
         return self.folder / f"{program.name}.log"
 
     def script(self, module: str, *arguments: str) -> AbstractAsyncContextManager[Program]:
@@ -161,7 +161,7 @@ class Lab:
             environment={},
         )
 
-    def turn(self, number: int, *sides: str) -> Sequence[str]:
+    def order(self, number: int, *sides: str) -> Sequence[str]:
         """Return the sides in the order of a round, which alternates: being second is no advantage."""
         return sides if number % 2 == 0 else sides[::-1]
 
@@ -177,7 +177,7 @@ class Lab:
 def open_server(folder: Path) -> Iterator[EmbeddedPostgres]:
     """Start PostgreSQL on fresh data and prepare the template database; leaves no data behind.
 
-    What this process does as a producer is logged to a file in `folder`, not between the figures.
+    This process logs its work as a producer to a file in `folder`, not between the figures.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -194,7 +194,7 @@ def open_server(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 @contextmanager
 def _guard(file: Path) -> Iterator[None]:
-    """Hold a lock, which the kernel frees: two runs at once would measure each other."""
+    """Hold a lock, which the kernel frees: two runs at once would disturb each other."""
     with file.open("w") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

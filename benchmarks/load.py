@@ -23,7 +23,7 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What wrk saw, in requests a second and milliseconds."""
+    """The results of wrk, in requests a second and milliseconds."""
 
     requests: int
     rate: float
@@ -36,7 +36,7 @@ class Load:
 
 
 async def post(*urls: str, connections: int, seconds: int) -> Load:
-    """POST tasks to these addresses alike, different ones one after the other."""
+    """POST different tasks, spread evenly over these addresses."""
     return await _load(urls, connections, seconds, "post")
 
 
@@ -69,7 +69,7 @@ async def _load(urls: Sequence[str], connections: int, seconds: int, *arguments:
 def _read(output: str) -> Load:
     line = next((line for line in output.splitlines() if line.startswith(_MARK)), None)
     if line is None:
-        raise LoadFailed(f"wrk said: {output.strip()}")
+        raise LoadFailed(f"wrk printed: {output.strip()}")
     facts = json.loads(line.removeprefix(_MARK))
     if facts["failed"] or not facts["requests"]:
         raise LoadFailed(f"{facts['failed']} of {facts['requests']} requests failed")

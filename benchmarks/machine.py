@@ -1,4 +1,4 @@
-"""What the figures were measured on: a figure without its machine says nothing."""
+"""Describes the machine of a run: a figure without its machine means nothing."""
 
 import importlib.metadata
 import os
@@ -44,9 +44,9 @@ class Machine:
 def describe(
     postgresql: str, rabbitmq: str | None, peers: Mapping[str, str], *, load_before: float
 ) -> Machine:
-    """Tell of this machine, now; no `rabbitmq` and no `peers` were needed for some scenarios.
+    """Describe this machine; some scenarios need no `rabbitmq` and no `peers`.
 
-    `load_before` is the load average of a minute when the run began: above 0.1 or so, the machine was not quiet.
+    `load_before` is the load average of a minute when the run began; above about 0.1 the machine was busy.
     """
     return Machine(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -72,8 +72,8 @@ def _commit() -> str:
     if git is None:
         return "unknown"
     command = [git, "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
-    return told.stdout.strip() or "unknown"
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    return done.stdout.strip() or "unknown"
 
 
 def _memory_gib() -> float | None:

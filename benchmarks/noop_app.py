@@ -1,4 +1,4 @@
-"""The handlers of `handler_drain` and of the pick-up scenarios: typed, and nothing else."""
+"""The handlers of `handler_drain` and of the pick-up scenarios: typed, and without any work."""
 
 from pydantic import BaseModel
 
@@ -25,5 +25,5 @@ async def noop(letter: Letter, context: Context) -> dict[str, int]:
 
 @app.task("stamp")
 async def stamp(probe: Probe) -> None:
-    """Note that it begins, where the environment says."""
+    """Note that it begins, in the file that the environment names."""
     given.begun().note(probe.number)

@@ -1,8 +1,7 @@
-"""A client as most are: on each of a few connections a task is created and read at a fixed pace, for some seconds.
+"""A normal client: on each of a few connections it creates and reads a task at a fixed pace, for some seconds.
 
-What a request took is counted from when it was due: one that could not be sent because the one before was not
-answered yet has waited, too. One of the connections is made anew for each task. What was not answered as it should
-be, or not in time, counts as refused.
+The time of a request counts from when it was due, so it includes waiting for the response to the request before.
+One of the connections is opened again for each task. A wrong or late response counts as refused.
 """
 
 import argparse
@@ -31,34 +30,36 @@ _GET = "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 @dataclass(slots=True)
 class Seen:
-    """Milliseconds of all requests that were answered well, and what came of the others."""
+    """Milliseconds of all successful requests, and the outcomes of the others."""
 
-    answered_ms: list[float] = field(default_factory=list)
+    response_ms: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 async def measure(url: str, seconds: float) -> Seen:
-    """Be such a client for some seconds."""
+    """Act as such a client for some seconds."""
     seen = Seen()
     began = monotonic() + 0.05
     async with asyncio.TaskGroup() as group:
         for number in range(_CONNECTIONS):
-            group.create_task(_Line(url, seen, is_kept=number > 0).run(began, number, seconds))
+            group.create_task(
+                _Client(url, seen, is_persistent=number > 0).run(began, number, seconds)
+            )
     return seen
 
 
-class _Line:
-    """One connection, or, unless it `is_kept`, one after the other."""
+class _Client:
+    """One connection, or a new one for each task unless it `is_persistent`."""
 
-    def __init__(self, url: str, seen: Seen, *, is_kept: bool) -> None:
+    def __init__(self, url: str, seen: Seen, *, is_persistent: bool) -> None:
         self._url = url
         self._seen = seen
-        self._is_kept = is_kept
+        self._is_persistent = is_persistent
         self._stack = AsyncExitStack()
         self._open: Connection | None = None
 
     async def run(self, began: float, number: int, seconds: float) -> None:
-        """Create and read at the pace; the connections take turns. What is too late is not sent any more."""
+        """Create and read at the pace, alternating with the other connections. What is too late is not sent."""
         async with self._stack:
             for step in range(round(seconds * _TASKS_PER_S)):
                 due = began + (step + number / _CONNECTIONS) / _TASKS_PER_S
@@ -67,23 +68,23 @@ class _Line:
                     self._seen.failed.append("never sent")
                     continue
                 await self._step(due)
-                if not self._is_kept:
+                if not self._is_persistent:
                     await self._close()
 
     async def _step(self, due: float) -> None:
-        created = await self._ask(_POST, _CREATED, due)
+        created = await self._request(_POST, _CREATED, due)
         if created is not None:
             path = created.header(b"location")
-            await self._ask(_GET.format(path).encode(), _OK, monotonic())
+            await self._request(_GET.format(path).encode(), _OK, monotonic())
 
-    async def _ask(self, request: bytes, status: int, due: float) -> Response | None:
-        """Return the response if it is as it should be; note how long it took, or what came instead."""
+    async def _request(self, request: bytes, status: int, due: float) -> Response | None:
+        """Return the expected response and note how long it took; else note what came instead."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 if self._open is None:
                     connecting = connected_from(_ADDRESS, self._url)
                     self._open = await self._stack.enter_async_context(connecting)
-                response = await self._open.ask(request)
+                response = await self._open.request(request)
         except (OSError, EOFError, TimeoutError) as error:
             self._seen.failed.append(repr(error))
             await self._close()
@@ -91,7 +92,7 @@ class _Line:
         if response.status != status:
             self._seen.failed.append(str(response.status))
             return None
-        self._seen.answered_ms.append((monotonic() - due) * 1000)
+        self._seen.response_ms.append((monotonic() - due) * 1000)
         return response
 
     async def _close(self) -> None:

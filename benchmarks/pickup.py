@@ -1,13 +1,13 @@
-"""How soon a worker begins with a task: until the handler's first line, from the 201, and from the call's begin.
+"""How soon a worker starts a task: the time to the handler's first line, from the 201, and from the call's start.
 
-The 201 comes after the commit. What a call of a peer has done at its end differs: a job is committed in
-PostgreSQL, but a message may be on its way to the broker only. So both ends of the call are noted: from its end
-tells how long one waits who has the answer, and from its begin compares sides. Taskmill's call is a request to
-its API; the peers write to PostgreSQL or RabbitMQ themselves.
+The 201 comes after the commit. At the end of a peer's call a job is committed in PostgreSQL, but a message may
+still be on its way to the broker. So both ends of the call are noted: the time from its end is what a client waits
+after the response, and the time from its start compares sides. Taskmill's call is a request to its API; the peers
+write to PostgreSQL or RabbitMQ themselves.
 
-Tasks come one by one after pauses of random length: none waits for another, and none keeps step with a poll. All
-times are notes of the processes themselves, by this machine's clock. What began before its 201 was read took
-less than nothing from there, and is left so.
+Tasks come one by one after random pauses: none waits for another, and none is in step with a poll. All times are
+noted by the processes themselves, by this machine's clock. A task that starts before its 201 was read has a
+negative time from there.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import orjson
 from benchmarks.figures import Figure, Target, percentile
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.peers import queues
 from benchmarks.peers.marks import Marks
 from benchmarks.producing import Producer, producing
@@ -34,7 +34,7 @@ from taskmill.domain.task import TaskDraft
 _PAUSES_S = (0.01, 0.05)
 _SETTLE_S = 1.0
 _TIMEOUT_S = 120.0
-# The first ones make queues, connections and plans; they are not counted.
+# The first ones make queues, connections and plans, and do not count.
 _FIRST = 10
 _NOOP = TaskDraft(name="load", payload='{"delay_s": 0, "failure_probability": 0}')
 _ENDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
@@ -43,13 +43,13 @@ _MOST_WAITING = 2000
 _CALIBRATED_S = 3.0
 _TICK_S = 0.01
 _AT_ONCE = 500
-# Of the load that was meant, what must have been ended for the figures to say anything.
+# The share of the intended load that must have ended for the figures to be valid.
 _LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """Milliseconds until the handler began: from the begin of the call that sent the task, and from its end."""
+    """Milliseconds until the handler started: from the start of the call that sent the task, and from its end."""
 
     from_begin: Sequence[float]
     from_end: Sequence[float]
@@ -57,7 +57,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Taskmill on a database of its own, and where its probes note that they begin."""
+    """Taskmill on a database of its own, and the marks of its probes."""
 
     database_url: str
     api_url: str
@@ -65,16 +65,19 @@ class Stack:
 
 
 async def of_taskmill(lab: Lab, count: int, *, is_over_broker: bool, rate: float = 0) -> Latencies:
-    """Return how soon the handler began, while `rate` other tasks a second come and go."""
+    """Return how soon the handler started, while `rate` other tasks a second come and go."""
     async with _stack(lab, count + _FIRST, is_over_broker=is_over_broker) as stack:
-        async with producing(stack.database_url) as producer, connected(stack.database_url) as look:
+        async with (
+            producing(stack.database_url) as producer,
+            connected(stack.database_url) as observer,
+        ):
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 group.create_task(_offer(producer, rate, stop))
                 await asyncio.sleep(_SETTLE_S)
-                began, before = time.monotonic(), await look.fetchval(_ENDED)
+                began, before = time.monotonic(), await observer.fetchval(_ENDED)
                 sent = await _probe(lab, stack.api_url, count + _FIRST)
-                ended = await look.fetchval(_ENDED) - before
+                ended = await observer.fetchval(_ENDED) - before
                 took_s = time.monotonic() - began
                 stop.set()
             if ended < _LEAST_SHARE * rate * took_s:
@@ -88,31 +91,31 @@ async def at_half_load(lab: Lab, count: int, *, is_over_broker: bool) -> list[La
     print(f"  half load is {half:,.0f} tasks/s", flush=True)
     measure = partial(of_taskmill, lab, count, is_over_broker=is_over_broker, rate=half)
     rounds = 1 if lab.is_short else None
-    measured = await interleaved(lab, {"half load": measure}, told=told, rounds=rounds)
+    measured = await interleaved(lab, {"half load": measure}, describe=describe, rounds=rounds)
     return measured["half load"]
 
 
 async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
-    """Return how many no-op tasks a second are created and ended when there are always some that wait."""
+    """Return how many no-op tasks a second are created and ended while some always wait."""
     async with (
         _stack(lab, 1, is_over_broker=is_over_broker) as stack,
         producing(stack.database_url) as producer,
-        connected(stack.database_url) as look,
+        connected(stack.database_url) as observer,
     ):
         await producer.creation.create_all([_NOOP] * _FIRST)
         await asyncio.sleep(_SETTLE_S)
-        began, before = time.monotonic(), await look.fetchval(_ENDED)
+        began, before = time.monotonic(), await observer.fetchval(_ENDED)
         while time.monotonic() < began + _CALIBRATED_S:
-            if await look.fetchval(_WAITING) < _MOST_WAITING:
+            if await observer.fetchval(_WAITING) < _MOST_WAITING:
                 await producer.creation.create_all([_NOOP] * _AT_ONCE)
             else:
                 await asyncio.sleep(_TICK_S)
-        ended: int = await look.fetchval(_ENDED) - before
+        ended: int = await observer.fetchval(_ENDED) - before
         return ended / (time.monotonic() - began)
 
 
 async def of_peer(lab: Lab, peer: queues.Peer, count: int, variant: str = "") -> Latencies:
-    """Return how soon a peer's task began."""
+    """Return how soon a peer's task started."""
     async with (
         queues.queue_of(lab, peer, count + _FIRST) as (_, queue),
         queue.worker(variant=variant),
@@ -122,7 +125,7 @@ async def of_peer(lab: Lab, peer: queues.Peer, count: int, variant: str = "") ->
         return _latencies(sent, await queue.begun.until_full(timeout_s=_TIMEOUT_S))
 
 
-def told(measured: Latencies) -> str:
+def describe(measured: Latencies) -> str:
     end, begin = (
         f"p50 {percentile(times, 0.5):.2f} ms, p99 {percentile(times, 0.99):.2f} ms"
         for times in (measured.from_end, measured.from_begin)
@@ -131,7 +134,7 @@ def told(measured: Latencies) -> str:
 
 
 def figures(
-    place: str,
+    load: str,
     ours: Sequence[Latencies],
     *,
     against: str = "",
@@ -139,14 +142,14 @@ def figures(
     p50: Target | None = None,
     p99: Target | None = None,
 ) -> list[Figure]:
-    """Return the median and the 99th percentile of rounds: from the end of the call, and from its begin."""
+    """Return the median and the 99th percentile of rounds: from the end of the call, and from its start."""
     ends = [[round_.from_end for round_ in rounds] for rounds in (ours, theirs)]
     begins = [[round_.from_begin for round_ in rounds] for rounds in (ours, theirs)]
     wanted = (
-        (f"p50, {place}", 0.5, ends, p50),
-        (f"p99, {place}", 0.99, ends, p99),
-        (f"p50 from the call's begin, {place}", 0.5, begins, None),
-        (f"p99 from the call's begin, {place}", 0.99, begins, None),
+        (f"p50, {load}", 0.5, ends, p50),
+        (f"p99, {load}", 0.99, ends, p99),
+        (f"p50 from the call's begin, {load}", 0.5, begins, None),
+        (f"p99 from the call's begin, {load}", 0.99, begins, None),
     )
     return [
         Figure(
@@ -184,7 +187,7 @@ async def _stack(lab: Lab, count: int, *, is_over_broker: bool) -> AsyncIterator
 
 
 async def _offer(producer: Producer, rate: float, stop: asyncio.Event) -> None:
-    """Create tasks at an even rate until told to stop."""
+    """Create tasks at an even rate until `stop` is set."""
     began, made = time.monotonic(), 0
     while rate and not stop.is_set():
         due = int((time.monotonic() - began) * rate)

@@ -1,6 +1,6 @@
-"""Draws what was measured: a picture for what is held against something, and for what changes over time.
+"""Draws the results: a picture for comparisons, and for what changes over time.
 
-matplotlib comes with the benchmarks' own lock only.
+matplotlib is only in the benchmarks' own lock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,22 +22,22 @@ Bar = tuple[str, float, tuple[float, float], bool]
 
 def draw(outcomes: Sequence[Outcome], folder: Path, stem: str) -> list[Path]:
     """Write pictures named `STEM-SCENARIO….svg`; return their paths."""
-    drawn = []
+    paths = []
     for outcome in outcomes:
         for unit, bars in _by_unit(outcome).items():
             kind = "rate" if unit.endswith("/s") else _named(unit)
-            drawn.append(folder / f"{stem}-{outcome.scenario}-{kind}.svg")
-            _draw_bars(f"{outcome.scenario}, {unit}: {outcome.title}", bars, drawn[-1])
+            paths.append(folder / f"{stem}-{outcome.scenario}-{kind}.svg")
+            _draw_bars(f"{outcome.scenario}, {unit}: {outcome.title}", bars, paths[-1])
         if outcome.series:
-            drawn.append(folder / f"{stem}-{outcome.scenario}-over-time.svg")
-            _draw_series(outcome, drawn[-1])
-    return drawn
+            paths.append(folder / f"{stem}-{outcome.scenario}-over-time.svg")
+            _draw_series(outcome, paths[-1])
+    return paths
 
 
 def bars_of(figures: Sequence[Figure]) -> list[Bar]:
-    """Return a bar for each side that was measured, once: label, median, (lowest, highest), whether it is ours.
+    """Return one bar for each measured side: label, median, (lowest, highest), whether it is ours.
 
-    Several figures may hold the same rounds of Taskmill against different peers: that is one bar.
+    Several figures may compare the same rounds of Taskmill with different peers: those share a bar.
     """
     bars: dict[str, Bar] = {}
     for figure in figures:
@@ -59,7 +59,7 @@ def _named(unit: str) -> str:
 
 
 def _by_unit(outcome: Outcome) -> dict[str, list[Bar]]:
-    """Return the bars of a scenario by their unit, of those that are held against something."""
+    """Return the bars of a scenario by unit, for units with a comparison."""
     units = dict.fromkeys(figure.unit for figure in outcome.figures if figure.theirs)
     return {unit: bars_of([f for f in outcome.figures if f.unit == unit]) for unit in units}
 
@@ -102,7 +102,7 @@ def _draw_series(outcome: Outcome, path: Path) -> None:
 
 
 def _save(picture: "Picture", path: Path) -> None:
-    """Write it as text, which a history of versions can keep."""
+    """Write it as text, for version control."""
     from matplotlib import rc_context  # noqa: PLC0415 - see above
 
     with rc_context({"svg.fonttype": "none"}):

@@ -1,6 +1,6 @@
-"""Creates tasks one by one over one connection that is kept, and notes when each call began and its 201 was there.
+"""Creates tasks one by one over one open connection, and notes when each call began and when its 201 came.
 
-A process of its own, so that nothing else in it delays the note.
+It is a process of its own, so that nothing else delays the notes.
 """
 
 import argparse
@@ -27,10 +27,10 @@ def main() -> None:
     def send(number: int) -> None:
         task = {"name": "probe", "type": "stamp", "payload": {"number": number}}
         connection.request("POST", "/tasks", json.dumps(task), _JSON)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != http.client.CREATED:
-            raise SystemExit(f"POST /tasks answered {answer.status}: {body[:200]!r}")
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != http.client.CREATED:
+            raise SystemExit(f"the response to POST /tasks was {response.status}: {body[:200]!r}")
 
     paced(send, json.loads(options.pauses.read_text()), options.sent)
 

@@ -1,4 +1,4 @@
-"""The processor time of a program with all that it has started, by what each process is."""
+"""The processor time of a program and its descendants, by kind of process."""
 
 import os
 from collections import defaultdict
@@ -7,7 +7,7 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
-# What a command line has in it, and what is shown of it; the first that fits counts.
+# A part of the command line, and the kind that it means; the first match counts.
 _KINDS = (
     ("-m taskmill run worker", "worker"),
     ("-m taskmill run", "relay, intake, webhooks"),
@@ -22,7 +22,7 @@ _KINDS = (
 
 
 def used_s(pid: int) -> Mapping[str, float]:
-    """Return the seconds used so far by a process and what descends from it, by kind; ended children count."""
+    """Return the seconds used so far by a process and its descendants, by kind; ended children count."""
     used: defaultdict[str, float] = defaultdict(float)
     children: defaultdict[int, list[int]] = defaultdict(list)
     times: dict[int, float] = {}
@@ -38,10 +38,10 @@ def used_s(pid: int) -> Mapping[str, float]:
 
 
 def _processes() -> Iterator[tuple[int, int, float]]:
-    """Yield each process's id, its parent's, and the time of itself and of the children that it has waited for."""
+    """Yield each process's id, its parent's, and its time with that of ended children."""
     for folder in _PROC.iterdir():
         if folder.name.isdigit() and (stat := _read(folder / "stat")):
-            # The name, in brackets, may have blanks.
+            # The name, in parentheses, may have spaces.
             after_name = stat.rpartition(")")[2].split()
             ticks = sum(map(int, after_name[11:15]))
             yield int(folder.name), int(after_name[1]), ticks / _TICKS
@@ -56,5 +56,5 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(errors="replace")
     except OSError:
-        # It has ended meanwhile.
+        # The process has ended.
         return ""

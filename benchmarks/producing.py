@@ -1,4 +1,4 @@
-"""A producer of tasks in this process, through the operation that all doors share."""
+"""A producer of tasks in this process, through the operation that all entry points share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ _PRODUCED_AT_ONCE = 1000
 
 
 class Producer:
-    """Creates tasks in this process, through the operation that all doors share."""
+    """Creates tasks in this process, through the operation that all entry points share."""
 
     def __init__(self, process: Process, creation: TaskCreation) -> None:
         self.process = process
@@ -32,7 +32,7 @@ class Producer:
 
 @asynccontextmanager
 async def producing(url: str) -> AsyncIterator[Producer]:
-    """Connect to a database as the API does; its notifier rings."""
+    """Connect to a database as the API does, with a notifier."""
     settings = configuration.load(database_url=url)
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Child processes that are measured: started, awaited until they serve, looked at, and stopped in order."""
+"""Measured child processes: starts them, waits until they are ready, observes them, and stops them."""
 
 import asyncio
 import json
@@ -26,14 +26,14 @@ class ProgramFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A running program. `url` is what its ready file told, None when it serves nothing."""
+    """A running program. `url` is from its ready file, None if it serves nothing."""
 
     name: str
     pid: int
     url: str | None
 
     def peak_memory_mb(self) -> float | None:
-        """Return the largest resident size so far in MB (10⁶ bytes), None where it can't be told."""
+        """Return the largest resident size so far in MB (10⁶ bytes), None if unknown."""
         return self._size_mb("VmHWM")
 
     def _size_mb(self, name: str) -> float | None:
@@ -44,11 +44,11 @@ class Program:
         return int(size.split()[1]) * 1024 / 1e6
 
     def memory_mb(self) -> float | None:
-        """Return the resident size now in MB (10⁶ bytes), None where it can't be told."""
+        """Return the resident size now in MB (10⁶ bytes), None if unknown."""
         return self._size_mb("VmRSS")
 
     def cpu_s(self) -> float | None:
-        """Return the seconds of processor time used so far, None where it can't be told."""
+        """Return the seconds of processor time used so far, None if unknown."""
         stat = Path(f"/proc/{self.pid}/stat")
         if not stat.exists():
             return None
@@ -69,7 +69,7 @@ async def running(
     """Run `python ARGUMENTS` in `folder` until the block ends; its output goes to a file there.
 
     Raises:
-        ProgramFailed: it ended, or did not write its ready file in time.
+        ProgramFailed: It ended, or did not write its ready file in time.
     """
     ready_file, log = folder / f"{name}.ready", folder / f"{name}.log"
     ready_file.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ async def completed(
     """Run such a program until it ends by itself.
 
     Raises:
-        ProgramFailed: it did not end well, or not in time.
+        ProgramFailed: It failed, or did not end in time.
     """
     log = folder / f"{name}.log"
     with log.open("wb") as output:
@@ -132,9 +132,9 @@ async def completed(
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment without settings of the program: it is measured with its defaults."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}
-    return {**kept, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **own}
+    """The environment without settings of Taskmill: it is measured with its defaults."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}
+    return {**others, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **own}
 
 
 async def _await_ready(
@@ -152,7 +152,7 @@ async def _await_ready(
 
 
 def _facts(ready_file: Path) -> dict[str, str | None] | None:
-    # It may be there already and not be written yet.
+    # The file may exist but still be empty.
     if not ready_file.exists() or not (text := ready_file.read_text()):
         return None
     facts: dict[str, str | None] = json.loads(text)

@@ -1,4 +1,4 @@
-"""An endpoint that answers every request at once with 204, and does nothing else."""
+"""An endpoint that responds to every request at once with 204."""
 
 import argparse
 import asyncio
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import uvloop
 
-_ANSWER = b"HTTP/1.1 204 No Content\r\ndate: Wed, 25 Nov 2026 12:00:00 GMT\r\n\r\n"
+_RESPONSE = b"HTTP/1.1 204 No Content\r\ndate: Wed, 25 Nov 2026 12:00:00 GMT\r\n\r\n"
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer requests without bodies: each ends with its headers."""
+    """Respond to requests without bodies: each ends with its headers."""
     try:
         while True:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(_ANSWER)
+            writer.write(_RESPONSE)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 

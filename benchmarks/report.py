@@ -1,4 +1,4 @@
-"""Shows outcomes as a table with targets, and keeps them as JSON (every round) and Markdown (medians)."""
+"""Shows outcomes as a table with targets, and writes them as JSON (every round) and Markdown (medians)."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from benchmarks import plots
 from benchmarks.figures import Figure, Outcome, shown
 from benchmarks.machine import Machine
 
-_HEADINGS = ("scenario", "figure", "taskmill", "held against", "ratio", "target", "verdict")
+_HEADINGS = ("scenario", "figure", "taskmill", "compared with", "ratio", "target", "verdict")
 _LEFT_COLUMNS = 2
 _LEAST_SPREAD = 0.005
 _TIMES = "×"  # noqa: RUF001 - the sign, not the letter
@@ -27,12 +27,12 @@ class Report:
 
     @property
     def is_valid(self) -> bool:
-        """Whether everything was measured that was to be."""
+        """Whether all scenarios were measured."""
         return all(outcome.is_measured for outcome in self.outcomes)
 
     @property
     def missed(self) -> list[str]:
-        """What missed its target."""
+        """The figures that missed their targets."""
         return [
             f"{outcome.scenario}: {figure.name}" + (figure.against and f" against {figure.against}")
             for outcome in self.outcomes
@@ -41,7 +41,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Return a line on the whole run."""
+        """Return the verdict on the whole run, in a line."""
         if not self.is_valid:
             return "NOT VALID: not everything could be measured"
         if self.missed:
@@ -60,8 +60,8 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(
-                cell.ljust(width) if place < _LEFT_COLUMNS else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+                cell.ljust(width) if index < _LEFT_COLUMNS else cell.rjust(width)
+                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         )
@@ -168,8 +168,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _measured(value: float, spread: float, unit: str) -> str:
-    told = f"{shown(value)} {unit}"
-    return f"{told} ±{spread:.0%}" if spread >= _LEAST_SPREAD else told
+    text = f"{shown(value)} {unit}"
+    return f"{text} ±{spread:.0%}" if spread >= _LEAST_SPREAD else text
 
 
 def _target_cell(figure: Figure) -> str:

@@ -1,4 +1,4 @@
-"""A system of 5,000,000 tasks after 30 days, for scenarios that ask questions of it. Slow tests have the same."""
+"""A system of 5,000,000 tasks after 30 days, for scenarios that query it. Slow tests have the same."""
 
 from tests.support import seeding
 from tests.support.seeding import Size

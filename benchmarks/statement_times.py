@@ -1,6 +1,6 @@
-"""How long PostgreSQL takes for one kind of statement over time: it logs a sample of them, which is read here.
+"""How long PostgreSQL takes for one kind of statement over time, from a sample in its log.
 
-Whole seconds or averages would hide what the slowest take, and a clock in the client counts the client, too.
+Averages would hide the slowest ones, and a clock in the client would include the client.
 """
 
 import re
@@ -27,7 +27,7 @@ class Timed:
 async def sample_statements(
     connection: "asyncpg.Connection[asyncpg.Record]", *, share: float
 ) -> None:
-    """Have the server log this share of what sessions of this database execute that begin from now on."""
+    """Have the server log this share of the statements of new sessions of this database."""
     database = await connection.fetchval("SELECT quote_ident(current_database())")
     for setting in (
         "log_min_duration_sample = 0",
@@ -38,7 +38,7 @@ async def sample_statements(
 
 
 def statement_times(log: Path, offset: int, begin: str) -> Iterator[Timed]:
-    """Yield the executions logged after `offset` of statements whose first line begins so."""
+    """Yield the executions logged after `offset` of statements whose first line begins with `begin`."""
     wanted = begin.encode()
     with log.open("rb") as lines:
         lines.seek(offset)

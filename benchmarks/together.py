@@ -1,7 +1,7 @@
-"""The one rule by which all sides of a drain begin: what works is there before its tasks are, and begins at once.
+"""The rule by which all sides of a drain begin: workers run before their tasks exist, and all begin at once.
 
-Programs that start on tasks that wait begin one after the other, and the first has done much before the last one
-does anything. So they start on an empty queue; the kernel holds them while it is filled, and lets all go on then.
+Programs that start on a full queue begin one after the other, and the first has done much before the last one
+begins. So they start on an empty queue; the kernel stops them while it is filled, and then continues all of them.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from contextlib import (
 from benchmarks.lab import Lab
 from benchmarks.programs import Program
 
-# After they told that they are ready: what threads still connect; and after filling: what servers still write.
+# After the programs are ready, their threads still connect; after filling, servers still write.
 _SETTLE_S = 0.5
 
-# Rarely: whoever has more rows to count would pay more for it, and it is no end of what is measured.
+# Rarely: a side with more rows to count would pay more, and the measured end does not depend on it.
 COUNTED_EVERY_S = 1.0
 
 Start = AbstractAsyncContextManager[Program]
@@ -31,7 +31,7 @@ Start = AbstractAsyncContextManager[Program]
 async def begun_together(
     lab: Lab, starts: Sequence[Start], fill: Callable[[], Awaitable[object]]
 ) -> AsyncIterator[None]:
-    """Start programs, hold them while `fill` makes their tasks, and let all go on; they are stopped after."""
+    """Start programs, hold them while `fill` creates their tasks, and continue all; stop them in the end."""
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
             entered = [group.create_task(stack.enter_async_context(start)) for start in starts]
@@ -45,7 +45,7 @@ async def begun_together(
 
 @contextmanager
 def _held(programs: Sequence[Program]) -> Iterator[None]:
-    """Stop programs and their children, each group at once, and let them go on after."""
+    """Stop programs and their children, each group at once, and continue them in the end."""
     _send(programs, signal.SIGSTOP)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Runs one attack until SIGTERM, then writes down how often what became of it."""
+"""Runs one attack until SIGTERM, then writes how often it had which outcome."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.attacks.attack import Attack
 from benchmarks.attacks.catalogue import attacks
 
-# An attacker has a machine of its own; here it gets little of the one that the attacked and its clients need.
+# A real attacker has a machine of its own; here it gets little of the one that it shares with server and clients.
 _NICENESS = 5
 _PAUSE_S = 0.01
 
@@ -22,10 +22,7 @@ async def _run(attack: Attack, url: str, ready_file: Path, done: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with asyncio.TaskGroup() as group:
-        clients = [
-            group.create_task(_again_and_again(attack, url, outcomes))
-            for _ in range(attack.clients)
-        ]
+        clients = [group.create_task(_repeat(attack, url, outcomes)) for _ in range(attack.clients)]
         ready_file.write_text("{}")  # noqa: ASYNC240 - nothing is measured yet
         await stop.wait()
         done.write_text(json.dumps(outcomes))  # noqa: ASYNC240 - nothing is measured any more
@@ -33,7 +30,7 @@ async def _run(attack: Attack, url: str, ready_file: Path, done: Path) -> None:
             client.cancel()
 
 
-async def _again_and_again(attack: Attack, url: str, outcomes: Counter[str]) -> None:
+async def _repeat(attack: Attack, url: str, outcomes: Counter[str]) -> None:
     while True:
         outcomes["begun"] += 1
         try:
@@ -41,11 +38,11 @@ async def _again_and_again(attack: Attack, url: str, outcomes: Counter[str]) -> 
         except* (OSError, EOFError):
             outcomes["cut"] += 1
             await asyncio.sleep(_PAUSE_S)
-        await asyncio.sleep(attack.rest_s)
+        await asyncio.sleep(attack.pause_s)
 
 
-def _give_way() -> None:
-    """Take little of the processors, also where Linux shares them out among sessions, of which this is one."""
+def _lower_priority() -> None:
+    """Take little of the processors, also if Linux schedules by sessions, of which this is one."""
     os.nice(_NICENESS)
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(_NICENESS))
@@ -58,7 +55,7 @@ def main() -> None:
     parser.add_argument("--done", type=Path, required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
     options = parser.parse_args()
-    _give_way()
+    _lower_priority()
     attack = attacks()[options.attack]
     asyncio.run(_run(attack, options.url, options.ready_file, options.done))
 

@@ -1,15 +1,15 @@
-"""All attacks, by name, in the order in which they are made: those that leave much behind come last."""
+"""All attacks, by name, in the order in which they run: those that leave much behind come last."""
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.attacks import answers, contracts, large, names, unfinished
+from benchmarks.attacks import contracts, large, names, responses, unfinished
 from benchmarks.attacks.attack import Attack
 
 _GROUPS: tuple[Callable[[], Mapping[str, Attack]], ...] = (
     lambda: unfinished.ATTACKS,
     large.attacks,
     contracts.attacks,
-    lambda: answers.ATTACKS,
+    lambda: responses.ATTACKS,
     lambda: names.ATTACKS,
 )
 

@@ -1,13 +1,13 @@
-"""Contracts that cost as much as registration lets them, payloads for these, and those that are refused."""
+"""Contracts as expensive as registration allows, payloads for these, and contracts that are refused."""
 
 from functools import partial
 from itertools import cycle
 
 import orjson
 
-from benchmarks.attacks.attack import Attack, Outcome, answered, request
+from benchmarks.attacks.attack import Attack, Outcome, request, status_of_request
 
-# One schema less than the most that may look at one value; and so many values that all steps of a check are used.
+# One less than the most schemas that may apply to one value; and as many values as a check may take steps.
 _DOUBLED, _VALUES = 7, 390
 _SLOW_EXPRESSION, _TEXT = "^[01]*1[01]{900}$", "1" * 60_000 + "."
 _NESTED = ("(" * 240 + "a" + ")" * 240, "(" * 49 + "a|b{250}" + ")*" * 49)
@@ -16,7 +16,7 @@ TYPES = {"doubled": "attack-doubled", "expression": "attack-expression"}
 
 
 def contracts() -> dict[str, object]:
-    """Return the contracts that have to be registered before, by type."""
+    """Return the contracts that must be registered before, by type."""
     defs: dict[str, object] = {"at-0": {"type": "string", "maxLength": 1}}
     for n in range(_DOUBLED):
         defs[f"at-{n + 1}"] = {"anyOf": [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
@@ -52,7 +52,7 @@ def _of_payload(title: str, kind: str, value: object) -> Attack:
     return Attack(
         title=title,
         clients=4,
-        once=partial(answered, data=request("POST", "/tasks", body)),
+        once=partial(status_of_request, data=request("POST", "/tasks", body)),
         must_see=frozenset({"422"}),
     )
 
@@ -64,4 +64,4 @@ def _registration(pattern: str) -> bytes:
 
 
 async def _next(url: str, requests: "cycle[bytes]") -> Outcome:
-    return await answered(url, next(requests))
+    return await status_of_request(url, next(requests))

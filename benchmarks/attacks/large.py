@@ -4,7 +4,7 @@ from functools import partial
 
 import orjson
 
-from benchmarks.attacks.attack import Attack, answered, request
+from benchmarks.attacks.attack import Attack, request, status_of_request
 
 # As many as make 0.87 MB.
 _FIELDS = {f"f{number}": 1 for number in range(80_000)}
@@ -22,7 +22,7 @@ def _unknown_fields() -> bytes:
 
 
 def _junk() -> bytes:
-    """Nothing is wrong with this one but what it is: a megabyte of empty arrays."""
+    """A valid request, with a megabyte of empty arrays."""
     junk = b"[]," * _JUNK
     body = b'{"name":"x","delay_s":%d,"payload":{"a":[%s1]}}' % (_LATER_S, junk)
     return request("POST", "/tasks", body)
@@ -39,30 +39,30 @@ def _lines() -> bytes:
 
 
 def attacks() -> dict[str, Attack]:
-    """Return them; what they send is made once."""
+    """Return the attacks; their requests are built once."""
     return {
         "unknown fields": Attack(
             title="0.87 MB with 80,000 unknown fields",
             clients=4,
-            once=partial(answered, data=_unknown_fields()),
+            once=partial(status_of_request, data=_unknown_fields()),
             must_see=frozenset({"422"}),
         ),
         "junk arrays": Attack(
             title="a payload of 1 MB of empty arrays",
             clients=4,
-            once=partial(answered, data=_junk()),
+            once=partial(status_of_request, data=_junk()),
             must_see=frozenset({"201"}),
         ),
         "batch array": Attack(
             title="30 MB: an array of 10,000 tasks with 250 unknown fields each",
             clients=2,
-            once=partial(answered, data=_array()),
+            once=partial(status_of_request, data=_array()),
             must_see=frozenset({"begun"}),
         ),
         "batch lines": Attack(
             title="32 MiB of bad lines",
             clients=2,
-            once=partial(answered, data=_lines()),
+            once=partial(status_of_request, data=_lines()),
             must_see=frozenset({"begun"}),
         ),
     }

@@ -1,11 +1,11 @@
-"""Names of queues and of types that nobody has named before, until no more are taken, and on and on."""
+"""New names of queues and of types, until the limit is reached and beyond."""
 
 from functools import partial
 from itertools import count
 
 import orjson
 
-from benchmarks.attacks.attack import Attack, Outcome, answered, request
+from benchmarks.attacks.attack import Attack, Outcome, request, status_of_request
 
 _AT_ONCE = 100
 _LATER_S = 3600
@@ -15,7 +15,7 @@ async def _next(url: str, field: str, numbers: "count[int]") -> Outcome:
     tasks = [
         {"name": "x", "delay_s": _LATER_S, field: f"new-{next(numbers)}"} for _ in range(_AT_ONCE)
     ]
-    return await answered(url, request("POST", "/tasks/batch", orjson.dumps(tasks)))
+    return await status_of_request(url, request("POST", "/tasks/batch", orjson.dumps(tasks)))
 
 
 def _of(field: str, title: str) -> Attack:

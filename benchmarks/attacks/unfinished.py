@@ -1,4 +1,4 @@
-"""Requests that never come whole: half-sent heads, and heads and bodies that come byte by byte."""
+"""Incomplete requests: half-sent heads, and heads and bodies that come byte by byte."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ from benchmarks.connections import Connection, connected_from
 
 _HEAD = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\n"
 _BODY = _HEAD + b"content-type: application/json\r\ncontent-length: 1000000\r\n\r\n{"
-# One address may have 256 requests that have come in part.
-_MORE_THAN_MAY_BE, _FEWER_THAN_MAY_BE = 1_200, 250
-_BYTE_PAUSE_S, _REST_S = 0.1, 1.0
+# One address may have 256 incomplete requests.
+_ABOVE_LIMIT, _BELOW_LIMIT = 1_200, 250
+_BYTE_PAUSE_S, _PAUSE_S = 0.1, 1.0
 
 
 async def _half_a_head(url: str) -> Outcome:
@@ -45,21 +45,21 @@ async def _send_on(connection: Connection, begun: bytes) -> None:
 ATTACKS = {
     "half heads": Attack(
         title="1,200 connections with half a head each",
-        clients=_MORE_THAN_MAY_BE,
+        clients=_ABOVE_LIMIT,
         once=_half_a_head,
         must_see=frozenset({"closed"}),
-        # Whoever is shut out comes again, but not as fast as this machine can.
-        rest_s=_REST_S,
+        # A rejected client comes again, but not as fast as this machine can.
+        pause_s=_PAUSE_S,
     ),
     "slow heads": Attack(
         title="250 heads that come byte by byte",
-        clients=_FEWER_THAN_MAY_BE,
+        clients=_BELOW_LIMIT,
         once=_slow_head,
         must_see=frozenset({"begun"}),
     ),
     "slow bodies": Attack(
         title="250 bodies that come byte by byte",
-        clients=_FEWER_THAN_MAY_BE,
+        clients=_BELOW_LIMIT,
         once=_slow_body,
         must_see=frozenset({"begun"}),
     ),

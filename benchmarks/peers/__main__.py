@@ -11,10 +11,10 @@ from benchmarks.peers import given
 
 
 class App(Protocol):
-    """What each `NAME_app.py` has."""
+    """The interface of each `NAME_app.py`."""
 
     def install(self) -> None:
-        """Make what the queue needs; nothing over a broker, where workers do so."""
+        """Prepare the queue; over a broker the workers do that."""
 
     def enqueue(self, count: int) -> None: ...
 
@@ -37,7 +37,7 @@ def main() -> None:
         app.enqueue(options.count)
     else:
         app.pace(json.loads(options.pauses.read_text()), options.sent)
-    given.tell_ready()
+    given.report_ready()
 
 
 def _options() -> argparse.Namespace:

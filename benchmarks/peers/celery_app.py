@@ -1,7 +1,7 @@
 """Celery: its defaults, and a larger prefetch, which its guide advises for short tasks; its pool is the variant.
 
 By default tasks are acknowledged before they run, queues and messages are durable, and nothing below a warning is
-logged. No results are kept, as no backend is set.
+logged. No results are stored, as no backend is set.
 """
 
 import os
@@ -42,12 +42,12 @@ def pace(pauses: list[float], sent: Path) -> None:
 
 
 @worker_ready.connect(weak=False)
-def _tell_ready(**_: object) -> None:
-    given.tell_ready()
+def _report_ready(**_: object) -> None:
+    given.report_ready()
 
 
 def work(variant: str) -> None:
-    # Workers that share a queue and nothing else have nothing to gossip about, or to mingle for.
+    # Workers that only share a queue need neither gossip nor mingle.
     alone = ("--without-gossip", "--without-mingle", "--hostname", f"worker-{os.getpid()}@%h")
     at_once = str(_AT_ONCE[variant])
     app.worker_main(["worker", "--pool", variant, "--concurrency", at_once, *alone])

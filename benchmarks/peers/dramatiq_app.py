@@ -16,11 +16,11 @@ _THREADS = 8
 _PREFETCH = "128"
 
 
-class Ready(dramatiq.Middleware):  # type: ignore[misc] # it is not there for mypy
-    """Tells when a worker's threads run."""
+class Ready(dramatiq.Middleware):  # type: ignore[misc] # mypy does not see the package
+    """Reports when a worker's threads run."""
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002 - its signature
-        given.tell_ready()
+        given.report_ready()
 
 
 broker = RabbitmqBroker(url=given.URL)

@@ -24,7 +24,7 @@ _VERSIONS = (
 
 @cache
 def python_of(peer: str) -> Path:
-    """Return the Python of a peer's environment, which is made when it is not there.
+    """Return the Python of a peer's environment, which is made if it does not exist.
 
     Raises:
         ProgramFailed: it can't be made.
@@ -38,8 +38,8 @@ def python_of(peer: str) -> Path:
 
 @cache
 def versions(peer: str) -> dict[str, str]:
-    """Return what a peer's environment has of what matters."""
+    """Return the versions of the important packages of a peer's environment."""
     command = [str(python_of(peer)), "-c", _VERSIONS, *PACKAGES[peer]]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    found: dict[str, str] = json.loads(told.stdout)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    found: dict[str, str] = json.loads(done.stdout)
     return found

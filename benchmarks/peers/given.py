@@ -1,4 +1,4 @@
-"""What a program in a peer's environment was given: by its environment, which processes that it starts inherit."""
+"""The inputs of a program in a peer's environment: from variables, which its child processes inherit."""
 
 import asyncio
 import os
@@ -15,17 +15,17 @@ NOOP = "noop"
 
 @cache
 def begun() -> Marks:
-    """Return where tasks note that they begin."""
+    """Return the marks in which tasks note that they begin."""
     return Marks(Path(os.environ["PEER_BEGUN"]))
 
 
-def tell_ready() -> None:
-    """Tell the runner that tasks are taken from now on."""
+def report_ready() -> None:
+    """Report to the runner that tasks are taken from now on."""
     Path(os.environ["PEER_READY_FILE"]).write_text("{}")
 
 
 def paced(send: Callable[[int], object], pauses: list[float], sent: Path) -> None:
-    """Send a task after each pause, and note when each call begins and when it is done: two marks a task."""
+    """Send a task after each pause, and note the beginning and the end of each call: two marks a task."""
     marks = Marks(sent)
     for number, pause_s in enumerate(pauses):
         time.sleep(pause_s)

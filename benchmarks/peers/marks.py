@@ -1,7 +1,6 @@
-"""Times that several processes note into one file: a place of eight bytes for each task.
+"""Times that several processes note into one file, in eight bytes for each task.
 
-Noting costs a fraction of a microsecond, so it can stand in a task that does nothing; nobody has to ask, and no
-process waits for another one.
+Noting takes a fraction of a microsecond, little even for a no-op task, and no process waits for another one.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ _DOUBLE = 8
 
 
 class Marks:
-    """A file that `make` made, seen by every process that opens it. Times are Unix seconds."""
+    """A file made by `make`, shared by all processes that open it. Times are Unix seconds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,20 +23,20 @@ class Marks:
 
     @classmethod
     def make(cls, path: Path, count: int) -> "Marks":
-        """Make a file with places for `count` tasks, all empty."""
+        """Make a file with `count` empty marks."""
         path.unlink(missing_ok=True)
         path.write_bytes(bytes(_DOUBLE * count))
         return cls(path)
 
     def note(self, number: int) -> None:
-        """Note that it is now that the task with this number begins, or what else the number stands for."""
+        """Note the current time under this number, usually the beginning of a task."""
         self._times[number] = time.time()
 
     def times(self) -> Sequence[float]:
         return self._times.tolist()
 
     async def until_full(self, *, timeout_s: float) -> Sequence[float]:
-        """Wait until every place has a time, and return them. Raises `TimeoutError`."""
+        """Wait until every mark has a time, and return them. Raises `TimeoutError`."""
         async with asyncio.timeout(timeout_s):
             while not all(self._times):  # noqa: ASYNC110 - other processes fill it
                 await asyncio.sleep(_POLL_S)

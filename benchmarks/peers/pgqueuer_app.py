@@ -1,6 +1,6 @@
-"""PgQueuer: an entrypoint that does nothing, on a pool of asyncpg and uvloop, as its guide has it.
+"""PgQueuer: an entrypoint that does nothing, on a pool of asyncpg and uvloop, as in its guide.
 
-How many jobs a statement takes and ends, its batch, is the variant.
+The variant is the batch: how many jobs a statement takes and ends.
 """
 
 import asyncio
@@ -62,5 +62,5 @@ async def _work(batch: int) -> None:
             begun.note(int(job.payload or b"0"))
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, application.shutdown.set)
-        given.tell_ready()
+        given.report_ready()
         await application.run(batch_size=batch)

@@ -1,6 +1,6 @@
-"""Procrastinate: async tasks on psycopg's pool (the binary one) and uvloop; finished jobs are kept, as by default.
+"""Procrastinate: async tasks on psycopg's pool (the binary one) and uvloop; finished jobs are kept, the default.
 
-It takes one job a statement, so what helps is running many at once, each on a connection of the pool.
+It takes one job a statement, so many run at once, each on a connection of the pool.
 """
 
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ async def _opened(use: Callable[[], Awaitable[None]]) -> None:
 
 def work(variant: str) -> None:  # noqa: ARG001 - it has one
     async def use() -> None:
-        given.tell_ready()
+        given.report_ready()
         await app.run_worker_async(concurrency=_AT_ONCE, install_signal_handlers=True)
 
     uvloop.run(_opened(use))

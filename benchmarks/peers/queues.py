@@ -8,7 +8,7 @@ from functools import partial
 import orjson
 
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
+from benchmarks.observing import connected, until_counted
 from benchmarks.peers import environments
 from benchmarks.peers.marks import Marks
 from benchmarks.programs import Program, completed, running
@@ -20,9 +20,9 @@ _DRAIN_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """One library. `done` counts finished jobs and `span` tells the seconds of all, where PostgreSQL knows.
+    """One library. `done` counts finished jobs and `span` returns the seconds of all, for peers on PostgreSQL.
 
-    Its `variants` are ways to run it, of which the best counts; the first is taken where nothing is said.
+    Its `variants` are ways to run it, of which the best counts; the first is the default.
     """
 
     name: str
@@ -76,7 +76,7 @@ class PeerQueue:
         await self._complete("enqueue", "--count", str(count))
 
     async def pace(self, pauses: Sequence[float]) -> Marks:
-        """Send tasks one by one; return when each call began and was done: see `given.paced`."""
+        """Send tasks one by one; return when each call began and ended: see `given.paced`."""
         file = self._lab.folder / "pauses.json"
         file.write_bytes(orjson.dumps(pauses))
         sent = Marks.make(self._lab.folder / "sent.marks", 2 * len(pauses))
@@ -112,9 +112,9 @@ class PeerQueue:
 
 @asynccontextmanager
 async def queue_of(lab: Lab, peer: Peer, count: int) -> AsyncIterator[tuple[str, PeerQueue]]:
-    """Make a queue for `count` tasks in a database or a virtual host of its own; return its address, too."""
-    place = lab.database(is_empty=True) if peer.done else lab.vhost()
-    async with place as url:
+    """Make a queue for `count` tasks in a database or a virtual host of its own; return it with its address."""
+    location = lab.database(is_empty=True) if peer.done else lab.vhost()
+    async with location as url:
         queue = PeerQueue(lab, peer, url, Marks.make(lab.folder / "begun.marks", count))
         await queue.install()
         yield url, queue
@@ -123,8 +123,8 @@ async def queue_of(lab: Lab, peer: Peer, count: int) -> AsyncIterator[tuple[str,
 async def drain(lab: Lab, peer: Peer, count: int, processes: int, variant: str = "") -> float:
     """Let workers begin together with so many tasks; return how many they end a second.
 
-    From the first begin to the last end: in PostgreSQL by its clock and from its own records; over a broker a task
-    is its begin, as it does nothing.
+    From the first beginning to the last end: in PostgreSQL by its clock and from its own records; over a broker
+    only the beginning of tasks counts, as they do nothing.
     """
     async with queue_of(lab, peer, count) as (url, queue):
         workers = [queue.worker(number, variant=variant) for number in range(processes)]

@@ -29,8 +29,8 @@ async def noop(number: int) -> None:
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
-async def _tell_ready(_: object) -> None:
-    given.tell_ready()
+async def _report_ready(_: object) -> None:
+    given.report_ready()
 
 
 def install() -> None:

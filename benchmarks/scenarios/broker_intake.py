@@ -1,8 +1,8 @@
-"""Creation messages that wait in RabbitMQ, taken in by one intake process, against aio-pika alone.
+"""Waiting creation messages of RabbitMQ, taken in by one intake process, against aio-pika alone.
 
-Both sides read queues of the same kind with the same messages, and are measured from the moment in which
-they begin to consume. The intake is done when every task is committed; the peer when it has acknowledged
-the last message, which it does one by one and without doing anything with it.
+Both sides read queues of the same kind with the same messages, and are measured from when they begin to consume.
+The intake is done when every task is committed; the peer when it has acknowledged the last message, one by one and
+without processing it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import asyncpg
 from benchmarks.broker import creation_queue, publish_all
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, told_at, until_told
+from benchmarks.observing import connected, logged_at, until_done
 from taskmill.amqp.names import CREATE_QUEUE
 
 TITLE = "20,000 creation messages into committed tasks, one intake process"
@@ -31,7 +31,7 @@ async def run(lab: Lab) -> list[Figure]:
     rates: dict[str, list[float]] = {side: [] for side in sides}
     async with lab.broker():
         for number in range(lab.rounds):
-            for side in lab.turn(number, *sides):
+            for side in lab.order(number, *sides):
                 async with lab.vhost() as amqp_url:
                     async with creation_queue(amqp_url, CREATE_QUEUE) as queue:
                         await publish_all(queue, _messages())
@@ -78,17 +78,17 @@ async def _take_in(lab: Lab, amqp_url: str) -> float:
         async with lab.taskmill("intake", url, broker_url=amqp_url) as intake:
             await _until_committed(connection)
             ended_at = time.time()
-    began_at = told_at(lab.log_of(intake), "intake.started", key="event")
+    began_at = logged_at(lab.log_of(intake), "intake.started", key="event")
     return ended_at - began_at["intake.started"]
 
 
 async def _until_committed(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Wait for the last commit; as long as it is far away this costs the server next to nothing."""
+    """Wait for the last commit, with a query that costs the server little until it is near."""
     numbered = "SELECT last_value FROM taskmill.task_number"
     committed = "SELECT count(*) FROM taskmill.task"
     async with asyncio.timeout(_TIMEOUT_S):
-        for question in (numbered, committed):
-            while await connection.fetchval(question) < _MESSAGES:  # noqa: ASYNC110 - another process gets it done
+        for query in (numbered, committed):
+            while await connection.fetchval(query) < _MESSAGES:  # noqa: ASYNC110 - another process gets it done
                 await asyncio.sleep(_POLL_S)
 
 
@@ -97,4 +97,4 @@ async def _only_consume(lab: Lab, amqp_url: str) -> float:
     await lab.settle()
     options = ("--url", amqp_url, "--queue", CREATE_QUEUE, "--count", str(_MESSAGES))
     async with lab.script("benchmarks.aio_pika_consumer", *options, "--done", str(done)):
-        return await until_told(done, timeout_s=_TIMEOUT_S)
+        return await until_done(done, timeout_s=_TIMEOUT_S)

@@ -1,8 +1,8 @@
-"""How soon a worker begins with a task over RabbitMQ: when it is idle, and while half of what is possible is done.
+"""How soon a worker starts a task over RabbitMQ: when it is idle, and at half of the possible load.
 
-The processes are those of `taskmill up`: API and maintenance, relay and intake, one worker. What is possible is
-measured first. The peers are measured idle, as they are by default: the calls of Celery and Dramatiq end when the
-message is written to the socket, those of Taskiq and Taskmill when it is safe. So the times from the call's begin
+The processes are those of `taskmill up`: API and maintenance, relay and intake, one worker. The possible load is
+measured first. The peers are measured idle, with their defaults: the calls of Celery and Dramatiq end when the
+message is written to the socket, those of Taskiq and Taskmill when it is safe. So the times from the call's start
 compare sides, and those from its end are for Taskmill's target. See `pickup.py`.
 """
 
@@ -35,7 +35,7 @@ async def run(lab: Lab) -> list[Figure]:
                 for side, (peer, variant) in peers.items()
             },
         }
-        measured = await interleaved(lab, sides, told=pickup.told)
+        measured = await interleaved(lab, sides, describe=pickup.describe)
         loaded = await pickup.at_half_load(lab, count, is_over_broker=True)
     idle = measured["idle"]
     return [

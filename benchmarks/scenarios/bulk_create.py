@@ -1,7 +1,7 @@
 """Bulk creation over HTTP, as a JSON array and as NDJSON, against COPY into a plain table of the same columns.
 
-Both sides send 10,000 tasks in ready bytes and have them committed. COPY goes over a connection that is open
-already into a table with the columns and the values of such tasks, and neither index, history nor counters.
+Both sides send 10,000 tasks in prepared bytes and have them committed. COPY uses an open connection, and a table
+with the columns and the values of such tasks, without index, history or counters.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httpx
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.rounds import interleaved
 
 TITLE = "10,000 tasks in one request, one API process, against COPY into a plain table"
@@ -27,7 +27,7 @@ _TIMEOUT_S = 60.0
 _LEAST = 0.35
 _FORMS = {"JSON array": "application/json", "NDJSON": "application/x-ndjson"}
 _COUNTED = "SELECT count(*) FROM taskmill.task"
-# What the tables have in common: everything of a task.
+# The plain table has all columns of a task.
 _PLAIN = "CREATE TABLE plain_task AS SELECT * FROM taskmill.task WHERE false"
 
 
@@ -47,7 +47,7 @@ async def run(lab: Lab) -> list[Figure]:
         }
         for measure in sides.values():
             await measure()
-        rates = await interleaved(lab, sides, told=lambda rate: f"{rate:,.0f} tasks/s")
+        rates = await interleaved(lab, sides, describe=lambda rate: f"{rate:,.0f} tasks/s")
     return _figures(rates)
 
 
@@ -77,7 +77,7 @@ async def _measure_post(
 
 
 def _post(url: str, form: str) -> float:
-    """Send the tasks in one request; return the seconds until its answer was there."""
+    """Send the tasks in one request; return the seconds until its response came."""
     bodies = [_body(number) for number in range(_TASKS)]
     content = json.dumps(bodies) if form == "JSON array" else "\n".join(map(json.dumps, bodies))
     with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
@@ -99,7 +99,7 @@ def _body(number: int) -> dict[str, object]:
 
 
 async def _prepare_copy(connection: "asyncpg.Connection[asyncpg.Record]") -> bytes:
-    """Make the plain table, and return the rows of the tasks that are there."""
+    """Make the plain table, and return the rows of the existing tasks."""
     await connection.execute(_PLAIN)
     rows = io.BytesIO()
     await connection.copy_from_query(
@@ -113,8 +113,8 @@ async def _measure_copy(
 ) -> float:
     await lab.settle()
     begun = perf_counter()
-    told = await connection.copy_to_table("plain_task", source=io.BytesIO(rows), format="csv")
+    status = await connection.copy_to_table("plain_task", source=io.BytesIO(rows), format="csv")
     seconds = perf_counter() - begun
-    if told != f"COPY {_TASKS}":
-        raise LoadFailed(f"instead of {_TASKS} rows: {told}")
+    if status != f"COPY {_TASKS}":
+        raise LoadFailed(f"instead of {_TASKS} rows: {status}")
     return _TASKS / seconds

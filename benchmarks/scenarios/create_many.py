@@ -1,8 +1,8 @@
-"""What the client's `create_many` costs: 10,000 tasks with keys of their own, against the same as ready NDJSON.
+"""What the client's `create_many` costs: 10,000 tasks with keys of their own, against the same as prepared NDJSON.
 
-The other side is the least that a program can do: one request with the bytes that it has already, its answer left
-unread but for its status. Without keys, which the third side does, sending it again would make the tasks again: so
-that is shown for information.
+The other side is the least that a program can do: one request with prepared bytes, of whose response only the
+status is read. The third side has no keys, so sending it again would create the tasks again: it is for
+information.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httpx
 from benchmarks.figures import Figure, Target, at_least
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from taskmill import Client
 
 TITLE = "10,000 tasks by the client's create_many, one API process, against ready NDJSON"
@@ -42,7 +42,7 @@ async def run(lab: Lab) -> list[Figure]:
         for measure in sides.values():
             await asyncio.to_thread(measure, str(api.url))
         for number in range(lab.rounds):
-            for side in lab.turn(number, *sides):
+            for side in lab.order(number, *sides):
                 await lab.settle()
                 before = await connection.fetchval(_COUNTED)
                 rates[side].append(_TASKS / await asyncio.to_thread(sides[side], str(api.url)))

@@ -1,12 +1,12 @@
 """The pages of the dashboard with 5,000,000 tasks, and what an open one costs during 1,000 changes a second.
 
-One connection asks for each page again and again, compressed, as a browser does; a figure is the 95th percentile
-of answer times. Some pages are asked for once a second, too, when nothing that they had kept is good any more, and
-some once as the first one after a start of the API. There are 300 queues, and failures of 500 kinds. A first view
-weighs what the page does with all its files, as sent.
+One connection requests each page again and again, compressed, like a browser; a figure is the 95th percentile of
+response times. Some pages are also requested once a second, when their caches have expired, and some once as the
+first one after a start of the API. There are 300 queues, and failures of 500 kinds. The weight of a first view is
+that of the page with all its files, as sent.
 
-An open dashboard is a stream of `/ui/live` and, for each time that it says so, the live part of its page. It is
-held against the same API process under the same load without it.
+An open dashboard is a stream of `/ui/live` and, for each of its events, the live part of its page. It is compared
+with the same API process under the same load without it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ import httpx
 from benchmarks.figures import Figure, at_most, percentile
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import Producer, producing
 from benchmarks.programs import Program
 from benchmarks.scenarios.noop_drain import NOOP
@@ -69,12 +69,12 @@ async def run(lab: Lab) -> list[Figure]:
         async with lab.taskmill("api", url, "--port", "0") as api:
             figures = await _times(lab, str(api.url), pages)
             figures += _weights(str(api.url), pages)
-        figures.append(await _first_answers(lab, url, pages))
+        figures.append(await _first_responses(lab, url, pages))
         return figures + await _costs(lab, url)
 
 
 async def _pages(url: str) -> dict[str, Sequence[str]]:
-    """Return addresses by page: those that are to be found by themselves, and those of one thing."""
+    """Return addresses by page: those of the navigation, and those of single objects."""
     pages: dict[str, Sequence[str]] = {entry.name: [entry.path] for entry in NAVIGATION}
     query = "SELECT id FROM taskmill.task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
     async with connected(url) as connection:
@@ -100,8 +100,10 @@ async def _pages(url: str) -> dict[str, Sequence[str]]:
 
 
 async def _times(lab: Lab, address: str, pages: Mapping[str, Sequence[str]]) -> list[Figure]:
-    asked = 30 if lab.is_short else 200
-    figures = [await _measured(lab, address, name, paths, asked) for name, paths in pages.items()]
+    requests = 30 if lab.is_short else 200
+    figures = [
+        await _measured(lab, address, name, paths, requests) for name, paths in pages.items()
+    ]
     stale = 5 if lab.is_short else 30
     return figures + [
         await _measured(lab, address, f"{name}, stale", [path], stale, pause_s=_STALE_S)
@@ -110,23 +112,23 @@ async def _times(lab: Lab, address: str, pages: Mapping[str, Sequence[str]]) -> 
 
 
 async def _measured(
-    lab: Lab, address: str, name: str, paths: Sequence[str], asked: int, *, pause_s: float = 0.0
+    lab: Lab, address: str, name: str, paths: Sequence[str], requests: int, *, pause_s: float = 0.0
 ) -> Figure:
     rounds = []
-    await asyncio.to_thread(_ask, address, paths, 3, 0.0)
+    await asyncio.to_thread(_request, address, paths, 3, 0.0)
     for _ in range(lab.rounds):
-        times = await asyncio.to_thread(_ask, address, paths, asked, pause_s)
+        times = await asyncio.to_thread(_request, address, paths, requests, pause_s)
         rounds.append(percentile(times, _SHARE) * 1000)
     print(f"  {name}: p95 {', '.join(f'{value:.1f}' for value in rounds)} ms", flush=True)
     return Figure(name=f"p95, {name}", unit="ms", ours=rounds, target=at_most(_MOST_MS))
 
 
-def _ask(address: str, paths: Sequence[str], times: int, pause_s: float) -> list[float]:
-    """Return the answer times in s of so many requests on one connection."""
-    return list(islice(_answer_times(address, paths, pause_s), times))
+def _request(address: str, paths: Sequence[str], times: int, pause_s: float) -> list[float]:
+    """Return the response times in s of so many requests on one connection."""
+    return list(islice(_response_times(address, paths, pause_s), times))
 
 
-def _answer_times(address: str, paths: Sequence[str], pause_s: float) -> Iterator[float]:
+def _response_times(address: str, paths: Sequence[str], pause_s: float) -> Iterator[float]:
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
     for path in cycle(paths):
         time.sleep(pause_s)
@@ -137,10 +139,10 @@ def _answer_times(address: str, paths: Sequence[str], pause_s: float) -> Iterato
 
 def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
     connection.request("GET", path, headers={"accept-encoding": "gzip"})
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != HTTPStatus.OK:
-        raise LoadFailed(f"{path}: {answer.status} {body[:200]!r}")
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != HTTPStatus.OK:
+        raise LoadFailed(f"{path}: {response.status} {body[:200]!r}")
     return body
 
 
@@ -153,7 +155,7 @@ def _weights(address: str, pages: Mapping[str, Sequence[str]]) -> list[Figure]:
 
 
 def _weight(address: str, path: str) -> int:
-    """Return the bytes of a page and of all files that it has, as they are sent."""
+    """Return the bytes of a page and all its files, as sent."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
     weight = len(_get(connection, path))
     html = httpx.get(address + path).text
@@ -162,15 +164,15 @@ def _weight(address: str, path: str) -> int:
     return weight
 
 
-async def _first_answers(lab: Lab, url: str, pages: Mapping[str, Sequence[str]]) -> Figure:
-    """Start the API for each page anew, and ask for it first; a round's figure is the slowest one."""
+async def _first_responses(lab: Lab, url: str, pages: Mapping[str, Sequence[str]]) -> Figure:
+    """Start the API for each page, and request that first; a round's figure is the slowest one."""
     chosen = ("overview", "tasks", "task, failed")
     rounds = []
     for _ in range(lab.rounds):
         times = {}
         for name in chosen:
             async with lab.taskmill("api", url, "--port", "0") as api:
-                [took] = await asyncio.to_thread(_ask, str(api.url), pages[name], 1, 0.0)
+                [took] = await asyncio.to_thread(_request, str(api.url), pages[name], 1, 0.0)
             times[name] = took * 1000
         print("  first after a start: " + ", ".join(f"{n} {t:.0f} ms" for n, t in times.items()))
         rounds.append(max(times.values()))
@@ -179,7 +181,7 @@ async def _first_answers(lab: Lab, url: str, pages: Mapping[str, Sequence[str]])
 
 @dataclass
 class _Seen:
-    """What one measurement saw: the share of a core that the API took, and how often a page came anew."""
+    """What one measurement saw: the share of a core that the API took, and how often a page was updated."""
 
     cpu_share: float
     updates: int
@@ -199,11 +201,11 @@ async def _costs(lab: Lab, url: str) -> list[Figure]:
     ):
         await asyncio.sleep(_SETTLE_S)
         for number in range(lab.rounds):
-            for side in lab.turn(number, *sides):
+            for side in lab.order(number, *sides):
                 one = await _cost(url, api, _OPENED.get(side), seconds)
                 seen[side].append(one)
-                told = f"{one.updates} updates of {one.update_ms:.1f} ms"
-                print(f"  {side}: {100 * one.cpu_share:.1f} % of a core, {told}", flush=True)
+                text = f"{one.updates} updates of {one.update_ms:.1f} ms"
+                print(f"  {side}: {100 * one.cpu_share:.1f} % of a core, {text}", flush=True)
     return [figure for side in _OPENED for figure in _cost_figures(side, seen[side], seen["alone"])]
 
 
@@ -257,7 +259,7 @@ async def _cost(url: str, api: Program, path: str | None, seconds: int) -> _Seen
 
 
 async def _follow(url: str, path: str, seconds: int) -> list[float]:
-    """Keep a page fresh for a while as `live.js` does; return how long each update took, in s."""
+    """Update a page for a while like `live.js`; return how long each update took, in s."""
     times = []
     with contextlib.suppress(TimeoutError):
         async with (
@@ -268,7 +270,7 @@ async def _follow(url: str, path: str, seconds: int) -> list[float]:
             async for line in stream.aiter_lines():
                 if line == "event: changed":
                     began = time.perf_counter()
-                    answer = await client.get(path, headers={"hx-request": "true"})
-                    answer.raise_for_status()
+                    response = await client.get(path, headers={"hx-request": "true"})
+                    response.raise_for_status()
                     times.append(time.perf_counter() - began)
     return times

@@ -1,8 +1,8 @@
 """GET /tasks/{id}/explain among 5,000,000 tasks, of which 2,000,000 wait.
 
-One connection asks, again and again, each time for another task: those that wait at the end of a long line, whose
-tasks ahead have to be counted; the first ones in line; those that run, and those that have ended. The slots of the
-only worker are taken, and the statistics of `dispatch` were never gathered.
+One connection requests it again and again, each time for another task: those at the end of a long bucket, whose
+tasks ahead must be counted; the first ones of a bucket; those that run, and those that have ended. The slots of
+the only worker are taken, and the statistics of `dispatch` were never gathered.
 """
 
 import json
@@ -16,7 +16,7 @@ from benchmarks import load
 from benchmarks.figures import Figure, at_most
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import producing
 from taskmill.storage import partitions
 
@@ -64,7 +64,7 @@ INSERT INTO taskmill.lease (id, worker, queues, types, slots, running, expires_a
 SELECT $1, 'node-1', '{}', '{emulate}', count(*), count(*), now() + interval '1 day'
 FROM taskmill.task WHERE status = 'in_progress'
 """
-_LINE = """
+_BUCKET = """
 SELECT task_id FROM taskmill.dispatch
 WHERE queue = 'default' AND type = 'emulate' AND priority = $1
 ORDER BY queue, type, priority, run_at {order} LIMIT {ids}
@@ -79,33 +79,33 @@ async def run(lab: Lab) -> list[Figure]:
         await lab.settle()
         async with lab.taskmill("api", url, "--port", "0") as api:
             return [
-                await _measure(lab, str(api.url), place, file, seconds)
-                for place, file in files.items()
+                await _measure(lab, str(api.url), kind, file, seconds)
+                for kind, file in files.items()
             ]
 
 
-async def _measure(lab: Lab, address: str, place: str, file: Path, seconds: int) -> Figure:
+async def _measure(lab: Lab, address: str, kind: str, file: Path, seconds: int) -> Figure:
     await load.get(address, paths=file, connections=1, seconds=1)
-    _check(address, place, file)
+    _check(address, kind, file)
     measured = [
         await load.get(address, paths=file, connections=1, seconds=seconds)
         for _ in range(lab.rounds)
     ]
     p95s = [one.p95_ms for one in measured]
-    told = ", ".join(f"{value:.1f}" for value in p95s)
-    print(f"  {place}: p95 {told} ms; {measured[-1]}", flush=True)
-    return Figure(name=f"p95, {place}", unit="ms", ours=p95s, target=at_most(_LIMIT_MS))
+    shown = ", ".join(f"{value:.1f}" for value in p95s)
+    print(f"  {kind}: p95 {shown} ms; {measured[-1]}", flush=True)
+    return Figure(name=f"p95, {kind}", unit="ms", ours=p95s, target=at_most(_LIMIT_MS))
 
 
-def _check(address: str, place: str, file: Path) -> None:
-    """Measure only what is meant."""
+def _check(address: str, kind: str, file: Path) -> None:
+    """Check that the tasks are explained as intended."""
     path = file.read_text().split(maxsplit=1)[0]
-    with urllib.request.urlopen(f"{address}{path}") as answer:  # noqa: S310 - our own server
-        told = json.load(answer)
-    [facts] = [gate["facts"] for gate in told["gates"] if gate["gate"] == "tasks_ahead"]
+    with urllib.request.urlopen(f"{address}{path}") as response:  # noqa: S310 - our own server
+        found = json.load(response)
+    [facts] = [one["facts"] for one in found["blockers"] if one["blocker"] == "tasks_ahead"]
     expected = {"last in line": ("no_free_slot", True), "first in line": ("no_free_slot", False)}
-    if (told["gate"], facts.get("is_more")) != expected.get(place, (place, None)):
-        raise LoadFailed(f"{place}: {told['summary']} {facts}")
+    if (found["blocker"], facts.get("is_more")) != expected.get(kind, (kind, None)):
+        raise LoadFailed(f"{kind}: {found['summary']} {facts}")
 
 
 async def _seed(lab: Lab, url: str, tasks: int) -> dict[str, Path]:
@@ -114,7 +114,7 @@ async def _seed(lab: Lab, url: str, tasks: int) -> dict[str, Path]:
         for week in range(_WEEKS + 1):
             await partitions.ensure(producer.process.database, moment - timedelta(weeks=week))
     async with connected(url) as connection:
-        # The guards refuse a task that is born finished.
+        # The guards refuse a task that is created as finished.
         await connection.execute("SET session_replication_role = replica")
         await connection.execute(_SEED, tasks, _WEEKS, _LEASE)
         for statement in (_WAITING, _HISTORY, "VACUUM ANALYZE taskmill.task"):
@@ -123,16 +123,16 @@ async def _seed(lab: Lab, url: str, tasks: int) -> dict[str, Path]:
         print(f"  {tasks:,} tasks are there", flush=True)
         return {
             "last in line": await _paths(
-                lab, connection, _LINE.format(order="DESC", ids=_IDS), 0, name="last"
+                lab, connection, _BUCKET.format(order="DESC", ids=_IDS), 0, name="last"
             ),
             "first in line": await _paths(
-                lab, connection, _LINE.format(order="ASC", ids=_IDS), 9, name="first"
+                lab, connection, _BUCKET.format(order="ASC", ids=_IDS), 9, name="first"
             ),
             **{
-                gate: await _paths(
-                    lab, connection, _OF_STATUS.format(status=status, ids=_IDS), name=gate
+                blocker: await _paths(
+                    lab, connection, _OF_STATUS.format(status=status, ids=_IDS), name=blocker
                 )
-                for gate, status in (("running", "in_progress"), ("finished", "succeeded"))
+                for blocker, status in (("running", "in_progress"), ("finished", "succeeded"))
             },
         }
 

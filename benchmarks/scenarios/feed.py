@@ -1,8 +1,7 @@
 """200 clients follow the feed of one API process, each one queue of 20, during 1,000 changes a second.
 
-A producer makes tasks that do nothing and one worker process runs them: three changes each. The same API process
-answers probes meanwhile, POST and GET in turn, with the clients and without them; what they take without is what
-they are held against.
+A producer makes no-op tasks and one worker process runs them: three changes each. Meanwhile the same API process
+serves probes, POST and GET in turn, with the clients and without them, and the two are compared.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ import httpx
 from benchmarks.figures import Figure, at_most, percentile
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import Producer, producing
 from benchmarks.scenarios.noop_drain import NOOP
 from taskmill.domain.task import TaskDraft
@@ -33,14 +32,14 @@ _TICK_S = 0.03
 _PROBE_PAUSE_S = 0.01
 _SETTLE_S = 2.0
 _COUNTED = "SELECT count(*) FROM taskmill.task_event"
-# Of the rate that was meant, what the machine must have managed for the figures to say anything.
+# The share of the intended rate that must be reached for the figures to be valid.
 _LEAST_SHARE = 0.9
-_TELL_TIMEOUT_S = 60.0
+_RESULT_TIMEOUT_S = 60.0
 
 
 @dataclass
 class Seen:
-    """What one measurement saw: probes in milliseconds, and what the clients told."""
+    """One measurement: probes in milliseconds, and the results of the clients."""
 
     post: list[float] = field(default_factory=list)
     get: list[float] = field(default_factory=list)
@@ -54,10 +53,10 @@ async def run(lab: Lab) -> list[Figure]:
     seconds = 5 if lab.is_short else 15
     seen: dict[str, list[Seen]] = {"with": [], "without": []}
     for number in range(lab.rounds):
-        for side in lab.turn(number, *seen):
+        for side in lab.order(number, *seen):
             one = await _measure(lab, seconds, clients=_CLIENTS if side == "with" else 0)
             seen[side].append(one)
-            print(f"  round {number + 1}: {side} clients: {_told(one)}", flush=True)
+            print(f"  round {number + 1}: {side} clients: {_describe(one)}", flush=True)
     return _figures(seen["with"], seen["without"])
 
 
@@ -91,7 +90,7 @@ async def _measure(lab: Lab, seconds: int, *, clients: int) -> Seen:
 
 @asynccontextmanager
 async def _following(lab: Lab, url: str, clients: int, seen: Seen) -> AsyncIterator[Path]:
-    """Have clients follow while the block runs; the file that it gives has them begin to note delays."""
+    """Run the clients during the block; when the returned file exists, they note delays."""
     begin, done = lab.folder / "feed.begin", lab.result_file("feed")
     end = done.with_suffix(".end")
     for file in (begin, end):
@@ -104,12 +103,12 @@ async def _following(lab: Lab, url: str, clients: int, seen: Seen) -> AsyncItera
     async with lab.script("benchmarks.feed_clients", *options, *files):
         yield begin
         end.touch()
-        async with asyncio.timeout(_TELL_TIMEOUT_S):
+        async with asyncio.timeout(_RESULT_TIMEOUT_S):
             while not done.exists():  # noqa: ASYNC110 - another process gets it done
                 await asyncio.sleep(_TICK_S)
-        told = json.loads(done.read_text())
-        seen.events = told.pop("events")
-        seen.delays = told
+        result = json.loads(done.read_text())
+        seen.events = result.pop("events")
+        seen.delays = result
 
 
 async def _produce(producer: Producer, stop: asyncio.Event) -> None:
@@ -128,7 +127,7 @@ async def _produce(producer: Producer, stop: asyncio.Event) -> None:
 
 
 async def _probe(url: str, seconds: int, seen: Seen) -> None:
-    """Ask as a client does that has one request at a time, POST and GET in turn."""
+    """Send one request at a time, POST and GET in turn."""
     ends_at = time.monotonic() + seconds
     # A queue of its own, which nobody follows.
     body = {"name": "probe", "queue": "probe", "payload": {"delay_s": 0}}
@@ -136,18 +135,20 @@ async def _probe(url: str, seconds: int, seen: Seen) -> None:
         while time.monotonic() < ends_at:
             began = time.monotonic()
             created = await http.post("/tasks", json=body)
-            answered = time.monotonic()
+            created_at = time.monotonic()
             read = await http.get(created.headers["location"])
             ended = time.monotonic()
             if (created.status_code, read.status_code) != (201, 200):
-                raise LoadFailed(f"a probe was answered {created.status_code}, {read.status_code}")
-            seen.post.append((answered - began) * 1000)
-            seen.get.append((ended - answered) * 1000)
+                raise LoadFailed(
+                    f"the responses to a probe were {created.status_code}, {read.status_code}"
+                )
+            seen.post.append((created_at - began) * 1000)
+            seen.get.append((ended - created_at) * 1000)
             await asyncio.sleep(_PROBE_PAUSE_S)
 
 
 def _check(seen: Seen, clients: int, seconds: int) -> None:
-    """What was meant to happen did: the changes came, and each reached the clients of its queue."""
+    """Check that the intended changes were made, and reached the clients of their queues."""
     if seen.changes_per_s < _LEAST_SHARE * _CHANGES_PER_S:
         raise LoadFailed(f"only {seen.changes_per_s:.0f} changes a second were made")
     each = clients / _QUEUES
@@ -156,11 +157,11 @@ def _check(seen: Seen, clients: int, seconds: int) -> None:
         raise LoadFailed(f"the clients got {seen.events} events, less than {least:.0f}")
 
 
-def _told(seen: Seen) -> str:
+def _describe(seen: Seen) -> str:
     probes = f"POST p95 {percentile(seen.post, 0.95):.1f} ms, GET p95 {percentile(seen.get, 0.95):.1f} ms"
     delays = ", ".join(f"{name} {value:.0f} ms" for name, value in seen.delays.items())
-    told = f"{seen.changes_per_s:.0f} changes/s, {probes}, {seen.cpu_share:.0%} of a core"
-    return told + (f", delay {delays}" if delays else "")
+    text = f"{seen.changes_per_s:.0f} changes/s, {probes}, {seen.cpu_share:.0%} of a core"
+    return text + (f", delay {delays}" if delays else "")
 
 
 def _figures(followed: list[Seen], alone: list[Seen]) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""GET /tasks/{id} over many different ids, against FastAPI that answers from memory."""
+"""GET /tasks/{id} over many different ids, against FastAPI that responds from memory."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,7 @@ from benchmarks import load
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
 from benchmarks.load import Load
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import producing
 from benchmarks.rounds import interleaved
 from benchmarks.scenarios.noop_drain import NOOP
@@ -35,10 +35,10 @@ async def run(lab: Lab) -> list[Figure]:
             sides = {
                 side: partial(_load, address, paths, seconds) for side, address in addresses.items()
             }
-            loads = await interleaved(lab, sides, told=str)
+            loads = await interleaved(lab, sides, describe=str)
     ours, theirs = loads["Taskmill"], loads[BARE]
-    place = f"{_CONNECTIONS} connections"
-    return load_figures(place, ours, BARE, theirs, rate=at_least(2))
+    connections = f"{_CONNECTIONS} connections"
+    return load_figures(connections, ours, BARE, theirs, rate=at_least(2))
 
 
 async def _seed(url: str, paths: Path) -> None:

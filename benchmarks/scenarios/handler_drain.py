@@ -1,6 +1,6 @@
 """What a handler of the user's own costs: tasks of a typed async function against emulated ones of no delay.
 
-Both drain from PostgreSQL in one worker process, and both have a payload that is checked and a result.
+Both drain from PostgreSQL in one worker process, and have a validated payload and a result.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ async def run(lab: Lab) -> list[Figure]:
         "handler": partial(_drain, lab, tasks, "noop", _LETTER),
         "emulation": partial(_drain, lab, tasks, "emulate", NOOP),
     }
-    rates = await interleaved(lab, sides, told=per_second)
+    rates = await interleaved(lab, sides, describe=per_second)
     return [
         Figure(
             name="drained",

@@ -1,7 +1,7 @@
-"""What a system costs that has nothing to do: API, worker, relay, intake, maintenance and webhooks, over RabbitMQ.
+"""What an idle system costs: API, worker, relay, intake, maintenance and webhooks, over RabbitMQ.
 
-PostgreSQL is a server of its own here that counts every statement (`pg_stat_statements`), those that open and
-close transactions, too. The broker and PostgreSQL itself are not counted.
+It has a PostgreSQL server of its own, which counts every statement (`pg_stat_statements`), including those that
+open and close transactions. The broker and PostgreSQL itself are not counted.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import asyncpg
 
 from benchmarks.figures import Figure, at_most
 from benchmarks.lab import Lab
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.programs import Program, ProgramFailed
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.storage import migrate
@@ -47,8 +47,8 @@ async def run(lab: Lab) -> list[Figure]:
         for number in range(rounds):
             measured.append(await _measure(url, programs, seconds))
             statements, commits, percent = measured[-1]
-            told = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
-            print(f"  round {number + 1}: {told}, {percent:.2f} % of a core", flush=True)
+            text = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
+            print(f"  round {number + 1}: {text}, {percent:.2f} % of a core", flush=True)
     statements_per_s, commits_per_s, percents = zip(*measured, strict=True)
     return [
         Figure(name="statements", unit="/s", ours=statements_per_s, target=at_most(_MOST_PER_S)),
@@ -70,11 +70,11 @@ async def _measure(
         used_s = _used_s(programs) - before
         commits = await connection.fetchval(_COMMITS) - commits_before
         calls = await connection.fetchval(_CALLS)
-        await _tell(connection, seconds)
+        await _print_statements(connection, seconds)
     return calls / seconds, commits / seconds, 100 * used_s / seconds
 
 
-async def _tell(connection: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:
+async def _print_statements(connection: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:
     for row in await connection.fetch(_MOST_CALLED):
         print(f"    {row['calls'] / seconds:.2f}/s {row['query']}", flush=True)
 
@@ -82,7 +82,7 @@ async def _tell(connection: "asyncpg.Connection[asyncpg.Record]", seconds: int) 
 def _used_s(programs: Sequence[Program]) -> float:
     used = [program.cpu_s() for program in programs]
     if None in used:
-        raise ProgramFailed("this system does not tell a process's processor time")
+        raise ProgramFailed("this system does not report a process's processor time")
     return sum(one for one in used if one is not None)
 
 

@@ -1,8 +1,8 @@
-"""Ten and fifty thousand emulated tasks at once in one worker process: what each costs, and if it ends in time.
+"""Ten and fifty thousand emulated tasks at once in one worker process: cost of each, and whether it ends in time.
 
-All wait before the worker starts; each runs for 5 to 10 s, or 10 to 20 s when they are fifty thousand, as all must
-have begun before the first one ends. Memory and processor time are what a worker takes beyond one that has nothing
-to do. A task is late when its end is recorded more than a second after the delay that the worker chose for it.
+All wait before the worker starts; each runs for 5 to 10 s, or 10 to 20 s if they are fifty thousand, as all must
+have started before the first one ends. Memory and processor time are those above an idle worker. A task is late
+when its end is recorded more than a second after the delay that the worker chose for it.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from benchmarks.figures import Figure, at_most
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected, until_counted
+from benchmarks.observing import connected, until_counted
 from benchmarks.producing import producing
 from benchmarks.programs import Program, ProgramFailed
 
@@ -59,13 +59,13 @@ async def run(lab: Lab) -> list[Figure]:
 
 
 def _figures(tasks: int, seen: list[Seen], most: int) -> list[Figure]:
-    is_judged = tasks == most
+    has_target = tasks == most
     return [
         Figure(
             name=f"memory each, {tasks:,} tasks",
             unit="kB",
             ours=[one.kb_a_task for one in seen],
-            target=at_most(_MOST_KB) if is_judged else None,
+            target=at_most(_MOST_KB) if has_target else None,
         ),
         Figure(
             name=f"late, {tasks:,} tasks",
@@ -118,5 +118,5 @@ def _costs(worker: Program) -> tuple[float, float]:
     """Return the largest size so far in MB, and the processor time in s."""
     peak_mb, cpu_s = worker.peak_memory_mb(), worker.cpu_s()
     if peak_mb is None or cpu_s is None:
-        raise ProgramFailed("this system does not tell a process's largest size")
+        raise ProgramFailed("this system does not report a process's largest size")
     return peak_mb, cpu_s

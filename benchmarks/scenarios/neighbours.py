@@ -1,8 +1,8 @@
-"""What a normal client notices of others that mean no good, while every role of `taskmill up` runs.
+"""How hostile clients affect a normal one, while every role of `taskmill up` runs.
 
-It is measured calm and during each attack, in turns: an attack is held against what came just before and just
-after it. Attackers have an address of their own and a low priority, as if they were on a machine of their own.
-An attack counts only when the server answered it as one.
+It is measured during each attack, and calm just before and just after it, and the two are compared. Attackers have
+an address of their own and a low priority, as if they were on a machine of their own. An attack counts only if the
+server's responses show that it worked.
 """
 
 import json
@@ -14,46 +14,46 @@ from time import monotonic
 
 import httpx
 
-from benchmarks.attacks import answers, contracts
+from benchmarks.attacks import contracts, responses
 from benchmarks.attacks.attack import Attack
 from benchmarks.attacks.catalogue import attacks
 from benchmarks.figures import Figure, at_most, percentile
-from benchmarks.kept_tasks import keep_tasks
 from benchmarks.lab import Lab, Scale
 from benchmarks.load import LoadFailed
 from benchmarks.process_tree import used_s
 from benchmarks.programs import Program, completed, running
+from benchmarks.stored_tasks import store_tasks
 
 TITLE = "a normal client of a whole `taskmill up`, calm and while others attack it"
 
 _MOST = 3
 _START_S, _TIMEOUT_S = 180.0, 60.0
 _CALM_STEP_S, _CALM_TRIES = 0.5, 40
-# Calm is when a client that begins meets nothing that takes longer than this, in which a flush to disk may be.
+# It is calm when no request of a new client takes longer than this, which allows for a flush to disk.
 _CALM_MS = 50.0
 _SHARES = (50, 95, 99)
 
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What the normal client saw: milliseconds of what was answered, and what came of all else."""
+    """Results of the normal client: milliseconds of successful requests, and the outcomes of the others."""
 
-    answered_ms: list[float] = field(default_factory=list)
+    response_ms: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def ms(self, share: int) -> float:
-        """Return a percentile; what was never answered has taken for ever, so it isn't in here but refused."""
-        return percentile(self.answered_ms, share / 100)
+        """Return a percentile of the successful requests; the others count as refused."""
+        return percentile(self.response_ms, share / 100)
 
     def __add__(self, other: "Seen") -> "Seen":
         return Seen(
-            answered_ms=self.answered_ms + other.answered_ms, failed=self.failed + other.failed
+            response_ms=self.response_ms + other.response_ms, failed=self.failed + other.failed
         )
 
     def __str__(self) -> str:
         shown = ", ".join(f"p{share} {self.ms(share):.1f}" for share in _SHARES)
         failed = f", REFUSED {Counter(self.failed)}" if self.failed else ""
-        return f"{shown} ms of {len(self.answered_ms)}{failed}"
+        return f"{shown} ms of {len(self.response_ms)}{failed}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,30 +87,32 @@ async def _round(lab: Lab) -> Round:
 
 
 async def _prepare(lab: Lab, url: str) -> None:
-    """Make what attacks need, and have the normal client's way used once."""
+    """Create what the attacks need, and warm up with the normal client."""
     facts = json.loads((lab.folder / "up.ready").read_text())
-    await keep_tasks(facts["database_url"], answers.SEARCHED_TASKS, is_all_ended=True)
-    later = {"queue": answers.LARGE_QUEUE, "delay_s": 3600}
-    large = [{"name": "large", "description": answers.LARGE_TEXT, **later}] * answers.LARGE_TASKS
+    await store_tasks(facts["database_url"], responses.SEARCHED_TASKS, is_all_ended=True)
+    later = {"queue": responses.LARGE_QUEUE, "delay_s": 3600}
+    large = [
+        {"name": "large", "description": responses.LARGE_TEXT, **later}
+    ] * responses.LARGE_TASKS
     async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as http:
         for kind, schema in contracts.contracts().items():
-            answer = await http.put(f"/types/{kind}", json={"payload_schema": schema})
-            answer.raise_for_status()
-        answer = await http.post("/tasks/batch", json=large)
-        answer.raise_for_status()
+            response = await http.put(f"/types/{kind}", json={"payload_schema": schema})
+            response.raise_for_status()
+        response = await http.post("/tasks/batch", json=large)
+        response.raise_for_status()
     await _normal(lab, url, 1.0)
 
 
 async def _attacked(lab: Lab, program: Program) -> Round:
     url = str(program.url)
-    idle_pause_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
-    first = before = await _calm(lab, url, idle_pause_s)
+    calm_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
+    first = before = await _calm(lab, url, calm_s)
     print(f"  calm: {before}", flush=True)
     pairs = {}
     for name, attack in attacks().items():
         during = await _during(lab, program, name, attack, attack_s)
-        after_s, after = monotonic(), await _calm(lab, url, idle_pause_s)
-        calm_after_s = monotonic() - after_s - idle_pause_s
+        after_s, after = monotonic(), await _calm(lab, url, calm_s)
+        calm_after_s = monotonic() - after_s - calm_s
         pairs[name] = (during, before + after)
         print(f"    calm again {calm_after_s:.1f} s after: {after}", flush=True)
         before = after
@@ -128,7 +130,7 @@ async def _during(lab: Lab, program: Program, name: str, attack: Attack, seconds
         shares = _shares(used, used_s(program.pid), monotonic() - began)
     outcomes = json.loads(done.read_text())
     if missing := attack.must_see - outcomes.keys():
-        raise LoadFailed(f"{name} was not the attack that is meant: no {missing}, but {outcomes}")
+        raise LoadFailed(f"{name} did not work as an attack: no {missing}, but {outcomes}")
     print(f"  {name}: {seen}; {outcomes}; {shares}", flush=True)
     return seen
 
@@ -139,7 +141,7 @@ def _shares(before: Mapping[str, float], after: Mapping[str, float], seconds: fl
 
 
 async def _calm(lab: Lab, url: str, seconds: float) -> Seen:
-    """Measure without an attack, as soon as nothing is left of the one before."""
+    """Measure without an attack, once the effects of the one before have ended."""
     for _ in range(_CALM_TRIES):
         soon = await _normal(lab, url, _CALM_STEP_S)
         if not soon.failed and soon.ms(_SHARES[-1]) < _CALM_MS:
@@ -163,13 +165,13 @@ async def _normal(lab: Lab, url: str, seconds: float) -> Seen:
         timeout_s=_TIMEOUT_S,
     )
     seen = Seen(**json.loads(done.read_text()))
-    if not seen.answered_ms:
-        raise LoadFailed(f"nothing was answered: {Counter(seen.failed)}")
+    if not seen.response_ms:
+        raise LoadFailed(f"no request succeeded: {Counter(seen.failed)}")
     return seen
 
 
 def figures_of(rounds: Sequence[Round]) -> list[Figure]:
-    """Return what is held against calm: each attack, and the calm that is left after all of them."""
+    """Return the figures against calm: of each attack, and of the calm after all of them."""
     by_attack = [
         figure
         for name in rounds[0].pairs

@@ -1,9 +1,9 @@
 """No-op tasks in PostgreSQL, drained by one and two worker processes, against two peers.
 
-All sides begin by one rule, that of `together.py`. Measured in the database and by its clock: from the first claim
-to the last task recorded as done. PgQueuer is measured at three batches, of which its best one counts, too;
+All sides begin by the rule of `together.py`. Measured in the database and by its clock: from the first claim
+to the last task recorded as done. PgQueuer is measured at three batches, and its best one counts, too;
 Procrastinate is slower, so it gets fewer tasks. A short run leaves out the slowest: Procrastinate, and PgQueuer's
-smallest batch. Taskmill has its defaults: it writes history and counters, and a line of log for every transition.
+smallest batch. Taskmill has its defaults: it writes history and counters, and a log line for every transition.
 PgQueuer writes into its log, a table, that a job was queued, taken and ended; Procrastinate keeps its jobs and
 three events of each.
 """
@@ -14,7 +14,7 @@ from functools import partial
 from benchmarks.drains import Sides, drained, peer_sides, the_best
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
+from benchmarks.observing import connected, until_counted
 from benchmarks.peers import queues
 from benchmarks.producing import producing
 from benchmarks.rounds import interleaved, per_second
@@ -46,7 +46,7 @@ async def run(lab: Lab) -> list[Figure]:
             **peer_sides(lab, queues.PGQUEUER, tasks, processes, batches),
             **(peer_sides(lab, queues.PROCRASTINATE, fewer, processes) if has_slowest else {}),
         }
-        rates = await interleaved(lab, sides, told=per_second)
+        rates = await interleaved(lab, sides, describe=per_second)
         figures += _figures(rates, processes)
     return figures
 
@@ -72,7 +72,7 @@ async def fill(url: str, tasks: int, payload: str, kind: str = DEFAULT_TYPE) -> 
 
 
 async def rate_of(url: str, tasks: int) -> float:
-    """Wait until so many tasks have ended well, and return how many did so a second."""
+    """Wait until so many tasks have succeeded, and return how many did so a second."""
     async with connected(url) as connection:
         await until_counted(
             connection, SUCCEEDED, tasks, timeout_s=_TIMEOUT_S, pause_s=COUNTED_EVERY_S

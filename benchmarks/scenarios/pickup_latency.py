@@ -1,7 +1,7 @@
-"""How soon a worker begins with a task from PostgreSQL: when it is idle, and at half load.
+"""How soon a worker starts a task from PostgreSQL: when it is idle, and at half load.
 
-What is possible is measured first: no-op tasks created and ended as fast as they go. The peers are measured idle,
-whose calls end with a commit, too. See `pickup.py`.
+The possible load is measured first: no-op tasks created and ended as fast as possible. The peers, whose calls end
+with a commit, too, are measured idle. See `pickup.py`.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ async def run(lab: Lab) -> list[Figure]:
         "idle": partial(pickup.of_taskmill, lab, count, is_over_broker=False),
         **{peer.title: partial(pickup.of_peer, lab, peer, count) for peer in peers},
     }
-    measured = await interleaved(lab, sides, told=pickup.told)
+    measured = await interleaved(lab, sides, describe=pickup.describe)
     loaded = await pickup.at_half_load(lab, count, is_over_broker=False)
     idle = measured["idle"]
     return [

@@ -1,7 +1,7 @@
-"""POST /tasks, each answer after its task is committed, against FastAPI that stores nothing and one that inserts.
+"""POST /tasks, each response after its commit, against FastAPI that stores nothing and one that inserts.
 
-One API process in its default settings; the same bodies go to all sides. What was answered is compared with what
-the database holds afterwards.
+One API process with default settings; all sides get the same bodies. The number of responses is compared with that
+of rows in the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from benchmarks import load
 from benchmarks.figures import Figure, Target, at_least, at_most
 from benchmarks.lab import Lab
 from benchmarks.load import Load, LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.rounds import interleaved
 
 TITLE = "POST /tasks, one API process, against bare FastAPI and one INSERT for each request"
@@ -46,12 +46,14 @@ async def run(lab: Lab) -> list[Figure]:
                 side: partial(_measure, lab, (side, address), databases.get(side), connections)
                 for side, address in addresses.items()
             }
-            figures += _figures(connections, await interleaved(lab, sides, told=str))
+            figures += _figures(connections, await interleaved(lab, sides, describe=str))
     return figures
 
 
-async def _measure(lab: Lab, place: tuple[str, str], url: str | None, connections: int) -> Load:
-    side, address = place
+async def _measure(
+    lab: Lab, side_address: tuple[str, str], url: str | None, connections: int
+) -> Load:
+    side, address = side_address
     seconds = lab.pick(quick=1, short=1 if connections == 1 else 2, full=6)
     await lab.settle()
     if url is None:
@@ -65,7 +67,7 @@ async def _measure(lab: Lab, place: tuple[str, str], url: str | None, connection
 
 
 def check_stored(measured: Load, stored: int, connections: int) -> None:
-    """What was answered is stored, once; requests that wrk gave up at the end may be stored, too."""
+    """Check that each confirmed task is stored once; requests that wrk aborted at the end may be stored, too."""
     if not 0 <= stored - measured.requests <= connections:
         raise LoadFailed(f"{measured.requests} tasks were confirmed, {stored} were stored")
 
@@ -74,15 +76,15 @@ def _figures(connections: int, loads: Mapping[str, Sequence[Load]]) -> list[Figu
     least = _LEAST.get(connections)
     rate = at_least(least) if least else None
     p99 = at_most(1) if least else None
-    place = "one connection" if connections == 1 else f"{connections} connections"
+    title = "one connection" if connections == 1 else f"{connections} connections"
     return [
-        *load_figures(place, loads["Taskmill"], BARE, loads[BARE], rate=rate, p99=p99),
-        *load_figures(place, loads["Taskmill"], INSERTING, loads[INSERTING]),
+        *load_figures(title, loads["Taskmill"], BARE, loads[BARE], rate=rate, p99=p99),
+        *load_figures(title, loads["Taskmill"], INSERTING, loads[INSERTING]),
     ]
 
 
 def load_figures(
-    place: str,
+    title: str,
     ours: Sequence[Load],
     against: str,
     theirs: Sequence[Load],
@@ -90,7 +92,7 @@ def load_figures(
     rate: Target | None = None,
     p99: Target | None = None,
 ) -> list[Figure]:
-    """Return rate, median and 99th percentile of a load, held against another one."""
+    """Return rate, median and 99th percentile of a load, compared with another one."""
     measured = (
         ("rate", "/s", "rate", rate),
         ("p50", "ms", "p50_ms", None),
@@ -98,7 +100,7 @@ def load_figures(
     )
     return [
         Figure(
-            name=f"{name}, {place}",
+            name=f"{name}, {title}",
             unit=unit,
             ours=[getattr(one, field) for one in ours],
             against=against,

@@ -1,7 +1,7 @@
-"""POST /tasks on two API processes of one database, against one: two must not get into each other's way.
+"""POST /tasks on two API processes of one database, against one: two must not hinder each other.
 
-All run from the begin, so that both sides have the same machine. With two cores there is nothing to win:
-PostgreSQL and the load have to share them, too.
+All run from the start, so that both sides have the same machine. With two cores there is nothing to gain:
+PostgreSQL and the load need them, too.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from benchmarks.api_processes import api_processes
 from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.lab import Lab
 from benchmarks.load import Load
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.rounds import interleaved
 from benchmarks.scenarios.post_tasks import check_stored, load_figures
 
 TITLE = "POST /tasks, two API processes against one"
 
 _CONNECTIONS = (1, 32, 128)
-_JUDGED = (32, 128)
+_WITH_TARGET = (32, 128)
 _WARM_UP_S = 1
 _COUNTED = "SELECT count(*) FROM taskmill.task"
 
@@ -32,8 +32,8 @@ async def run(lab: Lab) -> list[Figure]:
         lab.taskmill("api", url, "--port", "0") as one,
         api_processes(lab, url, 2) as two,
     ):
-        places = {"two": two, "one": [str(one.url)]}
-        for addresses in places.values():
+        targets = {"two": two, "one": [str(one.url)]}
+        for addresses in targets.values():
             await load.post(*addresses, connections=_CONNECTIONS[-1], seconds=_WARM_UP_S)
         for connections in lab.pick(quick=_CONNECTIONS, short=_CONNECTIONS[1:], full=_CONNECTIONS):
             print(f"  {connections} connections", flush=True)
@@ -41,9 +41,9 @@ async def run(lab: Lab) -> list[Figure]:
             most = max(connections, len(two))
             sides = {
                 side: partial(_measure, lab, url, addresses, most, seconds)
-                for side, addresses in places.items()
+                for side, addresses in targets.items()
             }
-            loads = await interleaved(lab, sides, told=str)
+            loads = await interleaved(lab, sides, describe=str)
             figures += _figures(most, loads["two"], loads["one"])
     return figures
 
@@ -60,12 +60,12 @@ async def _measure(
 
 
 def _figures(connections: int, two: Sequence[Load], one: Sequence[Load]) -> list[Figure]:
-    is_judged = connections in _JUDGED
+    has_target = connections in _WITH_TARGET
     return load_figures(
         "one connection" if connections == 1 else f"{connections} connections",
         two,
         "one process",
         one,
-        rate=at_least(1) if is_judged else None,
-        p99=at_most(1) if is_judged else None,
+        rate=at_least(1) if has_target else None,
+        p99=at_most(1) if has_target else None,
     )

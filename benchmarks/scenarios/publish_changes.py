@@ -1,7 +1,7 @@
-"""How fast a relay publishes changes to a queue that is bound for all of them: a backlog, from its first page on.
+"""How fast a relay publishes a backlog of changes to a queue that is bound to all of them.
 
-Each change is read from PostgreSQL, made into a CloudEvent, and confirmed by RabbitMQ, which keeps it on disk: the
-queue is durable, and nobody takes from it meanwhile. What a change costs the relay stands beside the rate.
+Each change is read from PostgreSQL, converted to a CloudEvent, and confirmed by RabbitMQ, which stores it on disk:
+the queue is durable and has no consumers. The relay's cost of a change is shown with the rate.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import asyncpg
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.process_tree import used_s
 from benchmarks.producing import producing
 from benchmarks.programs import ProgramFailed
@@ -90,7 +90,7 @@ async def _watch(
 
 async def _published(connection: "asyncpg.Connection[asyncpg.Record]", least: int) -> int:
     """Wait until so many are published, and return how many are."""
-    while (published := await connection.fetchval(_PUBLISHED)) < least:  # noqa: ASYNC110 - the relay's process gets there
+    while (published := await connection.fetchval(_PUBLISHED)) < least:  # noqa: ASYNC110 - another process publishes
         await asyncio.sleep(_POLL_S)
     return int(published)
 

@@ -1,15 +1,15 @@
 """What a push costs over the endpoint's own time: tasks of type `http` with an empty body, one worker.
 
-The endpoint's own time is what the barest client sees: bytes over a socket that stays open. The worker's log
-tells how long a task took from its claim until its end was committed; tasks that do nothing tell how much of that
-any task takes. All three come one by one, fifty a second, in turns, so that none waits for another. Each push is
-held against the two that came right after it: a machine that changes its pace changes all three.
+The endpoint's own time is what the simplest client measures: bytes over a socket that stays open. The worker's log
+has how long a task took from its claim until its end was committed; no-op tasks show how much of that any task
+takes. All three come one by one, fifty a second, in turns, so that none waits for another. Each push is compared
+with the two right after it, because changes of the machine's pace affect all three.
 
-Fifty a second leave the machine idle between them, and each has to wake it. So the three are measured in a row,
-too: tasks that wait, one right after the other by a worker that runs one at once, and requests likewise. (The
-worker claims the next task while it writes down the end of the last one, so the two share the machine.) Of
-these the whole is told: all that a push takes over the endpoint's own time, what any task takes included. The
-endpoint answers in 0.02 ms when both ends are on one core and in 0.09 ms else (2026-11-26).
+At fifty a second the machine is idle in between, and each of them wakes it. So the three are also measured in a
+row: waiting tasks, one after the other by a worker that runs one at once, and requests likewise. (The worker
+claims the next task while it records the end of the last one, so the two share the machine.) Here the figure is
+the whole time of a push over the endpoint's own time, including what any task takes. The endpoint responds in 0.02
+ms if both ends are on one core, else in 0.09 ms (2026-11-26).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ import orjson
 
 from benchmarks.figures import Figure, at_most, percentile
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
+from benchmarks.observing import connected, until_counted
 from benchmarks.producing import Producer, producing
 from benchmarks.programs import ProgramFailed, running
 from benchmarks.scenarios.noop_drain import NOOP, SPAN, SUCCEEDED
@@ -35,7 +35,7 @@ TITLE = "a push of an empty body over the endpoint's own time, 50 a second and i
 _PAUSE_S = 0.02
 _SETTLE_S = 1.0
 _TIMEOUT_S = 120.0
-# What the log rounds to.
+# The resolution of the log.
 _LOGGED_MS = 0.1
 _ANY = TaskDraft(name="benchmark", payload=NOOP)
 _REQUEST = b"POST / HTTP/1.1\r\nhost: endpoint\r\ncontent-length: 0\r\n\r\n"
@@ -48,14 +48,14 @@ async def run(lab: Lab) -> list[Figure]:
     rates: list[float] = []
     async with lab.script("benchmarks.push_endpoint") as endpoint:
         if endpoint.url is None:
-            raise ProgramFailed("the endpoint did not say where it is")
+            raise ProgramFailed("the endpoint did not report its address")
         for number in range(lab.rounds):
             rounds.append(await _measure_cost(lab, endpoint.url, count))
             in_a_row.append(await _measure_in_a_row(lab, endpoint.url, count))
             rates.append(await _measure_rate(lab, endpoint.url, many))
             costs = f"{percentile(rounds[-1], 0.5):.2f} ms, in a row {in_a_row[-1]:.2f} ms"
-            told = f"p50 over the endpoint {costs}; {rates[-1]:.0f}/s when many wait"
-            print(f"  round {number + 1}: {told}", flush=True)
+            text = f"p50 over the endpoint {costs}; {rates[-1]:.0f}/s when many wait"
+            print(f"  round {number + 1}: {text}", flush=True)
     p50s, p99s = ([percentile(over, share) for over in rounds] for share in (0.5, 0.99))
     return [
         Figure(name="p50 over endpoint and any task", unit="ms", ours=p50s, target=at_most(1.0)),
@@ -68,11 +68,11 @@ async def run(lab: Lab) -> list[Figure]:
 
 
 async def _measure_cost(lab: Lab, endpoint: str, count: int) -> list[float]:
-    """Return for each push the milliseconds that it took more than any task and the endpoint itself do."""
+    """Return the milliseconds that each push took above any task and the endpoint."""
     async with lab.database() as url:
         async with producing(url) as producer, connected(url) as connection, _a_worker(lab, url):
             await asyncio.sleep(_SETTLE_S)
-            bare = await _in_turns(producer, endpoint, count)
+            bare = await _alternating(producer, endpoint, count)
             await until_counted(connection, SUCCEEDED, 2 * count, timeout_s=_TIMEOUT_S)
         took = _durations(lab.folder / "push-worker.log")
     parts = (took["http"], took["emulate"], bare)
@@ -81,31 +81,31 @@ async def _measure_cost(lab: Lab, endpoint: str, count: int) -> list[float]:
     return [push - any_task - own for push, any_task, own in zip(*parts, strict=True)]
 
 
-async def _in_turns(producer: Producer, endpoint: str, count: int) -> list[float]:
+async def _alternating(producer: Producer, endpoint: str, count: int) -> list[float]:
     bare_ms = []
-    async with _asking(endpoint) as ask:
+    async with _requesting(endpoint) as request:
         for _ in range(count):
             for draft in (_push(endpoint), _ANY):
                 await producer.creation.create(draft)
                 await asyncio.sleep(_PAUSE_S)
-            bare_ms.append(await ask())
+            bare_ms.append(await request())
     return bare_ms
 
 
 @asynccontextmanager
-async def _asking(endpoint: str) -> AsyncIterator[Callable[[], Awaitable[float]]]:
-    """Connect to the endpoint; return what asks it once and tells how many milliseconds that took."""
-    place = urlsplit(endpoint)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+async def _requesting(endpoint: str) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """Connect to the endpoint; return a function that sends one request and returns its milliseconds."""
+    address = urlsplit(endpoint)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
 
-    async def ask() -> float:
+    async def request() -> float:
         began = time.perf_counter()
         writer.write(_REQUEST)
         await reader.readuntil(b"\r\n\r\n")
         return (time.perf_counter() - began) * 1000
 
     try:
-        yield ask
+        yield request
     finally:
         writer.close()
 
@@ -114,8 +114,8 @@ async def _measure_in_a_row(lab: Lab, endpoint: str, count: int) -> float:
     """Return how many milliseconds the median push takes over the median of the endpoint, all without pauses."""
     push = (await _one_by_one(lab, _push(endpoint), count))["http"]
     any_task = (await _one_by_one(lab, _ANY, count))["emulate"]
-    async with _asking(endpoint) as ask:
-        own = [await ask() for _ in range(count)]
+    async with _requesting(endpoint) as request:
+        own = [await request() for _ in range(count)]
     pushed = median_grouped(push, _LOGGED_MS)
     parts = f"push {pushed:.2f} ms, any task {median_grouped(any_task, _LOGGED_MS):.2f} ms"
     print(f"  in a row: {parts}, endpoint {median(own):.2f} ms", flush=True)
@@ -123,7 +123,7 @@ async def _measure_in_a_row(lab: Lab, endpoint: str, count: int) -> float:
 
 
 async def _one_by_one(lab: Lab, draft: TaskDraft, count: int) -> dict[str, list[float]]:
-    """Return how long tasks took that wait for a worker that runs one at once."""
+    """Return how long waiting tasks took, with a worker that runs one at once."""
     async with lab.database() as url, connected(url) as connection:
         async with producing(url) as producer:
             await producer.creation.create_all([draft] * count)
@@ -166,10 +166,10 @@ async def _a_worker(lab: Lab, url: str, *options: str) -> AsyncIterator[None]:
 
 
 def _durations(log: Path) -> dict[str, list[float]]:
-    """Return how long tasks took, in ms, by their type, in the order in which they came."""
+    """Return how long tasks took, in ms, by type, in the order of the log."""
     took: dict[str, list[float]] = {"http": [], "emulate": []}
     for line in log.read_bytes().splitlines():
-        told = orjson.loads(line) if line.startswith(b"{") else {}
-        if told.get("event") == "task.succeeded":
-            took[told["type"]].append(told["duration_ms"])
+        entry = orjson.loads(line) if line.startswith(b"{") else {}
+        if entry.get("event") == "task.succeeded":
+            took[entry["type"]].append(entry["duration_ms"])
     return took

@@ -1,7 +1,7 @@
-"""How long it takes from the command until it serves: a role on a database that is there, and `taskmill up`.
+"""How long it takes from the command until it serves: a role on an existing database, and `taskmill up`.
 
-`up` makes its PostgreSQL the first time, and goes on with its data the second time. Bare FastAPI with uvicorn is
-what the API is held against. Starting Python itself is part of all of them.
+`up` makes its PostgreSQL the first time, and uses its data the second time. The API is compared with bare FastAPI
+with uvicorn. Starting Python itself is part of all of them.
 """
 
 import shutil
@@ -28,13 +28,13 @@ async def run(lab: Lab) -> list[Figure]:
             "worker": partial(_until_ready, lab, url, "worker"),
             _BARE: partial(_until_bare, lab),
         }
-        times: Mapping[str, list[float]] = await interleaved(lab, sides, told=_told)
+        times: Mapping[str, list[float]] = await interleaved(lab, sides, describe=_seconds)
     ups: dict[str, list[float]] = {_FIRST: [], _AGAIN: []}
     for _ in range(lab.rounds):
         shutil.rmtree(lab.folder / "up", ignore_errors=True)
         for name, measured in ups.items():
             measured.append(await _entered(_up(lab)))
-            print(f"  {name}: {_told(measured[-1])}", flush=True)
+            print(f"  {name}: {_seconds(measured[-1])}", flush=True)
     return [
         Figure(name="API", unit="s", ours=times["API"], against=_BARE, theirs=times[_BARE]),
         Figure(name="worker", unit="s", ours=times["worker"]),
@@ -42,7 +42,7 @@ async def run(lab: Lab) -> list[Figure]:
     ]
 
 
-def _told(seconds: float) -> str:
+def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s"
 
 

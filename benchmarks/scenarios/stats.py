@@ -1,7 +1,7 @@
-"""What operators ask with 5,000,000 tasks there: `GET /stats`, over windows of up to 30 days, and `explain`.
+"""Queries of operators with 5,000,000 tasks: `GET /stats`, over windows of up to 30 days, and `explain`.
 
-The tasks are of 20 queues and 5 types, some waiting, some running; the roll-up has what 30 days of them leave, and
-the deltas of a busy second. One connection asks, again and again; a figure is the 95th percentile of answer times.
+The tasks are of 20 queues and 5 types, some waiting, some running; the roll-up has the rows of 30 days, and the
+deltas of a busy second. One connection repeats each query; a figure is the 95th percentile of response times.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from benchmarks.figures import Figure, at_most, percentile
 from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.seeding import TASKS, Size, seed
 
 TITLE = "GET /stats and GET /tasks/{id}/explain with 5,000,000 tasks, one API process"
@@ -32,7 +32,7 @@ _EXPLAINED = 200
 
 
 async def run(lab: Lab) -> list[Figure]:
-    asked = 60 if lab.is_short else 300
+    requests = 60 if lab.is_short else 300
     async with lab.database() as url:
         await seed(url, Size(tasks=TASKS // 10 if lab.is_short else TASKS))
         await lab.settle()
@@ -40,38 +40,40 @@ async def run(lab: Lab) -> list[Figure]:
             address = str(api.url)
             paths: dict[str, Sequence[str]] = {name: [path] for name, path in _STATS.items()}
             paths |= _explained(address, await _some_tasks(url))
-            return [await _measure(lab, address, name, paths[name], asked) for name in paths]
+            return [await _measure(lab, address, name, paths[name], requests) for name in paths]
 
 
-async def _measure(lab: Lab, address: str, name: str, paths: Sequence[str], asked: int) -> Figure:
+async def _measure(
+    lab: Lab, address: str, name: str, paths: Sequence[str], requests: int
+) -> Figure:
     rounds = []
-    await asyncio.to_thread(_ask, address, paths, 10)
+    await asyncio.to_thread(_request, address, paths, 10)
     for _ in range(lab.rounds):
-        times = await asyncio.to_thread(_ask, address, paths, asked)
+        times = await asyncio.to_thread(_request, address, paths, requests)
         rounds.append(percentile(times, _SHARE) * 1000)
     print(f"  {name}: p95 {', '.join(f'{value:.1f}' for value in rounds)} ms", flush=True)
     return Figure(name=f"p95, {name}", unit="ms", ours=rounds, target=at_most(_MOST_MS))
 
 
-def _ask(address: str, paths: Sequence[str], times: int) -> list[float]:
-    """Return the answer times in s of so many requests on one connection."""
-    return list(islice(_answer_times(address, paths), times))
+def _request(address: str, paths: Sequence[str], times: int) -> list[float]:
+    """Return the response times in s of so many requests on one connection."""
+    return list(islice(_response_times(address, paths), times))
 
 
-def _answer_times(address: str, paths: Sequence[str]) -> Iterator[float]:
+def _response_times(address: str, paths: Sequence[str]) -> Iterator[float]:
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
     for path in cycle(paths):
         began = time.perf_counter()
         connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != HTTPStatus.OK:
-            raise LoadFailed(f"{path}: {answer.status} {body[:200]!r}")
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != HTTPStatus.OK:
+            raise LoadFailed(f"{path}: {response.status} {body[:200]!r}")
         yield time.perf_counter() - began
 
 
 def _explained(address: str, tasks: dict[str, list[str]]) -> dict[str, Sequence[str]]:
-    """Return the addresses that explain tasks, if this service has such."""
+    """Return the addresses that explain tasks, if this service has them."""
     paths = {
         f"explain, {status}": [f"/tasks/{task_id}/explain" for task_id in ids]
         for status, ids in tasks.items()

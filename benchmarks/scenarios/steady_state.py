@@ -1,9 +1,8 @@
 """Ten minutes at 2,000 tasks a second beside 1,000,000 that have ended, while one transaction stays open.
 
-The open transaction (REPEATABLE READ, as a dump or a forgotten session has it) keeps vacuum from removing anything
-that dies meanwhile. A producer creates tasks at an even rate, one worker runs them, maintenance does its duties.
-PostgreSQL logs how long claims take; the first tenth of the time is the begin, the last tenth the end. A short run
-has one minute.
+The open transaction (REPEATABLE READ, like a dump or a forgotten session) keeps vacuum from removing rows that die
+meanwhile. A producer creates tasks at an even rate, one worker runs them, maintenance does its duties. PostgreSQL
+logs how long claims take; the first tenth of the time is compared with the last. A short run has one minute.
 """
 
 import asyncio
@@ -15,12 +14,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from benchmarks.figures import Figure, at_least, at_most
-from benchmarks.kept_tasks import keep_tasks
 from benchmarks.lab import Lab
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import Producer, producing
 from benchmarks.scenarios.noop_drain import NOOP
 from benchmarks.statement_times import Timed, sample_statements, statement_times
+from benchmarks.stored_tasks import store_tasks
 from benchmarks.timeline import Timeline, begin_and_end, series
 from taskmill.domain.task import TaskDraft
 from taskmill.storage.statements import statement
@@ -30,7 +29,7 @@ TITLE = "2,000 tasks a second beside 1,000,000 ended ones, and a transaction tha
 _RATE = 2000
 _HELD_SHARE = 0.99
 _MOST_GROWTH = 3
-_TICK_S, _TOLD_EVERY_S = 0.02, 10.0
+_TICK_S, _REPORT_EVERY_S = 0.02, 10.0
 _SETTLE_S = 2.0
 _ENDED = "SELECT count(*) FROM taskmill.task WHERE finished_at > $1"
 _WAITING = "SELECT count(*) FROM taskmill.dispatch"
@@ -39,7 +38,7 @@ _PIN = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
     _WAITING,
 )
-# When tasks were claimed, in seconds from the begin, and how many ms they had waited.
+# When tasks were claimed, in seconds from the start, and how many ms they had waited.
 _WAITED = """
 SELECT extract(epoch FROM started_at - $1)::float8 AS at_s,
     extract(epoch FROM started_at - created_at)::float8 * 1000 AS ms
@@ -49,7 +48,7 @@ FROM taskmill.task TABLESAMPLE SYSTEM (20) WHERE started_at > $1 AND created_at 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen; times are (seconds from the begin, ms)."""
+    """The measurements; times are (seconds from the start, ms)."""
 
     seconds: float
     ended: int
@@ -60,9 +59,9 @@ class Seen:
 
 async def run(lab: Lab) -> list[Figure]:
     seconds = lab.pick(quick=10, short=60, full=600)
-    kept = lab.pick(quick=50_000, short=1_000_000, full=1_000_000)
+    stored = lab.pick(quick=50_000, short=1_000_000, full=1_000_000)
     async with lab.database() as url, connected(url) as connection:
-        await keep_tasks(url, kept, is_all_ended=True)
+        await store_tasks(url, stored, is_all_ended=True)
         await sample_statements(connection, share=1 if lab.is_short else 0.2)
         await lab.settle()
         seen = await _hold(lab, url, connection, seconds)
@@ -103,7 +102,7 @@ def _figures(seen: Seen) -> list[Figure]:
 
 
 async def _hold(
-    lab: Lab, url: str, look: "asyncpg.Connection[asyncpg.Record]", seconds: int
+    lab: Lab, url: str, observer: "asyncpg.Connection[asyncpg.Record]", seconds: int
 ) -> Seen:
     log = lab.server_log
     async with (
@@ -117,14 +116,14 @@ async def _hold(
             group.create_task(_produce(producer, stop))
             await asyncio.sleep(_SETTLE_S)
             offset = log.stat().st_size
-            began_at = await look.fetchval("SELECT clock_timestamp()")
+            began_at = await observer.fetchval("SELECT clock_timestamp()")
             began = time.monotonic()
-            await _tell(look, seconds)
+            await _report(observer, seconds)
             took_s = time.monotonic() - began
-            ended = await look.fetchval(_ENDED, began_at)
-            left = await look.fetchval(_WAITING)
+            ended = await observer.fetchval(_ENDED, began_at)
+            left = await observer.fetchval(_WAITING)
             stop.set()
-        waits = [(row["at_s"], row["ms"]) for row in await look.fetch(_WAITED, began_at)]
+        waits = [(row["at_s"], row["ms"]) for row in await observer.fetch(_WAITED, began_at)]
     first_line = statement("claim_tasks").partition("\n")[0]
     claims = statement_times(log, offset, first_line)
     return Seen(
@@ -142,7 +141,7 @@ def _within(claims: Iterable[Timed], began_at: float, took_s: float) -> Timeline
 
 @asynccontextmanager
 async def _pinned(url: str) -> AsyncIterator[None]:
-    """Keep a snapshot as it is now for as long as the block lasts."""
+    """Keep a snapshot open during the block."""
     async with connected(url) as connection:
         for command in _PIN:
             await connection.execute(command)
@@ -160,9 +159,9 @@ async def _produce(producer: Producer, stop: asyncio.Event) -> None:
         await asyncio.sleep(_TICK_S)
 
 
-async def _tell(look: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:
-    """Wait, and show now and then how it goes."""
+async def _report(observer: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:
+    """Wait, and report progress now and then."""
     ends = time.monotonic() + seconds
     while (left_s := ends - time.monotonic()) > 0:
-        await asyncio.sleep(min(_TOLD_EVERY_S, left_s))
-        print(f"  {await look.fetchval(_WAITING):,} wait; {max(left_s, 0):.0f} s", flush=True)
+        await asyncio.sleep(min(_REPORT_EVERY_S, left_s))
+        print(f"  {await observer.fetchval(_WAITING):,} wait; {max(left_s, 0):.0f} s", flush=True)

@@ -1,7 +1,7 @@
 """The three statements of a task's life by themselves, on one connection: create, claim, end.
 
-Rows a second by the size of the batch, in a database as it is after the first start and in one with as many
-partitions as there may be. Information only: it tells which statement to look at when a drain is slow.
+Rows a second by the size of the batch, in a database as after the first start and in one with the most
+partitions. For information only: it shows which statement to examine when a drain is slow.
 """
 
 import time
@@ -28,7 +28,7 @@ from taskmill.worker.ends import decided
 TITLE = "create, claim and end statements on one connection, by batch size"
 
 _BATCHES = ((1, 500), (10, 300), (100, 100), (500, 40))
-_LANE = Bucket(queue="default", type="emulate", priority=4)
+_BUCKET = Bucket(queue="default", type="emulate", priority=4)
 _WORKER = "benchmark"
 _LEASE_S = 300.0
 _LATENESS = timedelta(seconds=1)
@@ -41,7 +41,7 @@ async def run(lab: Lab) -> list[Figure]:
     ]
 
 
-async def _measure(lab: Lab, place: str, *, weeks: int) -> list[Figure]:
+async def _measure(lab: Lab, title: str, *, weeks: int) -> list[Figure]:
     rates: dict[str, list[float]] = {}
     async with lab.database() as url, producing(url) as producer:
         await _make_partitions(producer, weeks)
@@ -50,8 +50,8 @@ async def _measure(lab: Lab, place: str, *, weeks: int) -> list[Figure]:
             for size, times in _BATCHES:
                 measured = await _live(producer, size, max(times // (5 if lab.is_short else 1), 3))
                 for statement, rate in measured.items():
-                    rates.setdefault(f"{statement}, k = {size}, {place}", []).append(rate)
-    print(f"  {place}: measured", flush=True)
+                    rates.setdefault(f"{statement}, k = {size}, {title}", []).append(rate)
+    print(f"  {title}: measured", flush=True)
     return [Figure(name=name, unit="rows/s", ours=ours) for name, ours in rates.items()]
 
 
@@ -100,11 +100,11 @@ def _new_tasks(producer: Producer, size: int) -> list[NewTask]:
 async def _claimed(
     database: Database, lease: UUID, size: int, times: int
 ) -> AsyncIterator[list[TakenTask]]:
-    """AttemptFacts as the worker's transport does, which goes on where the last claim ended."""
+    """Claim like the worker's transport, which continues where the last claim ended."""
     start = BucketStart()
     for _ in range(times):
         taken = await claims.take(
-            database, lease_id=lease, worker=_WORKER, buckets=[(_LANE, start)], limit=size
+            database, lease_id=lease, worker=_WORKER, buckets=[(_BUCKET, start)], limit=size
         )
         if len(taken) != size:
             raise ProgramFailed(f"a claim of {size} took {len(taken)}")

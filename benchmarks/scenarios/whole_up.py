@@ -1,9 +1,9 @@
-"""What a task that does nothing costs a whole `taskmill up`, from the first POST until all is quiet again.
+"""What a no-op task costs a whole `taskmill up`, from the first POST until all is quiet again.
 
-Every role runs, as `up` starts it, with its PostgreSQL and its RabbitMQ: so work counts that nobody waits for.
-The processor time of all processes is read before, when the last task has ended, and when all has been quiet for
-four seconds: all changes are delivered, and no more is used than by an idle system. With `--before REV` the same
-is done, in turns, with a checkout of that revision, which runs with this one's environment.
+Every role runs, as `up` starts it, with its PostgreSQL and its RabbitMQ, so that background work counts. The
+processor time of all processes is read before, when the last task has ended, and when all has been quiet for four
+seconds: all changes are delivered, and no more is used than by an idle system. With `--before REV` the same is
+done, in turns, with a checkout of that revision, which runs with this one's environment.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import httpx
 from benchmarks.checkouts import checked_out
 from benchmarks.figures import Figure, at_most
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
+from benchmarks.observing import connected, until_counted
 from benchmarks.process_tree import used_s
 from benchmarks.programs import ROOT, Program, running
 from benchmarks.rounds import interleaved
@@ -82,7 +82,7 @@ async def run(lab: Lab) -> list[Figure]:
         costs = await interleaved(
             lab,
             {side: partial(_measure, lab, checkout, tasks) for side, checkout in sides.items()},
-            told=str,
+            describe=str,
         )
     return _figures(costs, lab.before)
 
@@ -176,15 +176,15 @@ async def _work(
         base_url=str(program.url), timeout=_TIMEOUT_S, trust_env=False
     ) as client:
         for _ in range(0, tasks, _BATCH):
-            answer = await client.post("/tasks/batch", json=[draft] * _BATCH)
-            answer.raise_for_status()
+            response = await client.post("/tasks/batch", json=[draft] * _BATCH)
+            response.raise_for_status()
     await until_counted(connection, SUCCEEDED, ended, timeout_s=_TIMEOUT_S, pause_s=_POLL_S)
 
 
 async def _quiet(
     program: Program, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> tuple[Used, float]:
-    """Wait until all changes are delivered and little is used for a while; return what was used by then."""
+    """Wait until all changes are delivered and little is used for a while; return the time used by then."""
     quiet_steps, (before, at) = 0, (used_s(program.pid), monotonic())
     while quiet_steps < _QUIET_STEPS:
         await asyncio.sleep(_STEP_S)

@@ -1,4 +1,4 @@
-"""What the benchmarks make of their rounds."""
+"""Figures from the rounds of benchmarks."""
 
 import pytest
 
@@ -40,13 +40,11 @@ def test_rounds_of_both_sides_come_in_pairs() -> None:
         (figure(5), Verdict.INFORMATION),
     ],
 )
-def test_a_target_is_held_against_the_ratio_else_against_the_value(
-    measured: Figure, verdict: Verdict
-) -> None:
+def test_a_target_is_for_the_ratio_else_for_the_value(measured: Figure, verdict: Verdict) -> None:
     assert measured.verdict is verdict
 
 
-def test_an_outcome_tells_its_missed_targets_and_whether_it_was_measured() -> None:
+def test_an_outcome_has_its_missed_targets_and_whether_it_was_measured() -> None:
     missed = figure(5, target=at_most(4))
     outcome = Outcome(scenario="one", title="", figures=[figure(3, target=at_most(4)), missed])
     assert outcome.missed == [missed]

@@ -1,4 +1,4 @@
-"""The normal client and the attackers: what is counted as refused, what as waited for, and what is sent."""
+"""The normal client and the attackers: what counts as refused, what as waiting, and what is sent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from benchmarks.attacks import large
-from benchmarks.attacks.attack import ADDRESS, answered, request
+from benchmarks.attacks.attack import ADDRESS, request, status_of_request
 from benchmarks.attacks.catalogue import attacks
 from benchmarks.figures import Verdict
 from benchmarks.normal_client import measure
@@ -18,19 +18,19 @@ CREATED = b"HTTP/1.1 201 Created\r\nlocation: /tasks/1\r\ncontent-length: 2\r\n\
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
 
-Answering = Callable[[bytes], Awaitable[bytes]]
+Respond = Callable[[bytes], Awaitable[bytes]]
 
 
 @asynccontextmanager
-async def a_server(answering: Answering) -> AsyncIterator[str]:
-    """Answer each request with what the function says to its head."""
+async def a_server(respond: Respond) -> AsyncIterator[str]:
+    """Respond to each request with the function's result for its head."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
                 await reader.readexactly(int(length or 0))
-                writer.write(await answering(head))
+                writer.write(await respond(head))
         except (EOFError, ConnectionError):
             pass
         finally:
@@ -40,57 +40,59 @@ async def a_server(answering: Answering) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def well(head: bytes) -> bytes:
+async def respond_well(head: bytes) -> bytes:
     return CREATED if head.startswith(b"POST /tasks ") else OK
 
 
 async def test_a_client_that_is_served_creates_and_reads_at_its_pace() -> None:
     seen_heads = []
 
-    async def answering(head: bytes) -> bytes:
+    async def respond(head: bytes) -> bytes:
         seen_heads.append(head)
-        return await well(head)
+        return await respond_well(head)
 
-    async with a_server(answering) as url:
+    async with a_server(respond) as url:
         seen = await measure(url, 0.3)
-    assert (len(seen.answered_ms), seen.failed) == (4 * 3 * 2, [])
+    assert (len(seen.response_ms), seen.failed) == (4 * 3 * 2, [])
     assert sum(head.startswith(b"GET /tasks/1 ") for head in seen_heads) == 4 * 3
 
 
 @pytest.mark.parametrize(("first", "failed"), [(BUSY, "503"), (None, "IncompleteReadError")])
-async def test_another_answer_and_none_are_refusals(first: bytes | None, failed: str) -> None:
-    answers = iter([first])
+async def test_another_status_and_no_response_are_refusals(
+    first: bytes | None, failed: str
+) -> None:
+    responses = iter([first])
 
-    async def answering(head: bytes) -> bytes:
-        answer = next(answers, await well(head))
-        if answer is None:
+    async def respond(head: bytes) -> bytes:
+        response = next(responses, await respond_well(head))
+        if response is None:
             raise ConnectionError
-        return answer
+        return response
 
-    async with a_server(answering) as url:
+    async with a_server(respond) as url:
         seen = await measure(url, 0.2)
     [only] = seen.failed
     assert only.startswith(failed)
-    assert len(seen.answered_ms) == 4 * 2 * 2 - 2
+    assert len(seen.response_ms) == 4 * 2 * 2 - 2
 
 
-async def test_who_had_to_wait_for_the_one_before_has_waited_too() -> None:
-    """A server that holds one connection for a while delays all that was to be sent on it meanwhile."""
+async def test_waiting_for_the_request_before_counts() -> None:
+    """A server that holds one connection delays the requests that are due on it meanwhile."""
     held = asyncio.Event()
 
-    async def answering(head: bytes) -> bytes:
+    async def respond(head: bytes) -> bytes:
         if not held.is_set():
             held.set()
-            await asyncio.sleep(0.35)  # what is waited for is what is tested
-        return await well(head)
+            await asyncio.sleep(0.35)  # the delay under test
+        return await respond_well(head)
 
-    async with a_server(answering) as url:
+    async with a_server(respond) as url:
         seen = await measure(url, 0.5)
-    assert sum(ms > 40 for ms in seen.answered_ms) >= 3
-    assert max(seen.answered_ms) >= 340
+    assert sum(ms > 40 for ms in seen.response_ms) >= 3
+    assert max(seen.response_ms) >= 340
 
 
-async def test_what_could_not_be_sent_for_too_long_is_refused_and_the_client_ends(
+async def test_what_could_not_be_sent_in_time_is_refused_and_the_client_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("benchmarks.normal_client._TIMEOUT_S", 0.2)
@@ -104,7 +106,7 @@ async def test_what_could_not_be_sent_for_too_long_is_refused_and_the_client_end
     async with a_server(never) as url, asyncio.timeout(10):
         seen = await measure(url, 0.6)
         is_over.set()
-    assert seen.answered_ms == []
+    assert seen.response_ms == []
     assert len(seen.failed) == 4 * 6
     assert set(seen.failed) == {"TimeoutError()", "never sent"}
 
@@ -112,18 +114,18 @@ async def test_what_could_not_be_sent_for_too_long_is_refused_and_the_client_end
 @pytest.mark.parametrize(
     ("during", "verdicts"),
     [
-        (Seen(answered_ms=[14.0] * 20), [Verdict.MET, Verdict.MET]),
-        (Seen(answered_ms=[5.0] * 18 + [16.0] * 2), [Verdict.MISSED, Verdict.MET]),
-        (Seen(answered_ms=[5.0] * 20, failed=["503"]), [Verdict.MET, Verdict.MISSED]),
+        (Seen(response_ms=[14.0] * 20), [Verdict.MET, Verdict.MET]),
+        (Seen(response_ms=[5.0] * 18 + [16.0] * 2), [Verdict.MISSED, Verdict.MET]),
+        (Seen(response_ms=[5.0] * 20, failed=["503"]), [Verdict.MET, Verdict.MISSED]),
     ],
 )
-def test_an_attack_is_borne_when_p95_stays_below_three_times_calm_and_nobody_is_refused(
+def test_an_attack_is_withstood_if_p95_is_below_three_times_calm_and_nothing_is_refused(
     during: Seen, verdicts: list[Verdict]
 ) -> None:
-    calm = Seen(answered_ms=[5.0] * 20)
+    calm = Seen(response_ms=[5.0] * 20)
     figures = figures_of([Round(first=calm, last=calm, pairs={"an attack": (during, calm)})])
-    judged = [one for one in figures if one.target is not None]
-    assert [one.verdict for one in judged if one.name.startswith("an attack")] == verdicts
+    with_target = [one for one in figures if one.target is not None]
+    assert [one.verdict for one in with_target if one.name.startswith("an attack")] == verdicts
 
 
 def test_attackers_come_from_an_address_of_their_own() -> None:
@@ -137,14 +139,14 @@ def test_attackers_come_from_an_address_of_their_own() -> None:
 
         async with await asyncio.start_server(note, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            return await answered(url, request("GET", "/tasks"))
+            return await status_of_request(url, request("GET", "/tasks"))
 
     assert asyncio.run(attacked()) == "503"
     assert peers == [ADDRESS] == ["127.0.0.2"]
 
 
 def test_what_large_attacks_send_is_as_large_as_is_taken() -> None:
-    """What is over a limit is refused unread, and so would be no attack."""
+    """A request above a limit would be refused unread, and would be no attack."""
     limits = LimitSettings()
     sizes = {
         name: len(data.partition(b"\r\n\r\n")[2])

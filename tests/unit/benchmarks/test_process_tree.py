@@ -1,4 +1,4 @@
-"""What a program and all that it has started have used, those that have ended among them."""
+"""The processor time of a program and its descendants, including ended ones."""
 
 import asyncio
 import os

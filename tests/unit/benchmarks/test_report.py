@@ -1,4 +1,4 @@
-"""What the benchmarks print, and with what status they end."""
+"""The output and the exit status of the benchmarks."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_a_missed_target_is_shown_in_capitals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "usual", "strict"),
+    ("made", "usual", "strict"),
     [
         (report(rate(3000)), 0, 0),
         (report(rate(1000)), 0, 2),
@@ -66,10 +66,10 @@ def test_a_missed_target_is_shown_in_capitals() -> None:
     ],
 )
 def test_only_what_could_not_be_measured_fails_unless_targets_are_strict(
-    told: Report, usual: int, strict: int
+    made: Report, usual: int, strict: int
 ) -> None:
-    assert told.exit_status(is_strict=False) == usual
-    assert told.exit_status(is_strict=True) == strict
+    assert made.exit_status(is_strict=False) == usual
+    assert made.exit_status(is_strict=True) == strict
 
 
 def test_the_facts_keep_every_round() -> None:

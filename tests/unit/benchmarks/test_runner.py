@@ -1,4 +1,4 @@
-"""What the benchmarks' runner offers, and what it does when a scenario fails."""
+"""The options of the benchmarks' runner, and failing scenarios."""
 
 import importlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_every_scenario_is_described(name: str) -> None:
     assert f"| `{name}` |" in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_run_is_short_unless_it_is_told_otherwise() -> None:
+def test_a_run_is_short_by_default() -> None:
     usual, full, quick = (runner.read_options(given) for given in ([], ["--full"], ["--quick"]))
     assert (usual.scale, usual.scenarios, usual.rounds) == (Scale.SHORT, runner.SHORT, 3)
     assert (full.scale, full.scenarios, full.rounds) == (Scale.FULL, runner.SCENARIOS, 5)
@@ -46,7 +46,7 @@ def test_a_scenario_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[s
     assert "unknown scenario nowhere" in capsys.readouterr().err
 
 
-def test_what_is_told_of_a_group_of_errors_is_the_first_one() -> None:
+def test_of_a_group_of_errors_the_first_is_reported() -> None:
     cause = TimeoutError("too slow")
     group = ExceptionGroup("", [ExceptionGroup("", [cause]), ValueError()])
     assert runner.cause_of(group) is cause

@@ -1,4 +1,4 @@
-"""What the benchmarks read of times: marks of many processes, statements that PostgreSQL logged, and timelines."""
+"""Times of the benchmarks: marks of many processes, statements that PostgreSQL logged, and timelines."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ async def test_marks_of_one_process_are_seen_by_another(tmp_path: Path) -> None:
     assert all(await seen.until_full(timeout_s=10))
 
 
-def test_only_executions_of_the_statement_that_is_meant_are_read(tmp_path: Path) -> None:
+def test_only_executions_of_the_given_statement_are_read(tmp_path: Path) -> None:
     log = tmp_path / "postgres.log"
     log.write_text(LOG)
     after_the_first = LOG.index("\tSELECT")
@@ -52,7 +52,7 @@ def test_an_end_without_anything_is_no_measurement() -> None:
         begin_and_end([(0.5, 1.0), (5.0, 1.0)], 10)
 
 
-def test_a_series_has_a_place_for_each_sixtieth_of_the_time_that_has_something() -> None:
+def test_a_series_has_a_value_for_each_nonempty_sixtieth_of_the_time() -> None:
     drawn = series("claims", [(0.1, 1.0), (0.9, 5.0), (30.5, 2.0)], 60)
     assert drawn.at_s == [0.5, 30.5]
     assert drawn.values == [5.0, 2.0]

@@ -1,17 +1,17 @@
-"""Databases of any size that have the same shape: eight weeks of tasks, most of them ended.
+"""Fills databases of any size with the same shape: eight weeks of tasks, most of them ended.
 
-Made by two connections at once, each with one statement for its half.
+Two connections do it at once, each with one statement for its half.
 """
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.looking import connected
+from benchmarks.observing import connected
 from benchmarks.producing import producing
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
 
-# Of the tasks of each status so many, in a hundredth.
+# Percentages of the tasks, by status.
 SHARES = {"succeeded": 70, "failed": 20, "cancelled": 5, "new": 5}
 
 _WEEKS = 8
@@ -52,10 +52,10 @@ SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status
 """
 
 
-async def keep_tasks(url: str, tasks: int, *, is_all_ended: bool = False) -> None:
-    """Fill a database that has none with so many tasks, their counters and nothing else.
+async def store_tasks(url: str, tasks: int, *, is_all_ended: bool = False) -> None:
+    """Fill an empty database with so many tasks, their counters and nothing else.
 
-    Those that are new wait in no line: nobody takes them. `is_all_ended` has none of these.
+    New ones are not in `dispatch`, so they are never claimed. With `is_all_ended` there are none.
     """
     async with producing(url) as producer:
         await _make_partitions(producer.process.database)
@@ -63,16 +63,16 @@ async def keep_tasks(url: str, tasks: int, *, is_all_ended: bool = False) -> Non
     async with asyncio.TaskGroup() as group:
         for first in range(1, tasks + 1, step):
             last = min(first + step - 1, tasks)
-            group.create_task(_keep_part(url, (tasks, _WEEKS, first, last, is_all_ended)))
+            group.create_task(_store_part(url, (tasks, _WEEKS, first, last, is_all_ended)))
     async with connected(url) as connection:
         await connection.execute(_COUNT)
         await connection.execute("VACUUM ANALYZE taskmill.task")
     print(f"  {tasks:,} tasks are there", flush=True)
 
 
-async def _keep_part(url: str, arguments: tuple[object, ...]) -> None:
+async def _store_part(url: str, arguments: tuple[object, ...]) -> None:
     async with connected(url) as connection:
-        # The guards refuse a task that is born finished.
+        # The guards refuse a task that is created as finished.
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("SET synchronous_commit = off")
         await connection.execute(_SEED, *arguments)

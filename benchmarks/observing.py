@@ -1,4 +1,4 @@
-"""Looks at what programs did: in the database, in files that they leave, in their logs."""
+"""Observes what programs did: in the database, in files that they write, in their logs."""
 
 import asyncio
 import json
@@ -30,29 +30,29 @@ async def until_counted(
     timeout_s: float,
     pause_s: float = _POLL_S,
 ) -> None:
-    """Ask five times a second, or after other pauses, until the query answers `count`. Raises `TimeoutError`."""
+    """Run the query five times a second, or with other pauses, until it returns `count`. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout_s):
         while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process gets it done
             await asyncio.sleep(pause_s)
 
 
-async def until_told(done: Path, *, timeout_s: float) -> float:
-    """Wait for the seconds that a program writes down when it is done. Raises `TimeoutError`."""
+async def until_done(done: Path, *, timeout_s: float) -> float:
+    """Wait for the seconds that a program writes when it is done. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout_s):
-        while (seconds := _told(done)) is None:  # noqa: ASYNC110 - another process gets it done
+        while (seconds := _seconds_in(done)) is None:  # noqa: ASYNC110 - another process gets it done
             await asyncio.sleep(_POLL_S)
     return seconds
 
 
-def _told(done: Path) -> float | None:
+def _seconds_in(done: Path) -> float | None:
     if not done.exists():
         return None
     seconds: float = json.loads(done.read_text())["seconds"]
     return seconds
 
 
-def told_at(log: Path, event: str, *, key: str) -> dict[str, float]:
-    """Return when a program's log told of an event (Unix seconds), by what its lines have as `key`."""
+def logged_at(log: Path, event: str, *, key: str) -> dict[str, float]:
+    """Return when a program logged an event (Unix seconds), by the value of `key` in its lines."""
     lines = [json.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b"{")]
-    told = [line for line in lines if line["event"] == event]
-    return {line[key]: datetime.fromisoformat(line["ts"]).timestamp() for line in told}
+    matching = [line for line in lines if line["event"] == event]
+    return {line[key]: datetime.fromisoformat(line["ts"]).timestamp() for line in matching}

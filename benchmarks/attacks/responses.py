@@ -1,9 +1,9 @@
-"""Answers that cost much: pages of 5 MB that nobody takes, and searches that find nothing."""
+"""Expensive responses: pages of 5 MB that are never read, and searches that find nothing."""
 
 import asyncio
 from functools import partial
 
-from benchmarks.attacks.attack import ADDRESS, Attack, Outcome, answered, request
+from benchmarks.attacks.attack import ADDRESS, Attack, Outcome, request, status_of_request
 from benchmarks.connections import connected_from, status_of
 
 LARGE_QUEUE, LARGE_TASKS, LARGE_TEXT = "attack-large", 500, "x" * 9_900
@@ -31,7 +31,7 @@ async def _leave(url: str) -> Outcome:
 
 ATTACKS = {
     "unread pages": Attack(
-        title="pages of 5 MB that are asked for and never read",
+        title="pages of 5 MB that are requested and never read",
         clients=16,
         once=_take_nothing,
         must_see=frozenset({"begun"}),
@@ -45,7 +45,7 @@ ATTACKS = {
     "name search": Attack(
         title="searches of 200,000 names that find nothing",
         clients=4,
-        once=partial(answered, data=_SEARCH),
+        once=partial(status_of_request, data=_SEARCH),
         must_see=frozenset({"200"}),
     ),
 }
