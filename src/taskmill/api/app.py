@@ -128,7 +128,7 @@ class PagesApp(Protocol):
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         ...
 
 
@@ -171,7 +171,7 @@ class Api:
         self.fast_path = FastPath(context, ids, compressor) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:

@@ -83,7 +83,7 @@ class Compression:
         self._compressor = compressor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

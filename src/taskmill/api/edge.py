@@ -55,7 +55,7 @@ class Edge:
         REQUESTS_IN_FLIGHT.watch(self, Edge._sample_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         if scope["type"] != "http":
             return
         request = _Request(self._ids.of(scope["headers"]), scope["method"], send)

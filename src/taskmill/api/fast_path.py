@@ -115,32 +115,32 @@ class FastPath:
         call = self._call(request, "POST", "/tasks")
         warning = context.warning_of(draft.callback_url)
         # From here on nothing may fail: the layers would create the task again.
-        later = context.service.begin_create(draft)
-        if later is None:
+        future = context.service.begin_create(draft)
+        if future is None:
             return False
         self._open_call(call)
-        later.add_done_callback(partial(self._created, call, warning))
+        future.add_done_callback(partial(self._created, call, warning))
         return True
 
     def _read(self, request: FastRequest) -> bool:
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
         call = self._call(request, "GET", "/tasks/{id}")
-        later = self._context.service.begin_get(wanted)
-        if later is None:
+        future = self._context.service.begin_get(wanted)
+        if future is None:
             return False
         self._open_call(call)
-        later.add_done_callback(partial(self._found, call))
+        future.add_done_callback(partial(self._found, call))
         return True
 
-    def _created(self, call: _Call, warning: str | None, later: CreationFuture) -> None:
-        result = _result_of(later)
+    def _created(self, call: _Call, warning: str | None, future: CreationFuture) -> None:
+        result = _result_of(future)
         if isinstance(result, CreatedTask):
             self._render(call, partial(created_response, warning=warning), result)
         else:
             self._respond_error(call, result)
 
-    def _found(self, call: _Call, later: "asyncio.Future[Task | None]") -> None:
-        result = _result_of(later)
+    def _found(self, call: _Call, future: "asyncio.Future[Task | None]") -> None:
+        result = _result_of(future)
         if isinstance(result, Task):
             self._render(call, task_response, result)
         else:
@@ -231,11 +231,11 @@ class FastPath:
         return {(): len(self._open)}
 
 
-def _result_of(later: "asyncio.Future[Result]") -> Result | Exception:
-    if later.cancelled():
+def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
+    if future.cancelled():
         return Unavailable(_RETRY_AFTER_S, "the service")
-    error = later.exception()
-    return later.result() if error is None else cast("Exception", error)
+    error = future.exception()
+    return future.result() if error is None else cast("Exception", error)
 
 
 def _usual_host(headers: Sequence[Header]) -> bytes | None:

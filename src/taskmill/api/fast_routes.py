@@ -70,7 +70,7 @@ class FastRoutes:
 
 
 async def create_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
-    """Answer `POST /tasks`."""
+    """Serve `POST /tasks`."""
     if scope["query_string"]:
         refuse_query(scope)
     form, key, traceparent = _headers(scope)
@@ -159,7 +159,7 @@ async def _is_held(context: Context, draft: TaskDraft, timeout_s: float) -> bool
 
 
 async def get_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
-    """Answer `GET /tasks/{id}`."""
+    """Serve `GET /tasks/{id}`."""
     if scope["query_string"]:
         refuse_query(scope)
     return await read_task(context, scope, receive, task_id(scope["path"][len(_PREFIX) :]))

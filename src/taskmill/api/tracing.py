@@ -31,7 +31,7 @@ class TracingMiddleware:
         self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         route = _ROUTES.get(scope["path"]) if scope.get("method") == "POST" else None
         if route is None:
             # A pipelined request starts at the end of the one before it, inside the context of that one's span.
