@@ -21,7 +21,7 @@ from taskmill.domain.task import Fence, TaskDraft
 from taskmill.storage import claims, leases, partitions, tasks
 from taskmill.storage.claims import Bucket, BucketStart, ClaimEnd, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.tasks import NewTask
 from taskmill.worker.ends import decided
 
@@ -114,7 +114,7 @@ async def _claimed(
 
 async def _open_lease(producer: Producer) -> UUID:
     lease = producer.process.ids()
-    card = WorkerCard(name=_WORKER, queues=(), types=("emulate",), slots=1)
+    card = WorkerProfile(name=_WORKER, queues=(), types=("emulate",), slots=1)
     async with producer.process.database.hot() as connection:
         await leases.open_lease(connection, lease, card, ttl_s=_LEASE_S)
     return lease

@@ -35,7 +35,7 @@ from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings, Settings
 from taskmill.storage import explain_snapshot, leases, releases
 from taskmill.storage.claims import Bucket
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.releases import HintQueue
 from taskmill.wire.explanations import ExplanationView
 from tests.support.api import Served, serving
@@ -102,7 +102,7 @@ async def seeing_a_broker(
 async def a_lease(stage: Stage, *, slots: int = 100, types: str = "*", **parts: Any) -> UUID:  # noqa: ANN401 - the card's fields
     """Open a lease for a minute."""
     lease_id = stage.ids()
-    card = WorkerCard(
+    card = WorkerProfile(
         name=parts.get("name", "node-1"),
         queues=parts.get("queues", ()),
         types=types.split(","),

@@ -20,9 +20,9 @@ from taskmill.observability.metrics import exposition
 from taskmill.observability.system import system_metrics
 from taskmill.operations.figures import FiguresCache
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import changes, deliveries, figures
+from taskmill.storage import changes, cursor_leases, figures
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 from tests.support.api import Served, serving
 from tests.support.builders import a_draft
 from tests.support.exposition import Page
@@ -249,9 +249,9 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
 
     async def reached(follower: str, position: int, ordinal: int) -> None:
         cursor_lease = CursorLease(follower, stage.ids(), 60.0)
-        await deliveries.take(stage.database, cursor_lease)
-        await deliveries.move(stage.database, cursor_lease, Cursor(position, ordinal))
-        await deliveries.drop(stage.database, cursor_lease)
+        await cursor_leases.take(stage.database, cursor_lease)
+        await cursor_leases.move(stage.database, cursor_lease, Cursor(position, ordinal))
+        await cursor_leases.drop(stage.database, cursor_lease)
 
     assert await lags_s() == {"webhooks": 0}, "nothing was ever delivered to RabbitMQ"
     await reached("rabbitmq", 0, 0)

@@ -245,8 +245,8 @@ async def test_rescue_counts_what_it_closes_and_what_becomes_of_tasks(stage: Sta
         await rescue()
         clock.advance(timedelta(seconds=1))
     assert grown("leases_expired_total") == 1
-    told = {o: grown("tasks_rescued_total", outcome=o) for o in ("lost", "failed", "cancelled")}
-    assert told == {"lost": 2, "failed": 1, "cancelled": 1}
+    counted = {o: grown("tasks_rescued_total", outcome=o) for o in ("lost", "failed", "cancelled")}
+    assert counted == {"lost": 2, "failed": 1, "cancelled": 1}
     assert grown("cancels_total", answer="asked") == 1
 
 
@@ -279,32 +279,32 @@ async def test_cancels_and_new_runs_are_counted_one_by_one_and_in_sweeps(stage: 
     assert grown("tasks_run_again_total") == 5
 
 
-async def test_who_uses_and_who_waits_for_connections_is_told(stage: Stage) -> None:
+async def test_used_connections_and_waiting_callers_are_counted(stage: Stage) -> None:
     grown = Growth()
     settings = DatabaseSettings(pool_size=1, listing_pool_size=3, connect_timeout_s=0.2)
     database = Database(stage.url, settings)
 
-    def told(what: str, pool: str) -> float | None:
+    def value_of(what: str, pool: str) -> float | None:
         return Page(exposition().decode()).value(f"taskmill_database_pool_{what}", pool=pool)
 
-    idle = {p: told("connections_max", p) for p in ("hot", "listing")}
+    idle = {p: value_of("connections_max", p) for p in ("hot", "listing")}
     assert idle == {"hot": 8 + 1, "listing": 2 + 3}
     async with asyncio.TaskGroup() as group, database.hot():
         with pytest.raises(Unavailable):
             await database.fetch("clock_now")
         group.create_task(database.fetch("clock_now"))
         await asyncio.sleep(0)
-        assert (told("connections_used", "hot"), told("waiting", "hot")) == (1, 1)
+        assert (value_of("connections_used", "hot"), value_of("waiting", "hot")) == (1, 1)
     assert grown("database_failures_total", cause="no_connection") == 1
     async with database.listing():
-        assert told("connections_used", "listing") == 1
-    assert (told("connections_used", "hot"), told("waiting", "hot")) == (0, 0)
+        assert value_of("connections_used", "listing") == 1
+    assert (value_of("connections_used", "hot"), value_of("waiting", "hot")) == (0, 0)
     assert grown("database_pool_wait_seconds_count", pool="listing") == 1
     await database.close()
-    assert told("connections_max", "hot") == 8
+    assert value_of("connections_max", "hot") == 8
 
 
-async def test_outages_and_timeouts_are_told_apart(stage: Stage) -> None:
+async def test_outages_and_timeouts_are_counted_separately(stage: Stage) -> None:
     grown = Growth()
     nowhere = Database("postgresql://u:p@127.0.0.1:1/d", DatabaseSettings(connect_timeout_s=1))
     with pytest.raises(Unavailable):
@@ -314,8 +314,8 @@ async def test_outages_and_timeouts_are_told_apart(stage: Stage) -> None:
         await hastily(stage.database, "SELECT pg_sleep(5)")
     with pytest.raises(asyncpg.PostgresSyntaxError):
         await hastily(stage.database, "SELEC")
-    told = {c: grown("database_failures_total", cause=c) for c in ("outage", "timeout")}
-    assert told == {"outage": 1, "timeout": 1}
+    counted = {c: grown("database_failures_total", cause=c) for c in ("outage", "timeout")}
+    assert counted == {"outage": 1, "timeout": 1}
 
 
 async def hastily(database: Database, sql: str) -> None:

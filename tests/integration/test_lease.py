@@ -14,13 +14,13 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import leases
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.worker.lease import LeaseKeeper
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
-CARD = WorkerCard(name="keeper", queues=("b", "a"), types=("y", "x"), slots=7)
+CARD = WorkerProfile(name="keeper", queues=("b", "a"), types=("y", "x"), slots=7)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.storage import leases, unserved_types as rows
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from tests.support.api import Served, serving
 from tests.support.builders import a_draft, a_key
 from tests.support.contracts import NEEDS_TO, a_contract, registered
@@ -71,7 +71,7 @@ async def test_types_with_a_contract_or_a_worker_are_not_counted(
     await full(creation)
     await registered(stage, a_contract(NEEDS_TO, "with-a-contract"))
     async with stage.database.hot() as connection:
-        card = WorkerCard(name="w", queues=(), types=("with-a-worker",), slots=1)
+        card = WorkerProfile(name="w", queues=(), types=("with-a-worker",), slots=1)
         await leases.open_lease(connection, stage.ids(), card, ttl_s=60)
     for kind in ("emulate", "http", "with-a-contract", "with-a-worker"):
         await creation.create(a_draft(type=kind))
@@ -108,13 +108,13 @@ async def test_a_type_is_forgotten_when_none_of_its_tasks_waits_or_a_worker_serv
     await creation.create_all([a_draft(type=kind) for kind in ("ended", "waits", "served")])
     ended = await stage.sql.fetchval("SELECT id FROM taskmill.task WHERE type = 'ended'")
     await stage.service.cancel(ended)
-    await rows.forget(stage.database)
+    await rows.prune(stage.database)
     assert await noted(stage) == ["ended", "served", "waits"], "all were noted a moment ago"
     await stage.sql.execute(
         "UPDATE taskmill.unserved_type SET noted_at = noted_at - $1::interval", timedelta(hours=1)
     )
     await registered(stage, a_contract({}, "served"))
-    await rows.forget(stage.database)
+    await rows.prune(stage.database)
     assert await noted(stage) == ["waits"]
 
 

@@ -12,8 +12,8 @@ from taskmill.domain.feed import Cursor
 from taskmill.domain.lifecycle import ErrorInfo, Permanent, Status, Succeeded
 from taskmill.domain.webhooks import WebhookState
 from taskmill.maintenance.deliveries import prune_deliveries
-from taskmill.storage import changes, deliveries as turns, webhook_deliveries, webhooks
-from taskmill.storage.deliveries import CursorLease
+from taskmill.storage import changes, cursor_leases, webhook_deliveries, webhooks
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.statements import statement
 from taskmill.webhooks.fan_out import FanOut
 from tests.support.api import LogLines
@@ -55,7 +55,7 @@ async def fanned_out(stage: Stage) -> list[asyncpg.Record]:
     return await deliveries(stage.sql)
 
 
-def told(rows: Sequence[asyncpg.Record]) -> list[tuple[UUID, int]]:
+def changes_of(rows: Sequence[asyncpg.Record]) -> list[tuple[UUID, int]]:
     return [(row["task_id"], row["version"]) for row in rows]
 
 
@@ -65,12 +65,12 @@ async def test_a_webhook_gets_what_ends_from_now_on(stage: Stage) -> None:
         await all_numbered(stage)
     webhook, _ = await subscribed(stage, URL)
     second = await done(stage)
-    assert told(await fanned_out(stage)) == [(second.id, 3)]
+    assert changes_of(await fanned_out(stage)) == [(second.id, 3)]
     [row] = await deliveries(stage.sql, webhook.id)
     assert row["lane"] == f"webhook:{webhook.id}"
 
 
-async def test_what_happened_before_a_webhook_is_not_told_though_it_is_looked_at_later(
+async def test_changes_from_before_a_webhook_are_not_delivered_though_they_are_read_later(
     stage: Stage,
 ) -> None:
     """The role may be far behind when somebody subscribes."""
@@ -81,7 +81,7 @@ async def test_what_happened_before_a_webhook_is_not_told_though_it_is_looked_at
     assert await fanned_out(stage) == []
 
 
-async def test_filters_are_kept_to(stage: Stage) -> None:
+async def test_filters_are_applied(stage: Stage) -> None:
     wanted = {
         "queue": await subscribed(stage, URL, queues=("b", "c")),
         "type": await subscribed(stage, URL, types=("other",)),
@@ -99,7 +99,7 @@ async def test_filters_are_kept_to(stage: Stage) -> None:
     await fanned_out(stage)
 
     async def of(name: str) -> list[tuple[UUID, int]]:
-        return sorted(told(await deliveries(stage.sql, wanted[name][0].id)))
+        return sorted(changes_of(await deliveries(stage.sql, wanted[name][0].id)))
 
     assert await of("queue") == sorted([(two.id, 3), (three.id, 3)])
     assert await of("type") == [(one.id, 3)]
@@ -119,7 +119,7 @@ async def test_a_callback_is_made_each_time_that_its_task_ends(stage: Stage) -> 
     await stage.service.retry(task.id)
     await stage.service.cancel(task.id)
     await stage.service.cancel(waiting.id)
-    assert sorted(told(await fanned_out(stage))) == sorted(
+    assert sorted(changes_of(await fanned_out(stage))) == sorted(
         [(task.id, 3), (task.id, 5), (waiting.id, 2)]
     )
 
@@ -133,28 +133,28 @@ async def test_a_callback_that_came_over_sql_is_made_too(stage: Stage) -> None:
     assert row["lane"] == "callback:https://example.org:443"
 
 
-async def test_a_paused_webhook_is_told_later_and_a_disabled_one_never(stage: Stage) -> None:
-    kept = a_webhooks(stage.database, stage.ids)
+async def test_a_paused_webhook_gets_changes_later_and_a_disabled_one_never(stage: Stage) -> None:
+    subscriptions = a_webhooks(stage.database, stage.ids)
     paused, _ = await subscribed(stage, URL, state=WebhookState.PAUSED)
     disabled, _ = await subscribed(stage, URL)
     deleted, _ = await subscribed(stage, URL)
     assert await webhooks.disable(stage.database, disabled.id, "gone")
     assert not await webhooks.disable(stage.database, disabled.id, "gone"), "it was"
-    await kept.delete(deleted.id)
+    await subscriptions.delete(deleted.id)
     task = await done(stage)
     rows = await fanned_out(stage)
     assert [(row["webhook_id"], row["task_id"]) for row in rows] == [(paused.id, task.id)]
     assert await webhook_deliveries.find_due(stage.database, "", 10) == ([], "")
     # Enabled again, both go on: the disabled one with what comes now.
     for one in (paused, disabled):
-        await kept.change(one.id, {"state": WebhookState.ENABLED}, rotates_secret=False)
+        await subscriptions.change(one.id, {"state": WebhookState.ENABLED}, rotates_secret=False)
     later = await done(stage)
     rows = await fanned_out(stage)
     assert [row["task_id"] for row in rows if row["webhook_id"] == disabled.id] == [later.id]
     assert len((await webhook_deliveries.find_due(stage.database, "", 10)).endpoints) == 2
 
 
-async def test_two_who_take_turns_make_each_delivery_once(stage: Stage) -> None:
+async def test_two_processes_make_each_delivery_once(stage: Stage) -> None:
     await subscribed(stage, URL)
     stops = [asyncio.Event() for _ in range(4)]
     async with a_numbering(stage.database), asyncio.TaskGroup() as group:
@@ -175,90 +175,91 @@ async def test_two_who_take_turns_make_each_delivery_once(stage: Stage) -> None:
         for stop in stops:
             stop.set()
     rows = await deliveries(stage.sql)
-    assert sorted(told(rows)) == sorted((task.id, 3) for task in tasks)
+    assert sorted(changes_of(rows)) == sorted((task.id, 3) for task in tasks)
 
 
-async def test_who_lost_the_turn_makes_nothing(stage: Stage) -> None:
+async def test_without_the_cursor_lease_no_delivery_is_made(stage: Stage) -> None:
     await subscribed(stage, URL)
     await done(stage)
     async with a_numbering(stage.database):
         await all_numbered(stage)
-    mine, others = (CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0) for _ in range(2))
-    begin = await turns.take(stage.database, mine)
+    mine, others = (
+        CursorLease(webhook_deliveries.DESTINATION, stage.ids(), 60.0) for _ in range(2)
+    )
+    begin = await cursor_leases.take(stage.database, mine)
     assert begin is not None
     pairs, cursor, _ = await changes.read_pairs(stage.database, begin, 100)
     await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now() - interval '1 s'")
-    assert await turns.take(stage.database, others) == begin
+    assert await cursor_leases.take(stage.database, others) == begin
     made = await webhook_deliveries.fan_out(stage.database, mine, cursor, pairs, give_up_s=60)
     assert made is None
     assert await deliveries(stage.sql) == []
     made = await webhook_deliveries.fan_out(stage.database, others, cursor, pairs, give_up_s=60)
     assert made == 1
-    assert await turns.take(stage.database, others) == cursor
+    assert await cursor_leases.take(stage.database, others) == cursor
 
 
-async def test_what_dies_in_the_middle_leaves_all_or_nothing(stage: Stage) -> None:
+async def test_a_crash_in_the_middle_leaves_all_or_nothing(stage: Stage) -> None:
     """The statement is cut off at random moments, again and again, and goes on from where it had come."""
     await subscribed(stage, URL)
     tasks = [await done(stage) for _ in range(30)]
     async with a_numbering(stage.database):
         await all_numbered(stage)
-    turn, randomness = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0), random.Random(7)  # noqa: S311
+    lease = CursorLease(webhook_deliveries.DESTINATION, stage.ids(), 60.0)
+    randomness = random.Random(7)  # noqa: S311 - repeatable
     for _ in range(200):
-        cursor = await turns.take(stage.database, turn)
+        cursor = await cursor_leases.take(stage.database, lease)
         assert cursor is not None
         pairs, behind, is_last = await changes.read_pairs(stage.database, cursor, 5)
         if is_last and not pairs:
             break
         try:
             async with asyncio.timeout(randomness.uniform(0, 0.04)):
-                await webhook_deliveries.fan_out(stage.database, turn, behind, pairs, give_up_s=60)
+                await webhook_deliveries.fan_out(stage.database, lease, behind, pairs, give_up_s=60)
         except TimeoutError:
             continue
     else:
         pytest.fail("it never came to its end")
     rows = await deliveries(stage.sql)
-    assert sorted(told(rows)) == sorted((task.id, 3) for task in tasks)
+    assert sorted(changes_of(rows)) == sorted((task.id, 3) for task in tasks)
 
 
-async def test_what_is_no_longer_kept_is_passed_over_and_said(
-    stage: Stage, log_lines: LogLines
-) -> None:
+async def test_what_was_pruned_is_skipped_and_logged(stage: Stage, log_lines: LogLines) -> None:
     await subscribed(stage, URL)
     await done(stage)
     async with a_numbering(stage.database):
         await all_numbered(stage)
     await stage.sql.execute("DELETE FROM taskmill.change_batch WHERE position <= 2")
     later = await done(stage)
-    assert (later.id, 3) in told(await fanned_out(stage))
+    assert (later.id, 3) in changes_of(await fanned_out(stage))
     assert log_lines.named("webhooks.skipped")
 
 
-async def test_nothing_of_tasks_is_looked_at_while_nobody_listens(stage: Stage) -> None:
+async def test_no_task_is_read_while_nobody_listens(stage: Stage) -> None:
     tasks = [await done(stage) for _ in range(3)]
     async with a_numbering(stage.database):
         await all_numbered(stage)
     pairs, cursor, _ = await changes.read_pairs(stage.database, Cursor(0, 0), 100)
     assert len(pairs) == 3 * len(tasks)
-    turn = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0)
-    await turns.take(stage.database, turn)
-    looked = """
+    lease = CursorLease(webhook_deliveries.DESTINATION, stage.ids(), 60.0)
+    await cursor_leases.take(stage.database, lease)
+    scans = """
         SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_xact_user_tables
         WHERE schemaname = 'taskmill' AND (relname LIKE 'task_2%' OR relname LIKE 'task_event%')
     """
     async with stage.database.hot_transaction() as connection:
-        before = await connection.fetchval(looked)
+        before = await connection.fetchval(scans)
         columns = list(map(list, zip(*pairs, strict=True)))
         await connection.fetch(
             statement("fan_out_changes"),
-            turn.holder,
+            lease.holder,
             60.0,
             *cursor,
             *columns,
             ["succeeded", "failed", "cancelled"],
             60.0,
         )
-        assert await connection.fetchval(looked) == before
+        assert await connection.fetchval(scans) == before
 
 
 async def test_callbacks_go_with_their_tasks(stage: Stage) -> None:
@@ -272,7 +273,7 @@ async def test_callbacks_go_with_their_tasks(stage: Stage) -> None:
     assert [row["task_id"] for row in rows] == [task.id]
 
 
-async def test_old_deliveries_are_forgotten_and_young_or_pending_ones_kept(stage: Stage) -> None:
+async def test_old_deliveries_are_pruned_and_young_or_pending_ones_stay(stage: Stage) -> None:
     webhook, _ = await subscribed(stage, URL)
     for _ in range(3):
         await done(stage)

@@ -29,7 +29,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import bucket_scan, claims, leases, partitions, tasks
 from taskmill.storage.claims import BucketStart, EndedClaim, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import Notifier
 from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
@@ -59,7 +59,7 @@ class Stage:
     async def open_lease(self, *, ttl_s: float = 60, worker: str = "tester") -> UUID:
         """Open a lease."""
         lease_id = self.ids()
-        card = WorkerCard(name=worker, queues=(), types=("*",), slots=100)
+        card = WorkerProfile(name=worker, queues=(), types=("*",), slots=100)
         async with self.database.hot() as connection:
             await leases.open_lease(connection, lease_id, card, ttl_s=ttl_s)
         return lease_id

@@ -17,7 +17,7 @@ from taskmill.operations.first_claims import FirstClaims
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import NotificationListener
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.transports.rabbitmq import RabbitTransport
@@ -118,7 +118,7 @@ def _made(
     transport: AnyTransport = a_transport(stage, handlers, options)
     if options.broker_url is not None:
         transport = a_hinted_transport(stage, handlers, options, options.broker_url)
-    card = WorkerCard(
+    card = WorkerProfile(
         name=options.name,
         queues=options.queues,
         types=list(handlers.types),

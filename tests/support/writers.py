@@ -30,7 +30,7 @@ from taskmill.operations.retry import retry_task
 from taskmill.storage import (
     claims,
     counts,
-    deliveries,
+    cursor_leases,
     leases,
     minutes,
     progress,
@@ -42,8 +42,8 @@ from taskmill.storage import (
     webhooks,
 )
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 from taskmill.storage.progress import Report
 from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
@@ -302,8 +302,8 @@ async def _subscribe(database: Database, scene: Scene) -> None:
 
 async def _skip_changes(database: Database, scene: Scene) -> None:
     """Skip changes; both sides of a pair are of the same process."""
-    cursor_lease = CursorLease(webhook_deliveries.PLACE, scene.held, 60.0)
-    await deliveries.take(database, cursor_lease)
+    cursor_lease = CursorLease(webhook_deliveries.DESTINATION, scene.held, 60.0)
+    await cursor_leases.take(database, cursor_lease)
     await webhook_deliveries.skip_changes(database, cursor_lease)
 
 

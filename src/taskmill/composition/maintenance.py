@@ -98,7 +98,7 @@ def _periodic_duties(context: ProcessContext) -> list[Service]:
         Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
         Periodic("tidy-queues", lambda: tidy(database), interval_s=_HOUSEKEEPING_S),
         Periodic(
-            "forget-types", lambda: unserved_types.forget(database), interval_s=_HOUSEKEEPING_S
+            "forget-types", lambda: unserved_types.prune(database), interval_s=_HOUSEKEEPING_S
         ),
         Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
         Periodic(

@@ -17,7 +17,7 @@ from taskmill.runtime.periodic import pause
 from taskmill.runtime.services import Service
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage.draining import drain_lock
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import WorkerProfile
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.assembly import make_worker
@@ -156,7 +156,7 @@ def _worker(
 
 
 def _lease_keeper(context: ProcessContext, pool: Pool) -> LeaseKeeper:
-    card = WorkerCard(
+    card = WorkerProfile(
         name=pool.name,
         queues=context.settings.worker.queues,
         types=list(pool.handlers.types),

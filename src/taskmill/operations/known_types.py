@@ -16,7 +16,7 @@ _BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
 
 
 class KnownTypes(KnownNames):
-    """Records types without contract and worker, for longer than they are cached here (`forget_types`)."""
+    """Records types without contract and worker, for longer than they are cached here (`prune_types`)."""
 
     def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
         super().__init__(clock=clock, always=_BUILT_IN)

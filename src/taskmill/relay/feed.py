@@ -25,10 +25,10 @@ from taskmill.relay.routing import Routes, before
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
-from taskmill.storage import changes, deliveries
+from taskmill.storage import changes, cursor_leases
 from taskmill.storage.changes import KeyHeads
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 
 log = get_logger(__name__)
 
@@ -108,13 +108,13 @@ class FeedDelivery:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.drop(self._database, self._cursor_lease)
+            await cursor_leases.drop(self._database, self._cursor_lease)
         except _OUTAGES as error:
             log.info("feed.left_open", error=repr(error))
 
     async def _take_cursor_lease(self, stop: asyncio.Event) -> None:
         """Take the cursor lease if it is free, and deliver while it is held."""
-        cursor: Cursor | None = await deliveries.take(self._database, self._cursor_lease)
+        cursor: Cursor | None = await cursor_leases.take(self._database, self._cursor_lease)
         if cursor is None:
             return
         log.info("feed.delivering", after=str(cursor))
@@ -260,7 +260,7 @@ class FeedDelivery:
         if cursor == after and now - self._moved_at < _HOLD_S / 3:
             return True
         self._moved_at = now
-        if not await deliveries.move(self._database, self._cursor_lease, cursor):
+        if not await cursor_leases.move(self._database, self._cursor_lease, cursor):
             return False
         self._reached = cursor
         self._delivered = {one for one in self._delivered if one > cursor}

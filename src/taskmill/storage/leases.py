@@ -20,7 +20,7 @@ MOST_LOST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerCard:
+class WorkerProfile:
     """What a worker reports about itself. Empty `queues` means all; `types` may hold `*`."""
 
     name: str
@@ -40,7 +40,7 @@ class Renewed:
 async def open_lease(
     connection: Connection,
     lease_id: UUID,
-    card: WorkerCard,
+    card: WorkerProfile,
     *,
     ttl_s: float,
     asked_to: WorkerRequest | None = None,

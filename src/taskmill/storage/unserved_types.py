@@ -23,8 +23,8 @@ async def record(database: Database, types: Collection[str], *, limit: int) -> s
     return {row["name"] for row in rows}
 
 
-async def forget(database: Database) -> None:
+async def prune(database: Database) -> None:
     """Delete those that have no waiting task any more, and those that have a contract or a worker by now."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_types"))
-        await connection.fetch(statement("forget_types"), _MOST_KINDS)
+        await connection.fetch(statement("prune_types"), _MOST_KINDS)

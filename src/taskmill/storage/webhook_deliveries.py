@@ -13,10 +13,10 @@ from taskmill.domain.feed import START, Cursor
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
 from taskmill.storage.changes import ChangePair
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 
-PLACE: Final = "webhooks"
+DESTINATION: Final = "webhooks"
 LAST_ID: Final = 2**63 - 1
 # 2,000 endpoints with nothing due take 5 ms (2026-11-25). Each origin of callbacks is one: there may be 100,000.
 MOST_SCANNED: Final = 2000

@@ -18,9 +18,9 @@ from taskmill.observability.outbound import CHANGES_FANNED_OUT, DELIVERIES_MADE
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
-from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
+from taskmill.storage import changes, cursor_leases, webhook_deliveries, webhooks
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 from taskmill.storage.webhook_deliveries import SkippedChanges
 
 log = get_logger(__name__)
@@ -55,7 +55,7 @@ class FanOut:
     ) -> None:
         self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._database = database
-        self._cursor_lease = CursorLease(webhook_deliveries.PLACE, holder, _HOLD_S)
+        self._cursor_lease = CursorLease(webhook_deliveries.DESTINATION, holder, _HOLD_S)
         self._clock = clock
         self._give_up_s = give_up_s
         self._wake = wake
@@ -75,12 +75,12 @@ class FanOut:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.drop(self._database, self._cursor_lease)
+            await cursor_leases.drop(self._database, self._cursor_lease)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.info("webhooks.left_open", error=repr(error))
 
     async def _take_cursor_lease(self, stop: asyncio.Event) -> None:
-        cursor: Cursor | None = await deliveries.take(self._database, self._cursor_lease)
+        cursor: Cursor | None = await cursor_leases.take(self._database, self._cursor_lease)
         if cursor is None:
             return
         log.info("webhooks.fanning_out", after=str(cursor))

@@ -24,7 +24,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import leases
 from taskmill.storage.database import Database
-from taskmill.storage.leases import Renewed, WorkerCard
+from taskmill.storage.leases import Renewed, WorkerProfile
 from taskmill.storage.servers import Connection
 from taskmill.worker.attempt import ClaimKey
 
@@ -47,7 +47,7 @@ class LeaseKeeper:
     def __init__(
         self,
         database: Database,
-        card: WorkerCard,
+        card: WorkerProfile,
         *,
         ttl_s: float,
         ids: IdFactory,

@@ -11,7 +11,7 @@ from taskmill.storage.database import Database
 class CursorLease(NamedTuple):
     """The right to deliver to a destination, for `hold_s` seconds after `take` and after each `move`."""
 
-    place: str
+    destination: str
     holder: UUID
     hold_s: float
 
@@ -22,7 +22,7 @@ async def take(database: Database, cursor_lease: CursorLease) -> Cursor | None:
     A destination to which nothing was ever delivered begins at the end of the feed.
     """
     begin = START
-    if not await database.fetch_value("find_feed_delivery", cursor_lease.place):
+    if not await database.fetch_value("find_feed_delivery", cursor_lease.destination):
         begin = (await changes.bounds(database)).latest or START
     rows = await database.fetch("take_cursor_lease", *cursor_lease, *begin)
     return Cursor(rows[0]["position"], rows[0]["ordinal"]) if rows else None
@@ -35,4 +35,4 @@ async def move(database: Database, cursor_lease: CursorLease, cursor: Cursor) ->
 
 async def drop(database: Database, cursor_lease: CursorLease) -> None:
     """Give the cursor lease back."""
-    await database.fetch("drop_cursor_lease", cursor_lease.place, cursor_lease.holder)
+    await database.fetch("drop_cursor_lease", cursor_lease.destination, cursor_lease.holder)

@@ -1,4 +1,4 @@
-"""While nobody is to get changes they are passed over unread; who comes in between misses nothing."""
+"""While nobody gets changes, they are skipped unread; who subscribes in between misses nothing."""
 
 import asyncio
 import random
@@ -10,9 +10,9 @@ import pytest
 
 from taskmill.domain.feed import Cursor
 from taskmill.domain.webhooks import WebhookDraft, WebhookState
-from taskmill.storage import changes, deliveries as turns, webhook_deliveries, webhooks
+from taskmill.storage import changes, cursor_leases, webhook_deliveries, webhooks
+from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import CursorLease
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
 from tests.support.plans import explaining
@@ -33,10 +33,10 @@ async def numbered(stage: Stage) -> Cursor:
     return latest
 
 
-async def a_turn(stage: Stage) -> CursorLease:
-    turn = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0)
-    assert await turns.take(stage.database, turn) is not None
-    return turn
+async def a_cursor_lease(stage: Stage) -> CursorLease:
+    lease = CursorLease(webhook_deliveries.DESTINATION, stage.ids(), 60.0)
+    assert await cursor_leases.take(stage.database, lease) is not None
+    return lease
 
 
 async def cursor(stage: Stage) -> Cursor:
@@ -58,17 +58,17 @@ async def a_session(stage: Stage) -> AsyncIterator[Session]:
         await connection.close()
 
 
-async def fanned_out(stage: Stage, turn: CursorLease) -> list[tuple[UUID, int]]:
+async def fanned_out(stage: Stage, lease: CursorLease) -> list[tuple[UUID, int]]:
     """Make the deliveries of all that follows the cursor."""
     await numbered(stage)
     pairs, behind, _ = await changes.read_pairs(stage.database, await cursor(stage), 1000)
-    await webhook_deliveries.fan_out(stage.database, turn, behind, pairs, give_up_s=60)
+    await webhook_deliveries.fan_out(stage.database, lease, behind, pairs, give_up_s=60)
     return [(row["task_id"], row["version"]) for row in await deliveries(stage.sql)]
 
 
-async def test_all_is_passed_over_in_one_statement_while_nobody_follows(stage: Stage) -> None:
-    turn = await a_turn(stage)
-    assert await webhook_deliveries.skip_changes(stage.database, turn) == (
+async def test_all_is_skipped_in_one_statement_while_nobody_follows(stage: Stage) -> None:
+    lease = await a_cursor_lease(stage)
+    assert await webhook_deliveries.skip_changes(stage.database, lease) == (
         False,
         Cursor(0, 0),
         False,
@@ -76,54 +76,54 @@ async def test_all_is_passed_over_in_one_statement_while_nobody_follows(stage: S
     for _ in range(3):
         await done(stage)
     end = await numbered(stage)
-    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, True)
+    assert await webhook_deliveries.skip_changes(stage.database, lease) == (False, end, True)
     assert await cursor(stage) == end
-    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, False)
+    assert await webhook_deliveries.skip_changes(stage.database, lease) == (False, end, False)
 
 
-async def test_nothing_is_passed_over_once_anybody_follows(stage: Stage) -> None:
-    turn, kept = await a_turn(stage), a_webhooks(stage.database, stage.ids)
+async def test_nothing_is_skipped_once_anybody_follows(stage: Stage) -> None:
+    lease, subscriptions = await a_cursor_lease(stage), a_webhooks(stage.database, stage.ids)
     webhook, _ = await subscribed(stage, URL)
     await done(stage)
     end = await numbered(stage)
     for state in (WebhookState.ENABLED, WebhookState.PAUSED):
-        await kept.change(webhook.id, {"state": state}, rotates_secret=False)
-        passed = await webhook_deliveries.skip_changes(stage.database, turn)
-        assert passed == (True, end, False)
-    await kept.delete(webhook.id)
-    assert (await webhook_deliveries.skip_changes(stage.database, turn)).has_moved
+        await subscriptions.change(webhook.id, {"state": state}, rotates_secret=False)
+        skipped = await webhook_deliveries.skip_changes(stage.database, lease)
+        assert skipped == (True, end, False)
+    await subscriptions.delete(webhook.id)
+    assert (await webhook_deliveries.skip_changes(stage.database, lease)).has_moved
     task = await stage.created(callback_url=URL)
     await numbered(stage)
-    passed = await webhook_deliveries.skip_changes(stage.database, turn)
-    assert (passed.is_followed, passed.has_moved) == (True, False)
+    skipped = await webhook_deliveries.skip_changes(stage.database, lease)
+    assert (skipped.is_followed, skipped.has_moved) == (True, False)
     await stage.service.cancel(task.id)
-    assert await fanned_out(stage, turn) == [(task.id, 2)]
+    assert await fanned_out(stage, lease) == [(task.id, 2)]
 
 
-async def test_who_lost_the_turn_passes_nothing_over(stage: Stage) -> None:
-    turn = await a_turn(stage)
+async def test_without_the_cursor_lease_nothing_is_skipped(stage: Stage) -> None:
+    lease = await a_cursor_lease(stage)
     await done(stage)
     end = await numbered(stage)
     await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now() - interval '1 s'")
-    await a_turn(stage)
-    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, False)
+    await a_cursor_lease(stage)
+    assert await webhook_deliveries.skip_changes(stage.database, lease) == (False, end, False)
     assert await cursor(stage) == Cursor(0, 0)
 
 
 async def test_a_cursor_beyond_the_feed_stays(stage: Stage) -> None:
     """After a failover that lost positions."""
-    turn = await a_turn(stage)
+    lease = await a_cursor_lease(stage)
     await done(stage)
     end = await numbered(stage)
-    await turns.move(stage.database, turn, Cursor(end.position + 5, 1))
-    assert not (await webhook_deliveries.skip_changes(stage.database, turn)).has_moved
+    await cursor_leases.move(stage.database, lease, Cursor(end.position + 5, 1))
+    assert not (await webhook_deliveries.skip_changes(stage.database, lease)).has_moved
 
 
-@pytest.mark.parametrize("first", ["subscribes", "passes"])
+@pytest.mark.parametrize("first", ["subscribes", "skips"])
 async def test_a_webhook_that_is_made_meanwhile_gets_all_from_its_commit_on(
     stage: Stage, first: str
 ) -> None:
-    turn, later = await a_turn(stage), []
+    lease, later = await a_cursor_lease(stage), []
     await done(stage)
     await numbered(stage)
     async with a_session(stage) as session:
@@ -131,16 +131,16 @@ async def test_a_webhook_that_is_made_meanwhile_gets_all_from_its_commit_on(
             await subscribe(stage, session)
             await done(stage)
             end = await numbered(stage)
-            assert (await webhook_deliveries.skip_changes(stage.database, turn)).latest == end
+            assert (await webhook_deliveries.skip_changes(stage.database, lease)).latest == end
         else:
-            assert (await webhook_deliveries.skip_changes(session, turn)).has_moved
+            assert (await webhook_deliveries.skip_changes(session, lease)).has_moved
             await subscribe(stage, stage.database)
             later = [await done(stage)]
             await numbered(stage)
     if first == "subscribes":
         later = [await done(stage)]
-    assert (await webhook_deliveries.skip_changes(stage.database, turn)).is_followed
-    assert await fanned_out(stage, turn) == [(task.id, 3) for task in later]
+    assert (await webhook_deliveries.skip_changes(stage.database, lease)).is_followed
+    assert await fanned_out(stage, lease) == [(task.id, 3) for task in later]
 
 
 async def subscribe(stage: Stage, database: Database) -> None:
@@ -148,9 +148,9 @@ async def subscribe(stage: Stage, database: Database) -> None:
     await webhooks.create(database, stage.ids(), draft, secret="x", limit=10)  # noqa: S106
 
 
-@pytest.mark.parametrize("first", ["creates", "passes"])
+@pytest.mark.parametrize("first", ["creates", "skips"])
 async def test_a_callback_that_is_made_meanwhile_is_called(stage: Stage, first: str) -> None:
-    turn = await a_turn(stage)
+    lease = await a_cursor_lease(stage)
     await done(stage)
     await numbered(stage)
     async with a_session(stage) as session:
@@ -159,20 +159,24 @@ async def test_a_callback_that_is_made_meanwhile_is_called(stage: Stage, first: 
             [made] = await creation.store_each(creation.with_ids([a_draft(callback_url=URL)]))
             await done(stage)
             end = await numbered(stage)
-            assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, True)
+            assert await webhook_deliveries.skip_changes(stage.database, lease) == (
+                False,
+                end,
+                True,
+            )
         else:
-            assert (await webhook_deliveries.skip_changes(session, turn)).has_moved
+            assert (await webhook_deliveries.skip_changes(session, lease)).has_moved
             [made] = await stage.service.create_all([a_draft(callback_url=URL)])
             await stage.service.cancel(made.task.id)
             await numbered(stage)
     assert not isinstance(made, Exception)
     if first == "creates":
         await stage.service.cancel(made.task.id)
-    assert (await webhook_deliveries.skip_changes(stage.database, turn)).is_followed
-    assert await fanned_out(stage, turn) == [(made.task.id, 2)]
+    assert (await webhook_deliveries.skip_changes(stage.database, lease)).is_followed
+    assert await fanned_out(stage, lease) == [(made.task.id, 2)]
 
 
-async def test_no_callback_is_missed_while_the_role_passes_over_and_is_followed_by_turns(
+async def test_no_callback_is_missed_while_skipping_and_following_alternate(
     stage: Stage,
 ) -> None:
     chance, stop = random.Random(5), asyncio.Event()  # noqa: S311 - repeatable
@@ -197,14 +201,14 @@ async def test_no_callback_is_missed_while_the_role_passes_over_and_is_followed_
         stop.set()
 
 
-async def test_passing_over_costs_the_same_however_much_it_is(stage: Stage) -> None:
-    turn = await a_turn(stage)
+async def test_skipping_costs_the_same_however_much_it_is(stage: Stage) -> None:
+    lease = await a_cursor_lease(stage)
     await stage.sql.execute(
         "INSERT INTO taskmill.change_batch (task_ids, versions, position) "
         "SELECT ARRAY[gen_random_uuid()], ARRAY[1], n FROM generate_series(1, 5000) AS n"
     )
     async with explaining(stage.database) as session:
-        [row], plan = await session.fetch("skip_changes", turn.holder, turn.hold_s)
+        [row], plan = await session.fetch("skip_changes", lease.holder, lease.hold_s)
         assert row["has_moved"]
         assert plan.faults == []
         assert plan.rows_read <= 10
