@@ -8,23 +8,23 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.chaos import apart
+from tests.chaos import seed_process
 from tests.chaos.seed import Plan, Report
 
-# Seeds take turns: without a broker, and with one under both policies.
-_WAYS = ((False, "postgres"), (True, "auto"), (True, "rabbitmq"))
+# Seeds alternate: without a broker, and with one under both policies.
+_TRANSPORTS = ((False, "postgres"), (True, "auto"), (True, "rabbitmq"))
 _SHOWN = 12
 
 
 def plans(first: int, count: int, faults: int, tasks: int) -> Iterator[Plan]:
-    """Return the plans of so many seeds."""
+    """Return the plans of `count` seeds."""
     for seed in range(first, first + count):
-        with_broker, policy = _WAYS[seed % len(_WAYS)]
+        with_broker, policy = _TRANSPORTS[seed % len(_TRANSPORTS)]
         yield Plan(seed=seed, with_broker=with_broker, policy=policy, faults=faults, tasks=tasks)
 
 
 def main() -> int:
-    """Run them, some at a time, and tell what they did."""
+    """Run the seeds, some at a time, and print what they did."""
     cores = os.cpu_count() or 1
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="how many seeds (default 10)")
@@ -34,20 +34,20 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=cores, help=f"seeds at a time (default: cores, here {cores})"
     )
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     reports: list[Report] = []
-    # Not forked: each seed starts threads and event loops of its own.
+    # Not forked: each seed starts its own threads and event loops.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, asked.jobs), mp_context=spawn) as pool:
-        planned = plans(asked.first, asked.seeds, asked.faults, asked.tasks)
-        for future in as_completed([pool.submit(apart.report, plan) for plan in planned]):
+    with ProcessPoolExecutor(max(1, arguments.jobs), mp_context=spawn) as pool:
+        planned = plans(arguments.first, arguments.seeds, arguments.faults, arguments.tasks)
+        for future in as_completed([pool.submit(seed_process.report, plan) for plan in planned]):
             report = future.result()
             reports.append(report)
-            _say(f"[{len(reports)}/{asked.seeds}] {report}")
-            for wrong in report.wrongs[:_SHOWN]:
-                _say(f"    {wrong}")
+            _print(f"[{len(reports)}/{arguments.seeds}] {report}")
+            for violation in report.violations[:_SHOWN]:
+                _print(f"    {violation}")
     _sum_up(reports)
-    return int(any(report.wrongs for report in reports))
+    return int(any(report.violations for report in reports))
 
 
 def _sum_up(reports: list[Report]) -> None:
@@ -56,20 +56,20 @@ def _sum_up(reports: list[Report]) -> None:
     for report in reports:
         faults.update(report.faults + report.deaths)
         absent.update(report.absent)
-    _say("")
-    _say(f"{len(reports)} seeds, {sum(len(r.wrongs) for r in reports)} violations")
-    _say(f"  tasks accepted      {sum(r.accepted for r in reports)}")
-    _say(f"  tasks ended         {sum(r.terminal for r in reports)}")
-    _say(f"  stale ends refused  {sum(r.stale_refused for r in reports)}")
-    _say(f"  released again      {sum(r.released_again for r in reports)}")
-    _say(f"  slowest to settle   {max(r.settled_s for r in reports):.1f} s")
+    _print("")
+    _print(f"{len(reports)} seeds, {sum(len(r.violations) for r in reports)} violations")
+    _print(f"  tasks accepted      {sum(r.accepted for r in reports)}")
+    _print(f"  tasks ended         {sum(r.terminal for r in reports)}")
+    _print(f"  stale ends refused  {sum(r.stale_refused for r in reports)}")
+    _print(f"  released again      {sum(r.released_again for r in reports)}")
+    _print(f"  slowest to settle   {max(r.settled_s for r in reports):.1f} s")
     for name, times in sorted(faults.items()):
-        _say(f"  {name:<27} {times}")
+        _print(f"  {name:<27} {times}")
     for name, seeds in sorted(absent.items()):
-        _say(f"  {name:<27} absent in {seeds} seeds: this machine can't do it")
+        _print(f"  {name:<27} absent in {seeds} seeds: this machine can't do it")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

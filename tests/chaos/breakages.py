@@ -1,4 +1,4 @@
-"""Ways to break the program on purpose, each of which the checker has to notice, and by what.
+"""Breaks the program on purpose, in ways that the checker must notice.
 
 A broken build is the program with one statement or rule replaced.
 """
@@ -34,8 +34,8 @@ _ONE_KEY = """
             request_hash = excluded.request_hash,
             expires_at = excluded.expires_at
         WHERE held.expires_at <= now() OR held.task_id = excluded.task_id"""
-# Rescue in one statement: its snapshot is taken before it locks the leases. The pause makes that gap, which is
-# there in any case, as wide as on a busy server.
+# Rescue in one statement: its snapshot is taken before it locks the leases. The pause makes that gap as wide as on
+# a busy server.
 _RESCUE = """
 WITH pause AS MATERIALIZED (SELECT pg_sleep(0.4)),
 closed AS (
@@ -71,7 +71,7 @@ def _without(part: str) -> Change:
 
 
 # One worker renews its lease, asks for tasks, and never gets any.
-_DEAF = _with(
+_IDLE_WORKER = _with(
     "WHERE id = $1 AND closed_at", "WHERE $2::text <> 'worker-2' AND id = $1 AND closed_at"
 )
 
@@ -94,18 +94,18 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
         # An operator's retry takes whatever has finished.
         "again": {"run_tasks_again": _with("id = ANY($1)", "cardinality($1::uuid[]) > 0")},
         "hints": {},
-        "deaf": {"claim_tasks": _DEAF, "claim_hinted_tasks": _DEAF},
+        "idle_worker": {"claim_tasks": _IDLE_WORKER, "claim_hinted_tasks": _IDLE_WORKER},
     }
 )
 NAMES = tuple(_CHANGES)
-# What is broken in the database itself, once it is there.
+# What is broken in the schema, after the database has been created.
 SCHEMA: Mapping[str, str] = MappingProxyType(
     {"key": "ALTER TABLE taskmill.idempotency DROP CONSTRAINT idempotency_pkey"}
 )
 
 
 def apply(name: str) -> None:
-    """Break what `name` says, before any other module of the program is imported; an empty name breaks nothing."""
+    """Break what `name` says; call it before other modules are imported. An empty name breaks nothing."""
     if not name:
         return
     changes, original = _CHANGES[name], statements.statement
@@ -127,6 +127,6 @@ def _never_let_hints_expire() -> None:
 
 
 async def _remember_queues(relay: Any, _: object) -> None:  # noqa: ANN401 - imported where it is broken
-    """Do what a relay does when it is connected again, without releasing everything anew."""
+    """Do what a relay does after it reconnects, but without releasing everything again."""
     relay._publisher.forget_queues()
     relay.wake()

@@ -1,6 +1,6 @@
-"""Compares what clients were told and what handlers did with what the database has in the end.
+"""Compares the responses that clients got and the effects of handlers with the final state of the database.
 
-Each finding begins with the name of the invariant that it breaks.
+Each violation begins with the name of the invariant that is broken.
 """
 
 import json
@@ -16,34 +16,34 @@ from taskmill.domain.audit import Finding
 from taskmill.operations.verify import Extent, verify
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
-from tests.chaos.history import Deed, Door, History, Told
+from tests.chaos.history import EntryPoint, History, Operation, Result
 from tests.support.safety import unsafe
 
 Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = Mapping[str, Any]
 
-# Tasks that are made after the harm, to see that all is well.
+# Tasks that are created after the faults, to check that everything works.
 PROBES = ("probe-posted", "probe-published")
-# The clocks of the API and of PostgreSQL agree to about half the time that an answer takes.
+# The clocks of the API and of PostgreSQL agree to about half the time of a round trip.
 _CLOCKS_AGREE_S = 0.1
 
 
 class _Audited:
-    """Keeps what an audit finds."""
+    """Collects what an audit finds."""
 
     def __init__(self) -> None:
-        self.wrongs: list[str] = []
+        self.violations: list[str] = []
 
     def started(self, tasks: int | None) -> None:
-        """Nobody waits for this one."""
+        """Do nothing."""
 
     def checked(self, tasks: int) -> None:
-        """See above."""
+        """Do nothing."""
 
     def found(self, finding: Finding) -> None:
-        """Keep it, unless it is only a warning."""
+        """Collect a finding, unless it is only a warning."""
         if not finding.check.is_warning:
-            self.wrongs.append(f"verify: {finding}")
+            self.violations.append(f"verify: {finding}")
 
 
 async def audited(url: str) -> list[str]:
@@ -54,7 +54,7 @@ async def audited(url: str) -> list[str]:
         audit = await verify(database, extent, audited)
     finally:
         await database.close()
-    return [*audited.wrongs, *(f"unverified: {what}" for what in audit.unchecked)]
+    return [*audited.violations, *(f"unverified: {what}" for what in audit.unchecked)]
 
 
 async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
@@ -74,9 +74,9 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
         happened[event["id"]].append(event)
     did = _read(effects)
     return [
-        *history.wrongs,
+        *history.violations,
         *(f"unsafe: {problem}" for problem in await unsafe(sql)),
-        *_of_deeds(history, by_name, rejections),
+        *_of_operations(history, by_name, rejections),
         *_of_strangers(history, by_name),
         *_of_cancels(history, happened),
         *_of_retries(history, happened),
@@ -85,44 +85,49 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
     ]
 
 
-def _of_deeds(
+def _of_operations(
     history: History, by_name: Mapping[str, list[Row]], rejections: Mapping[str, int]
 ) -> Iterable[str]:
-    for deed in history.deeds:
-        made = [task for name in deed.names for task in by_name.get(name, ())]
-        yield from _of_deed(deed, made)
-        if deed.door is Door.MESSAGE:
-            yield from _of_message(deed, made, rejections.get(str(deed.key), 0), history)
+    for operation in history.operations:
+        made = [task for name in operation.names for task in by_name.get(name, ())]
+        yield from _of_operation(operation, made)
+        if operation.entry_point is EntryPoint.MESSAGE:
+            yield from _of_message(operation, made, rejections.get(str(operation.key), 0), history)
 
 
-def _of_deed(deed: Deed, made: list[Row]) -> Iterable[str]:
-    if len(made) > len(deed.names):
-        yield f"doubled: {deed.names} became {[task['id'] for task in made]}"
-    if deed.is_bad and made:
-        yield f"bad_accepted: {deed.names} became {[task['id'] for task in made]}"
-    if deed.told is Told.FAIL and made:
-        yield f"refused_and_made: {deed.names} became {[task['id'] for task in made]}"
-    if missing := set(deed.ids) - {task["id"] for task in made}:
-        yield f"lost: {deed.names} was accepted as {sorted(missing)}"
-    if deed.door is Door.BATCH and len(made) not in {0, len(deed.names)}:
-        yield f"torn: {len(made)} of {len(deed.names)} tasks of one batch"
+def _of_operation(operation: Operation, made: list[Row]) -> Iterable[str]:
+    if len(made) > len(operation.names):
+        yield f"doubled: {operation.names} became {[task['id'] for task in made]}"
+    if operation.is_bad and made:
+        yield f"bad_accepted: {operation.names} became {[task['id'] for task in made]}"
+    if operation.result is Result.FAIL and made:
+        yield f"refused_and_made: {operation.names} became {[task['id'] for task in made]}"
+    if missing := set(operation.ids) - {task["id"] for task in made}:
+        yield f"lost: {operation.names} was accepted as {sorted(missing)}"
+    if operation.entry_point is EntryPoint.BATCH and len(made) not in {0, len(operation.names)}:
+        yield f"torn: {len(made)} of {len(operation.names)} tasks of one batch"
 
 
-def _of_message(deed: Deed, made: list[Row], rejected: int, history: History) -> Iterable[str]:
-    """A message that was confirmed, and did not go down with the broker, is a task or a rejection."""
-    if deed.told is not Told.OK or (deed.told_at or 0) <= history.broker_wiped_at:
+def _of_message(
+    operation: Operation, made: list[Row], rejected: int, history: History
+) -> Iterable[str]:
+    """A message that was confirmed, and was not lost when the broker was wiped, is a task or a rejection."""
+    if (
+        operation.result is not Result.OK
+        or (operation.confirmed_at or 0) <= history.broker_wiped_at
+    ):
         return
-    if deed.is_bad or deed.conflicts:
+    if operation.is_bad or operation.conflicts:
         if rejected != 1:
-            yield f"message_unaccounted: {deed.key} is bad, and is {rejected} rejections"
+            yield f"message_unaccounted: {operation.key} is bad, and is {rejected} rejections"
     elif rejected:
-        yield f"message_rejected: {deed.key} is good, and is {rejected} rejections"
-    if not deed.is_bad and len(made) != 1:
-        yield f"message_lost: {deed.key} is {len(made)} tasks"
+        yield f"message_rejected: {operation.key} is good, and is {rejected} rejections"
+    if not operation.is_bad and len(made) != 1:
+        yield f"message_lost: {operation.key} is {len(made)} tasks"
 
 
 def _of_strangers(history: History, by_name: Mapping[str, list[Row]]) -> Iterable[str]:
-    known = {*PROBES, *(name for deed in history.deeds for name in deed.names)}
+    known = {*PROBES, *(name for operation in history.operations for name in operation.names)}
     for name in by_name.keys() - known:
         yield f"stranger: nobody sent a task named {name}"
 
@@ -134,10 +139,10 @@ def _of_cancels(history: History, happened: Mapping[str, list[Row]]) -> Iterable
 
 
 def _of_retries(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
-    """A task begins a new run as often as it was answered, and never unless it was asked."""
+    """A task starts a new run for each confirmed request, and never without a request."""
     for task_id, events in happened.items():
         runs = sum(event["happening"] == "run_again" for event in events)
-        sent, answered = history.retries_sent[task_id], history.retries_answered[task_id]
+        sent, answered = history.retries_sent[task_id], history.retries_confirmed[task_id]
         if runs > sent:
             yield f"ran_again_unasked: {task_id} began {runs} new runs, {sent} were asked for"
         if runs < answered:
@@ -147,7 +152,7 @@ def _of_retries(history: History, happened: Mapping[str, list[Row]]) -> Iterable
 def _of_delays(
     history: History, by_name: Mapping[str, list[Row]], effects: Iterable[Row]
 ) -> Iterable[str]:
-    """Nothing runs before its time, unless an operator wanted a new run at once."""
+    """Nothing runs before its time, unless an operator requested a new run."""
     began_at: dict[str, float] = {}
     for effect in effects:
         began_at.setdefault(effect["task"], effect["at"])

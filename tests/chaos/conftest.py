@@ -1,4 +1,4 @@
-"""Fixtures of the tests that do harm."""
+"""Fixtures of the chaos tests."""
 
 from tests.support.stage import stage, stage_template, stage_url
 

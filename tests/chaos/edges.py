@@ -1,4 +1,4 @@
-"""A network cable between a process and a server, which a nemesis may cut, silence, slow down or hold up."""
+"""A proxy between a process and a server, which a nemesis may cut, silence, slow down or hold up."""
 
 import asyncio
 from collections import Counter
@@ -13,20 +13,20 @@ Connect: TypeAlias = Callable[[], Awaitable[Streams]]
 
 
 class Edge:
-    """Passes bytes on between whoever connects to `port` and the server behind it, until told otherwise.
+    """Forwards bytes between clients of `port` and the server behind it, until it is made to fail.
 
-    `felt` counts what came of it: connections reset and refused, answers lost, and pieces swallowed,
-    delayed and held back.
+    `counts` has the effects so far: connections reset and refused, responses lost, and chunks swallowed, delayed
+    and held back.
     """
 
     def __init__(self, name: str, connect: Connect) -> None:
         self.name = name
         self.delay_s = 0.0
-        self.felt: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self._connect = connect
         self._is_silent = False
         self._refuses = False
-        self._loses_an_answer = False
+        self._loses_a_response = False
         self._passes = asyncio.Event()
         self._passes.set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -54,21 +54,21 @@ class Edge:
 
     @property
     def is_used(self) -> bool:
-        """Whether anybody is connected."""
+        """Whether a client is connected."""
         return bool(self._open)
 
     def reset(self) -> None:
         """End all connections at once, both ways."""
-        self.felt["reset"] += len(self._open)
+        self.counts["reset"] += len(self._open)
         for writer in list(self._open):
             writer.transport.abort()
 
     def fall_silent(self) -> None:
-        """Swallow whatever is sent from now on, both ways, and break nothing."""
+        """Swallow everything that is sent from now on, both ways, and close nothing."""
         self._is_silent = True
 
     def hold_back(self) -> None:
-        """Keep whatever is sent, both ways, and deliver it when healed, also what its sender has given up."""
+        """Hold everything that is sent, both ways, and deliver it when healed, even if its sender has given up."""
         self._passes.clear()
 
     def refuse(self) -> None:
@@ -76,19 +76,19 @@ class Edge:
         self._refuses = True
         self.reset()
 
-    def lose_an_answer(self) -> None:
-        """Let the next statement reach the server and take effect, and break before its answer."""
-        self._loses_an_answer = True
+    def lose_a_response(self) -> None:
+        """Let the next statement reach the server and take effect, and break before its response."""
+        self._loses_a_response = True
 
-    def keep_answers(self) -> None:
-        """Lose no answer any more."""
-        self._loses_an_answer = False
+    def keep_responses(self) -> None:
+        """Lose no more responses."""
+        self._loses_a_response = False
 
     def heal(self) -> None:
-        """Pass everything on again; connections that have lost bytes are ended."""
+        """Forward everything again; connections that have lost bytes are closed."""
         if self._is_silent:
             self.reset()
-        self._is_silent = self._refuses = self._loses_an_answer = False
+        self._is_silent = self._refuses = self._loses_a_response = False
         self.delay_s = 0.0
         self._passes.set()
 
@@ -99,7 +99,7 @@ class Edge:
         task.add_done_callback(self._serving.discard)
         try:
             if self._refuses:
-                self.felt["refused"] += 1
+                self.counts["refused"] += 1
                 raise ConnectionRefusedError
             server_reader, server_writer = await self._connect()
         except OSError:
@@ -111,7 +111,7 @@ class Edge:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_requests(reader, server_writer, lost))
-                group.create_task(self._pass_answers(server_reader, writer, lost))
+                group.create_task(self._pass_responses(server_reader, writer, lost))
         finally:
             self._open -= ends
             for end in ends:
@@ -121,31 +121,31 @@ class Edge:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
     ) -> None:
         while data := await _read(reader):
-            if self._loses_an_answer and data[:1] == _BIND:
-                self._loses_an_answer = False
+            if self._loses_a_response and data[:1] == _BIND:
+                self._loses_a_response = False
                 lost.set()
             await self._pass(data, writer)
         writer.transport.abort()
 
-    async def _pass_answers(
+    async def _pass_responses(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
     ) -> None:
         while data := await _read(reader):
             if lost.is_set():
-                self.felt["lost"] += 1
+                self.counts["lost"] += 1
                 break
             await self._pass(data, writer)
         writer.transport.abort()
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         if self.delay_s:
-            self.felt["delayed"] += 1
+            self.counts["delayed"] += 1
             await asyncio.sleep(self.delay_s)
         if not self._passes.is_set():
-            self.felt["held_back"] += 1
+            self.counts["held_back"] += 1
             await self._passes.wait()
         if self._is_silent:
-            self.felt["swallowed"] += 1
+            self.counts["swallowed"] += 1
         else:
             writer.write(data)
 

@@ -1,4 +1,4 @@
-"""The traces that handlers leave: a file that they append to and that knows nothing of the database."""
+"""The effects of handlers, in a file to which they append, independent of the database."""
 
 import json
 import os
@@ -14,12 +14,12 @@ class Effects:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, what: str, task_id: UUID, claim_no: int) -> None:
-        """Append a line, whole or not at all."""
+        """Append a line, completely or not at all."""
         line = {
             "what": what,
             "task": str(task_id),
             "claim_no": claim_no,
-            # TID251: the one clock of this machine that is never faked, and the one that clients note.
+            # TID251: the clock of this machine that is never faked, and that clients use.
             "at": time.monotonic(),  # noqa: TID251
         }
         os.write(self._file, (json.dumps(line) + "\n").encode())

@@ -1,6 +1,6 @@
-"""Places in the program at which a process dies when a file of that name appears in its folder.
+"""Failpoints in the program: a process dies at one when a file of that name appears in its folder.
 
-It dies as by `kill -9`: nothing is closed, nothing is told.
+It dies as by `kill -9`: nothing is closed, nothing is reported.
 """
 
 import functools
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# By the process that passes there.
-PLACES = {
+# By role.
+FAILPOINTS = {
     "worker": ("after_claim", "before_finish", "after_finish"),
     "relay": ("after_mark",),
     "api": ("after_commit",),
@@ -20,43 +20,43 @@ PLACES = {
 
 
 def watch(folder: Path) -> None:
-    """Put the places into the program; call it before the roles start."""
+    """Insert the failpoints into the program; call it before the roles start."""
     from taskmill.relay.hints import HintPublisher  # noqa: PLC0415 - not before the statements are chosen
     from taskmill.storage import claims, tasks  # noqa: PLC0415 - see above
 
-    def dies_at(place: str) -> None:
-        if (folder / place).exists():
-            (folder / place).unlink(missing_ok=True)
+    def die_at(failpoint: str) -> None:
+        if (folder / failpoint).exists():
+            (folder / failpoint).unlink(missing_ok=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    _die_after(claims, "take", "after_claim", dies_at)
-    _die_after(claims, "take_hinted", "after_claim", dies_at)
-    _die_before(claims, "end", "before_finish", dies_at)
-    _die_after(claims, "end", "after_finish", dies_at)
-    _die_after(tasks, "insert", "after_commit", dies_at)
-    _die_before(HintPublisher, "publish", "after_mark", dies_at)
+    _die_after(claims, "take", "after_claim", die_at)
+    _die_after(claims, "take_hinted", "after_claim", die_at)
+    _die_before(claims, "end", "before_finish", die_at)
+    _die_after(claims, "end", "after_finish", die_at)
+    _die_after(tasks, "insert", "after_commit", die_at)
+    _die_before(HintPublisher, "publish", "after_mark", die_at)
 
 
-def _die_after(home: Any, name: str, place: str, dies_at: Callable[[str], None]) -> None:  # noqa: ANN401 - module or class
+def _die_after(home: Any, name: str, failpoint: str, die_at: Callable[[str], None]) -> None:  # noqa: ANN401 - module or class
     original = getattr(home, name)
 
     @functools.wraps(original)
-    async def passing(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
-        answer = await original(*arguments, **named)
-        # A look that brought nothing has no effect to be lost.
-        if answer:
-            dies_at(place)
-        return answer
+    async def passing(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - any arguments and result
+        result = await original(*arguments, **named)
+        # An empty result has no effect that could be lost.
+        if result:
+            die_at(failpoint)
+        return result
 
     setattr(home, name, passing)
 
 
-def _die_before(home: Any, name: str, place: str, dies_at: Callable[[str], None]) -> None:  # noqa: ANN401 - see above
+def _die_before(home: Any, name: str, failpoint: str, die_at: Callable[[str], None]) -> None:  # noqa: ANN401 - see above
     original = getattr(home, name)
 
     @functools.wraps(original)
     async def passing(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - see above
-        dies_at(place)
+        die_at(failpoint)
         return await original(*arguments, **named)
 
     setattr(home, name, passing)

@@ -1,8 +1,8 @@
-"""Does harm to a site: one fault after the other, chosen and timed by a seed, each undone after a while.
+"""Injects faults into a site, one after the other, chosen and timed by a seed, each undone after a while.
 
-Faults overlap. Which processes and edges are hit, for how long, and what comes next is drawn from the seed alone.
-A fault counts when it is proven to have happened: a process is gone, an answer was lost, the disk was full. One
-that met nothing to harm is tried again. The faults themselves are in `faults`.
+Faults overlap. Which processes and edges are hit, for how long, and what comes next depends on the seed alone. A
+fault counts only if it is proven to have happened: a process is gone, a response was lost, the disk was full.
+Otherwise it is tried again. The faults themselves are in `faults`.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from tests.chaos.faults.scene import Fault, Faults, Scene
 from tests.chaos.history import History
 from tests.chaos.site import Site
 
-# So often, together, faults that met nothing are tried again.
+# How many rounds faults that had no effect are tried again in.
 _ROUNDS = 8
 
 
 class Nemesis:
-    """All that can go wrong. `run` does so many faults; afterwards `heal` undoes what is left.
+    """All kinds of faults. `run` injects a number of them; afterwards `heal` undoes what is left.
 
-    `done` counts what happened by its kind, `deaths` by the place that a process died at. `absent` are the kinds
-    that this machine can't do.
+    `done` counts the faults by kind, `deaths` the failpoints at which processes died. `absent` are the kinds that
+    this machine can't do.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Nemesis:
         self._menu: list[str] = []
 
     async def run(self, count: int) -> None:
-        """Do faults until so many have happened, at least one of each kind before any comes again."""
+        """Inject faults until `count` have happened, each kind once before any is repeated."""
         for _ in range(_ROUNDS):
             async with asyncio.TaskGroup() as group:
                 for _ in range(count - self.done.total()):

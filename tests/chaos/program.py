@@ -1,8 +1,8 @@
-"""The program as it is, with handlers that leave traces, places to die at, and, if asked, something broken.
+"""The program with handlers that record their effects, with failpoints, and optionally with something broken.
 
     python -m tests.chaos.program run worker
 
-The environment tells where traces go (`CHAOS_EFFECTS`), which folder holds the names of places to die at
+The environment names the file for effects (`CHAOS_EFFECTS`), the folder in which failpoints are enabled
 (`CHAOS_FAILPOINTS`) and what is broken (`CHAOS_BREAK`).
 """
 
@@ -21,7 +21,7 @@ _BREAK = "CHAOS_BREAK"
 
 
 def handlers(effects: Effects) -> Mapping[str, Any]:
-    """Return the handlers of the chaos: work that leaves a trace when it begins and when it is done."""
+    """Return the handlers: work that records when it begins and when it is done."""
     from taskmill.app import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
 
     async def work(context: Any) -> object:  # noqa: ANN401 - see above
@@ -39,8 +39,8 @@ def handlers(effects: Effects) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Change what was asked for, then run the command line."""
-    # Statements are looked up by modules as they are imported: whatever is to be another must be so before.
+    """Apply the requested changes, then run the command line."""
+    # Modules import `statement` by name: it must be replaced before they are imported.
     breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process is told
     from taskmill.composition import handlers as composed  # noqa: PLC0415 - see above
 

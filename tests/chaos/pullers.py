@@ -1,6 +1,6 @@
-"""Workers that pull tasks over HTTP, by another library than the clients, and leave traces as handlers do.
+"""Workers that pull tasks over HTTP, with another library than the clients, and record effects as handlers do.
 
-aiohttp names a content type even where it sends no body; what a server makes of that is a worker's life.
+aiohttp sends a content type even without a body, which a server must accept.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ _TTL_S = 2.0
 _WAIT_S = 0.5
 _TIMEOUT_S = 6.0
 _PAUSE_S = 0.2
-# Far longer than a lease lives without a renewal, and a task is cancelled with its lease.
+# Far longer than a lease is valid without a renewal; a task is cancelled with its lease.
 _GIVE_UP_S = 120.0
 _AWAY = (aiohttp.ClientError, TimeoutError)
 
 
 class Pullers:
-    """Run until result to stop; leases that are open then run out."""
+    """Pulls tasks until stopped; leases that are open then expire."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._effects = Effects(site.effects)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take tasks, work, renew and report, whatever becomes of the answers."""
+        """Lease tasks, work, renew and report, even if responses are lost."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as group:
             for number in range(_PULLERS):
@@ -44,17 +44,17 @@ class Pullers:
     async def _pull_until(
         self, stop: asyncio.Event, http: aiohttp.ClientSession, worker: str
     ) -> None:
-        asked = {"worker": worker, "types": [TYPE], "limit": _SLOTS, "wait_s": _WAIT_S}
+        request = {"worker": worker, "types": [TYPE], "limit": _SLOTS, "wait_s": _WAIT_S}
         async with asyncio.TaskGroup() as leases:
             while not stop.is_set():
-                lease = await self._send(http, "/leases", {**asked, "ttl_s": _TTL_S})
+                lease = await self._send(http, "/leases", {**request, "ttl_s": _TTL_S})
                 if lease and "tasks" in lease:
                     leases.create_task(self._work(http, lease))
                 else:
                     await asyncio.sleep(_PAUSE_S)
 
     async def _work(self, http: aiohttp.ClientSession, lease: dict[str, Any]) -> None:
-        """Do all tasks of a lease at once, as long as a renewal does not say that they are somebody else's."""
+        """Do all tasks of a lease at once, until a renewal says that they belong to another worker."""
         async with asyncio.TaskGroup() as group:
             tasks = {
                 task["id"]: group.create_task(self._attempt(http, lease["lease_id"], task))
@@ -69,11 +69,11 @@ class Pullers:
     ) -> None:
         while True:
             await asyncio.sleep(_TTL_S / 3)
-            answer = await self._send(http, f"/leases/{lease_id}/renew")
-            if answer is None:
+            response = await self._send(http, f"/leases/{lease_id}/renew")
+            if response is None:
                 continue
-            kept = set(answer.get("tasks", ())) - set(answer.get("cancel", ()))
-            for task_id in tasks.keys() - kept:
+            held = set(response.get("tasks", ())) - set(response.get("cancel", ()))
+            for task_id in tasks.keys() - held:
                 tasks[task_id].cancel()
 
     async def _attempt(
@@ -94,7 +94,7 @@ class Pullers:
     async def _report(
         self, http: aiohttp.ClientSession, path: str, body: dict[str, object]
     ) -> None:
-        """Report an end until it is answered; the task is cancelled when it is somebody else's."""
+        """Report an end until there is a response; this is cancelled if the task belongs to another worker."""
 
         async def is_answered() -> bool:
             return await self._send(http, path, body) is not None
@@ -104,16 +104,16 @@ class Pullers:
     async def _send(
         self, http: aiohttp.ClientSession, path: str, body: object = None
     ) -> dict[str, Any] | None:
-        """Return what the service answered, a problem too; None when it is to be asked again."""
+        """Return the response, which may be a problem; None if the request must be retried."""
         url = self._site.api_url
         if url is None:
             return None
         data = None if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         with suppress(*_AWAY):
-            async with http.post(f"{url}{path}", data=data, headers=headers) as answer:
-                content = await answer.read()
-                if answer.status not in {204, 503}:
+            async with http.post(f"{url}{path}", data=data, headers=headers) as response:
+                content = await response.read()
+                if response.status not in {204, 503}:
                     result: dict[str, Any] = orjson.loads(content)
                     return result
         return None

@@ -1,4 +1,4 @@
-"""One seed: a site, clients and a nemesis; then peace, and a look at everything."""
+"""One seed: a site, clients and a nemesis; then recovery, and a check of everything."""
 
 import asyncio
 import tempfile
@@ -14,8 +14,8 @@ from tests.chaos.checker import Sql, audited, findings
 from tests.chaos.clients import Clients
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.peace import not_back
 from tests.chaos.pullers import Pullers
+from tests.chaos.recovery import not_back
 from tests.chaos.site import Site, scrape
 from tests.support.polling import eventually
 
@@ -27,7 +27,7 @@ _MOST_FILES = 300
 class Plan:
     """What a seed does. `broken` names what is broken on purpose.
 
-    `only` limits the faults to these kinds, `roles` what happens to processes and edges to theirs.
+    `only` limits the faults to these kinds; `roles` limits faults of processes and edges to these roles.
     """
 
     seed: int
@@ -55,25 +55,25 @@ class Report:
     terminal: int = 0
     stale_refused: int = 0
     released_again: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     back_s: float = 0.0
     settled_s: float = 0.0
-    wrongs: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Tell it in one line."""
-        way = f"{self.plan.policy} broker" if self.plan.with_broker else "no broker"
+        """Summarize it in one line."""
+        transport = f"{self.plan.policy} broker" if self.plan.with_broker else "no broker"
         return (
-            f"seed {self.plan.seed} ({way}): {sum(self.faults.values())} faults, "
+            f"seed {self.plan.seed} ({transport}): {sum(self.faults.values())} faults, "
             f"{self.accepted} accepted, {self.terminal} ended, {self.stale_refused} stale ends refused, "
             f"{self.released_again} released again, all back in {self.back_s:.1f} s, "
             f"settled in {self.settled_s:.1f} s, absent: {', '.join(self.absent) or 'nothing'}, "
-            f"{len(self.wrongs)} violations"
+            f"{len(self.violations)} violations"
         )
 
 
 async def run(plan: Plan) -> Report:
-    """Run the seed and return what came of it; what is wrong is in `wrongs`."""
+    """Run the seed and return its report."""
     report = Report(plan=plan)
     with tempfile.TemporaryDirectory(
         prefix="taskmill-chaos-", ignore_cleanup_errors=True
@@ -83,7 +83,7 @@ async def run(plan: Plan) -> Report:
         )
         async with site:
             await _do_harm(site, plan, report)
-            await _look(site, report)
+            await _count(site, report)
     return report
 
 
@@ -109,19 +109,19 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
             group.create_task(clients.run(stop))
             await nemesis.run(plan.faults)
             await nemesis.heal()
-            report.wrongs.extend(await _recovery(site, report))
+            report.violations.extend(await _recovery(site, report))
             await _enough(history, plan)
             stop.set()
         report.faults, report.deaths = nemesis.done, nemesis.deaths
-        report.answers, report.accepted = history.answers, len(history.accepted)
+        report.responses, report.accepted = history.responses, len(history.accepted)
         await clients.resume()
-        report.wrongs.extend(await _settled(site, plan, report))
+        report.violations.extend(await _settled(site, plan, report))
         settled.set()
     sql = await asyncpg.connect(site.database_url)
     try:
-        report.wrongs.extend(await findings(sql, history, site.effects))
-        report.wrongs.extend(await audited(site.database_url))
-        report.wrongs.extend(await _leaks(sql, site))
+        report.violations.extend(await findings(sql, history, site.effects))
+        report.violations.extend(await audited(site.database_url))
+        report.violations.extend(await _leaks(sql, site))
         report.terminal = await sql.fetchval(
             "SELECT count(*) FROM taskmill.task WHERE finished_at IS NOT NULL"
         )
@@ -132,9 +132,9 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
 async def _recovery(site: Site, report: Report) -> list[str]:
     loop = asyncio.get_running_loop()
     healed_at = loop.time()
-    wrongs = await not_back(site)
+    violations = await not_back(site)
     report.back_s = loop.time() - healed_at
-    return wrongs
+    return violations
 
 
 def _pause_s(plan: Plan) -> float:
@@ -150,7 +150,7 @@ async def _enough(history: History, plan: Plan) -> None:
 
 
 async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
-    """Everything that is due ends, no lease is left that ran out, and the broker holds nothing."""
+    """Check that everything due has ended, no expired lease is open, and the broker holds nothing."""
     loop = asyncio.get_running_loop()
     began_at = loop.time()
     sql = await asyncpg.connect(site.database_url)
@@ -168,21 +168,21 @@ async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
     ]
     if site.broker is not None:
         checks.append(("undrained: the broker holds messages", lambda: _drained(site)))
-    wrongs = []
+    violations = []
     try:
         for what, probe in checks:
-            left_s = max(began_at + plan.settle_s - loop.time(), 1.0)
+            remaining_s = max(began_at + plan.settle_s - loop.time(), 1.0)
             try:
-                await eventually(probe, what, timeout_s=left_s)
+                await eventually(probe, what, timeout_s=remaining_s)
             except AssertionError:
-                wrongs += [what, *await _left(sql)]
+                violations += [what, *await _describe_unfinished(sql)]
     finally:
         await sql.close()
     report.settled_s = loop.time() - began_at
-    return wrongs
+    return violations
 
 
-async def _left(sql: Sql) -> list[str]:
+async def _describe_unfinished(sql: Sql) -> list[str]:
     """Describe some of the tasks that are not terminal."""
     rows = await sql.fetch(
         "SELECT t.id, t.type, t.queue, t.status, t.claim_no, t.run_at, t.lease_id, d.released_at "
@@ -207,22 +207,22 @@ async def _drained(site: Site) -> bool:
 
 
 async def _leaks(sql: Sql, site: Site) -> list[str]:
-    """No transaction idles, and no process has piled up files."""
+    """Check that no transaction is idle, and that no process leaks open files."""
     idle = await sql.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
         "AND state_change < now() - interval '1 second'"
     )
-    wrongs = [f"idle_transaction: {idle} of them"] if idle else []
-    wrongs += [
+    violations = [f"idle_transaction: {idle} of them"] if idle else []
+    violations += [
         f"leak: {member.name} has {member.open_files} open files"
         for member in site.members.values()
         if member.open_files > _MOST_FILES
     ]
-    return wrongs
+    return violations
 
 
-async def _look(site: Site, report: Report) -> None:
-    """Count what the site did about the harm."""
+async def _count(site: Site, report: Report) -> None:
+    """Count how the site reacted to the faults."""
     report.stale_refused = sum(len(member.logged("lease.lost")) for member in site.of("worker"))
     report.released_again = int(
         sum(

@@ -1,4 +1,4 @@
-"""The whole system on one machine: servers, roles as processes, and an edge from each of these to each server."""
+"""The whole system on one machine: servers, roles as processes, and an edge from each process to each server."""
 
 import asyncio
 import errno
@@ -37,7 +37,7 @@ _POSTGRES_SETTINGS: Mapping[str, str] = {
     "min_wal_size": "32MB",
     "checkpoint_timeout": "30s",
     "fsync": "off",
-    # Dead clients are noticed, and what they hold is given up.
+    # Dead clients are noticed, and their locks released.
     "tcp_user_timeout": "3000",
     "idle_in_transaction_session_timeout": "5s",
 }
@@ -56,7 +56,7 @@ _EVERYBODY = {
 
 @dataclass(kw_only=True)
 class Member:
-    """A process of one role with its edges; started again it is another process on the same edges."""
+    """A process of one role with its edges; when restarted it is another process on the same edges."""
 
     name: str
     edges: Sequence[Edge]
@@ -67,42 +67,42 @@ class Member:
 
     @property
     def role(self) -> str:
-        """What it does."""
+        """Its role."""
         return self.name.partition("-")[0]
 
     @property
     def failpoints(self) -> Path:
-        """Where it looks for places to die at."""
+        """The folder in which it looks for names of failpoints."""
         return self.folder / "failpoints"
 
     @property
     def clock(self) -> Path:
-        """Where the machine's clock is set for it, when that can be faked."""
+        """The file that sets its clock, where that can be faked."""
         return self.folder / "clock"
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process runs, or is stopped where it stands."""
+        """Whether its process runs or is suspended."""
         return self.program is not None and self.program.process.poll() is None
 
     @property
     def is_frozen(self) -> bool:
-        """Whether its process is stopped where it stands."""
+        """Whether its process is suspended."""
         if self.program is None or not self.is_alive:
             return False
-        looks = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.program.process.pid, looks) is not None
+        options = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.program.process.pid, options) is not None
 
     @property
     def clock_error_s(self) -> float:
-        """How far its clock is from the machine's, by the line that it logged last."""
+        """How far its clock is from the machine's, by its last log line."""
         assert self.program is not None
         log = self.program.log_file
         lines = [line for line in log.read_bytes().splitlines() if line.startswith(b'{"ts"')]
         if not lines:
             return 0.0
-        told = datetime.fromisoformat(json.loads(lines[-1])["ts"]).timestamp()
-        return abs(told - log.stat().st_mtime)
+        logged = datetime.fromisoformat(json.loads(lines[-1])["ts"]).timestamp()
+        return abs(logged - log.stat().st_mtime)
 
     def was_ended_by(self, number: signal.Signals) -> bool:
         """Whether its process has ended, and by this signal."""
@@ -110,7 +110,7 @@ class Member:
 
     @property
     def url(self) -> str | None:
-        """Where it serves, or served last; None while it starts."""
+        """The address at which it serves, or served last; None while it starts."""
         try:
             return str(self.program.facts["url"]) if self.program else None
         except FileNotFoundError:
@@ -118,7 +118,7 @@ class Member:
 
     @property
     def open_files(self) -> int:
-        """How many files and sockets it has open; 0 where that can't be seen."""
+        """How many files and sockets it has open; 0 if that is unknown."""
         folder = Path(f"/proc/{self.program.process.pid}/fd") if self.program else None
         return len(list(folder.iterdir())) if folder and folder.exists() else 0
 
@@ -144,14 +144,14 @@ class Member:
             self.program.process.wait()
 
     def signal(self, number: signal.Signals) -> bool:
-        """Send it a signal; False when it doesn't live."""
+        """Send it a signal; False if it is not alive."""
         if self.program is None or not self.is_alive:
             return False
         self.program.process.send_signal(number)
         return True
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of one kind, of all its starts."""
+        """Return the log lines of one event, from all its starts."""
         files = sorted(self.folder.glob("start-*/log.jsonl"))
         lines = (line for file in files for line in file.read_text(errors="replace").splitlines())
         return [
@@ -162,7 +162,7 @@ class Member:
 
 
 class Site:
-    """Use it as an async context manager, in the main thread: the servers live and die with that."""
+    """Use it as an async context manager, in the main thread: the servers end with that thread."""
 
     def __init__(self, folder: Path, *, with_broker: bool, policy: str, broken: str = "") -> None:
         self.folder = folder
@@ -204,22 +204,22 @@ class Site:
 
     @property
     def database_url(self) -> str:
-        """The database without an edge, for those who look."""
+        """The address of the database without an edge, for checks."""
         assert self._postgres is not None
         return self._postgres.url
 
     @property
     def edges(self) -> list[Edge]:
-        """All cables."""
+        """All edges."""
         return [edge for member in self.members.values() for edge in member.edges]
 
     @property
     def api_url(self) -> str | None:
-        """Where the API serves, or served last; None while it starts."""
+        """The address at which the API serves, or served last; None while it starts."""
         return self.members["api-1"].url
 
     async def serves(self, timeout_s: float = 60.0) -> None:
-        """Wait until all processes say that they are ready."""
+        """Wait until all processes are ready."""
 
         async def probe() -> bool:
             for member in self.members.values():
@@ -244,13 +244,13 @@ class Site:
             os.killpg(self._postgres.pid, signal.SIGKILL)
 
     def stop_database(self) -> None:
-        """Let PostgreSQL end at once without a checkpoint, as by an impatient operator."""
+        """Shut PostgreSQL down immediately, without a checkpoint."""
         assert self._postgres is not None
         if self._postgres.pid is not None:
             os.kill(self._postgres.pid, signal.SIGQUIT)
 
     def freeze_database(self) -> bool:
-        """Stop all processes of PostgreSQL where they stand; return whether they are."""
+        """Suspend all processes of PostgreSQL; return whether that worked."""
         assert self._postgres is not None
         pid = self._postgres.pid
         if pid is None:
@@ -259,7 +259,7 @@ class Site:
         return _is_stopped(pid)
 
     def thaw_database(self) -> None:
-        """Let PostgreSQL go on."""
+        """Resume PostgreSQL."""
         assert self._postgres is not None
         if self._postgres.pid is not None:
             os.killpg(self._postgres.pid, signal.SIGCONT)
@@ -271,12 +271,12 @@ class Site:
         return self._postgres.pid is not None
 
     def revive_database(self) -> None:
-        """Start PostgreSQL again, if it has ended; it may still recover when this returns."""
+        """Start PostgreSQL again if it has ended; it may still be recovering when this returns."""
         assert self._postgres is not None
         self._postgres.revive()
 
     def fill_disk(self) -> bool:
-        """Write until nothing more can be written; tell whether that is because the disk is full."""
+        """Write until writing fails; return whether the disk is full."""
         with self._ballast.open("wb", buffering=0) as ballast:
             while True:
                 try:
@@ -348,7 +348,7 @@ class Site:
         return await asyncio.open_connection(parts.hostname, parts.port)
 
     async def _end_all(self) -> None:
-        """End all processes in order; the cables work on meanwhile, or nobody could take leave of a server."""
+        """Stop all processes in order; their edges still work, so that they can close their connections."""
         for member in self.members.values():
             member.signal(signal.SIGCONT)
             member.signal(signal.SIGTERM)
@@ -363,13 +363,13 @@ class Site:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether the kernel has stopped a process, which it does a moment after the signal."""
-    looks = os.WSTOPPED | os.WNOWAIT
-    return os.waitid(os.P_PID, pid, looks) is not None
+    """Return whether the kernel has suspended a process, which it does a moment after the signal."""
+    options = os.WSTOPPED | os.WNOWAIT
+    return os.waitid(os.P_PID, pid, options) is not None
 
 
 def _through(url: str, edge: Edge) -> str:
-    """Return the address by way of an edge, without its query."""
+    """Return the address through an edge, without its query."""
     parts = urlsplit(url)
     return parts._replace(
         netloc=f"{parts.username}:{parts.password}@127.0.0.1:{edge.port}", query=""
@@ -377,13 +377,13 @@ def _through(url: str, edge: Edge) -> str:
 
 
 async def scrape(member: Member, counter: str) -> float:
-    """Return a counter of a process, which begins at 0 with each start; 0 when it can't be asked."""
-    told = member.logged("admin.started")
-    if not told or not member.is_alive:
+    """Return a counter of a process, which starts at 0 with the process; 0 if it can't be read."""
+    logged = member.logged("admin.started")
+    if not logged or not member.is_alive:
         return 0.0
     try:
         async with httpx.AsyncClient(timeout=2) as http:
-            text = (await http.get(f"{told[-1]['url']}/metrics")).text
+            text = (await http.get(f"{logged[-1]['url']}/metrics")).text
     except httpx.TransportError:
         return 0.0
     lines = [line for line in text.splitlines() if line.startswith(f"{counter} ")]

@@ -1,4 +1,4 @@
-"""A file system of its own that a test can fill."""
+"""A separate file system that a test can fill."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ _MOUNT_BYTES = 400 * 2**20
 
 @contextmanager
 def a_small_disk(folder: Path) -> Iterator[Path | None]:
-    """Give a file system that can be filled, where this user may mount one; else None."""
+    """Mount a small file system if this user may; else yield None."""
     with ExitStack() as stack:
         found = None
         if os.geteuid() == 0 and shutil.which("mount"):

@@ -1,4 +1,4 @@
-"""The checker is worth something: programs that are broken on purpose are caught, and by the right invariant."""
+"""The checker works: programs that are broken on purpose are caught, and by the right invariant."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from tests.chaos.seed import Plan, run
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """By what a broken build is caught, and the faults and tasks that bring it out."""
+    """The violation by which a broken build is caught, and the faults and tasks that provoke it."""
 
-    told: str
+    violation: str
     only: frozenset[str]
     policy: str = "postgres"
     delays_s: tuple[float, ...] = (0, 0.1, 0.4)
@@ -20,25 +20,25 @@ class Case:
 
 
 CASES = {
-    # Another has the task while the stale worker ends it: tasks take longer than a lease lasts.
+    # Another worker has the task when the stale one ends it: tasks take longer than a lease lasts.
     "fence": Case(
-        told="under another fence",
+        violation="under another fence",
         only=frozenset({"freeze"}),
         delays_s=(3, 5, 7),
         posts_per_s=12,
     ),
     # More waits than the workers have slots for: they claim all the time.
     "rescue": Case(
-        told="unfinished", only=frozenset({"rows_locked"}), delays_s=(1, 2), posts_per_s=70
+        violation="unfinished", only=frozenset({"rows_locked"}), delays_s=(1, 2), posts_per_s=70
     ),
     "hints": Case(
-        told="unfinished", only=frozenset({"hints_deleted", "broker_wiped"}), policy="rabbitmq"
+        violation="unfinished", only=frozenset({"hints_deleted", "broker_wiped"}), policy="rabbitmq"
     ),
-    "key": Case(told="doubled", only=frozenset({"answer_lost", "failpoint"})),
-    "deaf": Case(told="not_back: worker-2", only=frozenset({"kill"})),
-    "early": Case(told="ran_early", only=frozenset({"kill"})),
-    "again": Case(told="ran_again_unasked", only=frozenset({"kill"})),
-    "counter": Case(told="counters say", only=frozenset({"kill"})),
+    "key": Case(violation="doubled", only=frozenset({"answer_lost", "failpoint"})),
+    "idle_worker": Case(violation="not_back: worker-2", only=frozenset({"kill"})),
+    "early": Case(violation="ran_early", only=frozenset({"kill"})),
+    "again": Case(violation="ran_again_unasked", only=frozenset({"kill"})),
+    "counter": Case(violation="counters say", only=frozenset({"kill"})),
 }
 
 
@@ -64,4 +64,5 @@ async def test_a_broken_build_is_caught_by_the_invariant_that_it_breaks(broken: 
         settle_s=25,
     )
     report = await run(plan)
-    assert any(case.told in wrong for wrong in report.wrongs), [str(report), *report.wrongs[:10]]
+    is_caught = any(case.violation in violation for violation in report.violations)
+    assert is_caught, [str(report), *report.violations[:10]]

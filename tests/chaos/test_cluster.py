@@ -1,4 +1,4 @@
-"""A node of a three-node cluster killed under load: nothing is lost, and all are back within 15 s."""
+"""A node of a three-node cluster killed under load: nothing is lost, and everything works again within 15 s."""
 
 import asyncio
 import tempfile
@@ -42,7 +42,7 @@ def messages(round_number: int) -> list[SentMessage]:
 
 
 async def consumers_of(management: Management) -> list[str]:
-    """Return the queues that have consumers, each as often as it has one."""
+    """Return the queue of each consumer."""
     found = await asyncio.to_thread(management.consumers)
     return [consumer["queue"]["name"] for consumer in found]
 
@@ -74,7 +74,7 @@ async def test_a_node_that_is_killed_under_load_loses_nothing(
 
 
 async def one_round(stage: Stage, cluster: BrokerCluster, fleet: Fleet, victim: int) -> None:
-    """Publish, kill a node meanwhile, and see that all is well without it; then start it again."""
+    """Publish, kill a node meanwhile, and check that everything works without it; then start it again."""
     confirmed_publisher = ConfirmedPublisher(
         cluster.url, exchange=EXCHANGE, routing_key=CREATE_KEY, timeout_s=30
     )
@@ -110,7 +110,7 @@ async def one_round(stage: Stage, cluster: BrokerCluster, fleet: Fleet, victim: 
 
 
 async def takes_messages(cluster: BrokerCluster) -> None:
-    """Wait for the intake to consume: it has made the queue then."""
+    """Wait for the intake to consume: by then it has declared the queue."""
     management = Management(cluster.nodes[0].management_url, cluster.nodes[0].password)
 
     async def probe() -> bool:

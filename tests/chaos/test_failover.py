@@ -27,7 +27,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import a_creation
 
 CLIENTS = 8
-# What a client sees while nobody takes writes.
+# The statuses that a client gets while no server accepts writes.
 AWAY = (503,)
 BEFORE, DURING, AFTER = 400, 400, 800
 TIMEOUT_S = 60.0
@@ -41,7 +41,7 @@ def replicated(tmp_path: Path) -> Iterator[ReplicatedDatabase]:
 
 @asynccontextmanager
 async def nothing_replicated(replicated: ReplicatedDatabase) -> AsyncIterator[None]:
-    """Freeze the standby's process that receives."""
+    """Suspend the standby's WAL receiver."""
     standby = await asyncpg.connect(replicated.url_of(replicated.standby))
     receiver: int = await standby.fetchval("SELECT pid FROM pg_stat_wal_receiver")
     await standby.close()
@@ -53,7 +53,7 @@ async def nothing_replicated(replicated: ReplicatedDatabase) -> AsyncIterator[No
 
 
 class Clients:
-    """Post tasks, again and again each until it was accepted, and remember what was answered."""
+    """Post tasks, each until it is accepted, and record the responses."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -61,7 +61,7 @@ class Clients:
         self.refused: list[int] = []
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Post tasks until cancelled."""
         async with (
             httpx.AsyncClient(base_url=self._url, timeout=10) as http,
             asyncio.TaskGroup() as group,
@@ -76,15 +76,15 @@ class Clients:
     async def _post_one(self, http: httpx.AsyncClient, key: str) -> None:
         body = {"name": "t", "payload": {"delay_s": 0.02, "failure_probability": 0}}
         while True:
-            answer = await http.post("/tasks", json=body, headers={"Idempotency-Key": key})
-            if answer.status_code in {200, 201}:
-                self.accepted.add(answer.json()["id"])
+            response = await http.post("/tasks", json=body, headers={"Idempotency-Key": key})
+            if response.status_code in {200, 201}:
+                self.accepted.add(response.json()["id"])
                 return
-            self.refused.append(answer.status_code)
-            assert "Retry-After" in answer.headers, answer.text
+            self.refused.append(response.status_code)
+            assert "Retry-After" in response.headers, response.text
 
     async def have(self, accepted: int) -> None:
-        """Wait until so many were accepted."""
+        """Wait until this many were accepted."""
 
         async def probe() -> bool:
             return len(self.accepted) >= accepted
@@ -117,16 +117,16 @@ async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
         async with posting(fleet.programs["api-1"].facts["url"]) as clients:
             await clients.have(BEFORE)
             replicated.primary.kill()
-            await eventually(lambda: _refused(clients), "clients to be told to come back")
+            await eventually(lambda: _refused(clients), "clients to be refused")
             await asyncio.to_thread(replicated.standby.promote)
             await clients.have(BEFORE + DURING + AFTER)
         assert set(clients.refused) == set(AWAY)
         sql = await asyncpg.connect(replicated.url_of(replicated.standby))
         try:
             await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=TIMEOUT_S)
-            kept = {str(row["id"]) for row in await sql.fetch("SELECT id FROM taskmill.task")}
-            assert clients.accepted <= kept, (
-                f"{len(clients.accepted - kept)} accepted tasks are missing"
+            found = {str(row["id"]) for row in await sql.fetch("SELECT id FROM taskmill.task")}
+            assert clients.accepted <= found, (
+                f"{len(clients.accepted - found)} accepted tasks are missing"
             )
             await assert_safe(sql)
         finally:
@@ -137,7 +137,7 @@ async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
 async def test_keyed_creates_outlive_a_standby_that_is_lost(
     replicated: ReplicatedDatabase, tmp_path: Path
 ) -> None:
-    """No commit is answered meanwhile: clients are asked to come back, and each key makes one task."""
+    """No commit is confirmed meanwhile: clients are asked to retry, and each key makes one task."""
     await asyncio.to_thread(migrate.upgrade, replicated.url)
     with a_fleet(
         tmp_path,
@@ -151,8 +151,8 @@ async def test_keyed_creates_outlive_a_standby_that_is_lost(
         async with posting(url) as clients:
             await clients.have(BEFORE)
             replicated.standby.kill()
-            await eventually(lambda: _refused(clients), "clients to be asked to come back")
-            await eventually(lambda: _is_unready(url), "the API to say that it can't write")
+            await eventually(lambda: _refused(clients), "clients to be refused")
+            await eventually(lambda: _is_unready(url), "the API to report that it can't write")
             await asyncio.to_thread(replicated.standby.start, {})
             await clients.have(BEFORE + DURING)
         assert set(clients.refused) == set(AWAY)
@@ -189,15 +189,15 @@ async def test_a_creation_that_is_repeated_is_not_answered_before_the_standby_ha
                 group.create_task(_end_a_commit_that_waits(sql))
                 with pytest.raises(Unavailable):
                     await creation.create(draft)
-                kept = await sql.fetchval("SELECT count(*) FROM taskmill.task")
-                assert kept == 2, "whoever reads the primary sees it"
+                found = await sql.fetchval("SELECT count(*) FROM taskmill.task")
+                assert found == 2, "whoever reads the primary sees it"
     finally:
         await sql.close()
         await database.close()
 
 
 async def _end_a_commit_that_waits(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """End the session of whoever waits for the standby: what it stored is visible from then on."""
+    """Terminate the session that waits for the standby: what it stored is visible from then on."""
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
     async def probe() -> bool:

@@ -1,4 +1,4 @@
-"""Seeds of chaos: short ones always, whole ones with the slow tests; `make chaos SEEDS=50` runs more of these."""
+"""Chaos seeds: short ones always, full ones with the slow tests; `make chaos SEEDS=50` runs more full ones."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ WHOLE = [
 
 
 def _may_mount() -> bool:
-    """Whether this is root, and one that may mount (CAP_SYS_ADMIN), which root in a container may not."""
+    """Whether this is root with the right to mount (CAP_SYS_ADMIN), which root in a container often lacks."""
     status = Path("/proc/self/status").read_text().split()
     return os.geteuid() == 0 and bool(int(status[status.index("CapEff:") + 1], 16) >> 21 & 1)
 
@@ -49,7 +49,7 @@ def test_every_kind_of_fault_can_be_done_here(fault: str) -> None:
 )
 async def test_whatever_happens_nothing_is_lost_doubled_or_stranded(plan: Plan) -> None:
     report = await run(plan)
-    assert report.wrongs == [], str(report)
+    assert report.violations == [], str(report)
     assert report.accepted >= plan.tasks
     assert report.faults.total() >= plan.faults
     assert report.absent == [fault for fault, (can, _) in NEEDS.items() if not can()]

@@ -310,7 +310,7 @@ async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
         options = WorkerOptions(database=database)
         async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}, options) as worker:
             await worker.has_lease()
-            network.lose_response_to("a worker takes the tasks that hints told it of")
+            network.lose_response_to("a worker takes the tasks that hints name")
             made = await stage.created()
             await network.cut.wait()
             await finished(stage, made.id)

@@ -449,7 +449,7 @@ async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None
         a_worker(stage, {"*": talks}, WorkerOptions(database=database)) as running,
     ):
         await running.has_lease()
-        network.lose_response_to("keep a batch of log lines")
+        network.lose_response_to("store a batch of log lines")
         before = counted()
         made = await stage.created()
         await network.cut.wait()

@@ -1,1 +1,1 @@
-"""The faults that a nemesis may do, a module for what they are done to."""
+"""The faults that a nemesis may inject, in a module for each kind of target."""

@@ -1,4 +1,4 @@
-"""Harm to RabbitMQ: killed, wiped, in alarm, with an operator's hands on its queues, exchanges and policies."""
+"""Faults of RabbitMQ: killed, wiped, in alarm, and with queues, exchanges and policies changed by an operator."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ from tests.support.polling import eventually
 from tests.support.rabbitmq import BrokerServer, Management
 
 _POLICY = "hostile"
-# What an operator may lay on our queues without taking from them what only they have: hints may vanish at any
-# time; the queue of creation messages may refuse, not drop.
+# Policies that an operator may set without causing losses: hints may vanish at any time; the queue of creation
+# messages may refuse messages, but not drop them.
 _POLICIES: Sequence[tuple[str, dict[str, Any]]] = (
     (f"^{HINTS}", {"max-length": 1, "overflow": "reject-publish"}),
     (f"^{HINTS}", {"message-ttl": 1}),
@@ -26,7 +26,7 @@ _ALARMS = {
 
 
 class BrokerFaults:
-    """Faults of the one node, one at a time."""
+    """Faults of the node, one at a time."""
 
     def __init__(self, scene: Scene, broker: BrokerServer) -> None:
         self._scene = scene
@@ -34,7 +34,7 @@ class BrokerFaults:
         self._broker = broker
 
     def all(self) -> Mapping[str, Fault]:
-        """Return them by name."""
+        """Return all faults by name."""
         return {
             "broker_killed": self._kill,
             "broker_wiped": self._wipe,
@@ -44,18 +44,18 @@ class BrokerFaults:
             "binding_deleted": self._delete_the_binding,
             "memory_alarm": lambda: self._raise_alarm("memory"),
             "disk_alarm": lambda: self._raise_alarm("disk"),
-            "hostile_policy": self._lay_a_policy,
+            "hostile_policy": self._set_a_policy,
         }
 
     async def heal(self) -> None:
-        """Have the node run; each fault has undone the rest itself."""
+        """Do nothing: each fault undoes itself."""
 
     async def _kill(self) -> bool:
         return await self._end_node(self._broker.kill, self._dice.choice((0, 1, 5)))
 
     async def _wipe(self) -> bool:
         is_wiped = await self._end_node(self._broker.wipe, 0)
-        # What nobody had taken yet was the broker's alone.
+        # Messages that were not consumed yet are lost.
         self._scene.history.broker_wiped_at = asyncio.get_running_loop().time()
         return is_wiped
 
@@ -93,7 +93,7 @@ class BrokerFaults:
             return await asyncio.to_thread(management.unbind, EXCHANGE, CREATE_QUEUE)
 
     async def _raise_alarm(self, kind: str) -> bool:
-        """Have it take nothing from publishers for a while, and deliver all the same."""
+        """Make it block publishers for a while; it still delivers."""
         command, alarming, usual = _ALARMS[kind]
         async with self._a_management() as management:
             await asyncio.to_thread(self._broker.control, command, alarming)
@@ -104,7 +104,7 @@ class BrokerFaults:
             await asyncio.to_thread(self._broker.control, command, usual)
         return is_raised
 
-    async def _lay_a_policy(self) -> bool:
+    async def _set_a_policy(self) -> bool:
         pattern, definition = self._dice.choice(_POLICIES)
         async with self._a_management() as management:
             await asyncio.to_thread(management.set_policy, _POLICY, pattern, definition)
@@ -126,8 +126,8 @@ def _holds(management: Management) -> bool:
     return any(queue.get("policy") == _POLICY for queue in management.queues().values())
 
 
-def _of(look: Callable[..., bool], *arguments: object) -> Callable[[], Any]:
-    async def asked() -> bool:
-        return await asyncio.to_thread(look, *arguments)
+def _of(check: Callable[..., bool], *arguments: object) -> Callable[[], Any]:
+    async def probe() -> bool:
+        return await asyncio.to_thread(check, *arguments)
 
-    return asked
+    return probe

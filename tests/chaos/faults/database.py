@@ -1,4 +1,4 @@
-"""Harm to PostgreSQL: killed, frozen, full, its sessions ended, its rows and tables locked."""
+"""Faults of PostgreSQL: killed, frozen, full, its sessions terminated, its rows and tables locked."""
 
 import asyncio
 import signal
@@ -13,14 +13,14 @@ from tests.chaos.site import LEASE_TTL_S
 from tests.support.polling import eventually
 
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-# What each kind of statement writes.
+# The tables that statements write.
 _TABLES = ("task", "dispatch", "lease", "task_event", "idempotency", "task_count", "change_batch")
-# As an operator's index holds everybody who writes, and an operator's change of the table everybody.
+# An operator's CREATE INDEX blocks all writers, and an operator's ALTER TABLE everybody.
 _LOCKS = ("SHARE", "ACCESS EXCLUSIVE")
 
 
 class DatabaseFaults:
-    """Faults of the one server; it is killed, frozen and filled by one at a time."""
+    """Faults of the server; it is killed, frozen or filled by one at a time."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -28,7 +28,7 @@ class DatabaseFaults:
         self._dice = scene.dice
 
     def all(self) -> Mapping[str, Fault]:
-        """Return them by name."""
+        """Return all faults by name."""
         return {
             "backends_terminated": self._terminate_backends,
             "database_killed": self._kill,
@@ -40,18 +40,18 @@ class DatabaseFaults:
         }
 
     async def heal(self) -> None:
-        """Have the server run and serve."""
+        """Make the server run and serve again."""
         self._site.thaw_database()
         await self._revive()
 
     async def _terminate_backends(self) -> bool:
         rows = await self._fetch(
-            "SELECT pid, pg_terminate_backend(pid) AS is_asked FROM pg_stat_activity "
+            "SELECT pid, pg_terminate_backend(pid) AS is_signalled FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < 0.7"
         )
-        asked = [row["pid"] for row in rows or () if row["is_asked"]]
-        left = await self._fetch("SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", asked)
-        return left is not None and len(left) < len(asked)
+        signalled = [row["pid"] for row in rows or () if row["is_signalled"]]
+        alive = await self._fetch("SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", signalled)
+        return alive is not None and len(alive) < len(signalled)
 
     async def _kill(self) -> bool:
         return await self._end_server(
@@ -71,7 +71,7 @@ class DatabaseFaults:
         return did_run and has_ended
 
     async def _freeze(self) -> bool:
-        """Stop all its processes where they stand: connections are taken and nothing is answered."""
+        """Suspend all its processes: connections are accepted, and nothing responds."""
         async with self._scene.alone_with("database"):
             is_frozen = self._site.freeze_database()
             await asyncio.sleep(self._dice.choice((1, 3, 2.5 * LEASE_TTL_S, 9)))
@@ -87,7 +87,7 @@ class DatabaseFaults:
         await eventually(answers, "the database to serve", timeout_s=60)
 
     async def _lock_rows(self) -> bool:
-        """Hold what waits, so that claims are on their way while the lease of their worker runs out."""
+        """Lock waiting tasks, so that claims are under way while the lease of their worker expires."""
         is_hit = False
         async with self._scene.a_member("worker") as member:
             with suppress(*_AWAY):
@@ -111,7 +111,7 @@ class DatabaseFaults:
         with suppress(*_AWAY):
             async with self._a_connection() as sql, sql.transaction():
                 await sql.execute(f"LOCK TABLE taskmill.{table} IN {mode} MODE", timeout=3)
-                # A session that idles in its transaction would be ended by the server.
+                # The server would terminate a session that is idle in its transaction.
                 await sql.execute("SELECT pg_sleep($1)", seconds, timeout=seconds + 3)
                 return True
         return False
@@ -125,7 +125,7 @@ class DatabaseFaults:
         return is_full
 
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record] | None:
-        """Run a statement past all edges; None when the database is away."""
+        """Run a statement without an edge; None if the database is away."""
         with suppress(*_AWAY):
             async with self._a_connection() as sql:
                 rows: list[asyncpg.Record] = await sql.fetch(statement, *arguments, timeout=3)

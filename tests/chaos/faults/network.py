@@ -1,4 +1,4 @@
-"""Harm to the cables between processes and servers: cut, silent, slow, late."""
+"""Faults of the edges between processes and servers: cut, silent, slow, late."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ from tests.chaos.faults.scene import Fault, Scene, within
 
 
 class NetworkFaults:
-    """Faults of edges, of which each is harmed by one at a time."""
+    """Faults of edges, one at a time for each edge."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -17,23 +17,23 @@ class NetworkFaults:
         self._edges = [edge for member in scene.members for edge in member.edges]
 
     def all(self) -> Mapping[str, Fault]:
-        """Return them by name."""
+        """Return all faults by name."""
         return {
             "edge_reset": self._reset_edge,
             "edge_silent": self._silence_edge,
             "edge_refuse": self._refuse_edge,
             "edge_delay": self._delay_edge,
             "edge_late": self._hold_back_edge,
-            "answer_lost": self._lose_an_answer,
+            "answer_lost": self._lose_a_response,
         }
 
     async def heal(self) -> None:
-        """Let all bytes pass."""
+        """Make all edges forward again."""
         for edge in self._scene.site.edges:
             edge.heal()
 
     def _an_edge(self) -> Edge:
-        """Choose a cable that somebody uses, if there is one at the moment."""
+        """Choose an edge that is in use, if there is one."""
         return self._dice.choice([edge for edge in self._edges if edge.is_used] or self._edges)
 
     async def _reset_edge(self) -> bool:
@@ -59,29 +59,29 @@ class NetworkFaults:
         return await self._harm(delay, seconds, {"delayed"})
 
     async def _hold_back_edge(self) -> bool:
-        """Deliver everything late, also what its sender has given up."""
+        """Deliver everything late, even if its sender has given up."""
         seconds = self._dice.choice((2, 5, 8))
         return await self._harm(Edge.hold_back, seconds, {"held_back"})
 
-    async def _lose_an_answer(self) -> bool:
+    async def _lose_a_response(self) -> bool:
         edges = [edge for edge in self._scene.site.edges if edge.name.endswith(":database")]
         edge = self._dice.choice(edges)
         async with self._scene.alone_with(edge.name):
-            lost_before = edge.felt["lost"]
-            edge.lose_an_answer()
-            is_lost = await within(3, lambda: edge.felt["lost"] > lost_before)
-            edge.keep_answers()
+            lost_before = edge.counts["lost"]
+            edge.lose_a_response()
+            is_lost = await within(3, lambda: edge.counts["lost"] > lost_before)
+            edge.keep_responses()
         return is_lost
 
     async def _harm(
         self, harm: Callable[[Edge], None], seconds: float, effects: Collection[str]
     ) -> bool:
-        """Harm a cable for a while; return whether one of these effects was felt meanwhile."""
+        """Harm an edge for a while; return whether it had one of these effects meanwhile."""
         edge = self._an_edge()
         async with self._scene.alone_with(edge.name):
-            before = Counter(edge.felt)
+            before = Counter(edge.counts)
             harm(edge)
             await asyncio.sleep(seconds)
-            is_felt = any(edge.felt[effect] > before[effect] for effect in effects)
+            has_effect = any(edge.counts[effect] > before[effect] for effect in effects)
             edge.heal()
-        return is_felt
+        return has_effect

@@ -1,11 +1,11 @@
-"""Harm to processes of Taskmill's own: killed, frozen, stopped, dead in the middle, with a wrong clock."""
+"""Faults of Taskmill's processes: killed, frozen, stopped, dead at a failpoint, with a wrong clock."""
 
 import asyncio
 import signal
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.chaos.failpoints import PLACES
+from tests.chaos.failpoints import FAILPOINTS
 from tests.chaos.faults.scene import Fault, Scene, within
 from tests.chaos.site import LEASE_TTL_S
 
@@ -13,7 +13,7 @@ _HALF_TTL_S = LEASE_TTL_S / 2
 
 
 class ProcessFaults:
-    """`deaths` counts by the place that a process died at."""
+    """Faults of processes; `deaths` counts the failpoints at which they died."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -21,21 +21,21 @@ class ProcessFaults:
         self.deaths: Counter[str] = Counter()
 
     def all(self) -> Mapping[str, Fault]:
-        """Return them by name."""
+        """Return all faults by name."""
         return {
             "kill": self._kill,
             "freeze": self._freeze,
             "stop": self._stop_in_order,
-            "failpoint": self._die_at_a_place,
+            "failpoint": self._die_at_a_failpoint,
             "clock_jump": self._jump_clock,
         }
 
     async def heal(self) -> None:
-        """Let every process run."""
+        """Make every process run again."""
         for member in self._scene.site.members.values():
             member.signal(signal.SIGCONT)
-            for place in member.failpoints.glob("*"):
-                place.unlink()
+            for failpoint in member.failpoints.glob("*"):
+                failpoint.unlink()
             if not member.is_alive:
                 member.start()
 
@@ -57,22 +57,22 @@ class ProcessFaults:
 
     async def _stop_in_order(self) -> bool:
         async with self._scene.a_member() as member:
-            is_asked = member.signal(signal.SIGTERM)
+            is_signalled = member.signal(signal.SIGTERM)
             has_ended = await within(15, lambda: not member.is_alive)
             member.kill()
             await self._scene.start(member)
-        return is_asked and has_ended
+        return is_signalled and has_ended
 
-    async def _die_at_a_place(self) -> bool:
-        async with self._scene.a_member(*PLACES) as member:
-            place = self._dice.choice(PLACES[member.role])
-            (member.failpoints / place).touch()
+    async def _die_at_a_failpoint(self) -> bool:
+        async with self._scene.a_member(*FAILPOINTS) as member:
+            failpoint = self._dice.choice(FAILPOINTS[member.role])
+            (member.failpoints / failpoint).touch()
             await within(4, lambda: not member.is_alive)
-            (member.failpoints / place).unlink(missing_ok=True)
+            (member.failpoints / failpoint).unlink(missing_ok=True)
             has_died = member.was_ended_by(signal.SIGKILL)
             if not member.is_alive:
                 await self._scene.start(member)
-        self.deaths[f"died_{place}"] += has_died
+        self.deaths[f"died_{failpoint}"] += has_died
         return has_died
 
     async def _jump_clock(self) -> bool:

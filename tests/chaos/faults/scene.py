@@ -1,4 +1,4 @@
-"""What all faults share: the site, the dice, and who is busy with what. It does no harm itself."""
+"""What all faults share: the site, the random numbers, and locks for what they affect."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from tests.chaos.history import History
 from tests.chaos.site import Member, Site
 from tests.support.polling import eventually
 
-# Does harm, undoes it, and returns whether it happened.
+# Injects a fault, undoes it, and returns whether it happened.
 Fault: TypeAlias = Callable[[], Coroutine[Any, Any, bool]]
 
 _STARTUP_S = 40.0
@@ -21,17 +21,17 @@ class Faults(Protocol):
     """Faults of one kind of thing."""
 
     def all(self) -> Mapping[str, Fault]:
-        """Return them by name."""
+        """Return all faults by name."""
         ...
 
     async def heal(self) -> None:
-        """Undo whatever is left of them."""
+        """Undo what is left of them."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Where faults happen. `members` are the processes that may be harmed."""
+    """The context of faults. `members` are the processes that may be affected."""
 
     site: Site
     dice: random.Random
@@ -41,13 +41,13 @@ class Scene:
 
     @asynccontextmanager
     async def alone_with(self, name: str) -> AsyncIterator[None]:
-        """Keep other faults away from a part meanwhile."""
+        """Keep other faults away from a part of the site within the block."""
         async with self._locks.setdefault(name, asyncio.Lock()):
             yield
 
     @asynccontextmanager
     async def a_member(self, *roles: str) -> AsyncIterator[Member]:
-        """Choose a process that no other fault is busy with."""
+        """Choose a process that no other fault affects."""
         member = self.dice.choice(self.site.of(*roles) if roles else self.members)
         async with self.alone_with(member.name):
             yield member
@@ -56,7 +56,7 @@ class Scene:
         """Start a process that has ended, and wait until it is ready."""
         if not member.is_alive:
             member.start()
-        # A start may fail while the database is away for long; then it is tried again.
+        # A start may fail if the database is away for long; then it is tried again.
         for _ in range(3):
             await _until_ready_or_ended(member)
             if member.is_alive:
@@ -65,13 +65,13 @@ class Scene:
 
 
 async def within(seconds: float, is_so: Callable[[], bool]) -> bool:
-    """Return whether it became so in time."""
+    """Return whether a condition became true in time."""
 
     async def probe() -> bool:
         return is_so()
 
     with suppress(AssertionError):
-        return await eventually(probe, "it to be so", timeout_s=seconds)
+        return await eventually(probe, "the condition", timeout_s=seconds)
     return False
 
 

@@ -1,7 +1,7 @@
-"""After the harm: every process has to be of use again soon, not only one of each role.
+"""Checks that every process works again soon after the faults, not only one of each role.
 
-The API answers. Each worker claims a probe. Each relay releases. Each intake consumes, and a message becomes
-a task that is run. Clients go on meanwhile.
+The API responds. Each worker claims a probe. Each relay releases. Each intake consumes, and a message becomes a
+task that runs. Clients go on meanwhile.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from taskmill.domain.errors import BrokerAway
 from tests.chaos.checker import PROBES, Sql
 from tests.chaos.site import Site, scrape
 
-# Somebody is stuck who is of no use though so many rounds of probes in a row brought nobody back. Rounds take as
-# long as the machine lets them: on an idle one so many take about 15 s, which is how soon all should be back.
+# A process counts as stuck if this many rounds of probes in a row brought no process back. A round takes as long
+# as the machine needs: on an idle one all take about 15 s, within which everything should be back.
 _ROUNDS = 100
-# What nothing may take longer than, on any machine.
+# The longest time on any machine.
 _MOST_S = 120.0
 _TIMEOUT_S = 3.0
 _RELEASED = "taskmill_tasks_released_total"
@@ -30,7 +30,7 @@ _POSTED, _PUBLISHED = PROBES
 
 
 async def not_back(site: Site) -> list[str]:
-    """Send probes until everybody is of use, or nobody else comes back; return who did not."""
+    """Send probes until every process works, or no other comes back; return those that did not."""
     loop = asyncio.get_running_loop()
     began_at, in_vain, number = loop.time(), 0, 0
     lacking: list[str] = []
@@ -47,11 +47,11 @@ async def not_back(site: Site) -> list[str]:
     finally:
         await sql.close()
     after = f"after {number} rounds of probes in {loop.time() - began_at:.0f} s"
-    return [f"not_back: {who} was of no use {after}" for who in lacking]
+    return [f"not_back: {name} did not work {after}" for name in lacking]
 
 
 async def _probe(site: Site, http: httpx.AsyncClient, number: int) -> None:
-    """Send one by each door; one that is lost is no harm, as more follow."""
+    """Send one probe at each entry point; a lost one does not matter, as more follow."""
     with suppress(httpx.TransportError):
         await http.post(f"{site.api_url}/tasks", json=_body(_POSTED))
     if site.broker is not None:
@@ -68,16 +68,16 @@ def _body(name: str) -> dict[str, object]:
 
 
 async def _lacking(site: Site, sql: Sql, released_before: Mapping[str, float]) -> list[str]:
-    lacking = await _idle_doors(site, sql) + await _idle_workers(site, sql)
+    lacking = await _unserved_entry_points(site, sql) + await _idle_workers(site, sql)
     if site.broker is not None:
-        lacking += await _deaf_intakes(site)
+        lacking += await _intakes_without_consumer(site)
         released = await _released(site)
-        # All relays serve the same streams, and whoever is first releases: sooner or later each is.
+        # All relays serve the same hint queues, and the first one releases: sooner or later that is each of them.
         lacking += [name for name, total in released.items() if total <= released_before[name]]
     return lacking
 
 
-async def _idle_doors(site: Site, sql: Sql) -> list[str]:
+async def _unserved_entry_points(site: Site, sql: Sql) -> list[str]:
     wanted: Sequence[str] = PROBES if site.broker is not None else [_POSTED]
     rows = await sql.fetch(
         "SELECT DISTINCT name FROM taskmill.task WHERE name = ANY($1) AND status = 'succeeded'",
@@ -96,7 +96,7 @@ async def _idle_workers(site: Site, sql: Sql) -> list[str]:
     return sorted({member.name for member in site.of("worker")} - {row["worker"] for row in rows})
 
 
-async def _deaf_intakes(site: Site) -> list[str]:
+async def _intakes_without_consumer(site: Site) -> list[str]:
     assert site.broker is not None
     consumers = await asyncio.to_thread(site.broker.management().consumers)
     found = [one for one in consumers if one["queue"]["name"] == CREATE_QUEUE]
