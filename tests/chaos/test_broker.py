@@ -187,7 +187,7 @@ def impatient_broker() -> Iterator[BrokerServer]:
 async def test_a_task_longer_than_the_brokers_patience_runs_once(
     stage: Stage, impatient_broker: BrokerServer, tmp_path: Path
 ) -> None:
-    """The broker checks once a minute. More tasks wait than the worker has slots, and it holds no hints of them."""
+    """It checks once a minute. More tasks wait than the worker has slots, and it holds none of their hints."""
     with a_fleet(
         tmp_path,
         database_url=stage.url,

@@ -1,4 +1,4 @@
-"""The transports under test: each with a database, a broker and a relay where it needs them."""
+"""The transports under test, each with what it needs of a database, a broker and a relay."""
 
 from collections.abc import AsyncIterator
 
@@ -13,8 +13,8 @@ __all__ = ["kind", "log_lines", "service", "stage", "stage_template", "stage_url
 
 
 @pytest.fixture(params=["postgres", "rabbitmq"])
-async def way(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[TransportSetup]:
-    """Each transport in turn."""
+async def transport(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[TransportSetup]:
+    """Each transport."""
     if request.param == "postgres":
         async with a_notifier(stage):
             yield TransportSetup(name="postgres", stage=stage)

@@ -1,4 +1,4 @@
-"""The worker in bash and curl: what is its own. What it has in common with all is in test_every_worker.py."""
+"""What is special about the worker in bash and curl. What all workers share is in test_every_worker.py."""
 
 import os
 import random
@@ -46,8 +46,8 @@ _STARTED: list["subprocess.Popen[bytes]"] = []
 
 
 @pytest.fixture(autouse=True)
-def nobody_left() -> Iterator[None]:
-    """End what a test has left behind that failed before it could stop it: it would ask for tasks for ever."""
+def no_worker_left() -> Iterator[None]:
+    """Kill workers that a failed test has not stopped: they would request tasks for ever."""
     yield
     while _STARTED:
         running = _STARTED.pop()
@@ -79,17 +79,17 @@ def test_all_that_a_command_has_started_is_stopped_with_it(
         [child] = sleepers(first.process.pid)
         service.http.post(f"/tasks/{task_id}/cancel")
         service.become(task_id, "cancelled")
-        # Whoever inherits it takes a moment to bury it.
+        # Its new parent takes a moment to reap it.
         wait_until(lambda: not Path(f"/proc/{child}").exists(), "the child is gone")
 
 
 def sleepers(pid: int) -> list[int]:
-    """The processes below that sleep for a minute."""
+    """The descendants that sleep for a minute."""
     return [child for child in descendants(pid) if command(child) == b"sleep\x0060\x00"]
 
 
 def command(pid: int) -> bytes:
-    # It may end meanwhile.
+    # It may have ended.
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
@@ -138,14 +138,14 @@ def test_results_may_be_json_and_what_is_none_fails_for_good(service: Service, k
 def test_a_stop_reaches_whoever_waits_also_when_it_is_not_heard_at_first(
     service: Service, tmp_path: Path, kind: str
 ) -> None:
-    """As by a process that was only forked when the signal came."""
-    heard = tmp_path / "heard"
-    deaf = tmp_path / "curl"
-    deaf.write_text(f"""#!/usr/bin/env bash
-        trap 'touch "{heard}"; trap - TERM' TERM
+    """Like a process that had only just been forked when the signal came."""
+    received = tmp_path / "received"
+    curl = tmp_path / "curl"
+    curl.write_text(f"""#!/usr/bin/env bash
+        trap 'touch "{received}"; trap - TERM' TERM
         touch "{tmp_path}/waits"
         for _ in {{1..400}}; do sleep 0.05; done""")
-    deaf.chmod(0o755)
+    curl.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"  # noqa: TID251 - for a child
     running = worker(service, "--type", kind, "--", "cat", env={"PATH": path})
     try:
@@ -153,13 +153,13 @@ def test_a_stop_reaches_whoever_waits_also_when_it_is_not_heard_at_first(
     finally:
         running.terminate()
         assert running.wait(15) == 0
-    assert heard.exists()
+    assert received.exists()
 
 
 def test_ctrl_c_twice_in_the_midst_of_work_changes_no_result_and_leaves_nothing(
     service: Service, tmp_path: Path, kind: str
 ) -> None:
-    """A terminal sends it to all that run: also to what reads the command's output at this moment."""
+    """A terminal sends it to all processes: also to the one that reads the command's output at this moment."""
     task_id = service.create(kind, "return")
     slow = tmp_path / "bin/cat"
     slow.parent.mkdir()
@@ -167,9 +167,9 @@ def test_ctrl_c_twice_in_the_midst_of_work_changes_no_result_and_leaves_nothing(
         [ -e "{tmp_path}/reads" ] || {{ touch "{tmp_path}/reads"; sleep 60; }}
         exec {shutil.which("cat")} "$@" """)
     slow.chmod(0o755)
-    left = tmp_path / "left"
-    left.mkdir()
-    env = {"PATH": f"{slow.parent}:{os.environ['PATH']}", "TMPDIR": str(left)}  # noqa: TID251 - for a child
+    temporary = tmp_path / "left"
+    temporary.mkdir()
+    env = {"PATH": f"{slow.parent}:{os.environ['PATH']}", "TMPDIR": str(temporary)}  # noqa: TID251 - for a child
     running = worker(service, "--type", kind, "--json", "--", "echo", "[1, 2]", env=env)
     try:
         wait_until((tmp_path / "reads").exists, "it to read the result")
@@ -178,7 +178,7 @@ def test_ctrl_c_twice_in_the_midst_of_work_changes_no_result_and_leaves_nothing(
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(15) == 0
     assert service.get(task_id)["result"] == [1, 2]
-    assert list(left.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -193,7 +193,7 @@ def test_a_stop_at_any_moment_ends_it_soon_and_leaves_nothing(
         )
         service.become(task_id, "succeeded")
         with suppress(subprocess.TimeoutExpired):
-            # Most are stopped while they ask for the next one.
+            # Most are stopped while they request the next task.
             running.wait(chance.uniform(0, 0.05))
         running.terminate()
         assert running.wait(5) == 0
@@ -264,20 +264,20 @@ def test_whatever_a_command_writes_ends_as_text(
     finally:
         running.terminate()
         running.wait(15)
-    kept = {b"": "", b"\xed\xa0\x80": ""}
-    assert task["result"] == kept.get(raw, '"quoted" \\ \t tab\r\nline two[0m')
+    expected = {b"": "", b"\xed\xa0\x80": ""}
+    assert task["result"] == expected.get(raw, '"quoted" \\ \t tab\r\nline two[0m')
 
 
 LEASE_ID = str(uuid4())
 
 
 class CutOff(BaseHTTPRequestHandler):
-    """Hands out a task, but the connection ends in the midst of its payload."""
+    """Hands out a task, but the connection breaks within its payload."""
 
     calls: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
-        """Answer in part."""
+        """Respond with only a part of the body."""
         self.calls.append(self.path)
         task = {
             "id": str(uuid4()),
@@ -285,11 +285,11 @@ class CutOff(BaseHTTPRequestHandler):
             "timeout_s": None,
             "payload": {"text": "x" * 999},
         }
-        answer = orjson.dumps({"lease_id": LEASE_ID, "ttl_s": 30.0, "tasks": [task]})
+        response = orjson.dumps({"lease_id": LEASE_ID, "ttl_s": 30.0, "tasks": [task]})
         self.send_response(201)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer[:-500])
+        self.wfile.write(response[:-500])
 
     def do_DELETE(self) -> None:
         """Take the lease back."""
@@ -299,7 +299,7 @@ class CutOff(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_a_task_that_was_cut_off_on_its_way_is_handed_back_and_not_run(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_task_that_was_cut_off_on_its_way_is_handed_back_and_not_run(tmp_path:
             start_new_session=True,
         )
         try:
-            wait_until(lambda: calls.count("/leases") > 1, "it to ask again")
+            wait_until(lambda: calls.count("/leases") > 1, "another request")
         finally:
             running.terminate()
             assert running.wait(15) == 0
@@ -353,7 +353,9 @@ def test_a_server_that_stops_lets_its_waiting_workers_go(
             service.become(service.create(kind, "return"), "succeeded")
             wait_until(lambda: b"curl" in commands(first.process.pid), "it to wait again")
             program.process.terminate()
-            assert program.process.wait(8) == 0, "and not after the grace time for answers"
+            assert program.process.wait(8) == 0, (
+                "it must not wait for the grace period of responses"
+            )
     assert program.logged("service.cancelled") == []
 
 

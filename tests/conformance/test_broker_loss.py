@@ -1,4 +1,4 @@
-"""Brokers that go away, cancel, close or forget: tasks run on, and workers go by hints again afterwards."""
+"""Brokers that go away, cancel, close or forget: tasks go on, and afterwards workers use hints again."""
 
 import asyncio
 from collections import Counter
@@ -24,8 +24,8 @@ NAME = hint_queue_name("default", "emulate")
 
 
 @pytest.fixture
-async def way(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
-    """Workers that go by hints alone, and a relay."""
+async def transport(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
+    """Workers that use hints alone, and a relay."""
     async with a_notifier(stage), a_relay(stage, broker_url):
         yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
@@ -52,7 +52,7 @@ async def is_connected(worker: RunningWorker) -> None:
 
 
 async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default") -> None:
-    """Create a task and see how long it waits."""
+    """Create a task, and check how long it waits for its claim."""
     made = await stage.created(queue=queue)
     await finished(stage, made.id)
     [claimed] = [e for e in await stage.service.events(made.id) if e.event_type == "claimed"]
@@ -61,10 +61,10 @@ async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default")
 
 
 async def test_a_consumer_that_the_server_cancelled_comes_back(
-    way: TransportSetup, stage: Stage, broker_management: Management
+    transport: TransportSetup, stage: Stage, broker_management: Management
 ) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.quick}) as worker:
+    async with transport.worker({"*": recorder.quick}) as worker:
         await one_succeeds(stage, within_s=5)
         for _ in range(3):
             await asyncio.to_thread(broker_management.delete_queue, NAME)
@@ -75,10 +75,10 @@ async def test_a_consumer_that_the_server_cancelled_comes_back(
 
 
 async def test_a_channel_that_the_server_closed_comes_back(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.quick}) as worker:
+    async with transport.worker({"*": recorder.quick}) as worker:
         await one_succeeds(stage, within_s=5)
         assert isinstance(worker.transport, RabbitTransport)
         driver = worker.transport.link.driver
@@ -90,18 +90,18 @@ async def test_a_channel_that_the_server_closed_comes_back(
 
 
 async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_doubled(
-    way: TransportSetup, stage: Stage, broker_management: Management
+    transport: TransportSetup, stage: Stage, broker_management: Management
 ) -> None:
     recorder = Recorder()
     first, second = WorkerOptions(name="a"), WorkerOptions(name="b")
     handlers = {"*": recorder.quick}
 
     async def has_closed_all() -> bool:
-        # The management knows a connection only some seconds after it was made.
+        # The management API shows a connection only some seconds after it was made.
         await stage.service.create_all([a_draft() for _ in range(50)])
         return await asyncio.to_thread(broker_management.close_connections) >= 3
 
-    async with way.worker(handlers, first) as a, way.worker(handlers, second) as b:
+    async with transport.worker(handlers, first) as a, transport.worker(handlers, second) as b:
         await eventually(has_closed_all, "the relay's and the workers' connections to be closed")
         await all_ended(stage, timeout_s=15)
         for worker in (a, b):
@@ -111,7 +111,7 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
 
 
 async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
-    way: TransportSetup,
+    transport: TransportSetup,
     stage: Stage,
     broker_management: Management,
     log_lines: LogLines,
@@ -122,14 +122,14 @@ async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
     # Its name comes before that of the other.
     await asyncio.to_thread(broker_management.allow, but=hint_queue_name("a", "emulate"))
     stuck = await stage.created(queue="a")
-    async with way.worker({"*": recorder.quick}) as worker:
+    async with transport.worker({"*": recorder.quick}) as worker:
         await is_connected(worker)
         for _ in range(20):
             await one_succeeds(stage, within_s=2)
         assert subscriptions_of(worker) == 1
-        assert not log_lines.named("subscription.failed"), "the link was given up"
+        assert not log_lines.named("subscription.failed"), "the link was reopened"
         assert len(log_lines.named("hints.refused")) == 1
-        assert len(log_lines.named("hint.unpublished")) <= 2, "it is not released at once again"
+        assert len(log_lines.named("hint.unpublished")) <= 2, "it is not released again at once"
         assert stuck.id not in recorder.runs
         await asyncio.to_thread(broker_management.allow)
         await finished(stage, stuck.id)
@@ -158,16 +158,16 @@ async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
 
 
 async def test_what_others_always_claim_at_once_is_served_soon_too(
-    way: TransportSetup, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    transport: TransportSetup, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that looks when all is claimed already would never learn what there is to serve."""
+    """A worker that scans only after others have claimed everything would never find the bucket."""
     monkeypatch.setattr(rabbitmq, "_MIN_INTERVAL_S", 0.3)
     recorder = Recorder()
     handlers = {"*": recorder.quick}
-    async with way.worker(handlers, WorkerOptions(name="a")) as first:
+    async with transport.worker(handlers, WorkerOptions(name="a")) as first:
         await stage.created()
         await is_subscribed(first)
-        async with way.worker(handlers, WorkerOptions(name="b")) as second:
+        async with transport.worker(handlers, WorkerOptions(name="b")) as second:
 
             async def serves() -> bool:
                 await finished(stage, (await stage.created()).id)
@@ -190,12 +190,12 @@ async def test_without_any_relay_workers_claim_from_the_database_and_say_so_once
         assert len(log_lines.named("hints.missing")) == 1
         async with a_relay(stage, broker_url):
 
-            async def hears_again() -> bool:
+            async def gets_hints_again() -> bool:
                 await stage.service.create_all([a_draft() for _ in range(30)])
                 await all_ended(stage)
                 return bool(log_lines.named("hints.heard"))
 
-            await eventually(hears_again, "the worker to hear hints again")
+            await eventually(gets_hints_again, "the worker to get hints again")
     assert set(recorder.runs.values()) == {1}
     await assert_safe(stage.sql)
 
@@ -220,7 +220,7 @@ async def test_a_strict_worker_waits_for_hints_whatever_happens(
             )
             return waited
 
-        await eventually(has_waited, "longer than others are patient")
+        await eventually(has_waited, "longer than the timeout of others")
         assert (await stage.task(made.id)).status is Status.NEW
         async with a_relay(stage, broker_url):
             await finished(stage, made.id)
@@ -257,14 +257,14 @@ async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
     away = log_lines.named("broker.away")
     warned = [line["link"] for line in away if line["level"] == "warning"]
     connected = [line["link"] for line in log_lines.named("broker.connected")]
-    # A broker that comes up may drop those who were too early once more: then that is said, too.
+    # A broker that is starting may drop early connections once more: then that is logged, too.
     assert Counter(["relay", "worker", "worker"]) <= Counter(warned) <= Counter(connected)
     assert set(recorder.runs.values()) == set(strict.runs.values()) == {1}
     await assert_safe(stage.sql)
 
 
 async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: BrokerServer) -> None:
-    """With all its queues, and the hints of a full window in them."""
+    """All its queues are lost, with as many hints as may be released."""
     recorder = Recorder()
     url = private_broker.url
     options = WorkerOptions(slots=5, broker_url=url, is_strict=True)

@@ -1,4 +1,4 @@
-"""What every transport does alike, whether or not there is a broker in between."""
+"""What every transport does, with or without a broker."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -18,13 +18,13 @@ from tests.support.workers import WorkerOptions, finished
 
 
 async def test_every_task_is_claimed_once_however_many_workers_there_are(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
     async with AsyncExitStack() as stack:
         for number in range(4):
             options = WorkerOptions(name=f"w{number}", slots=10)
-            await stack.enter_async_context(way.worker({"*": recorder.quick}, options))
+            await stack.enter_async_context(transport.worker({"*": recorder.quick}, options))
         for _ in range(4):
             await stage.service.create_all([a_draft() for _ in range(100)])
         await all_ended(stage)
@@ -37,32 +37,34 @@ async def test_every_task_is_claimed_once_however_many_workers_there_are(
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 async def test_a_worker_never_runs_more_than_it_has_slots(
-    way: TransportSetup, stage: Stage, slots: int
+    transport: TransportSetup, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
     await stage.service.create_all([a_draft() for _ in range(60)])
-    async with way.worker({"*": recorder.quick}, WorkerOptions(slots=slots)):
+    async with transport.worker({"*": recorder.quick}, WorkerOptions(slots=slots)):
         await all_ended(stage)
     assert recorder.most_at_once <= slots
     assert set(recorder.runs.values()) == {1}
 
 
-async def test_a_worker_takes_only_the_types_that_it_has(way: TransportSetup, stage: Stage) -> None:
+async def test_a_worker_takes_only_the_types_that_it_has(
+    transport: TransportSetup, stage: Stage
+) -> None:
     some, other = Recorder(), Recorder()
-    async with way.worker({"known": some.quick}):
+    async with transport.worker({"known": some.quick}):
         strange = await stage.created(type="strange")
         known = await stage.created(type="known")
         await finished(stage, known.id)
-        async with way.worker({"strange": other.quick}, WorkerOptions(name="second")):
+        async with transport.worker({"strange": other.quick}, WorkerOptions(name="second")):
             await finished(stage, strange.id)
     assert (list(some.runs), list(other.runs)) == ([known.id], [strange.id])
     assert (await stage.task(strange.id)).claim_no == 1, "nobody else has tried it"
 
 
-async def test_a_worker_takes_only_from_its_queues(way: TransportSetup, stage: Stage) -> None:
+async def test_a_worker_takes_only_from_its_queues(transport: TransportSetup, stage: Stage) -> None:
     recorder = Recorder()
     other, mine = await stage.created(queue="other"), await stage.created(queue="mine")
-    async with way.worker({"*": recorder.quick}, WorkerOptions(queues=("mine",))):
+    async with transport.worker({"*": recorder.quick}, WorkerOptions(queues=("mine",))):
         await finished(stage, mine.id)
         later = await stage.created(queue="mine")
         await finished(stage, later.id)
@@ -70,7 +72,7 @@ async def test_a_worker_takes_only_from_its_queues(way: TransportSetup, stage: S
     assert (await stage.task(other.id)).status is Status.NEW
 
 
-async def test_queues_are_served_by_their_weights(way: TransportSetup, stage: Stage) -> None:
+async def test_queues_are_served_by_their_weights(transport: TransportSetup, stage: Stage) -> None:
     served: list[str] = []
 
     async def notes(context: Context) -> None:
@@ -79,18 +81,18 @@ async def test_queues_are_served_by_their_weights(way: TransportSetup, stage: St
     for queue in ("often", "seldom"):
         await stage.service.create_all([a_draft(queue=queue) for _ in range(300)])
     options = WorkerOptions(slots=1, claim_size=1, weights={"often": 4, "seldom": 1})
-    async with way.worker({"*": notes}, options):
+    async with transport.worker({"*": notes}, options):
         await all_ended(stage, timeout_s=60)
     assert len(served) == 600
-    # While both have plenty; a fifth of these would be 50.
+    # While both have enough tasks; a fifth of these would be 50.
     assert 20 <= served[:250].count("seldom") <= 90
 
 
-async def test_names_with_dots_are_kept_apart(way: TransportSetup, stage: Stage) -> None:
+async def test_names_with_dots_are_kept_apart(transport: TransportSetup, stage: Stage) -> None:
     """`a.b` with `c`, and `a` with `b.c`, are not the same."""
     recorder = Recorder()
     options = WorkerOptions(queues=("a.b",))
-    async with way.worker({"c": recorder.quick, "b.c": recorder.quick}, options):
+    async with transport.worker({"c": recorder.quick, "b.c": recorder.quick}, options):
         alien = await stage.created(queue="a", type="b.c")
         first = await stage.created(queue="a.b", type="c")
         await finished(stage, first.id)
@@ -101,17 +103,17 @@ async def test_names_with_dots_are_kept_apart(way: TransportSetup, stage: Stage)
 
 
 async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.held}, WorkerOptions(slots=2)):
+    async with transport.worker({"*": recorder.held}, WorkerOptions(slots=2)):
         await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
         await recorder.has_begun(2)
         await stage.service.set_queue_paused("a", paused=True)
         recorder.may_end.set()
         other = await stage.created(queue="b")
         await finished(stage, other.id)
-        # The worker has had free slots for a while by now, and hints of the paused queue.
+        # By now the worker has had free slots for a while, and hints of the paused queue.
         again = await stage.created(queue="b")
         await finished(stage, again.id)
         assert len(recorder.begun) == 4
@@ -122,35 +124,35 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
 
 
 async def test_an_urgent_task_waits_for_no_more_than_a_window(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    blocker = asyncio.Semaphore(0)
+    may_end = asyncio.Semaphore(0)
 
     async def one_by_one(context: Context) -> None:
         await recorder.quick(context)
-        await blocker.acquire()
+        await may_end.acquire()
 
     await stage.service.create_all([a_draft(priority=1) for _ in range(500)])
-    async with way.worker({"*": one_by_one}, WorkerOptions(slots=1, claim_size=1)):
+    async with transport.worker({"*": one_by_one}, WorkerOptions(slots=1, claim_size=1)):
         await recorder.has_begun(1)
         urgent = await stage.created(priority=9)
         for _ in range(501):
-            blocker.release()
+            may_end.release()
         await finished(stage, urgent.id)
-        at_most = {"postgres": 2, "rabbitmq": 202}[way.name]
+        at_most = {"postgres": 2, "rabbitmq": 202}[transport.name]
         assert recorder.begun.index(urgent.id) <= at_most
         await all_ended(stage, timeout_s=30)
 
 
 async def test_scheduled_and_retried_tasks_start_when_they_are_due(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     async def fails_once(context: Context) -> None:
         if context.attempt == 1:
             raise RetryLater(after=timedelta(milliseconds=300))
 
-    async with way.worker({"*": fails_once}, WorkerOptions(slots=50, poll_s=0.25)):
+    async with transport.worker({"*": fails_once}, WorkerOptions(slots=50, poll_s=0.25)):
         for number in range(20):
             await stage.created(delay=timedelta(milliseconds=60 * number), max_attempts=2)
         await all_ended(stage)
@@ -165,9 +167,11 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(
     assert max(late) <= 2, "a busy machine may be late, but not for long"
 
 
-async def test_a_task_that_was_due_long_ago_starts_soon(way: TransportSetup, stage: Stage) -> None:
+async def test_a_task_that_was_due_long_ago_starts_soon(
+    transport: TransportSetup, stage: Stage
+) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.quick}):
+    async with transport.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)
         late = await stage.created(run_at=stage.clock.now() - timedelta(hours=2))
         await finished(stage, late.id)
@@ -176,13 +180,13 @@ async def test_a_task_that_was_due_long_ago_starts_soon(way: TransportSetup, sta
 
 
 async def test_a_full_worker_leaves_the_rest_to_an_idle_one(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     full, idle = Recorder(), Recorder()
-    async with way.worker({"*": full.held}, WorkerOptions(slots=2, grace_s=0.1)):
+    async with transport.worker({"*": full.held}, WorkerOptions(slots=2, grace_s=0.1)):
         await stage.service.create_all([a_draft() for _ in range(30)])
         await full.has_begun(2)
-        async with way.worker({"*": idle.quick}, WorkerOptions(name="idle")):
+        async with transport.worker({"*": idle.quick}, WorkerOptions(name="idle")):
             await idle.has_begun(28, timeout_s=5)
         full.may_end.set()
         await all_ended(stage)
@@ -190,15 +194,15 @@ async def test_a_full_worker_leaves_the_rest_to_an_idle_one(
 
 
 async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     stopping, other = Recorder(), Recorder()
     options = WorkerOptions(slots=20, grace_s=30)
-    async with way.worker({"*": stopping.held}, options) as first:
+    async with transport.worker({"*": stopping.held}, options) as first:
         await stage.service.create_all([a_draft() for _ in range(3)])
         await stopping.has_begun(3)
         first.stop.set()
-        async with way.worker({"*": other.quick}, WorkerOptions(name="other")):
+        async with transport.worker({"*": other.quick}, WorkerOptions(name="other")):
             await stage.service.create_all([a_draft() for _ in range(30)])
             await other.has_begun(30, timeout_s=5)
         assert not first.ended.done()
@@ -207,20 +211,20 @@ async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
     await assert_safe(stage.sql)
 
 
-async def test_a_cancelled_task_never_runs(way: TransportSetup, stage: Stage) -> None:
+async def test_a_cancelled_task_never_runs(transport: TransportSetup, stage: Stage) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.held}, WorkerOptions(slots=1)):
+    async with transport.worker({"*": recorder.held}, WorkerOptions(slots=1)):
         first = await stage.created()
         await recorder.has_begun(1)
         doomed, next_one = await stage.created(), await stage.created()
 
-        async def is_told() -> bool:
-            told: int = await stage.sql.fetchval(
+        async def is_released() -> bool:
+            released: int = await stage.sql.fetchval(
                 "SELECT count(*) FROM taskmill.dispatch WHERE released_at IS NOT NULL"
             )
-            return way.name == "postgres" or told == 2
+            return transport.name == "postgres" or released == 2
 
-        await eventually(is_told, "both to be released")
+        await eventually(is_released, "both to be released")
         assert (await stage.service.cancel(doomed.id))[0] == "cancelled"
         recorder.may_end.set()
         await all_ended(stage)
@@ -230,10 +234,10 @@ async def test_a_cancelled_task_never_runs(way: TransportSetup, stage: Stage) ->
 
 
 async def test_a_task_that_runs_again_is_dispatched_again(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.quick}):
+    async with transport.worker({"*": recorder.quick}):
         made = await stage.created()
         await finished(stage, made.id)
         await stage.service.retry(made.id)

@@ -1,4 +1,4 @@
-"""What every kind of worker does alike: Taskmill's own, and two that pull over HTTP, in bash and in JavaScript."""
+"""What every kind of worker does: Taskmill's own, and two that pull over HTTP, in bash and in JavaScript."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.serving_crews import Service
 
 @pytest.fixture(params=CREWS)
 def crew(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Crew:
-    """Each kind of worker in turn."""
+    """Each kind of worker."""
     url = str(service.http.base_url)
     return CREWS[request.param](tmp_path, url=url, database_url=service.database_url)
 
@@ -43,10 +43,10 @@ def test_a_failure_is_tried_again_while_there_are_attempts(
         hopeless = service.create(kind, "fail", max_attempts=2)
         service.become(hopeless, "failed")
     assert (task["attempt"], task["error"]) == (2, None)
-    happened = [event for event, _ in service.history(task_id)]
-    assert happened == ["created", "claimed", "retry_scheduled", "claimed", "succeeded"]
-    happened = [event for event, _ in service.history(hopeless)]
-    assert happened == ["created", "claimed", "retry_scheduled", "claimed", "failed"]
+    history = [event for event, _ in service.history(task_id)]
+    assert history == ["created", "claimed", "retry_scheduled", "claimed", "succeeded"]
+    history = [event for event, _ in service.history(hopeless)]
+    assert history == ["created", "claimed", "retry_scheduled", "claimed", "failed"]
 
 
 def test_a_permanent_failure_is_not_tried_again(crew: Crew, service: Service, kind: str) -> None:
@@ -68,15 +68,15 @@ def test_a_dead_workers_task_is_taken_by_another_and_no_attempt_is_spent(
         task = service.become(task_id, "succeeded")
     assert (task["attempt"], task["losses"]) == (1, 1)
     assert task["result"] == f'claim 2 of "{kind}"'
-    happened = service.history(task_id)
-    assert [event for event, _ in happened] == [
+    history = service.history(task_id)
+    assert [event for event, _ in history] == [
         "created",
         "claimed",
         "lost",
         "claimed",
         "succeeded",
     ]
-    assert happened[-1] == ("succeeded", "second")
+    assert history[-1] == ("succeeded", "second")
 
 
 def test_a_frozen_worker_changes_nothing_when_it_wakes(
@@ -90,7 +90,7 @@ def test_a_frozen_worker_changes_nothing_when_it_wakes(
             task = service.become(task_id, "succeeded")
         (crew.folder / f"{kind}.go").touch()
         first.wake()
-        # It is well again, and has told what it had to tell, when it has done another task.
+        # Once it has done another task it works again, and has reported whatever it had to report.
         other = service.create(kind, "return")
         service.become(other, "succeeded")
         assert service.history(other)[-1] == ("succeeded", "first")

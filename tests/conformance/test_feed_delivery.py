@@ -24,7 +24,7 @@ from tests.support.feed_delivery import (
     a_consumer,
     a_delivery,
     assert_complete,
-    begun,
+    lease_taken,
     read_history,
 )
 from tests.support.polling import eventually
@@ -50,7 +50,7 @@ async def test_a_message_is_a_cloud_event_with_the_key_of_its_status_and_queue(
         a_consumer(broker_url, "task.cancelled.mail.#") as some,
         a_delivery(stage, broker_url),
     ):
-        await begun(stage)
+        await lease_taken(stage)
         task = await stage.created(queue="mail.send", labels='{"team": "finance"}')
         await stage.created(queue="reports")
         await stage.service.cancel(task.id)
@@ -75,7 +75,7 @@ async def test_a_fresh_install_begins_at_the_present(stage: Stage, broker_url: s
     await stage.created()
     await all_numbered(stage)
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
-        await begun(stage)
+        await lease_taken(stage)
         task = await stage.created()
         await consumer.has(1)
     assert consumer.unique_changes == [(str(task.id), 1)]
@@ -85,7 +85,7 @@ async def test_it_goes_on_where_it_stopped(stage: Stage, broker_url: str) -> Non
     async with a_consumer(broker_url) as consumer:
         for _ in range(3):
             async with a_delivery(stage, broker_url):
-                await begun(stage)
+                await lease_taken(stage)
                 await stage.service.create_all([a_draft() for _ in range(10)])
             await stage.service.create_all([a_draft() for _ in range(10)])
         async with a_delivery(stage, broker_url):
@@ -99,7 +99,7 @@ async def test_several_relays_deliver_as_one(stage: Stage, broker_url: str) -> N
     async with a_consumer(broker_url) as consumer, AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(a_delivery(stage, broker_url))
-        await begun(stage)
+        await lease_taken(stage)
         async with a_worker(stage, {"*": recorder.quick}):
             for _ in range(20):
                 await stage.service.create_all([a_draft() for _ in range(10)])
@@ -116,11 +116,11 @@ async def test_another_relay_takes_over_from_one_that_died(
     async with a_network(stage.url) as (network, through), a_consumer(broker_url) as consumer:
         doomed = Database(through, SETTINGS)
         async with a_delivery(stage, broker_url, doomed):
-            await begun(stage)
+            await lease_taken(stage)
             await stage.service.create_all([a_draft() for _ in range(10)])
             await consumer.has(10)
             first: UUID = await stage.sql.fetchval(HOLDER)
-            # To the database it is as dead: nothing of it arrives any more.
+            # For the database it is dead: nothing that it sends arrives.
             network.refuse(refuses=True)
             network.break_all()
             async with a_delivery(stage, broker_url):
@@ -138,7 +138,7 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
-        await begun(stage)
+        await lease_taken(stage)
         usurper = stage.ids()
         await stage.sql.execute(
             "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h' "
@@ -162,7 +162,7 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
 async def test_slow_confirms_cost_nobody_the_turn(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is renewed meanwhile, though a whole page takes longer than it lasts."""
+    """The lease is renewed while a page is published that takes longer than the lease lasts."""
     monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
     deliver = EventExchange.deliver
 
@@ -176,7 +176,7 @@ async def test_slow_confirms_cost_nobody_the_turn(
         a_delivery(stage, broker_url),
         a_delivery(stage, broker_url),
     ):
-        await begun(stage)
+        await lease_taken(stage)
         await stage.service.create_all([a_draft() for _ in range(40)])
         await consumer.has(40)
     assert len(consumer.messages) == 40, "none came twice"
@@ -187,13 +187,13 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
 ) -> None:
     recorder = Recorder()
     async with a_delivery(stage, broker_url) as delivery:
-        # A durable queue: consumers come and go, what they bound stays.
+        # A durable queue: its binding remains when the consumer disconnects.
         async with await aio_pika.connect(broker_url) as connection:
             channel = await connection.channel()
             exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
             queue = await channel.declare_queue("events", durable=True)
             await queue.bind(exchange, "#")
-        await begun(stage)
+        await lease_taken(stage)
         async with a_worker(stage, {"*": recorder.quick}):
             for _ in range(5):
                 await stage.service.create_all([a_draft() for _ in range(20)])
@@ -210,14 +210,14 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
 
         await all_numbered(stage)
         await eventually(is_delivered, "everything to be delivered", timeout_s=60)
-    told = Consumer()
+    received = Consumer()
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("events")
         while (message := await queue.get(fail=False)) is not None:
-            told.messages.append(message)
+            received.messages.append(message)
             await message.ack()
-    assert_complete(told.unique_changes, await read_history(stage))
+    assert_complete(received.unique_changes, await read_history(stage))
 
 
 async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
@@ -226,13 +226,13 @@ async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
     url = private_broker.url
     async with a_delivery(stage, url):
         async with a_consumer(url) as consumer:
-            await begun(stage)
+            await lease_taken(stage)
             before = await stage.service.create_all([a_draft() for _ in range(10)])
             await consumer.has(10)
             await asyncio.to_thread(private_broker.wipe)
         missed = await stage.service.create_all([a_draft() for _ in range(10)])
         await all_numbered(stage)
-        # Who binds a queue before the relay is back gets it all: nothing was published into the void.
+        # A queue that is bound before the relay is back gets everything: nothing was published without a queue.
         await stage.sql.execute("UPDATE taskmill.feed_delivery SET holder = $1", stage.ids())
         await stage.sql.execute(
             "UPDATE taskmill.feed_delivery SET expires_at = now() + interval '1 hour'"
@@ -254,7 +254,7 @@ async def test_what_was_forgotten_meanwhile_is_skipped_and_said(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     async with a_delivery(stage, broker_url):
-        await begun(stage)
+        await lease_taken(stage)
     for _ in range(5):
         await stage.created()
         await all_numbered(stage)
@@ -268,7 +268,7 @@ async def test_what_was_forgotten_meanwhile_is_skipped_and_said(
 
 async def test_changes_of_dropped_tasks_are_passed_over(stage: Stage, broker_url: str) -> None:
     async with a_delivery(stage, broker_url):
-        await begun(stage)
+        await lease_taken(stage)
     tasks = [await stage.created() for _ in range(3)]
     await all_numbered(stage)
     await stage.sql.execute(
@@ -285,7 +285,7 @@ async def test_it_rests_while_tasks_are_released_unless_it_is_late(
     monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)
     monkeypatch.setattr("taskmill.relay.feed._PAUSE_FACTOR", 10**6)
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
-        await begun(stage)
+        await lease_taken(stage)
         await stage.service.create_all([a_draft() for _ in range(30)])
         await consumer.has(10)
     assert len(consumer.messages) == 10

@@ -1,4 +1,4 @@
-"""Queues that are bound, unbound and bound again get all from their binding on; for none little is published."""
+"""A queue gets everything from its binding on, however often it is bound; without queues little is published."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ from tests.support.feed_delivery import (
     Consumer,
     a_consumer,
     a_delivery,
-    begun,
+    lease_taken,
 )
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Management
@@ -43,7 +43,7 @@ async def _quick(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 @dataclass
 class Mail:
-    """Tasks of the queue `mail` that fail, one after the other; `failed` has those that are known to have."""
+    """Fails tasks of the queue `mail`, one after the other; `failed` has the ids of those that have failed."""
 
     stage: Stage
     failed: list[str]
@@ -60,7 +60,7 @@ class Mail:
 
 
 def a_relay(stage: Stage, broker_url: str, holder: UUID) -> FeedDelivery:
-    """What delivers; started again it is the same holder, who waits for nobody."""
+    """A delivery with a fixed holder: when it is restarted it takes its own lease without waiting."""
     exchange = EventExchange(broker_url, source="/test")
     return FeedDelivery(
         stage.database, exchange, holder=holder, clock=stage.clock, is_busy=lambda: False
@@ -77,7 +77,7 @@ async def cut_off_at_the_end(relay: FeedDelivery) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def a_durable_queue(broker_url: str) -> AsyncIterator[AbstractQueue]:
-    """A queue that is bound to nothing yet, as its consumer has it."""
+    """A queue that is not bound yet."""
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
@@ -85,7 +85,7 @@ async def a_durable_queue(broker_url: str) -> AsyncIterator[AbstractQueue]:
 
 
 async def taken(queue: AbstractQueue, consumer: Consumer) -> list[str]:
-    """Take what is in the queue, and return all tasks that have come so far."""
+    """Take what is in the queue, and return all tasks that were received so far."""
     while (message := await queue.get(fail=False)) is not None:
         consumer.messages.append(message)
         await message.ack()
@@ -104,13 +104,13 @@ async def is_passed(stage: Stage) -> bool:
 
 
 async def all_passed(stage: Stage) -> None:
-    """Wait until the delivery has come to the end of the feed."""
+    """Wait until the delivery has reached the end of the feed."""
     await all_numbered(stage)
-    await eventually(lambda: is_passed(stage), "the delivery to come to the end")
+    await eventually(lambda: is_passed(stage), "the delivery to reach the end")
 
 
 async def quiet(stage: Stage, delivery: FeedDelivery, queue: str = "mail") -> None:
-    """Have the delivery find out that no queue is bound for what happens."""
+    """Make the delivery find out that no queue is bound."""
 
     async def probe() -> bool:
         return not delivery._is_bound
@@ -121,7 +121,7 @@ async def quiet(stage: Stage, delivery: FeedDelivery, queue: str = "mail") -> No
 
 
 def published() -> tuple[float, float]:
-    """How many changes queues have taken, and how many came back, in this process so far."""
+    """How many changes were taken by queues, and how many were returned, in this process so far."""
     return FEED_PUBLISHED._value.get(), FEED_RETURNED._value.get()
 
 
@@ -129,14 +129,14 @@ async def test_nothing_but_one_change_of_each_key_is_published_while_no_queue_is
     stage: Stage, broker_url: str
 ) -> None:
     async with a_delivery(stage, broker_url) as delivery:
-        await begun(stage)
+        await lease_taken(stage)
         await quiet(stage, delivery)
         _, before = published()
         for _ in range(5):
             await stage.service.create_all([a_draft(queue=f"q{n % 3}") for n in range(300)])
         await all_passed(stage)
         returned = published()[1]
-    assert 3 <= returned - before <= 5 * 3, "one of each key and look"
+    assert 3 <= returned - before <= 5 * 3, "one of each key and scan"
 
 
 async def test_a_queue_that_is_bound_at_rest_gets_all_from_then_on_and_nothing_while_unbound(
@@ -144,7 +144,7 @@ async def test_a_queue_that_is_bound_at_rest_gets_all_from_then_on_and_nothing_w
 ) -> None:
     mail, consumer = Mail(stage, []), Consumer()
     async with a_delivery(stage, broker_url) as delivery, a_durable_queue(broker_url) as queue:
-        await begun(stage)
+        await lease_taken(stage)
         await quiet(stage, delivery)
         for _ in range(3):
             await mail.fail_one()
@@ -153,10 +153,10 @@ async def test_a_queue_that_is_bound_at_rest_gets_all_from_then_on_and_nothing_w
             bound_at = len(mail.failed)
             for _ in range(3):
                 await mail.fail_one()
-            owed = mail.failed[bound_at:]
+            expected = mail.failed[bound_at:]
 
-            async def has_all(owed: list[str] = owed) -> bool:
-                return (await taken(queue, consumer))[-3:] == owed
+            async def has_all(expected: list[str] = expected) -> bool:
+                return (await taken(queue, consumer))[-3:] == expected
 
             await eventually(has_all, "what failed since the binding, in order")
             await queue.unbind(EVENTS_EXCHANGE, FAILED_MAIL)
@@ -184,7 +184,7 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
         a_durable_queue(broker_url) as queue,
         asyncio.TaskGroup() as group,
     ):
-        await begun(stage)
+        await lease_taken(stage)
         group.create_task(others())
         group.create_task(mail.fail_until(stop))
         for number in range(6):
@@ -192,10 +192,10 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
             await queue.bind(EVENTS_EXCHANGE, FAILED_MAIL)
             since = len(mail.failed) + 1  # the one under way may have failed before
             await has_failed(since + 4)
-            owed = set(mail.failed[since:])
+            expected = set(mail.failed[since:])
 
-            async def has_all(owed: set[str] = owed) -> bool:
-                return owed <= set(await taken(queue, consumer))
+            async def has_all(expected: set[str] = expected) -> bool:
+                return expected <= set(await taken(queue, consumer))
 
             await eventually(has_all, "all that failed since the binding", timeout_s=60)
             await queue.unbind(EVENTS_EXCHANGE, FAILED_MAIL)
@@ -205,9 +205,9 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
 async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_what_is_looked_at(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look that finds it has only one change of each key; all others follow, and none twice."""
+    """The scan that finds it publishes only one change of each key; all others follow, and none twice."""
     async with a_delivery(stage, broker_url) as delivery:
-        await begun(stage)
+        await lease_taken(stage)
         await quiet(stage, delivery)
         monkeypatch.setattr("taskmill.relay.feed._SCAN_S", 3.0)
         await stage.created(queue="mail")
@@ -229,7 +229,7 @@ async def test_what_is_bound_for_long_gets_all_in_order_though_others_come_back(
         a_consumer(broker_url, "task.*.mail") as consumer,
         a_delivery(stage, broker_url) as d,
     ):
-        await begun(stage)
+        await lease_taken(stage)
         task = await stage.created(queue="mail")
         await stage.service.cancel(task.id)
         await consumer.has(2)
@@ -247,9 +247,9 @@ async def test_what_is_bound_for_long_gets_all_in_order_though_others_come_back(
 async def test_a_queue_that_is_bound_beside_others_gets_all_from_then_on(
     stage: Stage, broker_url: str
 ) -> None:
-    """Its key is known to come back, while others are taken: of these one change a page is tried."""
+    """Its key is known to be returned, while others are taken: of its changes one in each page is tried."""
     async with a_consumer(broker_url, "task.new.a") as others, a_delivery(stage, broker_url):
-        await begun(stage)
+        await lease_taken(stage)
         await stage.service.create_all([a_draft(queue=queue) for queue in "abab"])
         await others.has(2)
         await all_passed(stage)
@@ -270,7 +270,7 @@ async def test_an_alternate_exchange_takes_all(
 ) -> None:
     policy = f"/policies/{broker_management._vhost}/alternate"
     async with a_delivery(stage, broker_url) as delivery:
-        await begun(stage)
+        await lease_taken(stage)
         await quiet(stage, delivery)
         async with await aio_pika.connect(broker_url) as connection:
             channel = await connection.channel()
@@ -292,7 +292,7 @@ async def test_an_alternate_exchange_takes_all(
             _, returned = published()
             await stage.service.create_all([a_draft() for _ in range(30)])
             await all_passed(stage)
-            assert published()[1] == returned, "nothing comes back"
+            assert published()[1] == returned, "nothing is returned"
             await asyncio.to_thread(broker_management.call, "DELETE", policy)
         await quiet(stage, delivery)
 
@@ -300,9 +300,9 @@ async def test_an_alternate_exchange_takes_all(
 async def test_whoever_dies_anywhere_loses_nothing_of_a_bound_queue(
     stage: Stage, broker_url: str
 ) -> None:
-    """Relays are cut off at random moments, while a queue is bound, unbound and bound again."""
+    """Relays are cancelled at random moments, while a queue is bound, unbound and bound again."""
     chance, holder = random.Random(20), stage.ids()  # noqa: S311 - repeatable
-    consumer, owed = Consumer(), set[str]()
+    consumer, expected = Consumer(), set[str]()
     async with a_durable_queue(broker_url) as queue:
         for number in range(40):
             if number % 8 == 4:
@@ -311,7 +311,7 @@ async def test_whoever_dies_anywhere_loses_nothing_of_a_bound_queue(
                 await queue.unbind(EVENTS_EXCHANGE, "#")
             made = await stage.service.create_all([a_draft() for _ in range(chance.randint(1, 40))])
             if number % 8 >= 4:
-                owed |= {str(one.task.id) for one in made}
+                expected |= {str(one.task.id) for one in made}
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(chance.uniform(0.05, 0.4)):
                     await a_relay(stage, broker_url, holder).run(asyncio.Event())
@@ -319,4 +319,4 @@ async def test_whoever_dies_anywhere_loses_nothing_of_a_bound_queue(
                 async with cut_off_at_the_end(a_relay(stage, broker_url, holder)):
                     await all_passed(stage)
                     await taken(queue, consumer)
-        assert owed <= set(await taken(queue, consumer))
+        assert expected <= set(await taken(queue, consumer))

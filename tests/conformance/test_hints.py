@@ -1,4 +1,4 @@
-"""Hints of every kind, published by hand: late, doubled, made up, endless. There is no relay here."""
+"""Hints of every kind, published by hand: late, duplicate, invalid, endless. There is no relay here."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ from tests.support.workers import WorkerOptions, finished
 
 @pytest.fixture
 async def hinted(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
-    """Workers that hear only of what the test publishes."""
+    """Workers that get only the hints that the test publishes."""
     async with a_notifier(stage):
         yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
@@ -44,7 +44,7 @@ async def test_doubled_hints_cost_nothing(
     hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
-    made = [answer.task.id for answer in await stage.service.create_all([a_draft()] * 20)]
+    made = [one.task.id for one in await stage.service.create_all([a_draft()] * 20)]
     for _ in range(3):
         await hinter.send(made)
         for task_id in made:
@@ -56,7 +56,7 @@ async def test_doubled_hints_cost_nothing(
     ):
         await all_ended(stage)
         await hinter.send(made)
-    # Alone it has come past all others when it runs the last.
+    # A single worker has passed all other hints when it runs the last task.
     async with hinted.worker({"*": recorder.quick}):
         await finished(stage, await one_more(hinter, stage))
     assert set(recorder.runs.values()) == {1}
@@ -66,7 +66,7 @@ async def test_doubled_hints_cost_nothing(
 
 
 async def one_more(hinter: Hinter, stage: Stage) -> UUID:
-    """Create a task and tell of it."""
+    """Create a task and publish a hint for it."""
     made = await stage.created()
     await hinter.send([made.id])
     return made.id
@@ -95,7 +95,7 @@ async def test_what_exceeds_the_slots_is_claimed_as_they_free_up_and_before_the_
     hinted: TransportSetup, hinter: Hinter, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
-    made = [answer.task.id for answer in await stage.service.create_all([a_draft()] * 110)]
+    made = [one.task.id for one in await stage.service.create_all([a_draft()] * 110)]
     await hinter.send(made[10:])
     await hinter.send(made[:10])
     async with hinted.worker({"*": recorder.quick}, WorkerOptions(slots=slots)):
@@ -126,7 +126,7 @@ _POISON = {
 async def test_poison_is_swallowed_however_much_of_it_comes(
     hinted: TransportSetup, hinter: Hinter, stage: Stage, body: bytes
 ) -> None:
-    """More of it than the broker sends ahead: unacknowledged, it would leave the worker deaf."""
+    """There is more of it than the prefetch: unacknowledged, it would block the worker."""
     recorder = Recorder()
     made = await stage.created()
     async with hinted.worker({"*": recorder.quick}):
@@ -157,7 +157,7 @@ async def test_what_the_driver_can_not_read_stops_no_worker(
         carbon_copy = Basic.Properties(headers={"CC": [name]})
         await driver.basic_publish(b"[]", routing_key=NotUtf8("?"), properties=carbon_copy)
         await hinter.send([made.id])
-        # The bad ones live for ten seconds: by then they would be gone in any case.
+        # The bad hints expire after ten seconds in any case.
         async with asyncio.timeout(5):
             await finished(stage, made.id)
     assert await hinter.unacknowledged() == 0
@@ -217,7 +217,7 @@ async def test_a_hint_of_a_paused_queue_claims_nothing(
         await hinter.send([held.id], queue="a")
         await hinter.send([due.id], queue="b")
         await finished(stage, due.id)
-        # On the same consumer, so it has come after the first.
+        # On the same consumer, so it arrives after the first.
         await hinter.send([due.id], queue="a")
         again = await stage.created(queue="b")
         await hinter.send([again.id], queue="b")

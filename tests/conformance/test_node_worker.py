@@ -1,4 +1,4 @@
-"""The worker in JavaScript: what is its own. What it has in common with all is in test_every_worker.py."""
+"""What is special about the worker in JavaScript. What all workers share is in test_every_worker.py."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ from tests.support.serving_crews import Service
 
 EXAMPLE = ROOT / "examples/node-worker"
 CREATE = """
-const answer = await fetch(`${process.argv[1]}/tasks`, {method: "POST", body: process.argv[2]});
-console.log(answer.status, await answer.text());
+const response = await fetch(`${process.argv[1]}/tasks`, {method: "POST", body: process.argv[2]});
+console.log(response.status, await response.text());
 """
 
 
@@ -26,7 +26,7 @@ def crew(service: Service, tmp_path: Path) -> NodeCrew:
 
 
 def node(*arguments: str | Path) -> str:
-    """Run a program to its end, and return what it has printed."""
+    """Run a program, and return its output."""
     done = subprocess.run(  # noqa: S603 - our own
         ["node", *arguments],  # noqa: S607 - as it is installed
         capture_output=True,
@@ -89,7 +89,7 @@ def test_a_refused_request_ends_the_worker(crew: NodeCrew) -> None:
 def test_fetch_creates_a_task_from_a_text_without_a_word_on_its_type(
     service: Service, kind: str
 ) -> None:
-    """It says `text/plain` by itself."""
+    """It sends `text/plain` by default."""
     body = json.dumps({"name": "by fetch", "type": kind})
     url = str(service.http.base_url)
     status, _, task = node("--input-type=module", "-e", CREATE, url, body).partition(" ")
@@ -101,10 +101,10 @@ def test_the_page_of_the_example_shows_what_it_does(service: Service, tmp_path: 
     shown = page.split('```js title="shout.mjs"\n')[1].split("```")[0]
     shutil.copy(EXAMPLE / "worker.mjs", tmp_path)
     (tmp_path / "shout.mjs").write_text(shown)
-    answer = service.http.post(
+    response = service.http.post(
         "/tasks", json={"name": "hello", "type": "shout", "payload": {"text": "hello"}}
     )
-    task_id = answer.json()["id"]
+    task_id = response.json()["id"]
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(  # noqa: S603 - our own
             ["node", tmp_path / "shout.mjs"],  # noqa: S607 - as it is installed

@@ -1,4 +1,4 @@
-"""Relays: what they release, how much of it, and that several of them are as good as one."""
+"""Relays: what they release, how much of it, and that several of them act as one."""
 
 import asyncio
 from collections import Counter
@@ -36,13 +36,15 @@ from tests.support.workers import WorkerOptions, finished
 
 
 @pytest.fixture
-async def way(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
-    """Workers that go by hints; the test runs the relays."""
+async def transport(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
+    """Workers that use hints; the test runs the relays."""
     async with a_notifier(stage):
         yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
 
-async def told(broker_url: str, queue: str = "default", task_type: str = "emulate") -> list[UUID]:
+async def hinted_tasks(
+    broker_url: str, queue: str = "default", task_type: str = "emulate"
+) -> list[UUID]:
     """Take all hints out of a queue, and return the tasks that they name, in order."""
     taken = await hints(broker_url, hint_queue_name(queue, task_type))
     return [task_id for hint in taken for task_id in decode_hint(hint.body)]
@@ -61,44 +63,44 @@ async def hints(broker_url: str, name: str) -> list[AbstractIncomingMessage]:
 
 
 async def slots(stage: Stage, number: int) -> UUID:
-    """Open the lease of a worker that takes nothing."""
+    """Open the lease of a worker that claims nothing."""
     lease_id = await stage.open_lease()
     await stage.sql.execute("UPDATE taskmill.lease SET slots = $1", number)
     return lease_id
 
 
-@pytest.mark.parametrize(("of_slots", "window"), [(2, 200), (100, 400)])
+@pytest.mark.parametrize(("of_slots", "limit"), [(2, 200), (100, 400)])
 async def test_several_relays_fill_one_window_and_tell_of_each_task_once(
-    stage: Stage, broker_url: str, of_slots: int, window: int
+    stage: Stage, broker_url: str, of_slots: int, limit: int
 ) -> None:
     lease_id = await slots(stage, of_slots)
     made = await stage.service.create_all([a_draft() for _ in range(1500)])
     async with AsyncExitStack() as stack:
         relays = [await stack.enter_async_context(a_relay(stage, broker_url)) for _ in range(3)]
-        await is_released(stage, window)
+        await is_released(stage, limit)
         for _ in range(50):
             for relay in relays:
                 relay.wake()
-            assert await released(stage) <= window
+            assert await released(stage) <= limit
         taken = await stage.take(lease_id, 50)
-        await is_released(stage, window)
-    ids = await told(broker_url)
-    # A relay that connects has everything released anew: its hints may double those of the first.
-    assert set(ids) <= {answer.task.id for answer in made}
-    assert len(set(ids)) == window + len(taken)
+        await is_released(stage, limit)
+    ids = await hinted_tasks(broker_url)
+    # A relay that connects releases everything again: its hints may duplicate those of the first.
+    assert set(ids) <= {one.task.id for one in made}
+    assert len(set(ids)) == limit + len(taken)
     assert max(Counter(ids).values()) <= 3
 
 
 async def test_a_window_has_room_again_as_soon_as_workers_claim(
-    way: TransportSetup, stage: Stage
+    transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    assert way.broker_url
+    assert transport.broker_url
     await stage.service.create_all([a_draft() for _ in range(1000)])
     async with (
-        a_relay(stage, way.broker_url),
-        a_relay(stage, way.broker_url),
-        way.worker({"*": recorder.quick}),
+        a_relay(stage, transport.broker_url),
+        a_relay(stage, transport.broker_url),
+        transport.worker({"*": recorder.quick}),
     ):
         await all_ended(stage)
     assert set(recorder.runs.values()) == {1}
@@ -109,20 +111,20 @@ async def test_the_most_urgent_are_told_of_first(stage: Stage, broker_url: str) 
     await slots(stage, 2)
     drafts = [a_draft(priority=n % 10) for n in range(500)]
     async with a_relay(stage, broker_url):
-        # Those that wait for the queue to be made may be overtaken.
+        # Hints that wait for the declaration of their queue may be overtaken.
         first = await stage.created(priority=9)
         await is_released(stage, 1)
-        made = [answer.task for answer in await stage.service.create_all(drafts)]
+        made = [one.task for one in await stage.service.create_all(drafts)]
         await is_released(stage, 200)
     by_id = {first.id: 9} | {task.id: task.priority for task in made}
-    ids = await told(broker_url)
+    ids = await hinted_tasks(broker_url)
     assert [by_id[task_id] for task_id in ids] == sorted(by_id.values(), reverse=True)[:200]
 
 
 async def test_a_burst_of_more_urgent_tasks_at_most_doubles_a_window(
     stage: Stage, broker_url: str
 ) -> None:
-    """Behind so many of them, what is released of the less urgent is out of sight."""
+    """Behind so many of them, the released tasks of lower priority are not counted."""
     await slots(stage, 2)
     async with a_relay(stage, broker_url) as relay:
         await stage.service.create_all([a_draft(priority=1) for _ in range(300)])
@@ -156,7 +158,7 @@ async def test_only_what_is_due_and_can_be_run_is_released(stage: Stage, broker_
             later = await stage.created(queue="a", type="known")
             await _is_marked(stage, later.id)
     assert await released(stage) == 6
-    assert (await told(broker_url, "a", "known"))[0] == due.id
+    assert (await hinted_tasks(broker_url, "a", "known"))[0] == due.id
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
@@ -170,7 +172,7 @@ async def test_hints_lie_in_a_queue_of_the_type_that_was_asked_for_and_not_on_th
     async def probe() -> list[AbstractIncomingMessage]:
         try:
             return await hints(broker_url, name)
-        except aio_pika.exceptions.AMQPError:  # as in `_told_of`
+        except aio_pika.exceptions.AMQPError:  # as in `_hinted_tasks_once_there`
             return []
 
     async with a_relay(stage, broker_url, hint_queues=queue_type):
@@ -190,7 +192,7 @@ async def _is_marked(stage: Stage, task_id: UUID) -> None:
 
 
 async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
-    way: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    transport: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
     lease_id = await slots(stage, 10)
@@ -198,22 +200,22 @@ async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
     recorder = Recorder()
     async with a_relay(stage, broker_url):
         await is_released(stage, 1)
-        lost = await _told_of(broker_url)
+        lost = await _hinted_tasks_once_there(broker_url)
         assert lost == [made.id]
         await stage.sql.execute(
             "UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", lease_id
         )
-        async with way.worker({"*": recorder.quick}):
+        async with transport.worker({"*": recorder.quick}):
             await finished(stage, made.id)
     assert recorder.runs == {made.id: 1}
 
 
-async def _told_of(broker_url: str) -> list[UUID]:
+async def _hinted_tasks_once_there(broker_url: str) -> list[UUID]:
     async def probe() -> list[UUID]:
         try:
-            return await told(broker_url)
+            return await hinted_tasks(broker_url)
         except aio_pika.exceptions.AMQPError:
-            # There is none yet, or its process has not begun (INTERNAL_ERROR, noproc).
+            # There is no queue yet, or its process has not started (INTERNAL_ERROR, noproc).
             return []
 
     return await eventually(probe, "a hint")
@@ -234,10 +236,10 @@ async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
 
 
 async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
-    way: TransportSetup, stage: Stage, broker_url: str, broker_management: Management
+    transport: TransportSetup, stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     recorder = Recorder()
-    async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
+    async with a_relay(stage, broker_url), transport.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)
         await asyncio.to_thread(
             broker_management.delete_queue, hint_queue_name("default", "emulate")
@@ -248,13 +250,13 @@ async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
 
 
 async def test_a_queue_that_was_declared_otherwise_is_made_anew(
-    way: TransportSetup, stage: Stage, broker_url: str
+    transport: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         await channel.declare_queue(hint_queue_name("default", "emulate"), durable=True)
     recorder = Recorder()
-    async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
+    async with a_relay(stage, broker_url), transport.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)
 
 
@@ -281,16 +283,16 @@ async def test_a_relay_outlives_an_outage_of_the_database(
 
 
 async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_out(
-    way: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    transport: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Marked and committed, but the relay doesn't know, and tells nobody."""
+    """It is committed, but the relay does not know, and publishes no hints."""
     monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
     recorder = Recorder()
     async with a_network(stage.url) as (network, url):
         database = Database(url, SETTINGS)
         async with (
             a_relay(stage, broker_url, database),
-            way.worker({"*": recorder.quick}) as worker,
+            transport.worker({"*": recorder.quick}) as worker,
         ):
             await worker.has_lease()
             network.lose_response_to("mark the most urgent due tasks")
@@ -302,13 +304,16 @@ async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_o
 
 
 async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
-    way: TransportSetup, stage: Stage, broker_url: str
+    transport: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     recorder = Recorder()
     async with a_network(stage.url) as (network, url):
         database = Database(url, SETTINGS)
         options = WorkerOptions(database=database)
-        async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}, options) as worker:
+        async with (
+            a_relay(stage, broker_url),
+            transport.worker({"*": recorder.quick}, options) as worker,
+        ):
             await worker.has_lease()
             network.lose_response_to("a worker takes the tasks that hints name")
             made = await stage.created()
@@ -334,7 +339,7 @@ async def test_a_rebuild_that_fails_when_the_broker_comes_back_is_done_later(
             async def has_failed() -> bool:
                 return relay.link.is_up and bool(log_lines.named("release.failed"))
 
-            await eventually(has_failed, "the first try meets an outage of the database")
+            await eventually(has_failed, "the first try to fail")
             network.refuse(refuses=False)
 
             async def is_rebuilt() -> bool:
@@ -342,6 +347,6 @@ async def test_a_rebuild_that_fails_when_the_broker_comes_back_is_done_later(
                     "SELECT count(released_at) FROM taskmill.dispatch"
                 )
 
-            await eventually(is_rebuilt, "all is to be released anew", timeout_s=8)
+            await eventually(is_rebuilt, "all marks to be removed", timeout_s=8)
         await database.close()
     assert [line["tasks"] for line in log_lines.named("release.rebuilt")] == [3]

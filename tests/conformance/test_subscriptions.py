@@ -1,4 +1,4 @@
-"""What a worker holds of hints that it has, or has not, taken."""
+"""A worker's subscriptions: hints that it has taken, and hints that it has not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def hinter(broker_url: str) -> AsyncIterator[Hinter]:
 
 
 class Consumer:
-    """Subscriptions on a link of their own, and how often the link was lost."""
+    """Subscriptions on their own link, and how often the link was lost."""
 
     def __init__(self, broker_url: str) -> None:
         self.subscriptions = Subscriptions(lambda: None, "classic")
@@ -61,7 +61,7 @@ async def consumer(broker_url: str) -> AsyncIterator[Consumer]:
 async def test_giving_back_leaves_the_claim_under_way_alone(
     consumer: Consumer, hinter: Hinter
 ) -> None:
-    """Its hint is acknowledged later, on the same channel, which stays open."""
+    """The hint of that claim is acknowledged later, on the same channel, which stays open."""
     subscriptions = consumer.subscriptions
     await subscriptions.refresh(consumer.link)
     for task_id in IDS:

@@ -20,7 +20,7 @@ from taskmill.intake.inbox import Batch, Inbox
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
-from tests.support.feed_delivery import a_delivery, begun
+from tests.support.feed_delivery import a_delivery, lease_taken
 from tests.support.intake import another_database
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
@@ -145,7 +145,7 @@ async def test_the_cursor_of_the_feed_stays_before_what_the_broker_did_not_confi
         queue = await channel.declare_queue("full", durable=True, arguments=full)
         await queue.bind(exchange, "#")
         async with a_numbering(stage.database), a_delivery(stage, broker_url):
-            await begun(stage)
+            await lease_taken(stage)
             ids = [(await stage.created()).id for _ in range(5)]
             await all_numbered(stage)
 

@@ -80,7 +80,7 @@ async def a_delivery(
             stop.set()
 
 
-async def begun(stage: Stage) -> None:
+async def lease_taken(stage: Stage) -> None:
     """Wait until somebody holds the cursor lease."""
 
     async def probe() -> bool:
