@@ -1,4 +1,4 @@
-"""An app that tests have workers run: a handler of each kind."""
+"""An app for workers of tests: a handler of each kind."""
 
 import os
 import threading
@@ -35,4 +35,4 @@ def in_process(context: Context, seconds: float = 0) -> dict[str, object]:
 
 @app.task("blocks")
 async def blocks(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: ASYNC251 - that is what is tested
+    time.sleep(seconds)  # noqa: ASYNC251 - it must block

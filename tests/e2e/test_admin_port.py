@@ -1,4 +1,4 @@
-"""The admin port of a role, as an operator sets it."""
+"""The admin port of a role."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from tests.support.polling import wait_until
 from tests.support.processes import ROOT, Program
 
 
-def test_a_role_without_an_api_tells_its_health_and_its_metrics(
+def test_a_role_without_an_api_serves_its_health_and_its_metrics(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = {"TASKMILL_DATABASE_URL": database_url, "TASKMILL_ADMIN_PORT": "0"}
     with Program("run", "maintenance", folder=tmp_path, env=settings) as program:
-        wait_until(lambda: bool(program.logged("admin.started")), "the admin port answers")
+        wait_until(lambda: bool(program.logged("admin.started")), "the admin port responds")
         [line] = program.logged("admin.started")
         with httpx.Client(base_url=line["url"], timeout=10) as admin:
             assert admin.get("/healthz").status_code == 200
@@ -38,7 +38,7 @@ def test_a_container_is_scraped_and_probed_by_its_address_and_by_its_services_na
         "TASKMILL_API__ALLOWED_HOSTS": hosts,
     }
     with Program("run", "api", "--port", "0", folder=tmp_path, env=settings) as program:
-        wait_until(lambda: bool(program.logged("admin.started")), "the admin port answers")
+        wait_until(lambda: bool(program.logged("admin.started")), "the admin port responds")
         [line] = program.logged("admin.started")
         for url in (line["url"], program.facts["url"]):
             with httpx.Client(base_url=url, timeout=10) as client:

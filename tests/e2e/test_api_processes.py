@@ -23,42 +23,40 @@ def pair(database_url: str, tmp_path: Path) -> Iterator[Program]:
         yield program
 
 
-def answering(program: Program) -> set[str]:
-    """The processes that answer new connections, by how their request ids begin."""
+def responding(program: Program) -> set[str]:
+    """The processes that serve new connections, by the beginnings of their request ids."""
     found = set()
     for _ in range(40):
-        answer = httpx.get(f"{program.facts['url']}/tasks?limit=1")
-        assert answer.status_code == 200
-        found.add(answer.headers["x-request-id"][:10])
+        response = httpx.get(f"{program.facts['url']}/tasks?limit=1")
+        assert response.status_code == 200
+        found.add(response.headers["x-request-id"][:10])
     return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads connections")
-def test_all_answer_and_one_that_dies_is_replaced(pair: Program) -> None:
-    first = answering(pair)
+def test_all_respond_and_one_that_dies_is_replaced(pair: Program) -> None:
+    first = responding(pair)
     assert len(first) == 2
     victim = descendants(pair.process.pid)[0]
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: bool(pair.logged("process.died")), "its end is told")
-    assert len(answering_bravely(pair) & first) == 1, "the other one serves on"
-    wait_until(lambda: len(answering_bravely(pair)) == 2, "there are two again")
+    wait_until(lambda: bool(pair.logged("process.died")), "its end is logged")
+    assert len(responding_despite_cuts(pair) & first) == 1, "the other one goes on"
+    wait_until(lambda: len(responding_despite_cuts(pair)) == 2, "there are two again")
     children = descendants(pair.process.pid)
     pair.process.terminate()
     assert pair.process.wait(15) == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-def answering_bravely(program: Program) -> set[str]:
-    """The same, while connections may be cut with the process that had them."""
+def responding_despite_cuts(program: Program) -> set[str]:
+    """The same, while connections may be cut with their process."""
     try:
-        return answering(program)
+        return responding(program)
     except httpx.TransportError:
         return set()
 
 
-def test_they_take_no_port_that_somebody_has(
-    pair: Program, database_url: str, tmp_path: Path
-) -> None:
+def test_a_taken_port_is_an_error(pair: Program, database_url: str, tmp_path: Path) -> None:
     port = str(httpx.URL(pair.facts["url"]).port)
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "taskmill", "run", "api", "--processes", "2", "--port", port],

@@ -1,4 +1,4 @@
-"""The clients over a network that loses requests and answers: each creation makes one task."""
+"""The clients over a network that loses requests and responses: each creation makes one task."""
 
 import asyncio
 from pathlib import Path
@@ -13,9 +13,7 @@ TIMEOUT_S = 0.5
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
-async def test_so_many_creations_make_so_many_tasks(
-    database_url: str, tmp_path: Path, count: int
-) -> None:
+async def test_each_creation_makes_one_task(database_url: str, tmp_path: Path, count: int) -> None:
     env = {"TASKMILL_DATABASE_URL": database_url}
     with Program("run", "api", "--port", "0", folder=tmp_path / "api", env=env) as program:
         url = program.facts["url"]
@@ -30,7 +28,7 @@ async def test_so_many_creations_make_so_many_tasks(
                 async with asyncio.TaskGroup() as group:
                     for number in range(count):
                         group.create_task(create(number))
-            assert set(proxy.fates) == set(FATES), "each of them was met"
+            assert set(proxy.fates) == set(FATES), "each fate occurred"
         with Client(url) as direct:
             made = [task.labels["n"] for task in direct.list(limit=500)]
     assert sorted(made, key=int) == [str(number) for number in range(count)]

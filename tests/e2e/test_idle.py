@@ -1,4 +1,4 @@
-"""What a whole system asks of PostgreSQL when nothing happens: little, and what comes then is seen at once."""
+"""An idle system runs few statements in PostgreSQL, and still sees new tasks at once."""
 
 import asyncio
 import tempfile
@@ -15,9 +15,9 @@ from tests.support.polling import eventually, wait_until
 from tests.support.postgres import FAST_SETTINGS, chosen_bin_dir, data_parent
 from tests.support.processes import Program
 
-# Measured: 4.6 (2026-11-26). Before all was told of there were 74.
+# Measured: 4.6 (2026-11-26). Before all processes were notified of changes, 74.
 MOST_PER_S = 8
-WINDOW_S = 8
+COUNTED_S = 8
 ROLES = (("api",), ("worker",), ("relay", "intake"), ("maintenance", "webhooks"))
 COUNTING = {
     **FAST_SETTINGS,
@@ -56,16 +56,16 @@ async def counted(url: str) -> list[tuple[str, int]]:
         async def is_quiet() -> bool:
             nonlocal least
             await connection.execute("SELECT pg_stat_statements_reset()")
-            await asyncio.sleep(WINDOW_S)  # of so many seconds the statements are counted
+            await asyncio.sleep(COUNTED_S)  # the statements of these seconds are counted
             found = [(row["query"], row["calls"]) for row in await connection.fetch(CALLS)]
             if not least or total(found) < total(least):
                 least = found
-            return total(found) <= MOST_PER_S * WINDOW_S
+            return total(found) <= MOST_PER_S * COUNTED_S
 
         try:
             await eventually(is_quiet, "a system that is idle", timeout_s=60)
         except AssertionError:
-            shown = "\n".join(f"{calls / WINDOW_S:5.1f}/s {query[:100]}" for query, calls in least)
+            shown = "\n".join(f"{calls / COUNTED_S:5.1f}/s {query[:100]}" for query, calls in least)
             pytest.fail(f"an idle system never ran fewer statements than these:\n{shown}")
         return least
 
@@ -74,7 +74,7 @@ def total(found: list[tuple[str, int]]) -> int:
     return sum(calls for _, calls in found)
 
 
-def test_an_idle_system_asks_little_and_runs_what_comes(
+def test_an_idle_system_runs_few_statements_and_starts_tasks_at_once(
     counting_url: str, broker_url: str, tmp_path: Path
 ) -> None:
     env = {
@@ -96,7 +96,7 @@ def test_an_idle_system_asks_little_and_runs_what_comes(
             )
             for roles in ROLES
         ]
-        assert asyncio.run(counted(counting_url)), "it lives"
+        assert asyncio.run(counted(counting_url)), "it is not dead"
         with api.client() as client:
             task = client.post("/tasks", json={"name": "at last"}).json()
 

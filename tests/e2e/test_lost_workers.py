@@ -1,4 +1,4 @@
-"""Workers that die or freeze: their tasks are finished by others, and they change nothing any more."""
+"""Workers that die or freeze: others finish their tasks, and they change nothing any more."""
 
 import signal
 from collections.abc import Iterator
@@ -60,10 +60,10 @@ def test_a_killed_workers_task_is_finished_by_another(
         wait_until(lambda: get(api, task_id)["status"] == "succeeded", "the second finished it")
     task = get(api, task_id)
     assert (task["attempt"], task["losses"]) == (1, 1)
-    told = history(api, task_id)
-    assert [event for event, _ in told] == ["created", "claimed", "lost", "claimed", "succeeded"]
-    assert told[1] == ("claimed", "first")
-    assert told[3:] == [("claimed", "second"), ("succeeded", "second")]
+    events = history(api, task_id)
+    assert [event for event, _ in events] == ["created", "claimed", "lost", "claimed", "succeeded"]
+    assert events[1] == ("claimed", "first")
+    assert events[3:] == [("claimed", "second"), ("succeeded", "second")]
 
 
 def test_a_frozen_worker_changes_nothing_when_it_wakes(
@@ -74,14 +74,14 @@ def test_a_frozen_worker_changes_nothing_when_it_wakes(
         frozen.process.send_signal(signal.SIGSTOP)
         with worker("second", tmp_path, env):
             wait_until(lambda: get(api, task_id)["status"] == "succeeded", "the second finished it")
-            before, told = get(api, task_id), history(api, task_id)
+            before, events_before = get(api, task_id), history(api, task_id)
             frozen.process.send_signal(signal.SIGCONT)
             wait_until(
                 lambda: bool(frozen.logged("lease.lost")), "the woken worker drops its result"
             )
             assert get(api, task_id) == before
-            assert history(api, task_id) == told
-        # It has a new lease by then, and works on.
+            assert history(api, task_id) == events_before
+        # It has a new lease by then, and goes on working.
         again = start_task(api, delay_s=0.5)
         wait_until(lambda: get(api, again)["status"] == "succeeded", "the woken worker works again")
         assert history(api, again)[-1] == ("succeeded", "frozen")

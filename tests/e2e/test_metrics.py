@@ -1,4 +1,4 @@
-"""What the roles of a running system tell Prometheus, after some tasks have gone through them."""
+"""The metrics of the roles of a running system, after some tasks."""
 
 import socket
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ QUICK = {
 WELL, FAILING, CANCELLED = 60, 7, 3
 ROLES = ("api", "worker", "maintenance", "relay", "intake", "webhooks")
 FAILS = {"failure_probability": 1}
-# Where the processes of `up` are, counted from its own admin port; 1 is for webhooks, relay and intake.
-PLACES = (0, 2, 3)
+# Ports of the processes of `up`, from its own admin port; 1 is for webhooks, relay and intake.
+OFFSETS = (0, 2, 3)
 
 
 class System:
@@ -36,10 +36,10 @@ class System:
     def page(self, role: str) -> Page:
         """Scrape a role's admin port."""
         [line] = self.programs[role].logged("admin.started")
-        answer = httpx.get(f"{line['url']}/metrics", timeout=10)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-        return Page(answer.text)
+        response = httpx.get(f"{line['url']}/metrics", timeout=10)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return Page(response.text)
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def system(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Syste
         yield System(programs)
 
 
-def put_through(client: httpx.Client) -> None:
-    """Have tasks succeed, fail after a retry, and be cancelled while they wait."""
+def run_tasks(client: httpx.Client) -> None:
+    """Run tasks that succeed, fail after a retry, and are cancelled while they wait."""
     tasks = [{"name": "well", "queue": "reports"} for _ in range(WELL)]
     assert client.post("/tasks/batch", json=tasks).status_code == 201
     for _ in range(FAILING):
@@ -76,9 +76,9 @@ def _open_tasks(client: httpx.Client) -> int:
     return int(counts["new"] + counts["in_progress"])
 
 
-def test_every_role_tells_a_good_page_and_the_numbers_agree(system: System) -> None:
+def test_every_role_serves_a_valid_page_and_the_numbers_agree(system: System) -> None:
     with system.programs["api"].client() as client:
-        put_through(client)
+        run_tasks(client)
         own = Page(client.get("/metrics").text)
     wait_until(
         lambda: system.page("worker").sum("taskmill_tasks_finished_total") == WELL + FAILING,
@@ -114,20 +114,22 @@ def test_every_role_tells_a_good_page_and_the_numbers_agree(system: System) -> N
     assert pages["intake"].value("taskmill_database_pool_connections_max", pool="hot") == 8
 
 
-def test_api_and_maintenance_tell_the_same_of_the_whole_system(system: System) -> None:
+def test_api_and_maintenance_report_the_same_of_the_whole_system(system: System) -> None:
     with system.programs["api"].client() as client:
-        put_through(client)
+        run_tasks(client)
 
-        def told() -> list[Page]:
+        def scraped() -> list[Page]:
             return [Page(client.get("/metrics").text), system.page("maintenance")]
 
         name = "taskmill_queue_tasks"
-        # What was read a few seconds ago may be told once more.
+        # What was read a few seconds ago may be served once more.
         wait_until(
-            lambda: all(p.value(name, queue="reports", status="succeeded") == WELL for p in told()),
-            "both have read PostgreSQL anew",
+            lambda: all(
+                p.value(name, queue="reports", status="succeeded") == WELL for p in scraped()
+            ),
+            "both have read PostgreSQL again",
         )
-        for page in told():
+        for page in scraped():
             assert page.value("taskmill_system_up") == 1
             assert page.value(name, queue="default", status="failed") == FAILING
             assert page.value(name, queue="default", status="cancelled") == CANCELLED
@@ -141,7 +143,7 @@ def test_api_and_maintenance_tell_the_same_of_the_whole_system(system: System) -
 
 
 def free_ports(count: int) -> int:
-    """Return the first of so many ports in a row that nobody has."""
+    """Return the first of so many free ports in a row."""
     for _ in range(50):
         with ExitStack() as stack:
             first = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -156,32 +158,32 @@ def free_ports(count: int) -> int:
 
 
 def test_each_process_of_up_has_an_admin_port_of_its_own(database_url: str, tmp_path: Path) -> None:
-    port = free_ports(max(PLACES) + 1)
+    port = free_ports(max(OFFSETS) + 1)
     options = ("--port", "0", "--workers", "2", "--broker", "postgres", "--data", tmp_path)
     settings = {**QUICK, "TASKMILL_DATABASE_URL": database_url, "TASKMILL_ADMIN_PORT": str(port)}
     with Program("up", *options, folder=tmp_path, env=settings) as up, up.client() as client:
-        put_through(client)
+        run_tasks(client)
 
         def pages() -> dict[int, Page]:
-            told = {}
-            for offset in PLACES:
+            found = {}
+            for offset in OFFSETS:
                 with suppress(httpx.TransportError):
-                    answer = httpx.get(f"http://127.0.0.1:{port + offset}/metrics", timeout=10)
-                    told[offset] = Page(answer.text)
-            return told
+                    response = httpx.get(f"http://127.0.0.1:{port + offset}/metrics", timeout=10)
+                    found[offset] = Page(response.text)
+            return found
 
         def are_complete() -> bool:
-            all_told = pages().values()
-            finished = sum(page.sum("taskmill_tasks_finished_total") for page in all_told)
-            return len(all_told) == len(PLACES) and finished == WELL + FAILING
+            found = pages().values()
+            finished = sum(page.sum("taskmill_tasks_finished_total") for page in found)
+            return len(found) == len(OFFSETS) and finished == WELL + FAILING
 
-        wait_until(are_complete, "all three tell what they did")
+        wait_until(are_complete, "all three report their tasks")
         roles = {
-            offset: {name for name in ("worker", "api,maintenance") if told(page, name)}
+            offset: {name for name in ("worker", "api,maintenance") if has_roles(page, name)}
             for offset, page in pages().items()
         }
     assert roles == {0: {"api,maintenance"}, 2: {"worker"}, 3: {"worker"}}
 
 
-def told(page: Page, roles: str) -> bool:
+def has_roles(page: Page, roles: str) -> bool:
     return page.sum("taskmill_build_info", roles=roles) == 1

@@ -1,4 +1,4 @@
-"""Workers that run an app of the user's own."""
+"""Workers that run a user's app."""
 
 import os
 import signal
@@ -52,10 +52,10 @@ def created(api: httpx.Client, kind: str, payload: dict[str, Any], **fields: Any
 def ended(api: httpx.Client, task_id: str) -> dict[str, Any]:
     """The task once it is terminal."""
 
-    def look() -> bool:
+    def has_ended() -> bool:
         return api.get(f"/tasks/{task_id}").json()["status"] not in ("new", "in_progress")
 
-    wait_until(look, "the task's end")
+    wait_until(has_ended, "the task's end")
     task: dict[str, Any] = api.get(f"/tasks/{task_id}").json()
     return task
 
@@ -96,7 +96,7 @@ def test_each_kind_of_handler_runs_where_it_should(
 def test_a_payload_that_does_not_fit_fails_for_good(
     api: httpx.Client, env: dict[str, str], folder: Path
 ) -> None:
-    # Before there is a worker, no contract refuses them at the door.
+    # Without a worker there is no contract yet, so the API accepts them.
     kinds = ("in-loop", "in-thread", "in-process")
     ids = [created(api, kind, {"surplus": 1}, max_attempts=3) for kind in kinds]
     with Program("run", "worker", "--app", "shop:app", folder=folder, env=env):
@@ -107,7 +107,7 @@ def test_a_payload_that_does_not_fit_fails_for_good(
             assert "/payload/surplus" in task["error"]["message"]
 
 
-def test_the_door_knows_what_a_worker_runs(
+def test_the_api_knows_the_types_of_workers(
     api: httpx.Client, env: dict[str, str], folder: Path
 ) -> None:
     body = {"name": "x", "type": "in-loop", "payload": {"failures": "many"}}
@@ -117,14 +117,14 @@ def test_the_door_knows_what_a_worker_runs(
         assert problem["errors"][0]["pointer"] == "/payload/failures"
         plain = {"name": "x", "type": "in-loop", "payload": {"failures": 0}}
         task = api.post("/tasks", json=plain).json()
-        assert task["max_attempts"] == 3, "as its type says"
+        assert task["max_attempts"] == 3, "from the defaults of its type"
         types = {one["name"]: one for one in api.get("/types").json()["items"]}
         assert {"blocks", "in-loop", "in-process", "in-thread"} == set(types)
-    # It holds on without a worker.
+    # The contract stays without a worker.
     assert api.post("/tasks", json=body).status_code == 422
 
 
-def test_one_that_computes_too_long_is_killed_and_the_slot_is_free(
+def test_a_task_that_computes_too_long_is_killed_and_its_slot_is_free(
     api: httpx.Client, env: dict[str, str], folder: Path
 ) -> None:
     env = {**env, "TASKMILL_WORKER__ISOLATED": "1"}
@@ -146,7 +146,7 @@ def test_a_handler_that_blocks_the_loop_is_named(
         assert "shop.py" in line["at"]
 
 
-def test_processes_are_looked_after_and_end_together(
+def test_processes_are_supervised_and_end_together(
     api: httpx.Client, env: dict[str, str], folder: Path
 ) -> None:
     del env["TASKMILL_WORKER__NAME"]
@@ -155,15 +155,15 @@ def test_processes_are_looked_after_and_end_together(
 
         def workers() -> set[int]:
             """The processes that have a worker, and serve the queues."""
-            told = api.get("/workers").json()["items"]
-            serving = {one["name"] for one in told if one["queues"] == ["a", "b"]}
+            listed = api.get("/workers").json()["items"]
+            serving = {one["name"] for one in listed if one["queues"] == ["a", "b"]}
             pids = set(descendants(program.process.pid))
             return {pid for pid in pids if any(name.endswith(f"-{pid}") for name in serving)}
 
         wait_until(lambda: len(workers()) == 2, "two workers")
         before = workers()
         os.kill(min(before), signal.SIGKILL)
-        wait_until(lambda: len(workers() - {min(before)}) == 2, "another in its place")
+        wait_until(lambda: len(workers() - {min(before)}) == 2, "another one started")
         assert program.logged("process.died")[0]["pid"] == min(before)
         task_id = created(api, "in-loop", {"failures": 0}, queue="a")
         assert ended(api, task_id)["status"] == "succeeded"
@@ -180,7 +180,7 @@ def test_processes_are_looked_after_and_end_together(
         (["--queues", "a=0"], "greater than or equal to 1"),
     ],
 )
-def test_what_can_not_be_run_is_told_at_once(
+def test_what_can_not_be_run_is_an_error_at_once(
     arguments: list[str], words: str, env: dict[str, str], folder: Path
 ) -> None:
     done = subprocess.run(  # noqa: S603 - our own program

@@ -15,51 +15,51 @@ FIRST, SECOND = "01a2145c-200c-7000-a2f0-4eec54aa5626", "01a21454-3113-7000-b6b5
 
 
 def run(folder: Path, text: str, environment: str = sys.prefix) -> list[str]:
-    """Run a page, and return what was told of it."""
+    """Run a page, and return what was reported."""
     path = folder / "page.md"
     path.write_text(text, encoding="utf-8")
-    page, told = read(path), []
+    page, reported = read(path), []
     with site(Path(environment), [page]) as shared:
-        shared.go_through(page, lambda _, text: told.append(text))
-    return told
+        shared.go_through(page, lambda _, text: reported.append(text))
+    return reported
 
 
 def console(*lines: str) -> str:
     return "\n".join(["```console", *lines, "```", ""])
 
 
-def test_what_a_command_sets_is_there_for_the_next_one(tmp_path: Path) -> None:
+def test_variables_and_folder_stay_for_the_next_command(tmp_path: Path) -> None:
     run(tmp_path, console("$ mkdir a; cd a; B='c  d'", '$ pwd; echo "$B"', "…/a", "c  d"))
 
 
-def test_an_environment_may_be_named_from_the_folder_one_is_in(tmp_path: Path) -> None:
+def test_an_environment_may_be_given_by_a_relative_path(tmp_path: Path) -> None:
     text = console("$ ./taskmill --version", "taskmill …", "$ .venv/bin/python -c 'print(1)'", "1")
     run(tmp_path, text, os.path.relpath(sys.prefix))
 
 
-def test_a_command_goes_on_until_it_is_whole(tmp_path: Path) -> None:
+def test_a_command_may_have_several_lines(tmp_path: Path) -> None:
     shown = ["$ cat <<END", "a", "END", "a", "$ echo 'b", "c'", "b", "c", "$ echo \\", "  d", "d"]
     run(tmp_path, console(*shown))
 
 
-def test_another_output_is_told_with_its_place(tmp_path: Path) -> None:
+def test_different_output_is_an_error_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"page\.md:6: echo two(?s:.*)-2\n\+two"):
         run(tmp_path, "text\n\n" + console("$ echo one", "one", "$ echo two", "2"))
 
 
-def test_an_exit_status_that_is_not_announced_is_told(tmp_path: Path) -> None:
+def test_an_unexpected_exit_status_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="exit status 3, not 0"):
         run(tmp_path, console("$ exit 3"))
     run(tmp_path, "<!-- run: status 3 -->\n" + console("$ exit 3"))
 
 
-def test_a_block_of_which_nothing_is_said_is_refused(tmp_path: Path) -> None:
+def test_a_block_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text('```json\n{"a": 1}\n```\n')
     with pytest.raises(PageError, match=r"page\.md:2: the kind of this block is unknown"):
         read(page)
-    page.write_text('<!-- run: not, it is an answer -->\n```json\n{"a": 1}\n```\n')
-    assert [(step.line, step.reason) for step in not_run(read(page))] == [(3, "it is an answer")]
+    page.write_text('<!-- run: not, it is a response -->\n```json\n{"a": 1}\n```\n')
+    assert [(step.line, step.reason) for step in not_run(read(page))] == [(3, "it is a response")]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_block_of_which_nothing_is_said_is_refused(tmp_path: Path) -> None:
         ("<!-- run: output -->\n```\na\n```\n", "no command before"),
     ],
 )
-def test_a_mistake_in_a_page_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_a_mistake_in_a_page_is_an_error(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "page.md").write_text(text)
     with pytest.raises(PageError, match=words):
         read(tmp_path / "page.md")
@@ -88,25 +88,25 @@ def test_hidden_commands_are_run_too(tmp_path: Path) -> None:
     run(tmp_path, "<!-- run\n$ X=5\n-->\n" + console("$ echo $X", "5"))
 
 
-def test_what_runs_beside_is_seen_and_stopped(tmp_path: Path) -> None:
+def test_background_commands_are_observed_and_stopped(tmp_path: Path) -> None:
     loop = (
         '```python title="loop.py"\nimport threading\n'
         'print("begun", flush=True)\nthreading.Event().wait()\n```\n'
     )
     start = "<!-- run: background until begun -->\n```sh\npython3 loop.py\n```\n"
-    told = run(tmp_path, loop + start + "<!-- run: interrupt loop -->\n")
-    assert told[-1] == "^C  (python3 loop.py)"
+    reported = run(tmp_path, loop + start + "<!-- run: interrupt loop -->\n")
+    assert reported[-1] == "^C  (python3 loop.py)"
     with pytest.raises(Failure, match="it ended"):
         run(tmp_path, start + "<!-- run: interrupt loop -->\n")
 
 
-def test_what_ends_beside_before_it_is_stopped_is_told(tmp_path: Path) -> None:
+def test_a_background_command_that_ends_early_is_an_error(tmp_path: Path) -> None:
     start = "<!-- run: background until begun -->\n```sh\necho begun\n```\n"
     with pytest.raises(Failure, match="it had ended before Ctrl-C: echo begun"):
         run(tmp_path, start + console("$ sleep 0.3"))
 
 
-def test_a_command_is_repeated_until_it_is_as_printed(tmp_path: Path) -> None:
+def test_a_command_is_repeated_until_its_output_fits(tmp_path: Path) -> None:
     run(tmp_path, "<!-- run: repeat -->\n" + console("$ echo x >>f; wc -l <f | tr -d ' '", "3"))
 
 
@@ -146,11 +146,11 @@ def test_an_id_stands_for_the_same_one_from_then_on() -> None:
         ('{"at":"2026-11-25T01:31:35.536000Z"}', '{"at":"2027-01-02T03:04:05Z"}', True),
     ],
 )
-def test_what_differs_anyway_may_differ(expected: str, printed: str, fits: bool) -> None:  # noqa: FBT001 - a case
+def test_volatile_values_may_differ(expected: str, printed: str, fits: bool) -> None:  # noqa: FBT001 - a case
     assert Ids().fits(expected, printed) is fits
 
 
-def test_numbers_differ_only_where_that_is_said() -> None:
+def test_numbers_differ_only_with_roughly() -> None:
     assert not Ids().fits("attempt 1 of 50", "attempt 2 of 50")
     assert Ids().fits("attempt 1 of 50", "attempt 2 of 50", roughly=True)
     assert not Ids().fits("attempt 1 of 50", "attempt one of 50", roughly=True)

@@ -1,4 +1,4 @@
-"""README, tutorial and how-tos are as they are printed: their commands are run, and print what they show."""
+"""The commands of README, tutorial and how-tos are run, and print what the pages show."""
 
 import shutil
 import sys
@@ -14,8 +14,8 @@ from tools.pages.blocks import Command, File, Page, read
 from tools.pages.session import Site, site
 
 TUTORIAL = ROOT / "docs/tutorial/first-handler.md"
-TAKE_LONG = {
-    "docs/how-to/emulate-types.md",  # a service of its own, as the next two
+SLOW = {
+    "docs/how-to/emulate-types.md",  # a service of its own, like the next two
     "docs/how-to/own-handlers.md",
     "docs/how-to/several-workers.md",
     "docs/how-to/migrate-from-celery.md",
@@ -52,7 +52,7 @@ def name_of(page: Path) -> str:
 
 
 def marked(page: Path) -> object:
-    marks = [pytest.mark.slow] if name_of(page) in TAKE_LONG else []
+    marks = [pytest.mark.slow] if name_of(page) in SLOW else []
     return pytest.param(page, id=name_of(page), marks=marks)
 
 
@@ -68,7 +68,7 @@ def has_blocks(page: Path) -> bool:
 
 
 @pytest.mark.parametrize("page", [marked(page) for page in PAGES if has_blocks(page)])
-def test_a_page_is_as_it_is_printed(page: Path, shared: Site) -> None:
+def test_a_page_prints_what_it_shows(page: Path, shared: Site) -> None:
     if "jq" in page.read_text(encoding="utf-8"):
         assert shutil.which("jq"), (
             f"{name_of(page)} uses jq: install it (Debian: apt-get install jq)"
@@ -76,18 +76,18 @@ def test_a_page_is_as_it_is_printed(page: Path, shared: Site) -> None:
     shared.go_through(read(page), lambda line, text: print(line or "", text))  # noqa: T201 - shown when it fails
 
 
-def test_what_is_not_run_is_known() -> None:
+def test_the_blocks_that_are_not_run_are_known() -> None:
     counted = {name_of(page): len(not_run(read(page))) for page in PAGES}
     assert {page: count for page, count in counted.items() if count} == NOT_RUN
 
 
-def test_the_readmes_say_the_same_to_a_shell() -> None:
-    english, russian = (said(read(ROOT / name)) for name in ("README.md", "README.ru.md"))
+def test_both_readmes_have_the_same_commands() -> None:
+    english, russian = (shell_steps(read(ROOT / name)) for name in ("README.md", "README.ru.md"))
     assert len(english) > 15
     assert english == russian
 
 
-def said(page: Page) -> list[tuple[str | None, ...]]:
+def shell_steps(page: Page) -> list[tuple[str | None, ...]]:
     return [
         (step.text, step.expected) if isinstance(step, Command) else (step.name, step.text)
         for step in page.steps

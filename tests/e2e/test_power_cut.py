@@ -1,4 +1,4 @@
-"""Everything killed at once in the midst of work, and one of two workers: how soon all is well again."""
+"""Everything is killed at once during work, or one of two workers: how soon it recovers."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ def post(program: Program, count: int, *, delay_s: float) -> None:
 
 
 def cut_the_power(program: Program) -> None:
-    """Kill every process at the same moment: stopped first, none of them sees another die."""
+    """Kill every process at the same moment: they are stopped first, so none of them sees another die."""
     everyone = [program.process.pid, *descendants(program.process.pid)]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in everyone:
@@ -42,7 +42,7 @@ def cut_the_power(program: Program) -> None:
 
 
 async def count(sql: "asyncpg.Connection[asyncpg.Record]", condition: str) -> int:
-    counted: int = await sql.fetchval(f"SELECT count(*) FROM taskmill.task WHERE {condition}")  # noqa: S608 - our own words
+    counted: int = await sql.fetchval(f"SELECT count(*) FROM taskmill.task WHERE {condition}")  # noqa: S608 - our own conditions
     return counted
 
 
@@ -55,10 +55,10 @@ async def test_after_a_power_cut_all_of_20000_tasks_end_within_a_minute_of_the_l
         post(before, TASKS, delay_s=0.5)
         sql = await asyncpg.connect(before.facts["database_url"])
 
-        async def is_in_the_midst() -> bool:
+        async def is_at_work() -> bool:
             return await count(sql, "status = 'succeeded'") > TASKS // 10
 
-        await eventually(is_in_the_midst, "some tasks to end")
+        await eventually(is_at_work, "some tasks to end")
         assert await count(sql, "status = 'in_progress'") > 0
         await sql.close()
         cut_the_power(before)
@@ -72,7 +72,7 @@ async def test_after_a_power_cut_all_of_20000_tasks_end_within_a_minute_of_the_l
 
             left_s = leases_end_at + 60 - asyncio.get_running_loop().time()
             await eventually(have_ended, "all tasks to succeed", timeout_s=left_s)
-            assert await count(sql, "losses > 0") > 0, "some ran when the power was cut"
+            assert await count(sql, "losses > 0") > 0, "some were running at the power cut"
             assert await count(sql, "attempt > 1") == 0
             await assert_safe(sql)
         finally:

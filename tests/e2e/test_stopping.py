@@ -1,4 +1,4 @@
-"""Processes restarted one after the other under load: nobody notices."""
+"""Processes restarted one after the other under load, without failed requests."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ GRACE_S = "1"
 
 
 class Site:
-    """Two APIs and two workers, each of which can be started anew at any time."""
+    """Two APIs and two workers, each of which can be restarted at any time."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], stack: ExitStack) -> None:
         self._folder = folder
@@ -61,14 +61,14 @@ async def post(http: httpx.AsyncClient, site: Site, number: int, trouble: Counte
     for attempt in itertools.count():
         try:
             url = f"{site.address(number + attempt)}/tasks"
-            answer = await http.post(url, json=body, headers=headers)
+            response = await http.post(url, json=body, headers=headers)
         except (httpx.TransportError, FileNotFoundError) as error:
             trouble[type(error).__name__] += 1
             continue
-        if answer.status_code in {200, 201}:
+        if response.status_code in {200, 201}:
             return
-        trouble[str(answer.status_code)] += 1
-        assert answer.status_code == 503, answer.text
+        trouble[str(response.status_code)] += 1
+        assert response.status_code == 503, response.text
 
 
 async def post_for(seconds: float, site: Site, trouble: Counter[str]) -> int:
@@ -123,7 +123,7 @@ async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attemp
     await assert_safe(stage.sql)
 
 
-async def test_an_api_that_stops_serves_on_until_load_balancers_took_notice(
+async def test_an_api_that_stops_goes_on_serving_until_load_balancers_notice(
     stage: Stage, tmp_path: Path
 ) -> None:
     env = {"TASKMILL_DATABASE_URL": stage.url, "TASKMILL_API__STOP_DELAY_S": "1.5"}
@@ -131,10 +131,12 @@ async def test_an_api_that_stops_serves_on_until_load_balancers_took_notice(
         url = program.facts["url"]
         program.process.send_signal(signal.SIGTERM)
 
-        async def tells_that_it_stops() -> bool:
+        async def reports_that_it_stops() -> bool:
             return (await asyncio.to_thread(httpx.get, f"{url}/readyz")).status_code == 503
 
-        await eventually(tells_that_it_stops, "it is not ready any more")
-        answer = await asyncio.to_thread(lambda: httpx.post(f"{url}/tasks", json={"name": "late"}))
-        assert answer.status_code == 201
+        await eventually(reports_that_it_stops, "it is not ready any more")
+        response = await asyncio.to_thread(
+            lambda: httpx.post(f"{url}/tasks", json={"name": "late"})
+        )
+        assert response.status_code == 201
         assert await asyncio.to_thread(program.process.wait, 10) == 0

@@ -1,4 +1,4 @@
-"""A process that looks after others: signals, readiness, and what is left when it is killed."""
+"""The supervisor of processes: signals, readiness, and what is left when it is killed."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.support.processes import Program, descendants
 from tests.support.stage import Stage
 
 linux_only = pytest.mark.skipif(
-    sys.platform != "linux", reason="it looks for processes in /proc, and only Linux ends children"
+    sys.platform != "linux", reason="it reads /proc, and only Linux ends children"
 )
 
 
@@ -35,7 +35,7 @@ async def working(stage: Stage, folder: Path, *, delay_s: float) -> Program:
 
 
 def stopping(program: Program) -> int:
-    """How many processes have heard that they are to stop."""
+    """How many processes are stopping."""
     return len(program.logged("process.stopping"))
 
 
@@ -43,12 +43,12 @@ def stopping(program: Program) -> int:
 async def test_a_signal_to_all_processes_at_once_stops_them_in_order(
     stage: Stage, tmp_path: Path
 ) -> None:
-    """As a service manager does that tells a whole group."""
+    """As some service managers do, which signal a whole group."""
     program = await working(stage, tmp_path, delay_s=1.5)
     with program:
         for pid in descendants(program.process.pid):
             os.kill(pid, signal.SIGTERM)
-        await asyncio.to_thread(wait_until, lambda: stopping(program) == 2, "both have heard it")
+        await asyncio.to_thread(wait_until, lambda: stopping(program) == 2, "both are stopping")
         program.process.terminate()
         assert await asyncio.to_thread(program.process.wait, 15) == 0
     ended = await stage.sql.fetchrow("SELECT status, attempt, losses FROM taskmill.task")
@@ -57,23 +57,23 @@ async def test_a_signal_to_all_processes_at_once_stops_them_in_order(
 
 
 @linux_only
-async def test_an_end_that_was_asked_for_is_no_death_and_another_one_starts(
+async def test_a_requested_end_is_no_death_and_another_process_starts(
     stage: Stage, tmp_path: Path
 ) -> None:
     program = await working(stage, tmp_path, delay_s=0)
     with program:
         for when_empty in (False, True):
-            asked = next(one for one in await stage.service.workers() if not one.closed_at)
+            target = next(one for one in await stage.service.workers() if not one.closed_at)
             await stage.service.set_worker_request(
-                asked.id, WorkerRequest.STOP, when_empty=when_empty
+                target.id, WorkerRequest.STOP, when_empty=when_empty
             )
 
-            async def has_another(gone: UUID = asked.id) -> bool:
+            async def has_another(gone: UUID = target.id) -> bool:
                 workers = await stage.service.workers()
                 alive = [one for one in workers if one.closed_at is None]
                 return len(alive) == 2 and gone not in {one.id for one in alive}
 
-            await eventually(has_another, "another one in its place", timeout_s=60)
+            await eventually(has_another, "another one started", timeout_s=60)
         assert len(program.logged("process.ended")) == 2
         assert not program.logged("process.died")
 
@@ -84,7 +84,7 @@ async def test_the_second_ctrl_c_ends_all_at_once(stage: Stage, tmp_path: Path) 
     with program:
         children = descendants(program.process.pid)
         program.process.send_signal(signal.SIGINT)
-        await asyncio.to_thread(wait_until, lambda: stopping(program) == 3, "all have heard it")
+        await asyncio.to_thread(wait_until, lambda: stopping(program) == 3, "all are stopping")
         program.process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(program.process.wait, 5) == 128 + signal.SIGINT
         await asyncio.to_thread(
@@ -97,7 +97,7 @@ def any_lives(pids: list[int]) -> bool:
 
 
 @linux_only
-def test_a_stop_before_all_are_ready_is_heard_at_once(database_url: str, tmp_path: Path) -> None:
+def test_a_stop_before_all_are_ready_works_at_once(database_url: str, tmp_path: Path) -> None:
     env = {"TASKMILL_DATABASE_URL": database_url}
     arguments = ("run", "api", "--processes", "2", "--port", "0")
     program = Program(*arguments, folder=tmp_path, env=env)
@@ -121,7 +121,7 @@ def test_it_is_ready_as_long_as_one_of_its_processes_is(database_url: str, tmp_p
         assert ready().json()["parts"]["processes"] == "ok"
         children = descendants(program.process.pid)
         os.kill(children[0], signal.SIGKILL)
-        wait_until(lambda: len(program.logged("process.died")) == 1, "its end is told")
+        wait_until(lambda: len(program.logged("process.died")) == 1, "its end is logged")
         assert ready().status_code == 200
         os.kill(children[1], signal.SIGKILL)
         wait_until(lambda: ready().status_code == 503, "it is not ready without any")
@@ -131,13 +131,13 @@ def test_it_is_ready_as_long_as_one_of_its_processes_is(database_url: str, tmp_p
 
 @linux_only
 def test_a_killed_one_leaves_neither_processes_nor_files(database_url: str, tmp_path: Path) -> None:
-    place = tmp_path / "temporary"
-    place.mkdir()
-    env = {"TASKMILL_DATABASE_URL": database_url, "TMPDIR": str(place)}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {"TASKMILL_DATABASE_URL": database_url, "TMPDIR": str(temporary)}
     arguments = ("run", "worker", "--processes", "2")
     with Program(*arguments, folder=tmp_path, env=env) as program:
         children = descendants(program.process.pid)
         program.process.kill()
         wait_until(lambda: not any_lives(children), "the others end")
         assert len(program.logged("worker.stopped")) == 2, "in order"
-    assert not list(place.iterdir())
+    assert not list(temporary.iterdir())

@@ -1,4 +1,4 @@
-"""Traces of whole processes: what a collector gets, and that being off costs nothing."""
+"""Traces of whole processes: what a collector gets, and that they cost nothing when off."""
 
 import re
 import subprocess
@@ -20,9 +20,9 @@ QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 def create(api: Program, **headers: str) -> str:
     with api.client() as client:
         body = {"name": "a", "payload": AT_ONCE}
-        answer = client.post("/tasks", json=body, headers=headers)
-        assert answer.status_code == 201
-        task_id: str = answer.json()["id"]
+        response = client.post("/tasks", json=body, headers=headers)
+        assert response.status_code == 201
+        task_id: str = response.json()["id"]
         return task_id
 
 
@@ -43,18 +43,18 @@ def test_a_collector_gets_one_trace_of_the_api_and_the_worker(
         ):
             task_id = create(api, traceparent=CALLER)
             collector.has("POST /tasks", "process emulate")
-            # What is traced by the framework itself would be here, too.
+            # Spans of the framework itself would be here, too.
             with api.client() as client:
                 assert client.get("/stats").status_code == 200
             wait_until(lambda: bool(worker.logged("task.succeeded")), "the task has ended")
             [succeeded] = worker.logged("task.succeeded")
-    asked, process = collector.one("POST /tasks"), collector.one("process emulate")
+    request, process = collector.one("POST /tasks"), collector.one("process emulate")
     assert len(collector.spans) == 2
-    assert (asked.trace_id, asked.parent_id) == (TRACE_ID, PARENT_ID)
-    assert (process.trace_id, process.parent_id) == (TRACE_ID, asked.span_id)
-    assert asked.attributes["taskmill.task.id"] == task_id
+    assert (request.trace_id, request.parent_id) == (TRACE_ID, PARENT_ID)
+    assert (process.trace_id, process.parent_id) == (TRACE_ID, request.span_id)
+    assert request.attributes["taskmill.task.id"] == task_id
     assert process.attributes["messaging.message.id"] == task_id
-    assert asked.resource["service.name"] == process.resource["service.name"] == "taskmill"
+    assert request.resource["service.name"] == process.resource["service.name"] == "taskmill"
     assert process.resource["service.instance.id"] == "worker-1"
     assert (succeeded["trace_id"], succeeded["span_id"]) == (TRACE_ID, process.span_id)
 
@@ -74,7 +74,7 @@ def test_the_last_spans_are_sent_when_a_process_stops(database_url: str, tmp_pat
     assert [span.name for span in collector.spans] == ["POST /tasks"]
 
 
-def test_without_a_collector_tasks_run_the_log_tells_and_stopping_is_bounded(
+def test_without_a_collector_tasks_run_it_is_logged_and_stopping_is_bounded(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = {
@@ -88,12 +88,12 @@ def test_without_a_collector_tasks_run_the_log_tells_and_stopping_is_bounded(
     with Program(*roles, folder=tmp_path, env=settings) as program:
         create(program)
         wait_until(lambda: bool(program.logged("task.succeeded")), "the task has ended")
-        wait_until(lambda: bool(program.logged("traces.unsent")), "the log tells of it")
+        wait_until(lambda: bool(program.logged("traces.unsent")), "it is logged")
         create(program)
         wait_until(lambda: len(program.logged("task.succeeded")) == 2, "another has ended")
-        told_at = time.monotonic()  # noqa: TID251 - how long it really takes
+        stopped_at = time.monotonic()  # noqa: TID251 - how long it really takes
         assert program.interrupt() == 0
-        assert time.monotonic() - told_at < 10  # noqa: TID251 - see above
+        assert time.monotonic() - stopped_at < 10  # noqa: TID251 - see above
     [unsent] = program.logged("traces.unsent")
     assert unsent["spans"] >= 1
     assert "Connection refused" in unsent["error"] or "timeout" in unsent["error"]
@@ -115,7 +115,7 @@ def test_a_worker_without_traces_imports_nothing_of_opentelemetry(
     assert bool(found) == (traces == "otlp"), sorted(found)
 
 
-def test_traces_without_opentelemetry_say_what_to_install(database_url: str) -> None:
+def test_traces_without_opentelemetry_are_an_error_with_advice(database_url: str) -> None:
     program = (
         "import sys; sys.modules['opentelemetry.sdk'] = None\n"
         "from taskmill.cli.main import main; main()"

@@ -1,4 +1,4 @@
-"""A worker that is told to stop while its database is away says what it could not write."""
+"""A worker that must stop while its database is away reports what it could not write."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from tests.support.workers import in_status
 EMULATED = {"delay_s": 2, "failure_probability": 0}
 
 
-async def test_a_stop_without_a_database_says_which_results_are_lost(
+async def test_a_stop_without_a_database_prints_which_results_are_lost(
     stage: Stage, tmp_path: Path
 ) -> None:
     async with a_network(stage.url) as (network, url):
@@ -40,6 +40,6 @@ async def test_a_stop_without_a_database_says_which_results_are_lost(
     [line] = program.logged("finish.unwritten")
     lost = sorted(str(task.id) for task in made)
     assert (line["results"], sorted(line["task_ids"])) == (3, lost)
-    said = program.log_file.read_text().splitlines()[-1]
-    assert said.startswith("Stopped before 3 results could be written")
-    assert all(task_id in said for task_id in lost)
+    message = program.log_file.read_text().splitlines()[-1]
+    assert message.startswith("Stopped before 3 results could be written")
+    assert all(task_id in message for task_id in lost)

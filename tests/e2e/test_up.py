@@ -1,4 +1,4 @@
-"""`taskmill up` without a broker: from an empty folder to a finished task, Ctrl-C, and on from there."""
+"""`taskmill up` without a broker: from an empty folder to a finished task, Ctrl-C, and a second start."""
 
 import asyncio
 import itertools
@@ -43,13 +43,13 @@ def statuses_until_terminal(client: httpx.Client, task_id: str) -> list[str]:
     return [status for status, _ in itertools.groupby(seen)]
 
 
-def test_a_task_goes_its_whole_way_and_the_log_tells_each_step(up: Program) -> None:
+def test_a_task_goes_through_all_steps_and_each_is_logged(up: Program) -> None:
     with up.client() as client:
-        # As `curl -d` sends it.
+        # Like `curl -d`.
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = client.post("/tasks", content=b'{"name":"first"}', headers=form)
-        assert answer.status_code == 201
-        task = answer.json()
+        response = client.post("/tasks", content=b'{"name":"first"}', headers=form)
+        assert response.status_code == 201
+        task = response.json()
         assert task["status"] == "new"
         seen = statuses_until_terminal(client, task["id"])
         assert [*seen[:-1]][-1] == "in_progress"
@@ -61,8 +61,8 @@ def test_a_task_goes_its_whole_way_and_the_log_tells_each_step(up: Program) -> N
     def logged() -> list[str]:
         return [s for s in steps for line in up.logged(s) if line["task_id"] == task["id"]]
 
-    # The log is written beside the work: a reader of the status may be faster.
-    wait_until(lambda: len(logged()) >= len(steps), "the log tells each step")
+    # The log is written concurrently: a reader of the status may be faster.
+    wait_until(lambda: len(logged()) >= len(steps), "each step is logged")
     assert logged() == steps
 
 
@@ -87,8 +87,8 @@ def test_the_pages_for_people_are_served_from_here(up: Program) -> None:
             assert "http" not in page.text.replace("http-equiv", "")
 
 
-def test_a_contract_that_another_process_registers_holds_at_this_door_soon(up: Program) -> None:
-    """And a task from SQL is run as any other."""
+def test_a_contract_that_another_process_registers_soon_holds_in_this_api(up: Program) -> None:
+    """And a task from SQL is run like any other."""
     contract = TypeContract(type="needs-to", schema='{"required": ["to"]}')
 
     async def register_elsewhere() -> UUID:
@@ -105,10 +105,12 @@ def test_a_contract_that_another_process_registers_holds_at_this_door_soon(up: P
     with up.client() as client:
 
         def is_refused() -> bool:
-            answer = client.post("/tasks", json={"name": "x", "type": "needs-to", "delay_s": 3600})
-            return answer.status_code == 422
+            response = client.post(
+                "/tasks", json={"name": "x", "type": "needs-to", "delay_s": 3600}
+            )
+            return response.status_code == 422
 
-        wait_until(is_refused, "the contract holds at the door")
+        wait_until(is_refused, "the contract holds")
         assert statuses_until_terminal(client, str(task))[-1] in TERMINAL
         for waiting in client.get("/tasks", params={"type": "needs-to"}).json()["items"]:
             client.post(f"/tasks/{waiting['id']}/cancel")
@@ -126,22 +128,22 @@ def test_ctrl_c_ends_every_process_and_the_next_start_has_the_data(tmp_path: Pat
         assert client.get(f"/tasks/{task['id']}").json() == task
 
 
-def test_a_second_up_on_the_same_data_says_who_has_it(up: Program) -> None:
+def test_a_second_up_on_the_same_data_is_an_error_with_the_process_id(up: Program) -> None:
     folder = up.log_file.parent
     other = Program("up", "--port", "0", "--data", folder / "d", folder=folder / "other", env={})
     assert other.process.wait(30) == 1
-    said = other.log_file.read_text()
-    assert str(up.process.pid) in said
-    assert "Traceback" not in said
+    output = other.log_file.read_text()
+    assert str(up.process.pid) in output
+    assert "Traceback" not in output
 
 
-def test_a_taken_port_is_said_in_one_line(up: Program, tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error_in_one_line(up: Program, tmp_path: Path) -> None:
     port = up.facts["url"].rpartition(":")[2]
     other = Program("up", "--port", port, "--data", tmp_path / "d", folder=tmp_path, env={})
     assert other.process.wait(30) == 1
-    said = other.log_file.read_text()
-    assert port in said
-    assert "Traceback" not in said
+    output = other.log_file.read_text()
+    assert port in output
+    assert "Traceback" not in output
 
 
 def test_the_data_folder_is_made_where_database_and_broker_are_elsewhere(

@@ -1,4 +1,4 @@
-"""`taskmill up` with the RabbitMQ that it brings: where it is, how it lives and ends, and when there is none."""
+"""`taskmill up` with its own RabbitMQ: its address, its restarts and its end, and machines without one."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.support.processes import Program
 from tests.support.rabbitmq import processes_of, publish_task
 
 needs_bare_machine = pytest.mark.skipif(
-    find_installed() is not None, reason="it is about machines where RabbitMQ is not installed"
+    find_installed() is not None, reason="it needs a machine without RabbitMQ"
 )
 
 
@@ -41,14 +41,14 @@ def broker_folder(folder: Path) -> Path:
     return folder / "d" / "rabbitmq"
 
 
-def until_it_says(program: Program, broker: str, intake: str) -> None:
-    """Wait until the ready file has these words."""
+def until_reported(program: Program, broker: str, intake: str) -> None:
+    """Wait until the ready file has these states."""
 
-    def says_so() -> bool:
+    def is_reported() -> bool:
         facts = program.facts
         return (facts["broker"], facts["intake"]) == (broker, intake)
 
-    wait_until(says_so, f"broker {broker}, intake {intake}", timeout_s=60)
+    wait_until(is_reported, f"broker {broker}, intake {intake}", timeout_s=60)
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +66,12 @@ def up(folder: Path) -> Iterator[Program]:
 async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
     up: Program, folder: Path
 ) -> None:
-    await asyncio.to_thread(until_it_says, up, "ok", "ok")
+    await asyncio.to_thread(until_reported, up, "ok", "ok")
 
     def are_alike() -> bool:
         return bool(json.loads(service_file(folder).read_text()) == up.facts)
 
-    await asyncio.to_thread(wait_until, are_alike, "both files say the same")
+    await asyncio.to_thread(wait_until, are_alike, "both files are the same")
     assert stat.S_IMODE(service_file(folder).stat().st_mode) == 0o600
     async with await aio_pika.connect(up.facts["amqp_url"]) as connection:
         channel = await connection.channel()
@@ -79,7 +79,7 @@ async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
 
 
 async def test_a_message_becomes_a_task_that_is_run(up: Program) -> None:
-    await asyncio.to_thread(until_it_says, up, "ok", "ok")
+    await asyncio.to_thread(until_reported, up, "ok", "ok")
     await publish_task(up.facts["amqp_url"], "by message")
 
     def has_succeeded() -> bool:
@@ -93,22 +93,22 @@ async def test_a_message_becomes_a_task_that_is_run(up: Program) -> None:
 def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None:
     password = json.loads((broker_folder(folder) / "node.json").read_text())["password"]
     assert password in up.facts["amqp_url"]
-    said = up.log_file.read_text()
-    assert password not in said
-    assert up.facts["amqp_url"].replace(password, "***") in said
+    output = up.log_file.read_text()
+    assert password not in output
+    assert up.facts["amqp_url"].replace(password, "***") in output
 
 
 async def test_a_killed_broker_is_started_again_at_its_address(up: Program) -> None:
     before = len(up.logged("rabbitmq.ready"))
     os.kill(up.logged("rabbitmq.ready")[-1]["pid"], signal.SIGKILL)
-    await asyncio.to_thread(until_it_says, up, "away", "away")
+    await asyncio.to_thread(until_reported, up, "away", "away")
     with up.client() as client:
         ready = client.get("/readyz")
         parts = ready.json()["parts"]
         assert (ready.status_code, parts["intake"]) == (200, "away: RabbitMQ is away")
     await asyncio.to_thread(await_broker, up, times=before + 1)
     assert up.logged("rabbitmq.died")
-    await asyncio.to_thread(until_it_says, up, "ok", "ok")
+    await asyncio.to_thread(until_reported, up, "ok", "ok")
     await publish_task(up.facts["amqp_url"], "after")
     with up.client() as client:
         parts = client.get("/readyz").json()["parts"]
@@ -147,7 +147,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 
 @needs_bare_machine
-def test_where_none_can_be_had_up_goes_on_without_and_says_how_to_get_it(
+def test_without_any_rabbitmq_up_goes_on_and_logs_how_to_get_it(
     tmp_path: Path, bare: dict[str, str]
 ) -> None:
     for name in ("unshare", "setpriv", "true", "test"):
@@ -159,16 +159,16 @@ def test_where_none_can_be_had_up_goes_on_without_and_says_how_to_get_it(
         assert client.post("/tasks", json={"name": "first"}).status_code == 201
     refused = start(tmp_path, "--broker", "rabbitmq", **bare)
     assert refused.process.wait(30) == 1
-    said = refused.log_file.read_text()
-    assert "no apt-get" in said
-    assert "Traceback" not in said
+    output = refused.log_file.read_text()
+    assert "no apt-get" in output
+    assert "Traceback" not in output
 
 
 @needs_bare_machine
 def test_the_api_serves_while_the_broker_is_fetched_and_ctrl_c_ends_that(
     tmp_path: Path, bare: dict[str, str]
 ) -> None:
-    """With an archive that never answers."""
+    """With an archive that never responds."""
     for name in ("unshare", "setpriv", "true", "test", "sh", "sleep", "dpkg-deb"):
         link_to_system(tmp_path / "bin", name)
     (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\nexec sleep 600\n")
@@ -182,7 +182,7 @@ def test_the_api_serves_while_the_broker_is_fetched_and_ctrl_c_ends_that(
 
 
 @needs_bare_machine
-def test_a_fetch_that_fails_is_said_once_and_up_goes_on(
+def test_a_fetch_that_fails_is_logged_once_and_up_goes_on(
     tmp_path: Path, bare: dict[str, str]
 ) -> None:
     for name in ("unshare", "setpriv", "true", "test", "sh", "dpkg-deb"):
@@ -190,15 +190,15 @@ def test_a_fetch_that_fails_is_said_once_and_up_goes_on(
     (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\necho 'E: no network' >&2\nexit 100\n")
     (tmp_path / "bin" / "apt-get").chmod(0o755)
     with start(tmp_path, **bare) as program, program.client() as client:
-        wait_until(lambda: bool(program.logged("rabbitmq.unfetched")), "the failure is told")
-        (told,) = program.logged("rabbitmq.unfetched")
-        assert "no network" in told["error"]
-        assert "queue intake is off" in told["advice"]
+        wait_until(lambda: bool(program.logged("rabbitmq.unfetched")), "the failure is logged")
+        (line,) = program.logged("rabbitmq.unfetched")
+        assert "no network" in line["error"]
+        assert "queue intake is off" in line["advice"]
         assert client.post("/tasks", json={"name": "first"}).status_code == 201
 
 
 def link_to_system(folder: Path, name: str) -> None:
-    for place in ("/usr/bin", "/bin"):
-        if (Path(place) / name).exists():
-            (folder / name).symlink_to(Path(place) / name)
+    for folder_of_system in ("/usr/bin", "/bin"):
+        if (Path(folder_of_system) / name).exists():
+            (folder / name).symlink_to(Path(folder_of_system) / name)
             return

@@ -1,4 +1,4 @@
-"""What a person sees who starts `taskmill up` in a terminal, and that it serves on whatever becomes of that."""
+"""The output of `taskmill up` in a terminal, and that it goes on serving without one."""
 
 import re
 import subprocess
@@ -43,7 +43,7 @@ def test_the_start_of_its_own_broker_is_one_line(terminal: Terminal) -> None:
     assert len(re.findall(r"m *rabbitmq\.ready", terminal.sent)) == 1
 
 
-def test_what_is_only_read_does_not_bury_what_happens(terminal: Terminal) -> None:
+def test_reads_are_not_logged(terminal: Terminal) -> None:
     with httpx.Client(base_url=_SERVES.findall(terminal.sent)[0]) as client:
         task = client.post("/tasks", json={"name": "first", "delay_s": 3600}).json()
         assert client.get(f"/tasks/{task['id']}").status_code == 200
@@ -55,7 +55,7 @@ def test_what_is_only_read_does_not_bury_what_happens(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize("ending", ["| true", ">/dev/full"])
-def test_a_greeting_that_nobody_reads_stops_nothing(tmp_path: Path, ending: str) -> None:
+def test_it_goes_on_without_a_reader_of_its_output(tmp_path: Path, ending: str) -> None:
     script = f'"$0" -m taskmill "$@" {ending}'
     with Program(
         *("up", "--port", "0", "--data", tmp_path / "d", "--broker", "postgres"),

@@ -1,4 +1,4 @@
-"""Webhooks of whole programs, also of those that are killed in the midst of delivering."""
+"""Webhooks of whole programs, including programs that are killed while they deliver."""
 
 import asyncio
 import threading
@@ -32,7 +32,7 @@ QUICK = {
 
 @contextmanager
 def serving_endpoint() -> Iterator[Endpoint]:
-    """Run an endpoint in a loop of its own, which answers while the test waits."""
+    """Run an endpoint in a loop of its own, which responds while the test waits."""
     loop, begun = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
     found: list[Endpoint] = []
@@ -55,11 +55,11 @@ def serving_endpoint() -> Iterator[Endpoint]:
 
 
 def states(client: httpx.Client, webhook_id: str) -> list[str]:
-    answer = client.get(f"/webhooks/{webhook_id}/deliveries", params={"limit": 500})
-    return [one["state"] for one in answer.json()["items"]]
+    response = client.get(f"/webhooks/{webhook_id}/deliveries", params={"limit": 500})
+    return [one["state"] for one in response.json()["items"]]
 
 
-def test_nothing_is_lost_though_whoever_delivers_is_killed_again_and_again(
+def test_nothing_is_lost_though_the_delivering_process_is_killed_again_and_again(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = {"TASKMILL_DATABASE_URL": database_url, **QUICK}
@@ -100,17 +100,17 @@ def test_nothing_is_lost_though_whoever_delivers_is_killed_again_and_again(
 
             wait_until(all_came, "all callbacks, too", timeout_s=60)
     for path, secret in (("/w", webhook["secret"]), ("/c", "whsec_" + "a" * 44)):
-        told = [
+        event_ids = [
             Webhook(secret).verify(one.body, one.headers)["subject"]
             for one in endpoint.received
             if one.path == path
         ]
-        assert set(told) == ids
+        assert set(event_ids) == ids
     logs = "".join(file.read_text() for file in tmp_path.glob("*/log.jsonl"))
     assert "whsec_" not in logs
 
 
-def test_with_nothing_set_callbacks_are_signed_with_a_key_that_stays(
+def test_without_settings_callbacks_are_signed_with_a_lasting_key(
     database_url: str, tmp_path: Path, taskmill: Taskmill
 ) -> None:
     unset = {name: value for name, value in QUICK.items() if "SIGNING" not in name}

@@ -1,4 +1,4 @@
-"""The client against the real API: what it asks is known there, and what comes back fits its models."""
+"""The client against the real API: the API knows its requests, and the responses fit its models."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,9 +55,9 @@ async def test_a_tasks_callback_through_the_client(client: AsyncTaskmillClient) 
     task = await client.create("x", callback_url=HOOK)
     assert ((await client.callback(task.id)).callback_url, task.id) == (HOOK, task.id)
     missing = uuid4()
-    with pytest.raises(TaskNotFound) as told:
+    with pytest.raises(TaskNotFound) as caught:
         await client.callback(missing)
-    assert told.value.task_id == missing
+    assert caught.value.task_id == missing
 
 
 async def test_a_contract_through_the_client(client: AsyncTaskmillClient) -> None:
@@ -68,9 +68,9 @@ async def test_a_contract_through_the_client(client: AsyncTaskmillClient) -> Non
     with pytest.raises(InvalidInput) as refused:
         await client.create("x", type="mail", payload={"to": 1})
     assert refused.value.pointer == "/payload/to"
-    with pytest.raises(ContractRefused) as kept:
+    with pytest.raises(ContractRefused) as unusable:
         await client.register_type("mail", {"$ref": "https://example.org/schema"})
-    assert kept.value.pointer.startswith("/payload_schema")
+    assert unusable.value.pointer.startswith("/payload_schema")
     assert (await client.get_type("mail")).versions[0].payload_schema == schema
     await client.drop_type("mail")
     with pytest.raises(TypeNotFound):
@@ -87,12 +87,12 @@ async def test_many_tasks_through_the_client(client: AsyncTaskmillClient) -> Non
         {"name": "b", "priority": 11},
         {"name": "", "x": 1},
     ]
-    with pytest.raises(NotAllCreated) as told:
+    with pytest.raises(NotAllCreated) as caught:
         await client.create_many(wrong)
-    first = told.value.refused[1]
+    first = caught.value.refused[1]
     assert isinstance(first, InvalidInput)
-    assert (first.pointer, set(told.value.refused)) == ("/priority", {1, 2})
-    assert (await client.get(told.value.ids[0] or "")).name == "a"
+    assert (first.pointer, set(caught.value.refused)) == ("/priority", {1, 2})
+    assert (await client.get(caught.value.ids[0] or "")).name == "a"
 
 
 async def test_connections_that_are_cut_in_the_middle_make_no_task_twice(
@@ -107,7 +107,7 @@ async def test_connections_that_are_cut_in_the_middle_make_no_task_twice(
         AsyncTaskmillClient(cutter.url, retries=200) as client,
         asyncio.TaskGroup() as group,
     ):
-        cutting = group.create_task(_cut_after_each_answer_began(cutter, stage))
+        cutting = group.create_task(_cut_in_each_response(cutter, stage))
         ids = [outcome.id async for outcome in client.create_each(tasks, chunk=500)]
         cutting.cancel()
     rows = await stage.sql.fetch("SELECT id, name FROM taskmill.task")
@@ -117,8 +117,8 @@ async def test_connections_that_are_cut_in_the_middle_make_no_task_twice(
     assert cutter.connections > 4, "it was cut"
 
 
-async def _cut_after_each_answer_began(cutter: Cutter, stage: Stage) -> None:
-    """Cut whenever there are more tasks than at the cut before: every request loses a part of its answer."""
+async def _cut_in_each_response(cutter: Cutter, stage: Stage) -> None:
+    """Cut whenever there are more tasks than at the last cut: every request loses a part of its response."""
     seen = 0
     while True:
         count = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")

@@ -1,4 +1,4 @@
-"""`enqueue` on every kind of connection that it knows: in the caller's transaction, with the client's errors."""
+"""`enqueue` on every kind of connection: in the caller's transaction, with the client's errors."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -74,7 +74,7 @@ def a_psycopg_of_raw_cursors(url: str) -> Iterator[Any]:
         yield connection
 
 
-ORDINARY: list[Opened] = [
+SYNCHRONOUS: list[Opened] = [
     a_connection,
     a_sync_session,
     a_psycopg,
@@ -123,7 +123,7 @@ async def an_async_psycopg_of_raw_cursors(url: str) -> AsyncIterator[Any]:
 
 
 class InTransaction:
-    """An asyncpg connection whose transaction is ended by hand, as the others' are."""
+    """An asyncpg connection whose transaction is ended by hand, like those of the others."""
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401 - asyncpg's
         self._transaction = connection.transaction()
@@ -195,8 +195,10 @@ FIELDS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
-async def test_an_ordinary_connection_creates_when_it_commits(stage: Stage, opened: Opened) -> None:
+@pytest.mark.parametrize("opened", SYNCHRONOUS, ids=name_of)
+async def test_a_synchronous_connection_creates_when_it_commits(
+    stage: Stage, opened: Opened
+) -> None:
     await stage.created()
     with opened(stage.url) as connection:
         enqueue(connection, "a task", **FIELDS)
@@ -233,7 +235,7 @@ def assert_refused(error: NotAccepted) -> None:
     ]
 
 
-@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
+@pytest.mark.parametrize("opened", SYNCHRONOUS, ids=name_of)
 async def test_a_refusal_is_the_clients_error(stage: Stage, opened: Opened) -> None:
     await registered(stage, a_contract())
     with opened(stage.url) as connection:
@@ -260,11 +262,11 @@ async def test_a_refusal_is_the_clients_error_asynchronously(stage: Stage, opene
     assert await count(stage) == 0
 
 
-@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
+@pytest.mark.parametrize("opened", SYNCHRONOUS, ids=name_of)
 async def test_a_payload_that_does_not_fit_is_refused_before_it_is_sent(
     stage: Stage, opened: Opened
 ) -> None:
-    """So the transaction goes on; and what was learnt of a contract counts as long as it holds."""
+    """So the transaction can go on; a known contract is used as long as it is current."""
     known = await registered(stage, a_contract())
     with opened(stage.url) as connection:
         for _ in range(2):
@@ -328,7 +330,7 @@ async def test_a_pool_is_no_connection(stage: Stage) -> None:
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
 
 
-async def test_what_is_no_connection_or_no_field_is_told_before_anything_is_asked(
+async def test_a_bad_connection_or_field_is_an_error_before_any_query(
     stage: Stage,
 ) -> None:
     with pytest.raises(TypeError, match="can't use a int"):
@@ -385,13 +387,13 @@ async def test_a_callback_goes_with_the_task_and_one_that_is_no_address_is_refus
 async def typed(
     connection: "asyncpg.Connection[asyncpg.Record]", session: AsyncSession
 ) -> list[UUID]:
-    """Never run: type checkers have to accept it."""
+    """Never run: type checkers must accept it."""
     waited: Awaitable[UUID] = enqueue(session, "a task", payload={"a": 1})
     return [await waited, await enqueue(connection, "a task", priority=3)]
 
 
-def typed_ordinary(
+def typed_synchronous(
     connection: "psycopg.Connection[tuple[Any, ...]]", session: Session
 ) -> tuple[UUID, UUID]:
-    """Never run, either."""
+    """Never run: see above."""
     return enqueue(connection, "a task"), enqueue(session, "a task", delay_s=1.5)

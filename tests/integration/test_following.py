@@ -1,4 +1,4 @@
-"""Following the feed over connections that are cut again and again: nothing is missed, nothing is repeated."""
+"""Following the feed over connections that are cut again and again: no change is missed or repeated."""
 
 import asyncio
 import threading
@@ -191,7 +191,7 @@ async def test_the_asynchronous_client_resumes_by_itself(stage: Stage) -> None:
     assert set(received) < set(history)
 
 
-async def test_the_ordinary_client_resumes_by_itself(stage: Stage) -> None:
+async def test_the_synchronous_client_resumes_by_itself(stage: Stage) -> None:
     async with (
         a_numbering(stage.database),
         serving(stage.service) as one,

@@ -95,7 +95,7 @@ def test_a_line_that_is_not_json_keeps_all_from_being_sent(
     assert asyncio.run(taken(intake_url)) == []
 
 
-def test_messages_that_no_queue_takes_are_named_by_their_lines(
+def test_messages_that_no_queue_takes_are_named_by_line(
     taskmill: Taskmill, broker_url: str, tmp_path: Path
 ) -> None:
     async def declare_without_binding() -> None:
@@ -113,7 +113,7 @@ def test_messages_that_no_queue_takes_are_named_by_their_lines(
     assert (len(told), told[-1]) == (11, "… and 5 more")
 
 
-def test_where_no_intake_has_ever_run_nothing_is_published(
+def test_without_the_intakes_queue_nothing_is_published(
     taskmill: Taskmill, broker_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n')
@@ -172,7 +172,7 @@ async def ids_until(url: str, expected: set[str]) -> set[str | None]:
     return ids
 
 
-async def test_a_broker_that_is_not_there_is_waited_for_in_vain_only_once() -> None:
+async def test_a_missing_broker_is_waited_for_only_once() -> None:
     confirmed_publisher = ConfirmedPublisher(
         NOBODY, exchange=EXCHANGE, routing_key=CREATE_KEY, timeout_s=0.3
     )
@@ -181,27 +181,27 @@ async def test_a_broker_that_is_not_there_is_waited_for_in_vain_only_once() -> N
     assert "secret" not in str(caught.value)
 
 
-def test_the_brokers_queues_are_shown_with_what_waits(
+def test_the_brokers_queues_are_shown_with_their_waiting_messages(
     taskmill: Taskmill, intake_url: str, tmp_path: Path, stage_url: str
 ) -> None:
     (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n' * 3)
     assert taskmill("queue", "publish", "--broker-url", intake_url, "tasks")[0] == 0
     asyncio.run(wait_with_hints(stage_url, intake_url))
-    places = ("--broker-url", intake_url, "--database-url", stage_url)
-    status, out, _ = taskmill("broker", "status", *places)
+    addresses = ("--broker-url", intake_url, "--database-url", stage_url)
+    status, out, _ = taskmill("broker", "status", *addresses)
     assert status == 0
     assert [line.split() for line in out.splitlines()[1:]] == [
         [CREATE_QUEUE, "3", "0"],
         [REJECTED_QUEUE, "0", "0"],
         [hint_queue_name("mail", "emulate"), "0", "0"],
     ]
-    _, out, _ = taskmill("broker", "status", *places, "--json")
+    _, out, _ = taskmill("broker", "status", *addresses, "--json")
     first = orjson.loads(out.splitlines()[0])
     assert first == {"queue": CREATE_QUEUE, "messages": 3, "consumers": 0}
 
 
 async def wait_with_hints(database_url: str, broker_url: str) -> None:
-    """Have a task wait, with its queue of hints at the broker."""
+    """Create waiting tasks, and a hint queue at the broker."""
     async with a_stage(database_url) as stage:
         await stage.created(queue="mail")
         await stage.created(queue="never-released")
@@ -224,13 +224,13 @@ def test_a_broker_that_is_away_is_one_line_without_its_password(taskmill: Taskmi
     assert "secret" not in err
 
 
-def test_a_rebuild_tells_how_many_tasks_it_released_anew(
+def test_a_rebuild_prints_how_many_tasks_it_releases_again(
     taskmill: Taskmill, stage_url: str, intake_url: str
 ) -> None:
     asyncio.run(wait_with_hints(stage_url, intake_url))
     rebuild = ("broker", "rebuild", "--database-url", stage_url)
-    assert taskmill(*rebuild) == (0, "2 tasks to be released anew\n", "")
-    assert taskmill(*rebuild) == (0, "0 tasks to be released anew\n", "")
+    assert taskmill(*rebuild) == (0, "2 tasks to be released again\n", "")
+    assert taskmill(*rebuild) == (0, "0 tasks to be released again\n", "")
 
 
 async def test_a_queue_that_is_not_there_hides_none_after_it(intake_url: str) -> None:

@@ -50,7 +50,7 @@ async def test_it_shows_what_happens_as_it_happens(api: Served, stage: Stage) ->
         shown = await asyncio.to_thread(terminal.shows, "QUEUES 2", "first fail отчёт", "last 15m")
         assert len(shown) == 24
         assert "new 1  running 0  succeeded 1  failed 1" in shown[1]
-        assert "✗ no worker lives, and 1 task waits" in shown[5]
+        assert "✗ no live worker, and 1 task waits" in shown[5]
         assert COLOUR.search(terminal.sent)
         assert "no such customer\\x1b[2J" in "\n".join(shown)
         async with a_worker(stage, {"fail": fail}):
@@ -96,24 +96,26 @@ async def test_a_queue_is_paused_after_a_yes_and_resumed_likewise(
         assert not COLOUR.search(terminal.sent)
 
 
-async def test_a_service_that_goes_away_is_waited_for(api: Served, stage: Stage) -> None:
+async def test_a_service_that_goes_away_is_shown_again_when_it_is_back(
+    api: Served, stage: Stage
+) -> None:
     async with a_cutter(api.url) as cutter:
         cutter.is_away = True
         with top(cutter.url) as terminal:
-            await asyncio.to_thread(terminal.shows, "no answer: the connection was lost")
+            await asyncio.to_thread(terminal.shows, "no response: the connection was lost")
             cutter.is_away = False
             shown = await asyncio.to_thread(terminal.shows, "QUEUES 2", "first fail")
-            assert "no answer" not in "\n".join(shown)
+            assert "no response" not in "\n".join(shown)
             cutter.is_away = True
             cutter.cut()
             await asyncio.to_thread(terminal.shows, "what is shown is old", "QUEUES 2")
             async with a_worker(stage, {"fail": fail}):
                 await finished(stage, (await stage.created(type="fail", name="meanwhile")).id)
             cutter.is_away = False
-            # The failure was not missed, though nobody was there to hear of it.
+            # The failure was not missed, though the feed was cut.
             shown = await asyncio.to_thread(terminal.shows, "meanwhile", "failed 2")
             await asyncio.to_thread(terminal.shows, "QUEUES 3")
-            assert "no answer" not in "\n".join(terminal.lines())
+            assert "no response" not in "\n".join(terminal.lines())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`taskmill verify`: what it prints, and how it ends."""
+"""`taskmill verify`: its output and its exit status."""
 
 import asyncio
 import json

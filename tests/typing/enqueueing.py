@@ -1,4 +1,4 @@
-"""`enqueue` on each kind of connection: an id, or what is awaited for one."""
+"""`enqueue` on each kind of connection: an id, or an awaitable for one."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from taskmill import enqueue
 
 
-def ordinary(
+def synchronous(
     connection: Connection, session: Session, plain: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     assert_type(enqueue(connection, "x", type="report", payload={"n": 1}), UUID)

@@ -1,4 +1,4 @@
-"""Handlers as programs write them: every way to take a payload, and all that a context has."""
+"""Handlers of programs: every way to take a payload, and all members of a context."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Wrong uses, each of which both checkers have to refuse: an ignore that nothing needs is an error."""
+"""Wrong uses, each of which both checkers must refuse: an unused ignore is an error."""
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,7 +32,7 @@ async def handler(context: Context) -> None:
     send_email("ada@example.org", context=context)  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
 
 
-def ordinary(client: Client, session: Session, error: InvalidInput | TaskNotFound) -> None:
+def synchronous(client: Client, session: Session, error: InvalidInput | TaskNotFound) -> None:
     client.create()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.create("x", priority="high")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create("x", when=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

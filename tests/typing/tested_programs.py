@@ -1,4 +1,4 @@
-"""What tests of programs use."""
+"""The interface for tests of programs."""
 
 from datetime import datetime, timedelta
 from typing import Any, assert_type

@@ -205,8 +205,8 @@ def show_(*, task_id: str, url: str, as_json: bool) -> None:
 def watch(*, task_id: str, url: str, as_json: bool) -> int:
     """Follow a task until it has ended. With --json, the task at each change, one a line.
 
-    Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 unknown (no answer, no such task), 130 interrupted (the task
-    goes on).
+    Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 unknown (no response, no such task), 130 interrupted (the
+    task goes on).
     """
     with as_unknown_outcome(), open_client(url) as client:
         if as_json:
@@ -227,7 +227,7 @@ def wait(
 ) -> int:
     """Wait until all these tasks have ended, and show how. With --json, one task a line.
 
-    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 unknown (no answer,
+    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 unknown (no response,
     no such task).
     """
     with as_unknown_outcome(), open_client(url) as client:
