@@ -19,7 +19,7 @@ from taskmill.domain.lifecycle import AttemptFacts, Succeeded
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, TaskDraft
 from taskmill.storage import claims, leases, partitions, tasks
-from taskmill.storage.claims import Bucket, BucketStart, ClaimEnd, TakenTask
+from taskmill.storage.claims import AttemptEnd, Bucket, BucketStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.tasks import NewTask
@@ -120,7 +120,7 @@ async def _open_lease(producer: Producer) -> UUID:
     return lease
 
 
-def _end(taken: TakenTask, lease: UUID) -> ClaimEnd:
+def _end(taken: TakenTask, lease: UUID) -> AttemptEnd:
     task = taken.task
     fence = Fence(task_id=task.id, lease_id=lease, claim_no=task.claim_no)
     claim = AttemptFacts(

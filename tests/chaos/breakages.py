@@ -78,10 +78,10 @@ _IDLE_WORKER = _with(
 
 _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
     {
-        "fence": {"end_claims": _without(_FENCE), "succeed_claims": _without(_FENCE)},
+        "fence": {"end_attempts": _without(_FENCE), "succeed_attempts": _without(_FENCE)},
         "counter": {
-            "end_claims": _without(_COUNTED),
-            "succeed_claims": _without(_SUCCESSES_COUNTED),
+            "end_attempts": _without(_COUNTED),
+            "succeed_attempts": _without(_SUCCESSES_COUNTED),
         },
         "key": {"create_tasks": _without(_ONE_KEY)},
         "rescue": {

@@ -146,14 +146,14 @@ _FAILED = Failed(error=ErrorInfo(type="E", message="m"))
 
 async def ended(session: Explaining, rows: list[asyncpg.Record], lease: UUID) -> Plan:
     ends = [an_end(claims._taken(row), lease, _FAILED) for row in rows]
-    done, plan = await session.fetch("end_claims", *columns(map(claims._row, ends)), "w")
+    done, plan = await session.fetch("end_attempts", *columns(map(claims._row, ends)), "w")
     assert len(done) == len(rows)
     return plan
 
 
 async def succeeded(session: Explaining, rows: list[asyncpg.Record], lease: UUID) -> Plan:
     ends = [an_end(claims._taken(row), lease, Succeeded(result="1")) for row in rows]
-    done, plan = await session.fetch("succeed_claims", *columns(map(claims._success, ends)), "w")
+    done, plan = await session.fetch("succeed_attempts", *columns(map(claims._success, ends)), "w")
     assert len(done) == len(rows)
     return plan
 
@@ -186,9 +186,9 @@ async def test_a_single_row_is_read_from_its_own_week(seeded: Stage) -> None:
             check_for_one(plan)
             end = an_end(claims._taken(rows[0]), lease, outcome)
             name, of = (
-                ("succeed_claims", claims._success)
+                ("succeed_attempts", claims._success)
                 if isinstance(outcome, Succeeded)
-                else ("end_claims", claims._row)
+                else ("end_attempts", claims._row)
             )
             ended, plan = await session.fetch(name, *columns([of(end)]), "w", for_one=True)
             assert ended[0]["id"] == some
@@ -249,7 +249,7 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
         rows, plan = await session.fetch("list_events", ids[0], 0, 11, PAGE_BYTES)
         check(plan, rows=10, pages=20)
         numbers = [1] * len(ids)
-        _, plan = await session.fetch("find_ended_claims", ids, numbers, "w")
+        _, plan = await session.fetch("find_ended_attempts", ids, numbers, "w")
         check(plan, rows=len(ids), pages=5 * len(ids))
 
 
@@ -388,7 +388,7 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("expire_waiting_tasks", (1000,)),
             ("close_expired_leases", ()),
             ("find_stranded_tasks", (1000,)),
-            ("find_claims_of_lease", (seeded.ids(),)),
+            ("find_attempts_of_lease", (seeded.ids(),)),
             ("find_cancel_requested", (seeded.ids(),)),
             ("prune_keys", (1000,)),
             ("number_changes", (1000, 0)),
@@ -569,10 +569,10 @@ async def test_a_remote_lease_costs_what_runs_under_it(seeded: Stage) -> None:
         )
         fences = (ids, [lease] * BATCH, [1] * BATCH)
         for name, arguments, found in (
-            ("find_claims_of_remote_lease", (lease,), BATCH),
-            ("find_remote_claims", fences, BATCH),
+            ("find_attempts_of_remote_lease", (lease,), BATCH),
+            ("find_remote_attempts", fences, BATCH),
             ("renew_remote_leases", ([lease], [None]), 1),
-            ("find_timed_out_claims", (1000,), 10),
+            ("find_timed_out_attempts", (1000,), 10),
             ("find_own_ends", fences, 0),
             ("find_remote_lease", (lease,), 1),
             ("settle_remote_leases", ([lease], "finished"), 1),

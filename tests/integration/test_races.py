@@ -17,7 +17,7 @@ from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Status
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, leases
-from taskmill.storage.claims import ClaimEnd
+from taskmill.storage.claims import AttemptEnd
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 from tests.support.builders import ERROR, a_draft, a_key, an_end
@@ -195,10 +195,10 @@ async def test_a_cancel_that_meets_the_end_of_the_attempt_finds_it_finished(stag
     await assert_safe(stage.sql)
 
 
-async def _end_within(transaction: Connection, end: ClaimEnd) -> None:
+async def _end_within(transaction: Connection, end: AttemptEnd) -> None:
     """Do what `claims.end` does, and leave the commit to the caller."""
     is_success = end.transition.status is Status.SUCCEEDED
-    name = "succeed_claims" if is_success else "end_claims"
+    name = "succeed_attempts" if is_success else "end_attempts"
     row = claims._success(end) if is_success else claims._row(end)
     await transaction.fetch(statement(name, for_one=True), *columns([row]), "racer")
 

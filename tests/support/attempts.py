@@ -18,7 +18,7 @@ from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock, SystemClock
 from taskmill.settings import DatabaseSettings
-from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.storage.database import Database
 from taskmill.worker.attempt import Attempt
 from taskmill.worker.ends import ClaimEnds, EndPolicy
@@ -83,17 +83,17 @@ class EndsInMemory:
     """Stores ends; a test can block it, make it fail, lose its responses, or give tasks to another worker."""
 
     def __init__(self) -> None:
-        self.ended: dict[UUID, EndedClaim] = {}
+        self.ended: dict[UUID, EndedAttempt] = {}
         self.batches: list[list[int]] = []
         self.may_go = asyncio.Event()
         self.may_go.set()
         self.failures: list[BaseException] = []
         """Raised by the next writes, one each."""
-        self.refuses: Callable[[ClaimEnd], Exception | None] = lambda _: None
+        self.refuses: Callable[[AttemptEnd], Exception | None] = lambda _: None
         self.stolen: set[UUID] = set()
         self.lost_responses = 0
 
-    async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+    async def end(self, ends: Sequence[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
         """End claims, all or none."""
         self.batches.append([end.fence.task_id.int for end in ends])
         await self.may_go.wait()
@@ -103,7 +103,7 @@ class EndsInMemory:
             if error := self.refuses(end):
                 raise error
         new = {
-            end.fence.task_id: EndedClaim(
+            end.fence.task_id: EndedAttempt(
                 status=end.transition.status,
                 event_type=end.transition.event_type,
                 reason=end.transition.reason,
@@ -118,7 +118,7 @@ class EndsInMemory:
             raise AWAY
         return new
 
-    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
+    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedAttempt]:
         """Return those that were ended."""
         return {f.task_id: self.ended[f.task_id] for f in fences if f.task_id in self.ended}
 

@@ -11,7 +11,7 @@ import orjson
 from taskmill.domain.lifecycle import AttemptFacts, ErrorInfo, Outcome
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, IdempotencyKey, TaskDraft
-from taskmill.storage.claims import ClaimEnd, TakenTask
+from taskmill.storage.claims import AttemptEnd, TakenTask
 from taskmill.worker.ends import decided
 
 ERROR = ErrorInfo(type="ValueError", message="no such customer")
@@ -34,7 +34,7 @@ def a_fence(taken: TakenTask, lease_id: UUID) -> Fence:
     return Fence(task_id=taken.task.id, lease_id=lease_id, claim_no=taken.task.claim_no)
 
 
-def an_end(taken: TakenTask, lease_id: UUID, outcome: Outcome) -> ClaimEnd:
+def an_end(taken: TakenTask, lease_id: UUID, outcome: Outcome) -> AttemptEnd:
     """The end of a claim, retried at once unless the task has a policy of its own."""
     task = taken.task
     claim = AttemptFacts(

@@ -27,7 +27,7 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import bucket_scan, claims, leases, partitions, tasks
-from taskmill.storage.claims import BucketStart, EndedClaim, TakenTask
+from taskmill.storage.claims import BucketStart, EndedAttempt, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import Notifier
@@ -88,7 +88,7 @@ class Stage:
         [taken] = await eventually(probe, "a task that is due at once")
         return taken
 
-    async def end(self, taken: TakenTask, lease_id: UUID, outcome: Outcome) -> EndedClaim | None:
+    async def end(self, taken: TakenTask, lease_id: UUID, outcome: Outcome) -> EndedAttempt | None:
         """End a claim."""
         end = an_end(taken, lease_id, outcome)
         return (await claims.end(self.database, [end], worker="tester")).get(taken.task.id)

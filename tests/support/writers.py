@@ -202,7 +202,7 @@ async def _take_back(database: Database, _: Scene) -> None:
     stranded = await claims.find_stranded(database, 100)
     await leases.record_lost(database, [found.fence for found in stranded])
     ends = [
-        claims.ClaimEnd(
+        claims.AttemptEnd(
             fence=found.fence,
             transition=decide(Lost(), found.claim, cancel_requested=False, jitter=0),
             if_cancel_requested=decide(Lost(), found.claim, cancel_requested=True, jitter=0),

@@ -11,7 +11,7 @@ from taskmill.observability.flow import LEASES_EXPIRED, RESCUED
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, leases
-from taskmill.storage.claims import ClaimEnd, EndedClaim, RunningClaim
+from taskmill.storage.claims import AttemptEnd, EndedAttempt, RunningAttempt
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -67,16 +67,16 @@ class Rescue:
         """Note that the database is away."""
         self._reachable_since = None
 
-    async def _find_stranded(self, queried_at: float) -> list[RunningClaim]:
+    async def _find_stranded(self, queried_at: float) -> list[RunningAttempt]:
         if self._reachable_since is not None and queried_at - self._reachable_since >= self._ttl_s:
             LEASES_EXPIRED.add(len(await leases.close_expired(self._database)))
         return await claims.find_stranded(self._database, _MOST_AT_ONCE)
 
-    async def _take_back(self, stranded: list[RunningClaim]) -> None:
+    async def _take_back(self, stranded: list[RunningAttempt]) -> None:
         # Before the end of the claims: after a crash in between, both are done again.
         await leases.record_lost(self._database, [running.fence for running in stranded])
         ends = [
-            ClaimEnd(
+            AttemptEnd(
                 fence=running.fence,
                 transition=_transition(running, cancel_requested=False),
                 if_cancel_requested=_transition(running, cancel_requested=True),
@@ -89,11 +89,11 @@ class Rescue:
                 _report(running, end)
 
 
-def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
+def _transition(running: RunningAttempt, *, cancel_requested: bool) -> Transition:
     return decide(Lost(), running.claim, cancel_requested=cancel_requested, jitter=0)
 
 
-def _report(running: RunningClaim, end: EndedClaim) -> None:
+def _report(running: RunningAttempt, end: EndedAttempt) -> None:
     RESCUED.add(1, (end.event_type,))
     event = f"task.{end.event_type}"
     log.warning(

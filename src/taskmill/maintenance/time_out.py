@@ -12,7 +12,7 @@ from taskmill.observability.metrics import PULLS_TIMED_OUT
 from taskmill.operations.pull_ends import decided, report_end
 from taskmill.storage import claims, remote_leases
 from taskmill.storage.database import Database
-from taskmill.storage.remote_leases import RemoteClaim
+from taskmill.storage.remote_leases import RemoteAttempt
 
 _MOST_AT_ONCE = 500
 
@@ -47,7 +47,7 @@ class TimeOut:
         return len(late) == _MOST_AT_ONCE
 
 
-def _timed_out(claim: RemoteClaim) -> Failed:
+def _timed_out(claim: RemoteAttempt) -> Failed:
     seconds = 0 if claim.timeout is None else claim.timeout.total_seconds()
     error = ErrorInfo(type="Timeout", message=f"the attempt ran longer than {seconds:g} s")
     return Failed(error=error, reason=Reason.TIMEOUT)

@@ -11,7 +11,7 @@ from typing import Final
 
 from taskmill.domain.task import TaskDraft
 from taskmill.storage.database import Database
-from taskmill.storage.keys import blockers, probing_keys
+from taskmill.storage.keys import blocking_sessions, probing_keys
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 
@@ -77,7 +77,7 @@ class KeyHolders:
                     holders: set[int] = set()
                     while not holders and not waits.done():
                         await asyncio.wait((waits,), timeout=_POLL_S)
-                        holders = await blockers(observer, inserting)
+                        holders = await blocking_sessions(observer, inserting)
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from failed
             return holders if waits.result() else set()

@@ -21,7 +21,7 @@ from taskmill.operations.pull_logs import PullLogs
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import PullSettings, TaskLogSettings
 from taskmill.storage import remote_leases
-from taskmill.storage.claims import EndedClaim
+from taskmill.storage.claims import EndedAttempt
 from taskmill.storage.database import Database
 from taskmill.storage.remote_leases import ResponseLimit
 
@@ -106,7 +106,7 @@ class Pull:
 
     async def end(
         self, task_id: UUID, lease_id: UUID, claim_no: int, outcome: Outcome
-    ) -> EndedClaim:
+    ) -> EndedAttempt:
         """End a claim; as `PullEnds.end`."""
         fence = Fence(task_id=task_id, lease_id=lease_id, claim_no=claim_no)
         return await self._ends.end(fence, outcome)

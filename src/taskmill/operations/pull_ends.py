@@ -34,9 +34,9 @@ from taskmill.observability.flow import LEASES_LOST, LEASES_RENEWED, REFUSED, co
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.storage import claims, faults, remote_leases, tasks
-from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.storage.database import RETRY_AFTER_S, Database
-from taskmill.storage.remote_leases import RemoteClaim
+from taskmill.storage.remote_leases import RemoteAttempt
 
 log = get_logger(__name__)
 
@@ -62,7 +62,7 @@ class PullEnds:
         self._database = database
         self._policy = policy
         self._randomness = randomness
-        self._ends: Batcher[_Ending, EndedClaim | CancelNotAsked | None] = Batcher(
+        self._ends: Batcher[_Ending, EndedAttempt | CancelNotAsked | None] = Batcher(
             self._end_all,
             name="finish",
             max_size=_MOST_AT_ONCE,
@@ -91,7 +91,7 @@ class PullEnds:
         await self._renewals.__aexit__(kind, error, trace)
         await self._ends.__aexit__(kind, error, trace)
 
-    async def end(self, fence: Fence, outcome: Outcome) -> EndedClaim:
+    async def end(self, fence: Fence, outcome: Outcome) -> EndedAttempt:
         """End a claim and return after the commit. The same end sent again returns the first one's result.
 
         Raises:
@@ -151,8 +151,8 @@ class PullEnds:
 
     async def _end_all(
         self, endings: list[_Ending]
-    ) -> Sequence[EndedClaim | CancelNotAsked | None]:
-        found = await remote_leases.find_claims(self._database, {fence for fence, _ in endings})
+    ) -> Sequence[EndedAttempt | CancelNotAsked | None]:
+        found = await remote_leases.find_attempts(self._database, {fence for fence, _ in endings})
         # Of two ends of one claim the first one counts; the other returns what became of it.
         chosen: dict[Fence, Outcome] = {}
         mine: list[bool] = []
@@ -172,8 +172,8 @@ class PullEnds:
         ]
 
     async def _record(
-        self, endings: Sequence[tuple[RemoteClaim, Outcome]]
-    ) -> dict[UUID, EndedClaim]:
+        self, endings: Sequence[tuple[RemoteAttempt, Outcome]]
+    ) -> dict[UUID, EndedAttempt]:
         ends = [
             decided(claim, outcome, self._policy, jitter=self._randomness.random())
             for claim, outcome in endings
@@ -200,7 +200,7 @@ class PullEnds:
         LEASES_RENEWED.inc(len(renewed))
         return [renewed.get(lease_id) for lease_id, _ in renewals]
 
-    async def _earlier_end(self, fence: Fence, outcome: Outcome) -> EndedClaim:
+    async def _earlier_end(self, fence: Fence, outcome: Outcome) -> EndedAttempt:
         before = await remote_leases.find_own_end(self._database, fence)
         if before is None or not _is_end_of(outcome, before):
             await self.refuse(fence)
@@ -216,18 +216,18 @@ async def _submit(batch: Batcher[Item, Result], item: Item) -> Result:
 
 
 def decided(
-    claim: RemoteClaim, outcome: Outcome, policy: RetryPolicy, *, jitter: float
-) -> ClaimEnd:
+    claim: RemoteAttempt, outcome: Outcome, policy: RetryPolicy, *, jitter: float
+) -> AttemptEnd:
     """Decide for both cases: only the statement sees whether a cancel was requested."""
     facts = claim.facts(policy)
-    return ClaimEnd(
+    return AttemptEnd(
         fence=claim.fence,
         transition=decide(outcome, facts, cancel_requested=False, jitter=jitter),
         if_cancel_requested=decide(outcome, facts, cancel_requested=True, jitter=jitter),
     )
 
 
-def report_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
+def report_end(claim: RemoteAttempt, outcome: Outcome, ended: EndedAttempt) -> None:
     """Log and count how a claim ended."""
     count_ended(claim, ended.status, ended.event_type, ended.reason, claim.ran_s)
     facts: dict[str, object] = {}
@@ -254,16 +254,16 @@ def report_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
 def _result(
     fence: Fence,
     outcome: Outcome,
-    found: dict[Fence, RemoteClaim],
-    ended: EndedClaim | None,
-) -> EndedClaim | CancelNotAsked | None:
+    found: dict[Fence, RemoteAttempt],
+    ended: EndedAttempt | None,
+) -> EndedAttempt | CancelNotAsked | None:
     claim = found.get(fence)
     if ended is None and claim is not None and isinstance(outcome, Cancelled):
         return None if claim.cancel_requested else CancelNotAsked(fence.task_id)
     return ended
 
 
-def _is_end_of(outcome: Outcome, before: EndedClaim) -> bool:
+def _is_end_of(outcome: Outcome, before: EndedAttempt) -> bool:
     """Return whether a claim ended by such an outcome; a failure may have become a cancel."""
     match outcome:
         case Succeeded():

@@ -50,8 +50,8 @@ class TakenTask:
 
 
 @dataclass(slots=True, kw_only=True)
-class ClaimEnd:
-    """How a claim is to end; `if_cancel_requested` is for the case that a cancel was requested meanwhile."""
+class AttemptEnd:
+    """How an attempt is to end; `if_cancel_requested` is for when a cancel was requested meanwhile."""
 
     fence: Fence
     transition: Transition
@@ -59,8 +59,8 @@ class ClaimEnd:
 
 
 @dataclass(slots=True, kw_only=True)
-class EndedClaim:
-    """How a claim ended. `run_at` is when a task that waits again is due, else None."""
+class EndedAttempt:
+    """How an attempt ended. `run_at` is when a task that waits again is due, else None."""
 
     status: Status
     event_type: EventType
@@ -68,14 +68,14 @@ class EndedClaim:
     run_at: datetime | None
 
 
-_SUCCEEDED: Final = EndedClaim(
+_SUCCEEDED: Final = EndedAttempt(
     status=Status.SUCCEEDED, event_type=EventType.SUCCEEDED, reason=None, run_at=None
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunningClaim:
-    """A claim as PostgreSQL knows it."""
+class RunningAttempt:
+    """An attempt as PostgreSQL knows it."""
 
     fence: Fence
     queue: str
@@ -164,11 +164,11 @@ async def take_hinted(
 
 
 async def end(
-    database: Database, ends: Sequence[ClaimEnd], *, worker: str | None
-) -> dict[UUID, EndedClaim]:
-    """End claims whose fence still holds; a claim that is missing from the result was no longer ours.
+    database: Database, ends: Sequence[AttemptEnd], *, worker: str | None
+) -> dict[UUID, EndedAttempt]:
+    """End attempts whose fence still holds; one that is missing from the result was no longer ours.
 
-    The history names `worker`; None names for each claim the worker that holds its lease.
+    The history names `worker`; None names for each the worker that holds its lease.
     """
     if not ends:
         return {}
@@ -176,40 +176,40 @@ async def end(
     is_one = len(ordered) == 1
     if all(end.transition.status is Status.SUCCEEDED for end in ordered):
         given = columns(map(_success, ordered))
-        rows = await database.fetch("succeed_claims", *given, worker, for_one=is_one)
+        rows = await database.fetch("succeed_attempts", *given, worker, for_one=is_one)
         return {row[0]: _SUCCEEDED for row in rows}
     return _ended(
-        await database.fetch("end_claims", *columns(map(_row, ordered)), worker, for_one=is_one)
+        await database.fetch("end_attempts", *columns(map(_row, ordered)), worker, for_one=is_one)
     )
 
 
 async def find_ended(
     database: Database, fences: Sequence[Fence], *, worker: str
-) -> dict[UUID, EndedClaim]:
-    """Return how `worker` ended these claims, if it did: for when the result of `end` was lost."""
+) -> dict[UUID, EndedAttempt]:
+    """Return how `worker` ended these attempts, if it did: for when the result of `end` was lost."""
     ids, numbers = [f.task_id for f in fences], [f.claim_no for f in fences]
-    return _ended(await database.fetch("find_ended_claims", ids, numbers, worker))
+    return _ended(await database.fetch("find_ended_attempts", ids, numbers, worker))
 
 
-async def find_stranded(database: Database, limit: int) -> list[RunningClaim]:
+async def find_stranded(database: Database, limit: int) -> list[RunningAttempt]:
     """Return running tasks whose lease is closed or missing, oldest first."""
     return [_running(row) for row in await database.fetch("find_stranded_tasks", limit)]
 
 
-async def find_of_lease(database: Database, lease_id: UUID) -> list[RunningClaim]:
+async def find_of_lease(database: Database, lease_id: UUID) -> list[RunningAttempt]:
     """Return what runs under a lease, once every claim in flight has committed or failed."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_lease"), lease_id)
-    rows = await database.fetch("find_claims_of_lease", lease_id)
+    rows = await database.fetch("find_attempts_of_lease", lease_id)
     return [_running(row) for row in rows]
 
 
-def _success(end: ClaimEnd) -> tuple[object, ...]:
+def _success(end: AttemptEnd) -> tuple[object, ...]:
     fence = end.fence
     return (fence.task_id, fence.lease_id, fence.claim_no, end.transition.result)
 
 
-def _row(end: ClaimEnd) -> tuple[object, ...]:
+def _row(end: AttemptEnd) -> tuple[object, ...]:
     transition, otherwise = end.transition, end.if_cancel_requested
     return (
         end.fence.task_id,
@@ -228,9 +228,9 @@ def _row(end: ClaimEnd) -> tuple[object, ...]:
     )
 
 
-def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedClaim]:
+def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedAttempt]:
     return {
-        row["id"]: EndedClaim(
+        row["id"]: EndedAttempt(
             status=_STATUSES[row["status"]],
             event_type=_EVENT_TYPES[row["happening"]],
             reason=row["reason"],
@@ -265,8 +265,8 @@ def _taken(row: asyncpg.Record) -> TakenTask:
     return TakenTask(task=task, run_at=row["run_at"], waited_s=row["waited_s"])
 
 
-def _running(row: asyncpg.Record) -> RunningClaim:
-    return RunningClaim(
+def _running(row: asyncpg.Record) -> RunningAttempt:
+    return RunningAttempt(
         fence=Fence(task_id=row["id"], lease_id=row["lease_id"], claim_no=row["claim_no"]),
         queue=row["queue"],
         claim=AttemptFacts(

@@ -191,7 +191,7 @@ class Database:
             pooled.invalidate()
 
     def _discard_idle(self) -> None:
-        """Drop all older connections: a network that swallows everything breaks none."""
+        """Drop all idle connections: one through a network that swallows everything looks alive."""
         self._outages += 1
         while self._idle:
             self._idle.pop()[0].invalidate()

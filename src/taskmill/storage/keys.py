@@ -43,7 +43,7 @@ async def probing_keys(connection: Connection, *, wait_s: float) -> AsyncIterato
     await transaction.rollback()
 
 
-async def blockers(observer: Connection, of: Connection) -> set[int]:
+async def blocking_sessions(observer: Connection, of: Connection) -> set[int]:
     """Return the process ids of the sessions that the session `of` waits for now."""
-    rows = await observer.fetch(statement("find_blockers"), of.get_server_pid())
+    rows = await observer.fetch(statement("find_blocking_sessions"), of.get_server_pid())
     return {row["pid"] for row in rows}

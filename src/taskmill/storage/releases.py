@@ -1,4 +1,4 @@
-"""Releases: which waiting tasks are marked as published to the broker. It does not know about hints themselves."""
+"""Releases: which waiting tasks are marked as released to the broker. It does not know the hints themselves."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

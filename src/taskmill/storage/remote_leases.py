@@ -13,15 +13,15 @@ from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
 from taskmill.storage import claims
-from taskmill.storage.claims import Bucket, BucketStart, EndedClaim, TakenTask
+from taskmill.storage.claims import Bucket, BucketStart, EndedAttempt, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteClaim:
-    """A claim as PostgreSQL knows it: what decides how it ends, and which worker holds it.
+class RemoteAttempt:
+    """An attempt as PostgreSQL knows it: what decides how it ends, and which worker runs it.
 
     `retry` is None for the service's policy; `ran_s` is how many seconds it has run.
     """
@@ -191,7 +191,7 @@ async def renew(
 
 
 async def settle(database: Database, lease_ids: Collection[UUID], reason: str) -> None:
-    """Close the leases under which nothing runs any more; call it after the end of a claim has committed."""
+    """Close the leases under which nothing runs any more; call it after the end of an attempt has committed."""
     await database.fetch("settle_remote_leases", sorted(lease_ids), reason)
 
 
@@ -214,29 +214,31 @@ async def find(database: Database, lease_id: UUID) -> LeaseState | None:
     return LeaseState(is_closed=rows[0]["is_closed"], reason=rows[0]["close_reason"])
 
 
-async def find_claims(database: Database, fences: Collection[Fence]) -> dict[Fence, RemoteClaim]:
-    """Return the claims whose fence holds."""
-    rows = await database.fetch("find_remote_claims", *_columns(fences))
+async def find_attempts(
+    database: Database, fences: Collection[Fence]
+) -> dict[Fence, RemoteAttempt]:
+    """Return the attempts whose fence holds."""
+    rows = await database.fetch("find_remote_attempts", *_columns(fences))
     return {found.fence: found for found in map(_claim, rows)}
 
 
-async def find_of_lease(database: Database, lease_id: UUID) -> list[RemoteClaim]:
+async def find_of_lease(database: Database, lease_id: UUID) -> list[RemoteAttempt]:
     """Return what runs under a lease."""
-    return [_claim(row) for row in await database.fetch("find_claims_of_remote_lease", lease_id)]
+    return [_claim(row) for row in await database.fetch("find_attempts_of_remote_lease", lease_id)]
 
 
-async def find_timed_out(database: Database, limit: int) -> list[RemoteClaim]:
-    """Return claims that have run longer than their timeout."""
-    return [_claim(row) for row in await database.fetch("find_timed_out_claims", limit)]
+async def find_timed_out(database: Database, limit: int) -> list[RemoteAttempt]:
+    """Return attempts that have run longer than their timeout."""
+    return [_claim(row) for row in await database.fetch("find_timed_out_attempts", limit)]
 
 
-async def find_own_end(database: Database, fence: Fence) -> EndedClaim | None:
-    """Return how the worker that held a claim has ended it; None when it has not."""
+async def find_own_end(database: Database, fence: Fence) -> EndedAttempt | None:
+    """Return how the worker of an attempt has ended it; None when it has not."""
     rows = await database.fetch("find_own_ends", *_columns([fence]))
     if not rows:
         return None
     [row] = rows
-    return EndedClaim(
+    return EndedAttempt(
         status=Status(row["status"]),
         event_type=EventType(row["happening"]),
         reason=row["reason"],
@@ -252,9 +254,9 @@ def _columns(fences: Collection[Fence]) -> tuple[list[object], ...]:
     )
 
 
-def _claim(row: asyncpg.Record) -> RemoteClaim:
+def _claim(row: asyncpg.Record) -> RemoteAttempt:
     timeout_s = row["timeout_s"]
-    return RemoteClaim(
+    return RemoteAttempt(
         fence=Fence(task_id=row["id"], lease_id=row["lease_id"], claim_no=row["claim_no"]),
         queue=row["queue"],
         type=row["type"],

@@ -10,7 +10,7 @@ from taskmill.domain.lifecycle import AttemptFacts, Outcome, Succeeded, decide, 
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
 from taskmill.storage import claims
-from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.storage.database import Database
 from taskmill.worker.attempt import Attempt
 
@@ -18,7 +18,7 @@ from taskmill.worker.attempt import Attempt
 class ClaimEnds(Protocol):
     """A store for the ends of claims."""
 
-    async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+    async def end(self, ends: Sequence[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
         """End claims, and return how, by task; those that are missing were no longer this worker's.
 
         Raises:
@@ -27,7 +27,7 @@ class ClaimEnds(Protocol):
         """
         ...
 
-    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
+    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedAttempt]:
         """Return how this worker ended these claims, if it did. Raises as `end` does."""
         ...
 
@@ -39,11 +39,11 @@ class StoredEnds:
     database: Database
     worker: str
 
-    async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+    async def end(self, ends: Sequence[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
         """End claims whose fence still holds."""
         return await claims.end(self.database, ends, worker=self.worker)
 
-    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
+    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedAttempt]:
         """Return how these claims were ended."""
         return await claims.find_ended(self.database, fences, worker=self.worker)
 
@@ -55,12 +55,12 @@ class EndPolicy:
     retry: RetryPolicy
     randomness: random.Random
 
-    def end_of(self, attempt: Attempt) -> ClaimEnd:
+    def end_of(self, attempt: Attempt) -> AttemptEnd:
         """Return the end of an attempt that is settled."""
         outcome, task = attempt.outcome, attempt.task
         if isinstance(outcome, Succeeded):  # the fast path for most: a success needs no decision
             end = succeeded(outcome.result)
-            return ClaimEnd(fence=attempt.fence, transition=end, if_cancel_requested=end)
+            return AttemptEnd(fence=attempt.fence, transition=end, if_cancel_requested=end)
         assert outcome is not None  # noqa: S101 - it is settled
         claim = AttemptFacts(
             attempt=task.attempt,
@@ -72,10 +72,10 @@ class EndPolicy:
         return decided(attempt.fence, outcome, claim, jitter=self.randomness.random())
 
 
-def decided(fence: Fence, outcome: Outcome, claim: AttemptFacts, *, jitter: float) -> ClaimEnd:
+def decided(fence: Fence, outcome: Outcome, claim: AttemptFacts, *, jitter: float) -> AttemptEnd:
     """Decide for both cases: only PostgreSQL knows at the moment of the end whether a cancel was requested."""
     transition = decide(outcome, claim, cancel_requested=False, jitter=jitter)
     otherwise = transition
     if not isinstance(outcome, Succeeded):  # a success always wins
         otherwise = decide(outcome, claim, cancel_requested=True, jitter=jitter)
-    return ClaimEnd(fence=fence, transition=transition, if_cancel_requested=otherwise)
+    return AttemptEnd(fence=fence, transition=transition, if_cancel_requested=otherwise)

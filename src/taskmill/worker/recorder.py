@@ -25,7 +25,7 @@ from taskmill.runtime.batching import BatchQueue
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s
 from taskmill.storage import faults
-from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.worker.attempt import Attempt
 from taskmill.worker.ends import ClaimEnds, EndPolicy
 from taskmill.worker.execution import describe
@@ -141,7 +141,7 @@ class Recorder:
         else:
             self._close(attempts, ended)
 
-    async def _write(self, ends: list[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+    async def _write(self, ends: list[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
         failures = 0
         while True:
             try:
@@ -170,7 +170,7 @@ class Recorder:
         attempt.replace(Permanent(error=describe(error)))
         self._others.put(attempt)
 
-    def _close(self, attempts: Sequence[Attempt], ended: Mapping[UUID, EndedClaim]) -> None:
+    def _close(self, attempts: Sequence[Attempt], ended: Mapping[UUID, EndedAttempt]) -> None:
         """Mark attempts as recorded, or as lost if the fence refused their outcomes."""
         troubles: list[Exception] = []
         for attempt in attempts:
@@ -192,7 +192,7 @@ class Recorder:
         self._ended.append(attempt)
         self._has_ended.set()
 
-    def _report(self, attempt: Attempt, ended: EndedClaim | None) -> None:
+    def _report(self, attempt: Attempt, ended: EndedAttempt | None) -> None:
         """Count and log how an attempt ended; None means that it was no longer ours."""
         task = attempt.task
         if ended is None:
@@ -222,7 +222,7 @@ def _weight(attempt: Attempt) -> int:
     return len(getattr(attempt.outcome, "result", None) or "")
 
 
-def _details(outcome: Outcome | None, ended: EndedClaim | None) -> dict[str, str]:
+def _details(outcome: Outcome | None, ended: EndedAttempt | None) -> dict[str, str]:
     details = {}
     error = getattr(outcome, "error", None)
     if error is not None:

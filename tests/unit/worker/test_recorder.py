@@ -11,7 +11,7 @@ import pytest
 
 from taskmill.domain.lifecycle import Cancelled, Failed, Lost, Permanent
 from taskmill.observability.flow import ATTEMPTS_LOST, REFUSED
-from taskmill.storage.claims import ClaimEnd
+from taskmill.storage.claims import AttemptEnd
 from taskmill.worker.attempt import Attempt, AttemptState
 from taskmill.worker.execution import describe
 from taskmill.worker.recorder import Recorder
@@ -48,7 +48,7 @@ async def ended(recorder: Recorder, count: int) -> list[Attempt]:
 def refuses(*numbers: int) -> Any:  # noqa: ANN401 - what refuses ends
     """A refusal of what PostgreSQL can't store: successes of these tasks."""
 
-    def look(end: ClaimEnd) -> Exception | None:
+    def look(end: AttemptEnd) -> Exception | None:
         is_refused = end.transition.status == "succeeded" and end.fence.task_id.int in numbers
         return asyncpg.DataError("invalid byte sequence") if is_refused else None
 

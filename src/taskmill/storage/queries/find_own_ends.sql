@@ -1,4 +1,4 @@
--- Purpose: which of these claims were ended by the worker that held them, and how: a finish may be sent again when
+-- Purpose: which of these attempts were ended by their own worker, and how: a finish may be sent again when
 -- its response was lost. $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims.
 -- Reads only; relies on task_event's primary key. Ends by rescue or a timeout are not among them.
 SELECT e.task_id AS id, e.claim_no, e.status, e.happening, e.reason, e.run_at

@@ -1,5 +1,5 @@
 -- Purpose: rescue, second step: running tasks whose lease is closed or missing. $1 integer limit.
--- Reads only; relies on task_status_id. They are taken back under their fence (end_claims).
+-- Reads only; relies on task_status_id. They are taken back under their fence (end_attempts).
 SELECT
     t.id, t.lease_id, t.claim_no, t.queue, t.attempt, t.max_attempts, t.losses, t.max_losses, t.retry,
     t.cancel_requested

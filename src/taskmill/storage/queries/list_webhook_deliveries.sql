@@ -1,5 +1,6 @@
--- Purpose: a page of a webhook's deliveries, newest first. $1 uuid, $2 bigint: only those before it, $3 text[]: only
--- those in one of these states, $4 integer limit. Reads only; relies on webhook_delivery_webhook, once for each state.
+-- Purpose: a page of a webhook's deliveries, newest first. $1 uuid, $2 bigint: only those before it, $3 text[]:
+-- only those in one of these states, $4 integer limit. Reads only; relies on webhook_delivery_webhook, once for
+-- each state.
 SELECT
     d.id, d.webhook_id, d.task_id, d.version, d.position, d.ordinal, d.state, d.attempts, d.created_at, d.tried_at,
     d.next_at, d.finished_at, d.answer, d.trouble, w.url

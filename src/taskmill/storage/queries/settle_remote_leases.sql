@@ -1,8 +1,8 @@
--- Purpose: after claims of remote leases have ended: record how many are left, and close the leases that have
+-- Purpose: after attempts of remote leases have ended: record how many are left, and close the leases that have
 -- none.
 -- $1 uuid[] leases, $2 text: the reason for closing.
 -- Locks: the leases, in the order of ids. Relies on the primary keys of lease and task. Call it after the commit
--- of an end: when two end the last two claims of a lease, the later one sees that none is left.
+-- of an end: when two end the last two attempts of a lease, the later one sees that none is left.
 WITH held AS MATERIALIZED (
     SELECT id, task_ids FROM taskmill.lease
     WHERE id = ANY($1) AND remote AND closed_at IS NULL

@@ -1,11 +1,11 @@
--- Purpose: end a batch of claims (finish, retry, hand back, loss), each only if its fence still holds.
--- $1..$13: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease,
+-- Purpose: end a batch of attempts (finish, retry, hand back, loss), each only if its fence still holds.
+-- $1..$13: arrays, one element an attempt (see storage/claims.py), or empty for nulls only: the fence (id, lease,
 -- claim_no), then the transition that `domain.lifecycle.decide` chose; $6 and $7 are its status and event type if
 -- a cancel was requested meanwhile. $14 text: the worker that ends them; null: for each the one that holds its
 -- lease.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
 -- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
--- would otherwise read every running task by task_status_id for each of them. Returns the claims that were ended;
+-- would otherwise read every running task by task_status_id for each of them. Returns the attempts that were ended;
 -- a missing one belongs to another worker.
 -- Notifies.
 WITH input AS MATERIALIZED (

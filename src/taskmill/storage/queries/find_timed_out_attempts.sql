@@ -1,7 +1,7 @@
 -- Purpose: running tasks of workers that pull over HTTP whose attempt has run longer than its timeout. $1 integer
 -- limit.
 -- Reads only; relies on lease_timeout, in which such leases come first, and on task's primary key. They are ended
--- under their fence (end_claims).
+-- under their fence (end_attempts).
 SELECT
     t.id, t.lease_id, t.claim_no, t.queue, t.type, t.attempt, t.max_attempts, t.losses, t.max_losses, t.retry,
     t.cancel_requested, t.timeout_s, l.worker,

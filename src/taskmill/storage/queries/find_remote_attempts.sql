@@ -1,4 +1,4 @@
--- Purpose: the facts of claims whose fences were sent by workers that pull over HTTP, if the fences hold.
+-- Purpose: the facts of attempts whose fences were sent by workers that pull over HTTP, if the fences hold.
 -- $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims. Reads only; relies on the primary keys of task and
 -- lease.
 SELECT

@@ -1,8 +1,8 @@
--- Purpose: end a batch of claims that have all succeeded, each only if its fence still holds. It does the same as
--- `end_claims` in three quarters of the time: most claims end so, and nothing is left to decide.
--- $1..$4: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease,
+-- Purpose: end a batch of attempts that have all succeeded, each only if its fence still holds. It does the same as
+-- `end_attempts` in three quarters of the time: most attempts end so, and nothing is left to decide.
+-- $1..$4: arrays, one element an attempt (see storage/claims.py), or empty for nulls only: the fence (id, lease,
 -- claim_no) and the result. $5 text: the worker that ends them; null: for each the one that holds its lease.
--- Locks and relies as `end_claims`. Returns the claims that were ended; a missing one belongs to another worker.
+-- Locks and relies as `end_attempts`. Returns the attempts that were ended; a missing one belongs to another worker.
 -- Notifies.
 WITH ended AS (
     UPDATE taskmill.task AS t
