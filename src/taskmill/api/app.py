@@ -55,6 +55,7 @@ from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.body_memory import BodyLimits, BodyMemory
 from taskmill.runtime.http_access import AccessRules
+from taskmill.runtime.page_limit import PageLimit
 from taskmill.settings import Settings
 from taskmill.version import version
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
@@ -209,6 +210,9 @@ def create_app(
             feed_settings=settings.feed,
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
+            page_limit=PageLimit(
+                service.offload, per_address=max(settings.database.listing_pool_size // 2, 1)
+            ),
             input_limits=InputLimits(
                 labels=limits.labels,
                 idempotency_key_chars=limits.idempotency_key_chars,

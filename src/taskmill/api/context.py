@@ -13,6 +13,7 @@ from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.body_memory import BodyLimits
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.offload import Offload
+from taskmill.runtime.page_limit import PageLimit
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -39,6 +40,7 @@ class Context:
     webhooks: Webhooks
     feed_settings: FeedSettings
     limits: LimitSettings
+    page_limit: PageLimit
     input_limits: InputLimits
     access: AccessRules
     body_limits: BodyLimits

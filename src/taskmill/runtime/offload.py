@@ -116,6 +116,11 @@ class Offload:
         while (step := await self.run(partial(next, work, _END))) is not _END:
             yield step
 
+    @property
+    def responses(self) -> int:
+        """How many requests were served without this thread."""
+        return self._responses
+
     def note_response(self) -> None:
         """Count a request that was served without this thread."""
         self._responses += 1

@@ -75,12 +75,13 @@ async def list_logs(request: Request, context: InContext, id: TaskId) -> Respons
     wanted = query.filter()
     listing = _digest(id, wanted)
     after = LinePosition() if query.cursor is None else _position(query.cursor, listing)
-    found = await context.service.logs.page(id, wanted, after=after, limit=query.limit)
-    last = found[-1].position if found else after
-    next_cursor = cursors.encode(UUID(int=last.claim_no << _BITS | last.seq), listing)
-    return RawResponse(
-        200, log_page_json(found, next_cursor, has_more=found.has_more)
-    ).to_starlette()
+    async with context.page_limit.slot() as served:
+        found = await context.service.logs.page(id, wanted, after=after, limit=query.limit)
+        last = found[-1].position if found else after
+        next_cursor = cursors.encode(UUID(int=last.claim_no << _BITS | last.seq), listing)
+        body = log_page_json(found, next_cursor, has_more=found.has_more)
+        served.size = len(body)
+    return RawResponse(200, body).to_starlette()
 
 
 def _digest(task_id: UUID, wanted: LineFilter) -> bytes:

@@ -87,8 +87,11 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     task that brings it to 8 MiB: it may be short and still have a next one.
     """
     wanted = query.filter()
-    page = await context.service.page(wanted, query.page_request(wanted))
-    return page_response(query, wanted, page).to_starlette()
+    async with context.page_limit.slot() as served:
+        page = await context.service.page(wanted, query.page_request(wanted))
+        response = page_response(query, wanted, page)
+        served.size = len(response.body)
+    return response.to_starlette()
 
 
 @router.get("/tasks/batch", include_in_schema=False)

@@ -1,0 +1,71 @@
+"""Keeps the large pages of one address from taking the event loop's time from others.
+
+A page of 5 MB takes 50 ms of it, in steps of up to 10 ms (2026-11-28). Sixteen clients of one address that ask for
+one after the other left others a tenth of their speed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from taskmill.runtime.connections import address_group
+from taskmill.runtime.offload import LARGE_BYTES, Offload, caller
+
+_S_PER_BYTE: Final = 1e-8
+# So many times as long as a large page took, the next one of its address waits while others are served.
+_PAUSE_FACTOR: Final = 4
+
+
+@dataclass(slots=True)
+class _Address:
+    slots: asyncio.Semaphore
+    users: int = 0
+
+
+@dataclass(slots=True)
+class Page:
+    """A page that is being made; `size` is its length in bytes once that is known."""
+
+    size: int = 0
+
+
+class PageLimit:
+    """Slots for pages. Who waits for an address that is busy takes no slot from others."""
+
+    def __init__(self, offload: Offload, *, per_address: int) -> None:
+        self._offload = offload
+        self._per_address = per_address
+        self._addresses: dict[str, _Address] = {}
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[Page]:
+        """Wait for a slot of the caller's address. After a large page it stays taken for a while."""
+        current = caller.get()
+        name = "" if current is None else address_group(current.host)
+        address = self._addresses.get(name)
+        if address is None:
+            address = self._addresses[name] = _Address(asyncio.Semaphore(self._per_address))
+        address.users += 1
+        pause_s, page = 0.0, Page()
+        try:
+            await address.slots.acquire()
+            served = self._offload.responses
+            try:
+                yield page
+            finally:
+                if page.size > LARGE_BYTES:
+                    if current is not None:
+                        current.was_offloaded = True  # it does not count as one of the others
+                    if self._offload.responses != served:
+                        pause_s = _PAUSE_FACTOR * _S_PER_BYTE * page.size
+                asyncio.get_running_loop().call_later(pause_s, address.slots.release)
+        finally:
+            asyncio.get_running_loop().call_later(pause_s, self._leave, name)
+
+    def _leave(self, name: str) -> None:
+        address = self._addresses[name]
+        address.users -= 1
+        if not address.users:
+            del self._addresses[name]
