@@ -12,7 +12,7 @@ from tests.support.plans import explaining
 from tests.support.postgres import DatabaseServer
 from tests.support.stage import Stage, a_stage
 
-LANES = 1000
+BUCKETS = 1000
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ async def test_counting_what_goes_first_costs_what_is_counted(
 ) -> None:
     run_at, task_id = await task_at(seeded, number)
     async with explaining(seeded.database) as session:
-        arguments = ("q1", types, 1, run_at, task_id, BATCH, LANES)
+        arguments = ("q1", types, 1, run_at, task_id, BATCH, BUCKETS)
         [row], plan = await session.fetch("count_ahead", *arguments)
         assert (row["ahead"], row["has_more_buckets"]) == (min(number, BATCH), False)
         check(plan, rows=row["ahead"] + 10, pages=row["ahead"] + 100)
@@ -67,7 +67,7 @@ async def test_more_urgent_buckets_are_read_no_further_than_the_limit(seeded: St
         await session.connection.execute(
             "UPDATE taskmill.dispatch SET priority = 9 WHERE queue = 'q1' AND run_at > $1", run_at
         )
-        arguments = ("q1", None, 1, run_at, task_id, BATCH, LANES)
+        arguments = ("q1", None, 1, run_at, task_id, BATCH, BUCKETS)
         [row], plan = await session.fetch("count_ahead", *arguments)
         assert row["ahead"] == BATCH
         check(plan, rows=BATCH + 10, pages=3 * BATCH)

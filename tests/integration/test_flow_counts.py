@@ -238,8 +238,8 @@ async def test_rescue_counts_what_it_closes_and_what_becomes_of_tasks(stage: Sta
     lease = await stage.open_lease()
     for losses in (3, 3, 0):
         await stage.running(lease, max_losses=losses)
-    asked = await stage.running(lease)
-    await stage.service.cancel(asked.task.id)
+    cancelled = await stage.running(lease)
+    await stage.service.cancel(cancelled.task.id)
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
     for _ in range(3):
         await rescue()

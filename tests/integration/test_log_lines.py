@@ -35,7 +35,7 @@ async def test_lines_that_were_written_after_the_next_claim_began_are_left_out(
     first = await stage.running(lease)
     assert await task_log.store(stage.database, [a_line(first, stage, 1)]) == 1
     await stage.end(first, lease, Lost())
-    # Nobody has claimed it since: the line tells what the latest claim did.
+    # Nobody has claimed it since: the line is from the latest claim.
     assert await task_log.store(stage.database, [a_line(first, stage, 2)]) == 1
     [second] = await stage.take(lease)
     late_at = stage.clock.now() + timedelta(seconds=1)

@@ -17,7 +17,7 @@ async def test_a_number_stands_for_the_id(api: Served) -> None:
     for rest in ("", "/events", "/explain", "/logs", "/deliveries"):
         found, expected = await api.get(by_number + rest), await api.get(by_id + rest)
         assert found.status_code == 200
-        if rest == "/explain":  # which tells of moments
+        if rest == "/explain":  # which has times
             assert found.json()["task_id"] == task["id"]
         else:
             assert found.json() == expected.json()

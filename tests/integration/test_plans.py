@@ -111,7 +111,7 @@ async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 def pages_for_ids(stage: Stage, count: int) -> int:
-    """Pages that `id = ANY(…)` may touch: before 17, PostgreSQL looks in every week for every id."""
+    """Pages that `id = ANY(…)` may touch: before 17, PostgreSQL searches every week for every id."""
     descents = 1 if stage.sql.get_server_version().major >= 17 else WEEKS
     return 3 * descents * count
 

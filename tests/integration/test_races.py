@@ -127,10 +127,10 @@ async def test_the_tasks_of_a_lease_are_read_after_its_claim_in_flight(stage: St
     made = await stage.created()
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_with(claiming, lease)
-        asked = group.create_task(claims.find_of_lease(stage.database, lease))
+        reading = group.create_task(claims.find_of_lease(stage.database, lease))
         await waits_for_a_lock(stage)
         await claiming.execute("COMMIT")
-    assert [held.fence.task_id for held in asked.result()] == [made.id]
+    assert [held.fence.task_id for held in reading.result()] == [made.id]
 
 
 async def test_a_renewal_does_not_wait_for_a_claim(stage: Stage) -> None:
@@ -264,8 +264,8 @@ async def test_two_workers_never_claim_the_same_task(stage: Stage) -> None:
             return mine
 
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(claim(*side)) for side in sides]
-    claimed = Counter(task_id for task in asked for task_id in task.result())
+            claiming = [group.create_task(claim(*side)) for side in sides]
+    claimed = Counter(task_id for task in claiming for task_id in task.result())
     assert set(claimed.values()) == {1}
     assert claimed.keys() <= {answer.task.id for answer in made}
     async with a_session(stage) as rest:

@@ -110,12 +110,12 @@ async def test_it_agrees_with_the_history_after_random_work_while_several_roll_u
 
     seen = [0]
 
-    async def look() -> None:
+    async def compare() -> None:
         while not stop.is_set():
             seen.append((await read_activity(stage)).total.changes)
 
     async with asyncio.TaskGroup() as group:
-        for duty in (roll_up(), roll_up(), look()):
+        for duty in (roll_up(), roll_up(), compare()):
             group.create_task(duty)
         async with asyncio.TaskGroup() as workers:
             for number in range(3):
