@@ -49,7 +49,7 @@ async def test_the_most_urgent_tasks_come_first_over_all_queues(stage: Stage) ->
     assert order == [9, 9, 5, 1, 1]
 
 
-async def test_equal_lanes_get_their_turns(stage: Stage) -> None:
+async def test_equal_buckets_are_claimed_alternately(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     await stage.service.create_all([a_draft(queue=queue) for queue in "ab" for _ in range(100)])
     taken: Counter[str] = Counter()
@@ -75,7 +75,7 @@ async def test_a_worker_of_some_types_takes_no_others(stage: Stage) -> None:
 
 
 async def test_full_claims_walk_on_and_still_find_what_came_late(stage: Stage) -> None:
-    """Rows that are due before the place already reached are found at the latest when the bucket is drained."""
+    """Rows that are due before the start of the next claim are found at the latest when the bucket is drained."""
     lease, transport = await stage.open_lease(), transport_of(stage)
     hour = timedelta(hours=1)
     now = stage.clock.now()
@@ -87,7 +87,7 @@ async def test_full_claims_walk_on_and_still_find_what_came_late(stage: Stage) -
     assert sorted(rest) == sorted([f"early {n}" for n in range(6, 10)] + ["late"])
 
 
-async def test_what_was_due_before_the_places_reached_is_found_while_claims_come_back_full(
+async def test_what_was_due_before_the_start_of_a_bucket_is_found_while_claims_are_full(
     stage: Stage,
 ) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
@@ -101,7 +101,7 @@ async def test_what_was_due_before_the_places_reached_is_found_while_claims_come
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
 
 
-async def test_an_empty_take_without_a_look_does_not_say_that_nothing_is_due(stage: Stage) -> None:
+async def test_an_empty_take_without_a_scan_does_not_mean_that_nothing_is_due(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     await stage.created()
     transport._scan_duty.charge(8)
@@ -113,7 +113,7 @@ async def test_an_empty_take_without_a_look_does_not_say_that_nothing_is_due(sta
     assert transport.has_scanned
 
 
-async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
+async def test_after_a_slow_scan_a_wake_still_claims_from_known_buckets(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage, poll_s=30)
     await stage.created(name="first")
     assert len(await transport.take(lease, 10)) == 1
@@ -124,7 +124,7 @@ async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
     assert [t.task.name for t in await transport.take(lease, 10)] == ["second"]
 
 
-async def test_where_nothing_was_known_a_look_that_took_long_is_done_again_soon(
+async def test_where_no_bucket_was_known_a_slow_scan_is_repeated_soon(
     stage: Stage,
 ) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
@@ -140,7 +140,7 @@ async def test_where_nothing_was_known_a_look_that_took_long_is_done_again_soon(
     assert stage.clock.monotonic() - began < 2.5
 
 
-async def test_who_may_not_look_yet_does_not_rest_like_the_calm(stage: Stage) -> None:
+async def test_a_worker_that_may_not_scan_yet_does_not_pause_like_an_idle_one(stage: Stage) -> None:
     clock = ManualClock(stage.clock.now())
     idle_backoff = IdleBackoff(clock, idle_pause_s=30)
     idle_backoff.set_notified(is_notified=True)
@@ -154,8 +154,8 @@ async def test_who_may_not_look_yet_does_not_rest_like_the_calm(stage: Stage) ->
         await transport.wait()
 
 
-async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stage) -> None:
-    """As while an old snapshot keeps all that was deleted in the index."""
+async def test_a_scan_that_has_become_slow_is_not_done_for_each_claim(stage: Stage) -> None:
+    """As while an old snapshot keeps deleted rows in the index."""
     lease, transport = await stage.open_lease(), transport_of(stage)
     now = stage.clock.now()
     for n in range(4):
@@ -171,8 +171,8 @@ async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stag
     assert {t.task.name for t in await transport.take(lease, 10)} == {"late", "another bucket"}
 
 
-async def test_no_claim_walks_what_was_deleted_before_its_look(stage: Stage) -> None:
-    """A new worker too, and one whose tasks others took: their claims begin where the look has found something."""
+async def test_no_claim_reads_what_was_deleted_before_its_scan(stage: Stage) -> None:
+    """Also for a new worker, and one whose tasks others took: claims begin where the scan has found something."""
     lease, transport = await stage.open_lease(), transport_of(stage)
     now = stage.clock.now()
     await stage.created(name="first", run_at=now - timedelta(hours=2))
@@ -186,7 +186,7 @@ async def test_no_claim_walks_what_was_deleted_before_its_look(stage: Stage) -> 
     assert start.run_at > now - timedelta(seconds=5)
 
 
-async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_known(
+async def test_a_scan_that_times_out_keeps_nobody_from_known_buckets(
     stage: Stage, log_lines: LogLines
 ) -> None:
     lease = await stage.open_lease()
@@ -201,7 +201,7 @@ async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_kno
     try:
         async with asyncio.TaskGroup() as group:
             taking = group.create_task(transport.take(lease, 10))
-            await eventually(partial(_told, log_lines), "the look to be given up")
+            await eventually(partial(has_given_up, log_lines), "the scan to be given up")
             await other.execute("ROLLBACK")
         assert [t.task.name for t in taking.result()] == ["second"]
     finally:
@@ -209,11 +209,11 @@ async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_kno
         await hasty.close()
 
 
-async def _told(log_lines: LogLines) -> bool:
+async def has_given_up(log_lines: LogLines) -> bool:
     return bool(log_lines.named("buckets.unread"))
 
 
-async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:
+async def test_a_paused_queue_is_skipped_and_claimed_again_when_resumed(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     await stage.service.create_all([a_draft(queue="a") for _ in range(4)])
     assert len(await transport.take(lease, 1)) == 1
@@ -249,7 +249,7 @@ async def test_waking_ends_a_wait_and_also_the_next_one(stage: Stage) -> None:
         await transport.wait()
 
 
-async def test_lanes_that_were_tried_in_vain_are_not_tried_in_a_hurry(stage: Stage) -> None:
+async def test_buckets_that_were_tried_in_vain_are_not_retried_in_a_hurry(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage, poll_s=0.2)
     await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
     held = await stage.created()
@@ -267,48 +267,50 @@ async def test_lanes_that_were_tried_in_vain_are_not_tried_in_a_hurry(stage: Sta
     assert [one.task.id for one in await transport.take(lease, 10)] == [held.id]
 
 
-async def test_the_doorbell_wakes_everybody_who_listens(stage: Stage) -> None:
-    heard = [0, 0]
+async def test_a_notification_wakes_all_listeners(stage: Stage) -> None:
+    notified = [0, 0]
     notifier, stop = Notifier(stage.database), asyncio.Event()
 
-    def hears(number: int) -> None:
-        heard[number] += 1
+    def count_one(number: int) -> None:
+        notified[number] += 1
 
-    listeners = [NotificationListener(stage.database, partial(hears, number)) for number in (0, 1)]
+    listeners = [
+        NotificationListener(stage.database, partial(count_one, number)) for number in (0, 1)
+    ]
     async with asyncio.TaskGroup() as group:
         group.create_task(notifier.run(stop))
         for listener in listeners:
             group.create_task(listener.run(stop))
-        await eventually(_all_above(heard, 0), "everybody to listen")
-        before = min(heard)
+        await eventually(_all_above(notified, 0), "all to listen")
+        before = min(notified)
         for _ in range(100):
             notifier.notify()
-        await eventually(_all_above(heard, before), "everybody to hear")
-        assert max(heard) < 20, "notifies in one moment are one ring"
+        await eventually(_all_above(notified, before), "all to be notified")
+        assert max(notified) < 20, "notifications in one moment become one"
         stop.set()
 
 
-def _all_above(heard: list[int], least: int) -> Callable[[], Awaitable[bool]]:
+def _all_above(notified: list[int], least: int) -> Callable[[], Awaitable[bool]]:
     async def probe() -> bool:
-        return min(heard) > least
+        return min(notified) > least
 
     return probe
 
 
 async def test_a_listener_listens_again_after_its_connection_broke(stage: Stage) -> None:
-    heard, stop = [0], asyncio.Event()
+    notified, stop = [0], asyncio.Event()
 
-    def hears() -> None:
-        heard[0] += 1
+    def count_one() -> None:
+        notified[0] += 1
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(NotificationListener(stage.database, hears).run(stop))
-        await eventually(_all_above(heard, 0), "the listener to listen")
+        group.create_task(NotificationListener(stage.database, count_one).run(stop))
+        await eventually(_all_above(notified, 0), "the listener to listen")
         await stage.sql.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE query LIKE 'LISTEN %' AND datname = current_database()"
         )
-        await eventually(_all_above(heard, 1), "the listener to listen again")
+        await eventually(_all_above(notified, 1), "the listener to listen again")
         await stage.sql.execute("SELECT pg_notify('taskmill_dispatch', '')")
-        await eventually(_all_above(heard, 2), "the listener to hear")
+        await eventually(_all_above(notified, 2), "the listener to be notified")
         stop.set()

@@ -47,7 +47,9 @@ async def test_a_schema_of_before_the_foundation_stops_with_the_commit_to_start_
 ) -> None:
     words = [word.format(folder=tmp_path) for word in arguments]
     done = await apart(run_module, old_database_url, *words)
-    printed = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("{")]
+    printed = [
+        line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("{")
+    ]
     assert [line.strip() for line in printed] == [lead + LINE]
     assert done.returncode != 0
     assert await applied(old_database_url) == "0010"
