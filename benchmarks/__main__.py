@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         )
     report = Report(machine=machine, scale=options.scale, rounds=options.rounds, outcomes=outcomes)
     print("", report.table(), *report.troubles(), "", sep="\n")
-    print("kept in", *report.write(options.out or _RESULTS[options.scale]))
+    print("written to", *report.write(options.out or _RESULTS[options.scale]))
     print(f"{report.verdict}; took {time.monotonic() - started_at:.0f} s")
     return report.exit_status(is_strict=options.strict)
 
@@ -157,7 +157,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--before", metavar="REV", help="hold whole_up against this revision of the repository"
     )
-    parser.add_argument("--out", type=Path, help="where the results are kept")
+    parser.add_argument("--out", type=Path, help="where the results are written")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or ROUNDS[options.scale]
     options.scenarios = options.scenarios or (SCENARIOS if options.scale is Scale.FULL else SHORT)

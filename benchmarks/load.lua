@@ -1,4 +1,4 @@
--- What wrk sends and what it tells at the end. Arguments: `post`, or `get FILE` with one path a line.
+-- What wrk sends, and what it prints at the end. Arguments: `post`, or `get FILE` with one path per line.
 -- Every request is made before the load begins: Lua must not be what is measured.
 
 -- LOAD_SERVERS: the servers, host:port each; every thread of wrk takes the next one.

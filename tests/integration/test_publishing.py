@@ -108,9 +108,9 @@ def test_messages_that_no_queue_takes_are_named_by_line(
     (tmp_path / "tasks").write_bytes(b'\n{"name": "a"}\n' * 15)
     status, out, err = taskmill("queue", "publish", "--broker-url", broker_url, "tasks")
     assert (status, out) == (1, "0 of 15 messages confirmed\n")
-    told = err.splitlines()
-    assert told[0].startswith("line 2: not confirmed: no queue takes messages")
-    assert (len(told), told[-1]) == (11, "… and 5 more")
+    lines = err.splitlines()
+    assert lines[0].startswith("line 2: not confirmed: no queue takes messages")
+    assert (len(lines), lines[-1]) == (11, "… and 5 more")
 
 
 def test_without_the_intakes_queue_nothing_is_published(

@@ -27,14 +27,16 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.option("--follow", "-f", is_flag=True, help="Go on with new changes; Ctrl-C ends it.")
 @click.option("--queue", multiple=True, metavar="QUEUE", help="Only this queue; may be repeated.")
-@click.option("--type", "type_", multiple=True, metavar="TYPE", help="Only this type; likewise.")
+@click.option(
+    "--type", "type_", multiple=True, metavar="TYPE", help="Only this type; may be repeated."
+)
 @click.option(
     "--status",
     multiple=True,
     type=click.Choice([str(status) for status in Status]),
-    help="Only changes into this status; likewise.",
+    help="Only changes into this status; may be repeated.",
 )
-@click.option("--task", multiple=True, metavar="ID", help="Only this task; likewise.")
+@click.option("--task", multiple=True, metavar="ID", help="Only this task; may be repeated.")
 @click.option(
     "--after",
     metavar="CURSOR",

@@ -53,6 +53,6 @@ def test_an_end_without_anything_is_no_measurement() -> None:
 
 
 def test_a_series_has_a_value_for_each_nonempty_sixtieth_of_the_time() -> None:
-    drawn = series("claims", [(0.1, 1.0), (0.9, 5.0), (30.5, 2.0)], 60)
-    assert drawn.at_s == [0.5, 30.5]
-    assert drawn.values == [5.0, 2.0]
+    points = series("claims", [(0.1, 1.0), (0.9, 5.0), (30.5, 2.0)], 60)
+    assert points.at_s == [0.5, 30.5]
+    assert points.values == [5.0, 2.0]
