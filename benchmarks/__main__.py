@@ -73,15 +73,15 @@ class Scenario(Protocol):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, show and keep; return the exit status."""
+    """Measure, print and store; return the exit status."""
     options = read_options(arguments)
     started_at, load_before = time.monotonic(), os.getloadavg()[0]
     outcomes = []
     with open_server(_DATA) as server:
         lab = Lab(server, _DATA, rounds=options.rounds, scale=options.scale, before=options.before)
-        for place, name in enumerate(options.scenarios, start=1):
+        for number, name in enumerate(options.scenarios, start=1):
             passed_s = time.monotonic() - started_at
-            print(f"[{place}/{len(options.scenarios)}, {passed_s:.0f} s] {name}", end=": ")
+            print(f"[{number}/{len(options.scenarios)}, {passed_s:.0f} s] {name}", end=": ")
             outcomes.append(asyncio.run(_measure(name, lab)))
         machine = describe(
             server.version, lab.rabbitmq_version, lab.peer_versions, load_before=load_before

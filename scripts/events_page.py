@@ -35,7 +35,7 @@ INTRODUCTION = """\
 Each event of a task is one entry of its history, and the same entry is reported everywhere:
 """
 ENDS: Final = ", ".join(f"`{status}`" for status in Status if status in TERMINAL)
-PLACES: Final = [
+SOURCES: Final = [
     [
         "`GET /tasks/{id}/events`",
         "the history of one task: [its entries](#an-entry), oldest first",
@@ -62,7 +62,7 @@ PLACES: Final = [
         "[webhooks](../how-to/webhooks.md#one-task)",
     ],
 ]
-AFTER_PLACES = """
+AFTER_SOURCES = """
 From the exchange, and to webhooks and callbacks, events may come twice, with the same `id`; elsewhere each comes
 once. The log has lines of the same names, `task.created` and so on ([log events](../operations/log-events.md)).
 """
@@ -98,11 +98,11 @@ REASONS: Final = {
 
 def page() -> str:
     """Return the whole page."""
-    places = [row(["where", "what comes", "how to"]), row(["---"] * 3), *map(row, PLACES)]
+    sources = [row(["where", "what comes", "how to"]), row(["---"] * 3), *map(row, SOURCES)]
     lines = [
         INTRODUCTION,
-        *places,
-        AFTER_PLACES,
+        *sources,
+        AFTER_SOURCES,
         *_event_types(),
         *_keys(),
         *_reasons(),

@@ -31,7 +31,7 @@ OWN_PACKAGES_HINT = (
 )
 # On the disk, in MB; a test compares. What is fetched is about a third of it.
 SIZES = {"run.txt": 130, "test.txt": 840}
-SAY_EVERY_S = 10.0
+REPORT_EVERY_S = 10.0
 
 
 class CannotMakeError(Exception):
@@ -45,24 +45,26 @@ def main(folder: Path, lock: Path, wanted: str) -> None:
         complete = folder / ".complete"
         fresh = is_fresh(folder, complete, stamp_for(folder, lock, wanted))
         for copy in copies(folder):
-            say(f"{copy} is an installed copy of Taskmill, which hides the source beside it.")
-            say(f"It is removed: {folder} is Taskmill's own. {OWN_PACKAGES_HINT}")
+            report(f"{copy} is an installed copy of Taskmill, which hides the source beside it.")
+            report(f"It is removed: {folder} is Taskmill's own. {OWN_PACKAGES_HINT}")
             remove_copy(copy)
         if fresh:
             return
         if folder.exists() and not complete.exists():
-            say(f"{folder} was changed; it is made again. {OWN_PACKAGES_HINT}")
+            report(f"{folder} was changed; it is made again. {OWN_PACKAGES_HINT}")
         started = time.monotonic()
         version = ".".join(map(str, sys.version_info[:3]))
-        say(f"making {folder.name} from {lock.relative_to(ROOT)} with Python {version} (only once)")
-        say(f"{size_of(lock)}; every {SAY_EVERY_S:.0f} s it prints that it goes on")
+        report(
+            f"making {folder.name} from {lock.relative_to(ROOT)} with Python {version} (only once)"
+        )
+        report(f"{size_of(lock)}; every {REPORT_EVERY_S:.0f} s it prints that it goes on")
         make(folder, lock)
         add_source(folder)
         complete.write_text(stamp_for(folder, lock, wanted))
-        say(f"{folder.name} is ready after {time.monotonic() - started:.0f} s")
+        report(f"{folder.name} is ready after {time.monotonic() - started:.0f} s")
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Report progress where it does not mix with the program's output."""
     print(f"taskmill: {text}", file=sys.stderr, flush=True)
 
@@ -72,7 +74,7 @@ def wait_for(guard: int) -> None:
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("another start is making the environment; waiting for it")
+        report("another start is making the environment; waiting for it")
         fcntl.flock(guard, fcntl.LOCK_EX)
 
 
@@ -118,7 +120,7 @@ def make(folder: Path, lock: Path) -> None:
     failures = []
     for name, make_venv, install in ways(folder, lock):
         remove(folder)
-        say(f"installing with {name}")
+        report(f"installing with {name}")
         failure = run(make_venv)
         can_install = failure is None
         failure = failure or run(install)
@@ -171,10 +173,10 @@ def pip_wheels(unpacked: Path) -> Iterator[Path]:
     """Wheels of pip: on this system, else in a Debian package that needs no root to be fetched."""
     yield from Path("/").glob(PIP_WHEELS)
     if shutil.which("apt-get") and shutil.which("dpkg"):
-        say("no pip here; fetching Debian's python3-pip-whl into a temporary folder")
+        report("no pip here; fetching Debian's python3-pip-whl into a temporary folder")
         failure = fetch_debian_package("python3-pip-whl", unpacked)
         if failure:
-            say(f"that failed: {failure}")
+            report(f"that failed: {failure}")
         yield from unpacked.glob(PIP_WHEELS)
 
 
@@ -233,9 +235,9 @@ def output_of(process: "subprocess.Popen[str]") -> str:
     started = time.monotonic()
     while True:
         try:
-            return process.communicate(timeout=SAY_EVERY_S)[0]
+            return process.communicate(timeout=REPORT_EVERY_S)[0]
         except subprocess.TimeoutExpired:
-            say(f"still at it, after {time.monotonic() - started:.0f} s")
+            report(f"still at it, after {time.monotonic() - started:.0f} s")
 
 
 def clean() -> dict[str, str]:

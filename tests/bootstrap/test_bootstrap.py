@@ -92,7 +92,7 @@ def test_a_long_installation_says_that_it_goes_on(small: Checkout) -> None:
     script = """
 import sys; sys.path.insert(0, sys.argv[1])
 import make_environment as made
-made.SAY_EVERY_S = 0.2
+made.REPORT_EVERY_S = 0.2
 assert made.run([sys.executable, "-c", "import time; time.sleep(1.1)"]) is None
 assert "boom" in made.run([sys.executable, "-c", "raise SystemExit('boom')"])
 """

@@ -17,7 +17,7 @@ _LABEL_WIDTH = 11
 def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
     """Yield the lines of a task: what it is, its state, its result."""
     yield (show.strong(task.name), show.dim(f"#{task.number}"), str(task.id))
-    yield _labelled("status", show.status(task.status), *_standing(task))
+    yield _labelled("status", show.status(task.status), *_attempt_summary(task))
     if task.description:
         yield _labelled("description", task.description)
     yield _labelled("type", task.type, show.dim(f"queue {task.queue}, priority {task.priority}"))
@@ -85,7 +85,7 @@ def _moment(moment: datetime) -> tuple[Cell, ...]:
     return (show.clock_time(moment), show.dim(f"({show.age(moment)})"))
 
 
-def _standing(task: TaskView) -> tuple[Cell, ...]:
+def _attempt_summary(task: TaskView) -> tuple[Cell, ...]:
     parts = [f"attempt {task.attempt} of {task.max_attempts}"]
     if task.run > 1:
         parts.append(f"run {task.run}")

@@ -159,7 +159,7 @@ def json_lines(values: Iterable[object]) -> None:
 
 
 def flush() -> None:
-    """Flush standard output, for whoever reads a pipe live."""
+    """Flush standard output, for readers of a pipe."""
     sys.stdout.flush()
 
 

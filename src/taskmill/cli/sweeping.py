@@ -32,15 +32,15 @@ _MOST_UNTYPED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Verbs:
     """What an action is called before and after."""
 
-    ask: str
+    imperative: str
     done: str
 
 
-CANCEL = Words(ask="Cancel", done="cancelled")
-RETRY = Words(ask="Run again", done="new again")
+CANCEL = Verbs(imperative="Cancel", done="cancelled")
+RETRY = Verbs(imperative="Run again", done="new again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,14 @@ def parse_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> SweepOpt
 
 def sweep(
     action: Callable[..., SweepView],
-    words: Words,
+    verbs: Verbs,
     options: SweepOptions,
     *,
     as_json: bool,
     quiet: bool = False,
 ) -> int:
     """Change all matching tasks after a confirmation, and print the result. Returns the exit status."""
-    print_result = _printer(words, as_json=as_json, quiet=quiet)
+    print_result = _printer(verbs, as_json=as_json, quiet=quiet)
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
     if not (options.dry_run or options.yes or has_person):
         raise click.UsageError(
@@ -135,16 +135,16 @@ def sweep(
             print_result(counted)
             return 0
         total = counted.matched
-    if not options.yes and not _is_confirmed(words, total or 0):
+    if not options.yes and not _is_confirmed(verbs, total or 0):
         show.note("nothing was changed")
         return 1
-    print_result(_with_progress(action, words.done, options.selected, total, dry_run=False))
+    print_result(_with_progress(action, verbs.done, options.selected, total, dry_run=False))
     return 0
 
 
-def _is_confirmed(words: Words, total: int) -> bool:
+def _is_confirmed(verbs: Verbs, total: int) -> bool:
     """Ask for confirmation; a large number must be typed, because a `y` is typed too easily."""
-    question = f"{words.ask} {_tasks(total)}?"
+    question = f"{verbs.imperative} {_tasks(total)}?"
     if total <= _MOST_UNTYPED:
         return click.confirm(question, err=True)
     typed = click.prompt(
@@ -155,7 +155,7 @@ def _is_confirmed(words: Words, total: int) -> bool:
 
 def _with_progress(
     action: Callable[..., SweepView],
-    word: str,
+    verb: str,
     selected: Selected,
     total: int | None,
     *,
@@ -168,39 +168,39 @@ def _with_progress(
         def draw(so_far: SweepView) -> None:
             nonlocal done
             done = so_far.matched
-            status_line.show(progress(done, total, word))
+            status_line.show(progress(done, total, verb))
 
         try:
             return action(dry_run=dry_run, on_step=draw, **selected)
         except (ClientError, KeyboardInterrupt):
             status_line.clear()
-            show.note(f"broken off: {progress(done, None, word)}, maybe more")
+            show.note(f"broken off: {progress(done, None, verb)}, maybe more")
             raise
 
 
-def progress(done: int, total: int | None, word: str) -> str:
+def progress(done: int, total: int | None, verb: str) -> str:
     """Return a progress bar, or only a count when the total is unknown."""
     if not total:
-        return f"{done:,} {word}"
+        return f"{done:,} {verb}"
     share = min(done / total, 1.0)
     filled = round(share * _BAR_WIDTH)
-    return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,} of {total:,} {word}"
+    return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,} of {total:,} {verb}"
 
 
-def _printer(words: Words, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
+def _printer(verbs: Verbs, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
     if quiet:
         return lambda _: None
     if as_json:
         return lambda done: show.json_lines([done.model_dump_json().encode()])
-    return lambda done: _print(done, words)
+    return lambda done: _print(done, verbs)
 
 
-def _print(done: SweepView, words: Words) -> None:
+def _print(done: SweepView, verbs: Verbs) -> None:
     if done.dry_run or not done.matched:
         fits = "fits" if done.matched == 1 else "fit"
         show.line(f"{_tasks(done.matched)} {fits}")
         return
-    parts = [f"{done.changed:,} {words.done}"]
+    parts = [f"{done.changed:,} {verbs.done}"]
     if done.asked:
         parts.append(f"{done.asked:,} running, asked to stop")
     if moved := done.matched - done.changed - done.asked:

@@ -177,7 +177,7 @@ class CancelNotAsked(_OfTask, Conflict):
 
 
 class LeaseClosed(Conflict):
-    """The lease has ended: its tasks are somebody else's, or done."""
+    """The lease has ended: its tasks are done, or another worker may have them."""
 
     problem_type = "/problems/lease-closed"
 

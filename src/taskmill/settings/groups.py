@@ -85,7 +85,7 @@ class EmulationSettings(Group):
 
 
 class LeaseSettings(Group):
-    """How long a silent worker keeps its tasks."""
+    """How long a worker keeps its tasks without a renewal."""
 
     ttl_s: float = Field(
         15.0,

@@ -155,9 +155,9 @@ def _masked_url(url: str) -> str:
     """Hide the password of an address; hide all of it if the password can't be found."""
     scheme, _, rest = url.partition("://")
     address, _, query = rest.partition("?")
-    credentials, _, place = address.rpartition("@")
+    credentials, _, host = address.rpartition("@")
     if "@" in query and not credentials:
         return "***"
     user, colon, _ = credentials.partition(":")
-    visible = f"{scheme}://{user}{':***' if colon else ''}{'@' if credentials else ''}{place}"
+    visible = f"{scheme}://{user}{':***' if colon else ''}{'@' if credentials else ''}{host}"
     return visible + ("?" + re.sub(r"(password=)[^&]*", r"\1***", query) if query else "")

@@ -37,7 +37,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A sentence for whoever operates the service."""
+    """A sentence for operators."""
 
     level: Level
     text: str
