@@ -184,7 +184,7 @@ def impatient_broker() -> Iterator[BrokerServer]:
 
 
 @pytest.mark.slow
-async def test_a_task_longer_than_the_brokers_patience_runs_once(
+async def test_a_task_longer_than_the_brokers_delivery_timeout_runs_once(
     stage: Stage, impatient_broker: BrokerServer, tmp_path: Path
 ) -> None:
     """It checks once a minute. More tasks wait than the worker has slots, and it holds none of their hints."""

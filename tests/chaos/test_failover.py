@@ -172,7 +172,7 @@ async def test_keyed_creates_outlive_a_standby_that_is_lost(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [None, "key"])
-async def test_a_creation_that_is_repeated_is_not_answered_before_the_standby_has_it(
+async def test_a_repeated_creation_returns_only_after_the_standby_has_it(
     replicated: ReplicatedDatabase, key: str | None
 ) -> None:
     await asyncio.to_thread(migrate.upgrade, replicated.url)

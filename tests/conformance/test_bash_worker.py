@@ -135,7 +135,7 @@ def test_results_may_be_json_and_what_is_none_fails_for_good(service: Service, k
     assert task["attempt"] == 1
 
 
-def test_a_stop_reaches_whoever_waits_also_when_it_is_not_heard_at_first(
+def test_a_stop_reaches_every_waiter_even_when_its_first_attempt_fails(
     service: Service, tmp_path: Path, kind: str
 ) -> None:
     """Like a process that had only just been forked when the signal came."""
@@ -362,7 +362,7 @@ def test_a_server_that_stops_lets_its_waiting_workers_go(
 @pytest.mark.parametrize(
     "arguments", [(), ("--type", "x"), ("--", "cat"), ("--type", "x", "--nonsense", "--", "cat")]
 )
-def test_what_is_not_understood_is_told(arguments: tuple[str, ...]) -> None:
+def test_what_is_not_understood_is_logged(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(  # noqa: S603 - our own program
         [BASH_WORKER, *arguments], capture_output=True, text=True, timeout=10, check=False
     )

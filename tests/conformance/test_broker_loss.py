@@ -110,7 +110,7 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
     await assert_safe(stage.sql)
 
 
-async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
+async def test_a_queue_that_the_broker_refuses_holds_up_no_other(
     transport: TransportSetup,
     stage: Stage,
     broker_management: Management,
@@ -177,7 +177,7 @@ async def test_what_others_always_claim_at_once_is_served_soon_too(
     await assert_safe(stage.sql)
 
 
-async def test_without_any_relay_workers_claim_from_the_database_and_say_so_once(
+async def test_without_any_relay_workers_claim_from_the_database_and_log_it_once(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     recorder = Recorder()
@@ -226,7 +226,7 @@ async def test_a_strict_worker_waits_for_hints_whatever_happens(
             await finished(stage, made.id)
 
 
-async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
+async def test_tasks_run_without_a_broker_that_died_and_use_it_again_afterwards(
     stage: Stage, private_broker: BrokerServer, log_lines: LogLines
 ) -> None:
     recorder, strict = Recorder(), Recorder()
@@ -285,7 +285,7 @@ async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: Broker
 
 
 @pytest.mark.parametrize("queue", ["default", "one_that_nobody_has_subscribed_to"])
-async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
+async def test_a_frozen_broker_is_disconnected_and_tasks_go_on(
     queue: str, stage: Stage, private_broker: BrokerServer
 ) -> None:
     recorder = Recorder()

@@ -134,7 +134,7 @@ async def test_another_relay_takes_over_from_one_that_died(
     assert_complete(consumer.unique_changes, await read_history(stage))
 
 
-async def test_who_lost_the_turn_unknowingly_finds_out(
+async def test_a_lost_cursor_lease_is_noticed(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
@@ -159,7 +159,7 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
     assert_complete(consumer.unique_changes, await read_history(stage))
 
 
-async def test_slow_confirms_cost_nobody_the_turn(
+async def test_slow_confirms_do_not_lose_the_cursor_lease(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease is renewed while a page is published that takes longer than the lease lasts."""
@@ -250,7 +250,7 @@ async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
     }
 
 
-async def test_what_was_forgotten_meanwhile_is_skipped_and_said(
+async def test_what_was_deleted_meanwhile_is_skipped_and_logged(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     async with a_delivery(stage, broker_url):
@@ -266,7 +266,7 @@ async def test_what_was_forgotten_meanwhile_is_skipped_and_said(
     assert (line["after"], line["until"]) == ("0.0", "4.0")
 
 
-async def test_changes_of_dropped_tasks_are_passed_over(stage: Stage, broker_url: str) -> None:
+async def test_changes_of_dropped_tasks_are_skipped(stage: Stage, broker_url: str) -> None:
     async with a_delivery(stage, broker_url):
         await lease_taken(stage)
     tasks = [await stage.created() for _ in range(3)]
@@ -279,7 +279,7 @@ async def test_changes_of_dropped_tasks_are_passed_over(stage: Stage, broker_url
     assert consumer.unique_changes == [(str(tasks[2].id), 1)]
 
 
-async def test_it_rests_while_tasks_are_released_unless_it_is_late(
+async def test_it_pauses_while_tasks_are_released_unless_one_is_late(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)

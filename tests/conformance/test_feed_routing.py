@@ -139,7 +139,7 @@ async def test_nothing_but_one_change_of_each_key_is_published_while_no_queue_is
     assert 3 <= returned - before <= 5 * 3, "one of each key and scan"
 
 
-async def test_a_queue_that_is_bound_at_rest_gets_all_from_then_on_and_nothing_while_unbound(
+async def test_a_queue_that_is_bound_while_idle_gets_all_from_then_on_and_nothing_while_unbound(
     stage: Stage, broker_url: str
 ) -> None:
     mail, consumer = Mail(stage, []), Consumer()
@@ -202,7 +202,7 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
         stop.set()
 
 
-async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_what_is_looked_at(
+async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_the_batch(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scan that finds it publishes only one change of each key; all others follow, and none twice."""
@@ -222,7 +222,7 @@ async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_what_is_looked_at(
     assert len(consumer.messages) == 30
 
 
-async def test_what_is_bound_for_long_gets_all_in_order_though_others_come_back(
+async def test_what_is_bound_for_long_gets_all_in_order_though_others_are_returned(
     stage: Stage, broker_url: str
 ) -> None:
     async with (
@@ -297,7 +297,7 @@ async def test_an_alternate_exchange_takes_all(
         await quiet(stage, delivery)
 
 
-async def test_whoever_dies_anywhere_loses_nothing_of_a_bound_queue(
+async def test_a_relay_that_dies_anywhere_loses_nothing_of_a_bound_queue(
     stage: Stage, broker_url: str
 ) -> None:
     """Relays are cancelled at random moments, while a queue is bound, unbound and bound again."""

@@ -72,7 +72,7 @@ async def one_more(hinter: Hinter, stage: Stage) -> UUID:
     return made.id
 
 
-async def test_a_hint_of_unknown_and_finished_tasks_is_forgotten(
+async def test_a_hint_of_unknown_and_finished_tasks_is_discarded(
     hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
@@ -123,7 +123,7 @@ _POISON = {
 
 
 @pytest.mark.parametrize("body", list(_POISON.values()), ids=list(_POISON))
-async def test_poison_is_swallowed_however_much_of_it_comes(
+async def test_poison_messages_are_consumed_however_many_come(
     hinted: TransportSetup, hinter: Hinter, stage: Stage, body: bytes
 ) -> None:
     """There is more of it than the prefetch: unacknowledged, it would block the worker."""

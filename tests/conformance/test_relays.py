@@ -70,7 +70,7 @@ async def slots(stage: Stage, number: int) -> UUID:
 
 
 @pytest.mark.parametrize(("of_slots", "limit"), [(2, 200), (100, 400)])
-async def test_several_relays_fill_one_window_and_tell_of_each_task_once(
+async def test_several_relays_fill_one_window_and_publish_each_task_once(
     stage: Stage, broker_url: str, of_slots: int, limit: int
 ) -> None:
     lease_id = await slots(stage, of_slots)
@@ -107,7 +107,7 @@ async def test_a_window_has_room_again_as_soon_as_workers_claim(
     await assert_safe(stage.sql)
 
 
-async def test_the_most_urgent_are_told_of_first(stage: Stage, broker_url: str) -> None:
+async def test_the_most_urgent_are_published_first(stage: Stage, broker_url: str) -> None:
     await slots(stage, 2)
     drafts = [a_draft(priority=n % 10) for n in range(500)]
     async with a_relay(stage, broker_url):
@@ -191,7 +191,7 @@ async def _is_marked(stage: Stage, task_id: UUID) -> None:
     await eventually(probe, "the mark of a task")
 
 
-async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
+async def test_a_lost_hint_is_published_again_when_its_lifetime_has_passed(
     transport: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
@@ -221,7 +221,7 @@ async def _hinted_tasks_once_there(broker_url: str) -> list[UUID]:
     return await eventually(probe, "a hint")
 
 
-async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
+async def test_a_hint_that_nobody_takes_expires_at_the_broker_too(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {**topology._HINT_ARGUMENTS, "x-message-ttl": 500}
@@ -235,7 +235,7 @@ async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
         await eventually(is_gone, "the hint to die")
 
 
-async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
+async def test_a_hint_queue_that_somebody_deleted_is_created_again(
     transport: TransportSetup, stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     recorder = Recorder()
@@ -249,7 +249,7 @@ async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
     assert set(recorder.runs.values()) == {1}
 
 
-async def test_a_queue_that_was_declared_otherwise_is_made_anew(
+async def test_a_queue_that_was_declared_otherwise_is_created_again(
     transport: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     async with await aio_pika.connect(broker_url) as connection:
@@ -282,7 +282,7 @@ async def test_a_relay_outlives_an_outage_of_the_database(
         await database.close()
 
 
-async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_out(
+async def test_a_release_whose_response_was_lost_is_repeated_when_its_mark_expires(
     transport: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is committed, but the relay does not know, and publishes no hints."""
@@ -303,7 +303,7 @@ async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_o
     assert recorder.runs == {made.id: 1}
 
 
-async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
+async def test_a_hinted_claim_whose_response_was_lost_is_handed_back_and_runs(
     transport: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     recorder = Recorder()

@@ -77,7 +77,7 @@ async def test_a_batch_is_not_acknowledged_while_one_before_it_is_not_settled(
     assert await left(broker_url, "both") == 0
 
 
-async def test_a_repeated_creation_is_not_answered_before_the_standby_has_the_first(
+async def test_a_repeated_creation_returns_only_after_the_standby_has_the_first(
     stage: Stage,
 ) -> None:
     """As after a lost answer: the first one can be visible here and nowhere else."""

@@ -92,7 +92,7 @@ async def test_large_and_empty_bodies_arrive_whole(
     assert [message.body for message in await drained(queue)] == [m.body for m in messages]
 
 
-async def test_what_no_queue_is_bound_for_comes_back(
+async def test_what_no_queue_is_bound_for_is_returned(
     channel: AbstractChannel, exchange: AbstractExchange, broker_url: str
 ) -> None:
     queue = await a_queue(channel, exchange, "b")
@@ -107,7 +107,7 @@ async def test_what_no_queue_is_bound_for_comes_back(
         assert (await publisher.publish(some(300))).confirms == [Confirm.ACKED] * 300
 
 
-async def test_what_a_full_queue_refuses_is_trouble_and_the_channel_goes_on(
+async def test_a_full_queue_raises_an_error_and_the_channel_goes_on(
     channel: AbstractChannel, exchange: AbstractExchange, broker_url: str
 ) -> None:
     full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -179,7 +179,7 @@ async def test_only_what_was_confirmed_counts_when_the_broker_dies(
     assert acked <= arrived
 
 
-async def test_a_broker_that_confirms_nothing_is_given_up(private_broker: BrokerServer) -> None:
+async def test_a_broker_that_confirms_nothing_is_disconnected(private_broker: BrokerServer) -> None:
     async with await aio_pika.connect(private_broker.url) as connection:
         await (await connection.channel()).declare_exchange(EXCHANGE, "topic", durable=True)
         async with an_open_link(private_broker.url) as link:

@@ -27,7 +27,7 @@ async def the_end_of(call: Callable[[], Coroutine[Any, Any, None]], ends: list[E
             return
 
 
-async def test_calls_under_way_when_their_link_is_closed_end_as_the_broker_being_away(
+async def test_calls_under_way_when_their_link_closes_fail_as_broker_unavailable(
     broker_url: str,
 ) -> None:
     ends: list[Exception] = []
@@ -55,7 +55,7 @@ async def test_calls_under_way_when_their_link_is_closed_end_as_the_broker_being
 
 
 @pytest.mark.parametrize("first", ["classic", "quorum"])
-async def test_a_queue_of_hints_of_the_other_type_is_used_as_it_is(
+async def test_a_hint_queue_of_the_other_type_is_used_as_it_is(
     broker_url: str, broker_management: Management, first: HintQueueType
 ) -> None:
     other: HintQueueType = "quorum" if first == "classic" else "classic"
@@ -65,7 +65,7 @@ async def test_a_queue_of_hints_of_the_other_type_is_used_as_it_is(
     assert await _type_of(NAME, broker_management) == first
 
 
-async def test_a_queue_of_hints_that_somebody_made_otherwise_is_made_anew(
+async def test_a_hint_queue_that_somebody_declared_otherwise_is_created_again(
     broker_url: str, broker_management: Management
 ) -> None:
     async with an_open_link(broker_url) as link:

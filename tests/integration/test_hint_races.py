@@ -74,9 +74,7 @@ async def waits_for_a_lock(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
-async def test_a_claim_waits_for_the_mark_of_its_release_and_then_claims(
-    stage: Stage, end: str
-) -> None:
+async def test_a_claim_waits_for_its_release_mark_and_then_claims(stage: Stage, end: str) -> None:
     """Skipping the row would forget the hint, and the task would wait for its mark to run out."""
     lease_id = await stage.open_lease()
     made = [(await stage.created()).id for _ in range(3)]

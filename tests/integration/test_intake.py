@@ -271,7 +271,7 @@ async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_each_is_answered_where_there_is_room_for_some_queues_only(stage: Stage) -> None:
+async def test_each_gets_its_reply_where_there_is_room_for_some_queues_only(stage: Stage) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=1) as creation:
         new = creation.with_ids(a_draft(queue=queue) for queue in ("b", "a", "b", "a"))
         answers = await creation.store_each(new)
@@ -279,7 +279,7 @@ async def test_each_is_answered_where_there_is_room_for_some_queues_only(stage: 
     assert kinds == [QueueLimitReached, CreatedTask] * 2
 
 
-async def test_a_message_is_told_in_the_log(
+async def test_a_message_is_described_in_the_log(
     stage: Stage, broker_url: str, log_lines: LogLines
 ) -> None:
     async with producing(broker_url) as producer, taking_in(stage, broker_url):

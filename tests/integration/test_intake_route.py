@@ -54,7 +54,7 @@ async def unbind(producer: Producer) -> None:
     await queue.unbind(EXCHANGE, CREATE_KEY)
 
 
-async def test_a_deleted_exchange_is_made_anew_and_bound(
+async def test_a_deleted_exchange_is_created_again_and_bound(
     stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:
     async with taking_in(stage, broker_url) as intake:
@@ -65,7 +65,7 @@ async def test_a_deleted_exchange_is_made_anew_and_bound(
         assert intake.state().presence is IntakePresence.OK
 
 
-async def test_a_binding_that_is_gone_is_made_anew(stage: Stage, broker_url: str) -> None:
+async def test_a_deleted_binding_is_created_again(stage: Stage, broker_url: str) -> None:
     async with taking_in(stage, broker_url):
         async with producing(broker_url) as producer:
             await unbind(producer)
@@ -73,7 +73,7 @@ async def test_a_binding_that_is_gone_is_made_anew(stage: Stage, broker_url: str
         await until_counted(stage, 1, 0)
 
 
-async def test_a_deleted_queue_of_refused_messages_is_made_anew_before_any_is_refused(
+async def test_a_deleted_queue_of_refused_messages_is_created_before_any_is_refused(
     stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     async with taking_in(stage, broker_url):
@@ -85,7 +85,7 @@ async def test_a_deleted_queue_of_refused_messages_is_made_anew_before_any_is_re
         await eventually(is_there, "the queue is there again")
 
 
-async def test_the_exchange_of_changes_is_made_anew_while_nothing_happens(
+async def test_the_changes_exchange_is_created_again_while_idle(
     broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:
     exchange, stop = EventExchange(broker_url, source="/test"), asyncio.Event()
@@ -116,7 +116,7 @@ async def test_the_exchange_of_changes_is_made_anew_while_nothing_happens(
     assert len(log_lines.named("exchange.mended")) == 1
 
 
-async def test_a_route_that_can_not_be_looked_after_is_told_of(
+async def test_a_route_that_can_not_be_maintained_is_logged(
     stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:
     async with taking_in(stage, broker_url) as intake:

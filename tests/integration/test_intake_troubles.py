@@ -70,7 +70,7 @@ async def test_messages_wait_out_an_outage_of_the_database(
     await assert_safe(stage.sql)
 
 
-async def test_a_lost_answer_makes_no_second_task_even_without_an_id(
+async def test_a_lost_response_makes_no_second_task_even_without_an_id(
     stage: Stage, broker_url: str
 ) -> None:
     async with (
@@ -146,7 +146,7 @@ async def test_what_was_committed_and_not_acknowledged_is_settled_again_without_
     await assert_safe(stage.sql)
 
 
-async def test_a_deleted_queue_is_made_again_and_consumed(
+async def test_a_deleted_queue_is_created_again_and_consumed(
     stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     async with producing(broker_url) as producer:
@@ -170,7 +170,7 @@ async def _publish_until_taken(producer: Producer) -> None:
     await eventually(published, "the queue is there again", timeout_s=5)
 
 
-async def test_a_deleted_queue_of_refused_messages_is_made_again(
+async def test_a_deleted_queue_of_refused_messages_is_created_again(
     stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     async with producing(broker_url) as producer, taking_in(stage, broker_url):
@@ -215,7 +215,7 @@ async def test_connections_that_an_operator_closes_come_back(
             await producer.rejected(1)
 
 
-async def test_a_queue_that_is_there_is_consumed_as_it_is_and_drops_nothing_in_an_outage(
+async def test_an_existing_queue_is_consumed_as_it_is_and_drops_nothing_in_an_outage(
     stage: Stage, broker_url: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.2)

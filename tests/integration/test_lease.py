@@ -100,7 +100,7 @@ async def test_a_lease_outlives_the_sessions_that_renew_it(stage: Stage) -> None
         assert set(told) == {lease_id}
 
 
-async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
+async def test_a_closed_lease_is_replaced_and_logged(stage: Stage) -> None:
     async with a_keeper(stage, ttl_s=0.6) as (keeper, told):
         first = keeper.lease_id
         assert first is not None
@@ -110,7 +110,7 @@ async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
         assert (await _row(stage, first))["close_reason"] == "expired"
 
 
-async def test_a_lease_that_ran_out_while_its_renewal_was_under_way_is_told_of(
+async def test_a_lease_that_expired_during_its_renewal_is_logged(
     stage: Stage,
 ) -> None:
     async with a_keeper(stage, ttl_s=1.5) as (keeper, told):
@@ -179,7 +179,7 @@ def a_rescue(stage: Stage, clock: ManualClock, *, ttl_s: float = 15) -> Rescue:
     return Rescue(stage.database, ttl_s=ttl_s, interval_s=1, name="rescue", clock=clock)
 
 
-async def test_leases_are_closed_only_after_the_database_answered_for_a_whole_time_to_live(
+async def test_leases_are_closed_only_after_the_database_was_reachable_for_a_whole_ttl(
     stage: Stage,
 ) -> None:
     clock = ManualClock(stage.clock.now())
@@ -194,7 +194,7 @@ async def test_leases_are_closed_only_after_the_database_answered_for_a_whole_ti
     assert (await _row(stage, lease))["close_reason"] == "expired"
 
 
-async def test_a_rescuer_that_slept_first_watches_again(stage: Stage) -> None:
+async def test_a_rescuer_that_slept_watches_again_first(stage: Stage) -> None:
     clock = ManualClock(stage.clock.now())
     rescue, lease = a_rescue(stage, clock), await stage.open_lease()
     await stage.running(lease)

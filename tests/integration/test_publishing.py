@@ -218,7 +218,7 @@ def test_a_broker_on_which_nothing_has_run_yet_has_no_queues(
     assert "the intake makes it" in err
 
 
-def test_a_broker_that_is_away_is_one_line_without_its_password(taskmill: Taskmill) -> None:
+def test_an_unreachable_broker_is_one_line_without_its_password(taskmill: Taskmill) -> None:
     status, out, err = taskmill("broker", "status", "--broker-url", NOBODY)
     assert (status, out, len(err.splitlines())) == (1, "", 1)
     assert "secret" not in err

@@ -75,7 +75,7 @@ def error_of(task: Task) -> tuple[str, str]:
     return error["type"], error["message"]
 
 
-async def test_a_push_is_the_request_that_was_asked_for_and_its_result_the_answer(
+async def test_a_push_is_the_request_that_was_asked_for_and_its_result_the_response(
     stage: Stage,
 ) -> None:
     async with an_endpoint() as endpoint, a_pusher(stage):
@@ -164,7 +164,7 @@ async def test_the_payload_says_what_is_a_success_and_what_is_tried_again(stage:
         assert (error_of(task)[0], task.attempt) == ("EndpointRefused", 1)
 
 
-async def test_retry_after_is_kept_to_within_bounds(stage: Stage) -> None:
+async def test_retry_after_is_respected_within_bounds(stage: Stage) -> None:
     waits: list[Answering] = [status(429, Retry_After="1"), status(503, Retry_After="86400"), ok]
 
     async def answer(received: Received) -> web.StreamResponse:
@@ -183,7 +183,7 @@ async def test_retry_after_is_kept_to_within_bounds(stage: Stage) -> None:
         assert planned == pytest.approx([1, 1.5], abs=0.3)
 
 
-async def test_no_answer_is_tried_again(stage: Stage) -> None:
+async def test_a_request_without_a_response_is_tried_again(stage: Stage) -> None:
     async with an_endpoint(never) as endpoint, a_pusher(stage):
         task = await pushed(stage, endpoint.url, payload={"timeout_s": 0.2}, max_attempts=2)
         kind, message = error_of(task)
@@ -204,7 +204,7 @@ async def test_private_addresses_are_refused_for_good(stage: Stage) -> None:
         assert endpoint.received == []
 
 
-async def test_a_payload_that_came_past_the_doors_fails_at_once_and_tells_no_secret(
+async def test_a_payload_that_bypassed_validation_fails_at_once_and_shows_no_secret(
     stage: Stage,
 ) -> None:
     async with a_pusher(stage):
@@ -245,7 +245,7 @@ async def test_the_timeout_of_the_task_and_a_cancel_end_a_push(stage: Stage) -> 
         ("ö".encode() * 3000, "text/plain", ("cut", "ö" * 2048)),
     ],
 )
-async def test_whatever_the_answer_is_it_can_be_kept(
+async def test_whatever_the_response_is_it_can_be_kept(
     stage: Stage, body: bytes, kind: str, shown: tuple[str, object]
 ) -> None:
     async def answer(_: Received) -> web.StreamResponse:
@@ -256,7 +256,7 @@ async def test_whatever_the_answer_is_it_can_be_kept(
         assert (result["body_is"], result["body"]) == shown
 
 
-async def test_a_success_with_too_large_an_answer_stays_a_success(stage: Stage) -> None:
+async def test_a_success_with_too_large_a_response_stays_a_success(stage: Stage) -> None:
     async def answer(_: Received) -> web.StreamResponse:
         return web.Response(body=b"\x01" * 1000)
 

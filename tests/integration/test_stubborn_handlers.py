@@ -123,7 +123,7 @@ async def test_abandoned_handlers_are_counted_until_they_end(stage: Stage) -> No
         await eventually(has_ended, "the handler's end")
 
 
-async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
+async def test_a_handler_that_ends_within_the_stop_timeout_is_not_abandoned(
     stage: Stage, log_lines: LogLines
 ) -> None:
     async def tidies_up(_: Context) -> str:

@@ -55,7 +55,7 @@ async def attempted(
     return task, spans.named("process work")
 
 
-async def test_each_attempt_has_a_span_and_a_failed_one_tells_why(
+async def test_each_attempt_has_a_span_and_a_failed_one_has_its_error(
     stage: Stage, spans: Spans
 ) -> None:
     async def second_time(context: Context) -> None:

@@ -123,7 +123,7 @@ async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stag
         await eventually(is_well, "the endpoint's health")
 
 
-async def test_retry_after_is_kept_to_by_all_that_goes_to_that_endpoint(stage: Stage) -> None:
+async def test_retry_after_applies_to_everything_that_goes_to_that_endpoint(stage: Stage) -> None:
     codes = [429, 200, 200]
 
     async def answer(_: Received) -> web.StreamResponse:
@@ -156,7 +156,9 @@ async def test_one_callback_that_is_to_wait_holds_up_no_other_to_that_host(stage
         assert [one.path for one in endpoint.received] == ["/busy", "/other"]
 
 
-async def test_a_webhook_that_is_gone_is_disabled(stage: Stage, log_lines: LogLines) -> None:
+async def test_a_webhook_whose_endpoint_returns_410_is_disabled(
+    stage: Stage, log_lines: LogLines
+) -> None:
     async with an_endpoint(status(410)) as endpoint, a_webhooks_role(stage):
         webhook, _ = await subscribed(stage, endpoint.url)
         await done(stage)
@@ -242,7 +244,7 @@ async def test_what_was_never_tried_in_its_time_is_given_up_too(stage: Stage) ->
     assert (row["state"], row["attempts"]) == ("failed", 0)
 
 
-async def test_callbacks_that_are_given_up_are_counted_and_no_webhooks(stage: Stage) -> None:
+async def test_callbacks_that_are_given_up_are_counted_and_webhooks_are_not(stage: Stage) -> None:
     before = CALLBACKS_GIVEN_UP.value()
 
     async def are_given_up(count: int) -> None:
@@ -309,7 +311,7 @@ async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> N
         assert endpoint.ids == [event["id"]] * 2
 
 
-async def test_nothing_is_made_for_a_webhook_that_was_deleted_just_now(stage: Stage) -> None:
+async def test_no_delivery_is_created_for_a_webhook_that_was_deleted_just_now(stage: Stage) -> None:
     """Whoever asked for it has seen the webhook."""
     webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
     await a_webhooks(stage.database).delete(webhook.id)
@@ -333,7 +335,7 @@ async def test_a_deleted_webhook_gets_nothing_more(stage: Stage) -> None:
         assert len(endpoint.received) == count
 
 
-async def test_a_try_of_which_nothing_is_heard_is_made_again(stage: Stage) -> None:
+async def test_a_delivery_without_a_response_is_repeated(stage: Stage) -> None:
     """Somebody took it and died: it is due again after the time that a try may take, and a bit."""
     async with an_endpoint() as endpoint:
         await subscribed(stage, endpoint.url)
@@ -388,7 +390,7 @@ async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
         assert len(endpoint.received) == len(set(endpoint.ids)) == 30
 
 
-async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage: Stage) -> None:
+async def test_buckets_are_scanned_some_at_a_time_and_none_is_skipped(stage: Stage) -> None:
     """Of 100 endpoints every seventh has something due."""
     await stage.sql.execute(
         "INSERT INTO taskmill.webhook_delivery (lane, give_up_at, next_at) "

@@ -133,7 +133,7 @@ async def test_a_cancel_stops_the_one_task_on_the_one_worker(stage: Stage) -> No
     await assert_safe(stage.sql)
 
 
-async def test_a_cancel_is_heard_while_its_worker_drains(stage: Stage) -> None:
+async def test_a_cancel_takes_effect_while_its_worker_drains(stage: Stage) -> None:
     options = WorkerOptions(ttl_s=600, grace_s=600)
     async with a_worker(stage, {"*": endless}, options) as running:
         made = await stage.created()
@@ -145,7 +145,7 @@ async def test_a_cancel_is_heard_while_its_worker_drains(stage: Stage) -> None:
     assert (await stage.task(made.id)).status is Status.CANCELLED
 
 
-async def test_a_lease_is_renewed_while_nobody_can_tell_what_is_cancelled(
+async def test_a_lease_is_renewed_while_cancels_can_not_be_read(
     stage: Stage, log_lines: LogLines
 ) -> None:
     async with a_worker(stage, {"*": endless}, WorkerOptions(ttl_s=3, grace_s=0)) as running:

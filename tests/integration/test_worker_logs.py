@@ -439,7 +439,7 @@ def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
     return probe
 
 
-async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None:
+async def test_lines_whose_response_was_lost_are_stored_once(stage: Stage) -> None:
     async def talks(context: Context) -> None:
         for n in range(5):
             context.logger.info("said", n=n)
@@ -500,7 +500,7 @@ async def test_a_line_that_postgresql_refuses_fails_alone(
         ({"delay_s": 0, "failure_probability": 0}, []),
     ],
 )
-async def test_emulated_work_tells_what_it_was_asked_to_do_and_how_it_ended(
+async def test_emulated_work_logs_what_it_was_asked_to_do_and_how_it_ended(
     stage: Stage, payload: Payload, said: list[tuple[str, str]]
 ) -> None:
     profile = Profile(delay_min_s=1, delay_max_s=1, failure_probability=0.0)

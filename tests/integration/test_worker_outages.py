@@ -51,7 +51,7 @@ async def no_work(_: Context) -> str:
     return "done"
 
 
-async def test_a_claim_whose_answer_was_lost_is_handed_back_and_runs(stage: Stage) -> None:
+async def test_a_claim_whose_response_was_lost_is_handed_back_and_runs(stage: Stage) -> None:
     async with (
         far_away(stage) as (network, database),
         a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
@@ -73,7 +73,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_and_runs(stage: Stag
     await assert_safe(stage.sql)
 
 
-async def test_a_claim_whose_answer_was_lost_is_handed_back_by_a_worker_that_stops(
+async def test_a_claim_whose_response_was_lost_is_handed_back_by_a_worker_that_stops(
     stage: Stage,
 ) -> None:
     async with (
@@ -90,7 +90,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_by_a_worker_that_sto
     assert (await stage.task(made.id)).status is Status.NEW
 
 
-async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lost(
+async def test_a_result_whose_response_was_lost_is_recorded_once_and_not_called_lost(
     stage: Stage, log_lines: LogLines
 ) -> None:
     async with (
@@ -112,7 +112,7 @@ async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lo
 
 
 @pytest.mark.parametrize("key", [None, "key"])
-async def test_a_creation_whose_answer_was_lost_makes_one_task(
+async def test_a_creation_whose_response_was_lost_makes_one_task(
     stage: Stage, key: str | None
 ) -> None:
     async with (
@@ -128,7 +128,7 @@ async def test_a_creation_whose_answer_was_lost_makes_one_task(
     await assert_safe(stage.sql)
 
 
-async def test_a_batch_whose_commit_was_answered_into_the_void_is_stored_once(
+async def test_a_batch_whose_commit_response_was_lost_is_stored_once(
     stage: Stage,
 ) -> None:
     async with (
@@ -241,7 +241,7 @@ async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: St
     await assert_safe(stage.sql)
 
 
-async def test_connections_that_lead_nowhere_are_found_out_all_at_once(stage: Stage) -> None:
+async def test_dead_connections_are_found_all_at_once(stage: Stage) -> None:
     impatient = DatabaseSettings(pool_size=5, statement_timeout_s=0.2)
     async with far_away(stage, impatient) as (network, database):
         async with AsyncExitStack() as stack:
@@ -254,7 +254,7 @@ async def test_connections_that_lead_nowhere_are_found_out_all_at_once(stage: St
             assert await database.fetch("clock_now")
 
 
-async def test_a_transaction_whose_answer_never_comes_does_not_wait_for_its_rollback(
+async def test_a_transaction_without_a_response_does_not_wait_for_its_rollback(
     stage: Stage,
 ) -> None:
     async def in_vain(network: Network, database: Database) -> None:
@@ -343,7 +343,7 @@ async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage:
     await assert_safe(stage.sql)
 
 
-async def test_a_network_that_swallows_answers_holds_a_creation_for_a_limited_time(
+async def test_a_network_that_drops_responses_holds_a_creation_for_a_limited_time(
     stage: Stage,
 ) -> None:
     impatient = DatabaseSettings(pool_size=1, statement_timeout_s=1, connect_timeout_s=1)

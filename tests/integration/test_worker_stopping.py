@@ -66,7 +66,7 @@ async def test_a_stopping_worker_hands_back_what_takes_too_long_at_no_cost(
     await assert_safe(stage.sql)
 
 
-async def test_a_handler_that_ends_well_when_told_to_stop_has_succeeded(stage: Stage) -> None:
+async def test_a_handler_that_ends_well_when_asked_to_stop_has_succeeded(stage: Stage) -> None:
     began = asyncio.Event()
 
     async def tidy(_: Context) -> str:
@@ -119,7 +119,7 @@ async def _rescued(stage: Stage) -> None:
     await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
 
 
-async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing_for_good(
+async def test_a_lease_that_was_lost_during_its_claim_starts_nothing_for_good(
     stage: Stage,
 ) -> None:
     """The keeper's news and a claim's answer can arrive in the same turn of the loop, in either order."""

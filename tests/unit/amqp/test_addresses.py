@@ -28,7 +28,7 @@ def test_each_node_has_an_address_of_its_own(url: str, expected: list[str]) -> N
     assert addresses(url) == expected
 
 
-def test_what_went_wrong_is_told_without_credentials_and_never_empty() -> None:
+def test_errors_are_shown_without_credentials_and_never_empty() -> None:
     assert in_words(OSError("amqp://u:p@one/v: refused")) == "amqp://***@one/v: refused"
     assert in_words(TimeoutError()) == "TimeoutError"
     assert len(in_words(OSError("x" * 1000))) == 300

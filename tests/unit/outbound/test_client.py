@@ -80,7 +80,7 @@ async def test_of_a_name_with_thousands_of_addresses_some_are_tried() -> None:
         await Lookup(rules, resolve=a_resolver([])).resolve("none.example", 80)
 
 
-async def test_the_address_that_was_judged_is_the_one_that_is_called() -> None:
+async def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
     """The name changes its answer after it was judged: it is not asked again for that connection."""
     asked: list[str] = []
 
@@ -154,7 +154,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
         assert proxy.received == []
 
 
-async def test_no_more_is_read_of_an_answer_than_allowed() -> None:
+async def test_no_more_is_read_of_a_response_than_allowed() -> None:
     async def endless(_: Received) -> web.StreamResponse:
         return web.Response(body=b"x" * 5_000_000)
 
@@ -199,7 +199,7 @@ async def test_what_is_packed_stays_packed() -> None:
         b"\0" * 100,
     ],
 )
-async def test_what_is_no_answer_is_told_as_one_that_did_not_come(raw: bytes) -> None:
+async def test_an_invalid_response_counts_as_none(raw: bytes) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(raw)
@@ -266,7 +266,9 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
         )
 
 
-async def test_dead_names_hold_up_no_other_and_are_not_asked_for_once_nobody_wants_them() -> None:
+async def test_unresolvable_names_hold_up_no_other_and_are_not_looked_up_once_nobody_waits() -> (
+    None
+):
     blocker, asked = threading.Event(), []
 
     def ask(host: str) -> list[str]:
@@ -363,7 +365,9 @@ async def test_no_more_connections_are_opened_to_one_host_than_allowed() -> None
         assert endpoint.connections == 3
 
 
-async def test_waiting_for_a_turn_is_not_the_endpoints_time_and_holds_up_no_other_host() -> None:
+async def test_waiting_for_a_connection_does_not_use_the_endpoints_time_or_hold_up_another_host() -> (
+    None
+):
     async def slow(received: Received) -> web.StreamResponse:
         await asyncio.sleep(0.2)
         return await ok(received)

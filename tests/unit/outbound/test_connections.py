@@ -71,7 +71,7 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
         assert most <= 6
 
 
-async def test_what_comes_unasked_is_no_answer_to_the_next_request() -> None:
+async def test_what_comes_unasked_is_no_response_to_the_next_request() -> None:
     """A server that says more than one answer, late: a push would count as done that nobody has read."""
     came: list[bytes] = []
     may_go_on, is_said, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)

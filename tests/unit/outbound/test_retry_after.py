@@ -23,10 +23,10 @@ HOUR = timedelta(hours=1)
         ("Wed, 25 Nov 2026 12:00:30", 30),
     ],
 )
-def test_seconds_and_dates_are_kept_to_within_bounds(value: str, seconds: float) -> None:
+def test_seconds_and_dates_are_read_within_bounds(value: str, seconds: float) -> None:
     assert retry_after(value, NOW, longest=HOUR) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("value", [None, "", "-5", "1.5", "soon", "²", "Wed, 99 Nov 2026 12:00:00"])
-def test_what_makes_no_sense_says_nothing(value: str | None) -> None:
+def test_an_invalid_retry_after_is_ignored(value: str | None) -> None:
     assert retry_after(value, NOW, longest=HOUR) is None

@@ -17,7 +17,9 @@ from taskmill.outbound.warnings import Warnings, warning_of
         ("http://shop.localhost/", "shop.localhost"),
     ],
 )
-def test_an_address_that_is_never_called_is_told_with_what_lets_it_in(url: str, host: str) -> None:
+def test_an_address_that_is_never_called_is_warned_of_with_the_setting_that_allows_it(
+    url: str, host: str
+) -> None:
     warning = warning_of(AddressRules(), url)
     assert warning is not None
     assert warning.startswith(f"{host} is not a public address")
@@ -34,11 +36,11 @@ def test_an_address_that_is_never_called_is_told_with_what_lets_it_in(url: str, 
         "http://notlocalhost/",
     ],
 )
-def test_a_name_is_not_looked_up_and_a_public_address_is_well(url: str) -> None:
+def test_a_name_is_not_resolved_and_a_public_address_has_no_warning(url: str) -> None:
     assert warning_of(AddressRules(), url) is None
 
 
-def test_what_is_allowed_is_well() -> None:
+def test_what_is_allowed_has_no_warning() -> None:
     rules = AddressRules(["127.0.0.0/8"])
     assert warning_of(rules, "http://127.0.0.1:9000/") is None
     assert warning_of(rules, "http://localhost:9000/") is None

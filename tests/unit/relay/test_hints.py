@@ -33,7 +33,7 @@ def sizes(count: int, *, workers: int, slots: int) -> list[int]:
         (3, 0, 0, [1, 1, 1]),
     ],
 )
-def test_few_are_told_of_one_by_one_and_many_in_hints_of_up_to_a_hundred(
+def test_few_tasks_get_a_hint_each_and_many_share_hints_of_up_to_a_hundred(
     count: int, workers: int, slots: int, expected: list[int]
 ) -> None:
     assert sizes(count, workers=workers, slots=slots) == expected

@@ -47,14 +47,14 @@ def test_what_is_not_known_yet_is_published_in_order() -> None:
     assert (wave.sent, wave.held) == (changes, [])
 
 
-def test_of_a_key_that_came_back_the_first_is_published_and_the_others_are_held_back() -> None:
+def test_of_a_returned_key_the_first_is_published_and_the_others_are_held_back() -> None:
     changes = some("abaabb")
     wave = known(a=Confirm.RETURNED, b=Confirm.ACKED).wave(changes)
     assert wave.sent == [changes[i] for i in (0, 1, 4, 5)]
     assert wave.held == [changes[i] for i in (2, 3)]
 
 
-def test_nothing_is_owed_of_keys_that_come_back_again() -> None:
+def test_nothing_is_owed_of_keys_that_are_returned_again() -> None:
     routes = known(a=Confirm.RETURNED)
     wave = routes.wave(some("aaba"))
     confirms = [Confirm.RETURNED, Confirm.ACKED]

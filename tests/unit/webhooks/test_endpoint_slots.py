@@ -18,7 +18,7 @@ def made_quick(endpoints: EndpointSlots, *names: str) -> None:
             endpoints.record_response(name, 0, after_s=0.01)
 
 
-def test_an_unknown_endpoint_begins_with_one_try_and_a_quick_one_gets_more() -> None:
+def test_an_unknown_endpoint_begins_with_one_delivery_and_a_quick_one_gets_more() -> None:
     endpoints = EndpointSlots(100, per_endpoint=8)
     rooms = []
     for _ in range(5):
@@ -41,7 +41,7 @@ def test_an_endpoint_that_is_slow_gets_half_of_what_a_quick_one_does() -> None:
     assert rooms == [1, 2, 4, 4, 4]
 
 
-def test_a_slow_answer_takes_a_quick_endpoint_back_to_half() -> None:
+def test_a_slow_response_takes_a_quick_endpoint_back_to_half() -> None:
     endpoints = EndpointSlots(100, per_endpoint=8)
     made_quick(endpoints, "a")
     endpoints.begin("a")
@@ -50,7 +50,7 @@ def test_a_slow_answer_takes_a_quick_endpoint_back_to_half() -> None:
     assert begun(EndpointSlots(100, per_endpoint=1), ["a"]) == {"a": 1}
 
 
-def test_endpoints_that_are_not_quick_have_half_of_all_tries() -> None:
+def test_endpoints_that_are_not_quick_have_half_of_all_slots() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     made_quick(endpoints, "quick")
     slow = [f"slow{number}" for number in range(20)]
@@ -67,7 +67,7 @@ def test_those_that_are_due_share_what_is_free() -> None:
     assert begun(endpoints, ["a", "b", "c"]) == {"a": 4, "b": 4, "c": 4}
 
 
-def test_one_that_is_silent_rests_for_longer_each_time() -> None:
+def test_an_endpoint_that_does_not_respond_is_paused_for_longer_each_time() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     now, rests = 0.0, []
     for _ in range(8):
@@ -85,7 +85,7 @@ def test_one_that_is_silent_rests_for_longer_each_time() -> None:
     assert endpoints.shares(["a"], now + 1), "it begins anew once it has answered"
 
 
-def test_silence_at_the_same_time_counts_once() -> None:
+def test_failures_at_the_same_time_count_once() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     made_quick(endpoints, "a")
     assert begun(endpoints, ["a"]) == {"a": 8}
@@ -95,7 +95,7 @@ def test_silence_at_the_same_time_counts_once() -> None:
     assert endpoints.shares(["a"], 1.0)
 
 
-def test_one_that_asks_for_a_rest_gets_it() -> None:
+def test_an_endpoint_that_asks_for_a_pause_gets_it() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     endpoints.begin("a")
     endpoints.record_response("a", 0, after_s=0.1, pause_s=30)

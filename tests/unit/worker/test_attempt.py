@@ -126,7 +126,7 @@ def test_an_attempt_takes_events_in_every_order_as_its_rules_say() -> None:
         (("begin", "settle", "replace", "record"), AttemptState.RECORDED),
     ],
 )
-def test_the_ways_that_attempts_go(events: Sequence[str], state: AttemptState) -> None:
+def test_the_usual_courses_of_attempts(events: Sequence[str], state: AttemptState) -> None:
     attempt = an_attempt()
     for event in events:
         EVENTS[event](attempt)

@@ -60,7 +60,7 @@ class _SaysMore(ManualClock):
         return super().now()
 
 
-def test_a_line_in_the_midst_of_another_one_stops_nobody() -> None:
+def test_a_line_in_the_midst_of_another_one_does_not_deadlock() -> None:
     log = a_task_log(LineLimits())
     log.clock = clock = _SaysMore()
     claim = clock.claim = ClaimLog(log, UUID(int=1), 1)

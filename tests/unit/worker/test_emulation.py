@@ -125,7 +125,7 @@ async def test_a_seed_makes_outcomes_repeat() -> None:
     assert {True, False} == set(runs[0])
 
 
-async def test_the_result_is_the_payloads_or_tells_what_was_done() -> None:
+async def test_the_result_is_the_payloads_or_shows_what_was_done() -> None:
     emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
     assert await emulation(a_context({})) == {"emulated": True, "delay_s": 0}
     assert await emulation(a_context({"result": [1, None]})) == [1, None]

@@ -111,7 +111,7 @@ def heard() -> Iterator[list[logging.LogRecord]]:
     root.setLevel(level)
 
 
-async def test_what_a_handler_says_is_heard_where_its_worker_is(
+async def test_what_a_handler_logs_is_captured_in_its_worker(
     heard: list[logging.LogRecord], capfd: pytest.CaptureFixture[str]
 ) -> None:
     runtime = TestRuntime()
@@ -146,7 +146,9 @@ async def test_one_that_computes_is_killed_with_all_that_it_started(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("asks", "Succeeded"), ("sleeps", "Failed")])
-async def test_one_that_heeds_a_cancel_is_not_killed(kind: str, ends: str, tmp_path: Path) -> None:
+async def test_a_process_that_reacts_to_a_cancel_is_not_killed(
+    kind: str, ends: str, tmp_path: Path
+) -> None:
     began = tmp_path / "began"
     async with a_pool() as processes:
         attempt = asyncio.get_running_loop().create_task(  # owned and awaited here
@@ -164,7 +166,7 @@ async def test_one_that_heeds_a_cancel_is_not_killed(kind: str, ends: str, tmp_p
         assert len(processes._idle) == len(processes._all)
 
 
-async def test_an_app_that_is_gone_is_told_by_the_attempt() -> None:
+async def test_a_missing_app_is_the_attempts_error() -> None:
     async with a_pool("tests.unit.worker.no_such_app:app") as processes:
         ended = await outcome(processes, "doubles", n=1)
     assert isinstance(ended, Failed)
@@ -184,7 +186,7 @@ async def test_a_plain_function_may_run_a_loop_of_its_own() -> None:
         assert await outcome(processes, "runs_a_loop") == Succeeded(result="5")
 
 
-async def test_what_an_attempt_left_behind_says_nothing_of_the_next(tmp_path: Path) -> None:
+async def test_what_an_attempt_left_behind_reports_nothing_for_the_next(tmp_path: Path) -> None:
     go, runtime = tmp_path / "go", TestRuntime()
     async with a_pool() as processes:
         assert await outcome(processes, "leaves_a_thread", go=str(go)) == Succeeded(result='"left"')
@@ -196,7 +198,7 @@ async def test_what_an_attempt_left_behind_says_nothing_of_the_next(tmp_path: Pa
     assert (runtime.reports, runtime.logged) == ([], [])
 
 
-async def test_a_fork_tells_nothing() -> None:
+async def test_a_fork_reports_nothing() -> None:
     async with a_pool() as processes:
         assert await outcome(processes, "forks") == Succeeded(result='"the process\'s"')
         assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")

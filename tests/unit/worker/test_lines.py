@@ -61,7 +61,7 @@ def test_a_message_is_text_of_limited_length(message: object, text: str) -> None
     assert lines.message_text(message, 20) == text
 
 
-def test_a_record_whose_arguments_do_not_fit_is_told_as_it_is() -> None:
+def test_a_record_whose_arguments_do_not_fit_is_kept_as_it_is() -> None:
     assert lines.record_message(a_record("%s of %d", 1, 2)) == "1 of 2"
     assert lines.record_message(a_record("%d", "one")) == "%d"
     assert lines.record_message(a_record("%s", Awkward())) == "%s"
@@ -92,7 +92,7 @@ def test_no_fields_are_none() -> None:
         (float("inf"), None),
     ],
 )
-def test_a_value_is_json_or_told_as_text(value: object, shown: object) -> None:
+def test_a_value_is_kept_as_json_or_as_text(value: object, shown: object) -> None:
     assert told({"value": value, "other": 1}) == {"value": shown, "other": 1}
 
 
@@ -118,7 +118,7 @@ def test_of_a_long_traceback_the_end_is_kept() -> None:
     assert shown["exception"].endswith("ValueError: no")
 
 
-def test_an_exception_is_told_with_its_traceback() -> None:
+def test_an_exception_is_kept_with_its_traceback() -> None:
     try:
         raise LookupError("gone")  # noqa: TRY301 - to be caught
     except LookupError as error:
@@ -131,7 +131,7 @@ def test_an_exception_is_told_with_its_traceback() -> None:
         assert lines.record_fields(record)["exception"].endswith("LookupError: gone")
 
 
-def test_an_exception_that_can_not_be_told_is_named() -> None:
+def test_an_exception_that_can_not_be_shown_is_named() -> None:
     said = lines.with_traceback({"exc_info": Unprintable("x")})
     assert said == {"exception": "the traceback can't be shown: RuntimeError"}
 
@@ -158,7 +158,7 @@ def test_whatever_comes_is_an_object_in_json_that_fits(
 
 
 @given(st.text(st.characters(exclude_categories=())), st.integers(1, 50))
-def test_whatever_is_said_is_text_that_postgresql_takes(text: str, longest: int) -> None:
+def test_whatever_is_logged_becomes_text_that_postgresql_takes(text: str, longest: int) -> None:
     shown = lines.message_text(text, longest)
     shown.encode()
     assert "\x00" not in shown

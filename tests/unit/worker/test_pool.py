@@ -173,7 +173,7 @@ async def test_a_timeout_that_does_not_come_leaves_no_timer() -> None:
     assert attempt.timer is None
 
 
-async def test_an_abandoned_handler_holds_no_slot_and_has_no_say(log_lines: LogLines) -> None:
+async def test_an_abandoned_handler_holds_no_slot_and_changes_nothing(log_lines: LogLines) -> None:
     handler = WaitingHandler(is_stubborn=True)
     running = a_pool({"*": handler})
     abandoned, lingering = HANDLERS_ABANDONED._value.get(), HANDLERS_LINGERING._value.get()

@@ -72,7 +72,7 @@ async def test_leaving_waits_for_handlers_and_for_their_ends() -> None:
     assert ends.statuses() == {1: "succeeded"}
 
 
-async def test_a_stubborn_handler_is_left_behind_when_the_pool_is_left(log_lines: LogLines) -> None:
+async def test_a_stubborn_handler_is_left_behind_when_the_pool_closes(log_lines: LogLines) -> None:
     handler = WaitingHandler(is_stubborn=True)
     running = a_pool({"*": handler})
     lingering = HANDLERS_LINGERING._value.get()

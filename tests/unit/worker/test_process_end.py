@@ -28,7 +28,7 @@ def test_the_process_ends_once_when_all_are_empty() -> None:
     assert done == ["loop", "threads", "end"]
 
 
-def test_who_is_to_go_on_goes_on() -> None:
+def test_a_worker_whose_request_is_withdrawn_goes_on() -> None:
     end, done = ended_by("loop")
     end.request_when_empty("loop", is_requested=True)
     end.request_when_empty("loop", is_requested=True)

@@ -136,7 +136,7 @@ async def test_an_attempt_whose_lease_is_lost_is_not_written(log_lines: LogLines
     assert ATTEMPTS_LOST.value() == before + 1
 
 
-async def test_what_one_has_in_it_that_can_not_be_stored_harms_no_other(
+async def test_an_end_that_can_not_be_stored_harms_no_other(
     log_lines: LogLines,
 ) -> None:
     ends = EndsInMemory()
@@ -210,7 +210,7 @@ async def test_an_answer_that_was_lost_is_looked_up_and_nothing_is_called_lost()
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
-async def test_without_a_lost_answer_nobody_looks_up_what_is_missing() -> None:
+async def test_without_a_lost_response_nobody_queries_what_is_missing() -> None:
     class NeverAsked(EndsInMemory):
         async def find_ended(self, fences: Sequence[Any]) -> Any:  # noqa: ANN401 - it returns nothing
             raise AssertionError(fences)

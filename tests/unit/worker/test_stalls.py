@@ -17,7 +17,7 @@ def blocks(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def test_the_handler_and_the_place_are_told_once(log_lines: LogLines) -> None:
+async def test_the_handler_and_its_location_are_logged_once(log_lines: LogLines) -> None:
     async def handler(context: Context) -> None:
         if context.task.id.int == 2:
             blocks(0.8)
@@ -39,7 +39,7 @@ async def test_the_handler_and_the_place_are_told_once(log_lines: LogLines) -> N
     assert line["blocked_s"] >= 0.3
 
 
-async def test_a_loop_that_somebody_else_blocks_is_told_too(log_lines: LogLines) -> None:
+async def test_a_loop_that_other_code_blocks_is_logged_too(log_lines: LogLines) -> None:
     stop, running = asyncio.Event(), a_pool({})
     async with asyncio.TaskGroup() as group:
         group.create_task(StallWatch(SystemClock(), [running.pool], longest_s=0.2).run(stop))
