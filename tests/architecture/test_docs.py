@@ -172,7 +172,7 @@ def test_every_log_event_is_described() -> None:
     assert described - logged == set(), "these are never logged"
 
 
-def test_every_gate_is_described_in_its_order() -> None:
+def test_every_blocker_is_described_in_its_order() -> None:
     text = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|[^|]*\|$", text, re.MULTILINE)
     assert described == list(BlockerName)
@@ -217,7 +217,7 @@ def test_every_decision_is_listed_once() -> None:
     assert [name[:4] for name in there] == [f"{n:04}" for n in range(1, len(there) + 1)]
 
 
-def test_systemd_tells_the_first_process_only_and_leaves_it_time() -> None:
+def test_systemd_signals_only_the_first_process_and_leaves_it_time() -> None:
     page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
     units = [unit for unit in FENCED_UNIT.findall(page) if "[Service]" in unit]
     assert len(units) == 2
