@@ -118,7 +118,7 @@ def test_a_contract_that_another_process_registers_soon_holds_in_this_api(up: Pr
 
 def test_ctrl_c_ends_every_process_and_the_next_start_has_the_data(tmp_path: Path) -> None:
     with start(tmp_path) as first, first.client() as client:
-        task = client.post("/tasks", json={"name": "kept", "delay_s": 3600}).json()
+        task = client.post("/tasks", json={"name": "stored", "delay_s": 3600}).json()
         children = descendants(first.process.pid)
         assert len(children) >= 2, "PostgreSQL and a worker"
         assert first.interrupt() == 0

@@ -1,4 +1,4 @@
-"""The example with a checkout: orders go their way by signed calls, whoever dies in between."""
+"""The example with a checkout: orders are completed by signed calls, whichever process dies in between."""
 
 import os
 import socket
@@ -47,7 +47,7 @@ class Shop:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._serves, f"{self.folder}/log says that it serves", timeout_s=30)
+        wait_until(self._serves, f"{self.folder}/log shows that it serves", timeout_s=30)
 
     def kill(self) -> None:
         self._process.kill()
@@ -131,7 +131,7 @@ def test_orders_go_their_way(shop: Shop, taskmill: Client) -> None:
     assert receipts & ours == {"plain", "later"}
 
 
-def test_who_has_not_the_key_is_not_heard(shop: Shop) -> None:
+def test_calls_without_the_key_are_refused(shop: Shop) -> None:
     forged = {
         "webhook-id": "evt_1_1",
         "webhook-timestamp": "1767225600",
@@ -143,16 +143,16 @@ def test_who_has_not_the_key_is_not_heard(shop: Shop) -> None:
         assert shop.http.post(path, json={"order": "x"}, headers=forged).status_code == 401
 
 
-def test_a_card_is_charged_once_though_the_worker_dies_before_the_answer(
+def test_a_card_is_charged_once_though_the_worker_dies_before_the_response(
     shop: Shop, worker: Worker, taskmill: Client
 ) -> None:
     with shop.bank_that_hangs():
-        assert shop.place("lost-answer", "visa").status_code == 202
-        charge = shop.called_for("lost-answer", taskmill)
+        assert shop.place("lost-response", "visa").status_code == 202
+        charge = shop.called_for("lost-response", taskmill)
         worker.kill()
     worker.start()
-    shop.wait_for("lost-answer", "done")
-    assert shop.calls_of_the_bank("lost-answer") == [1]
+    shop.wait_for("lost-response", "done")
+    assert shop.calls_of_the_bank("lost-response") == [1]
     ended = taskmill.get(charge.id)
     assert (ended.attempt, ended.losses) == (1, 1)
     numbers = f"SELECT claim_no FROM call WHERE id = '{charge.id}-1'"  # noqa: S608 - our own

@@ -17,7 +17,7 @@ from tests.support.processes import Program
 def env(
     service: Program, service_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """What the shop's programs are told; its tables are there."""
+    """Environment of the shop's programs; its tables exist."""
     env = {
         **service_env,
         **where("nightly-report"),
@@ -86,7 +86,7 @@ def test_the_report_outlives_a_locked_table_and_a_killed_worker(
     assert not list(table.parent.glob(".*")), "nothing half-written is left"
 
 
-def test_a_days_report_is_asked_for_once(env: dict[str, str], taskmill: Client) -> None:
+def test_a_days_report_is_created_once(env: dict[str, str], taskmill: Client) -> None:
     first, second = (shop(env, "report", "2026-02-01").stdout.split()[0] for _ in range(2))
     assert first == second
     assert taskmill.get(first).payload == {"day": "2026-02-01"}

@@ -42,7 +42,7 @@ def an_image(path: Path) -> Path:
 
 
 def a_bomb(path: Path) -> None:
-    """A PNG of a few bytes that says that it has 3.6 billion pixels."""
+    """A PNG of a few bytes that claims to have 3.6 billion pixels."""
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10_000))), (b"IEND", b""))
     chunks = (
@@ -52,12 +52,12 @@ def a_bomb(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
-def asked(taskmill: Client, image: Path, **more: float) -> TaskView:
+def create_thumbnails(taskmill: Client, image: Path, **more: float) -> TaskView:
     payload = {"image": str(image)}
     return taskmill.create(image.name, type="thumbnails", payload=payload, **more)  # type: ignore[arg-type]  # fields of a task
 
 
-def test_a_folder_of_images_is_done_once_and_each_bad_one_is_told(
+def test_a_folder_of_images_is_done_once_and_each_bad_one_is_named(
     service: Program, taskmill: Client, gallery: Path
 ) -> None:
     an_image(gallery / "lake.png")
@@ -75,7 +75,7 @@ def test_a_folder_of_images_is_done_once_and_each_bad_one_is_told(
     assert set(again.stdout.splitlines()) <= set(done.stdout.splitlines())
     tasks = list(taskmill.list(queue="images"))
     ours = [one for one in tasks if one.payload and str(gallery) in one.payload["image"]]
-    assert [one.attempt for one in ours] == [1, 1, 1, 1], "nothing was asked for or tried twice"
+    assert [one.attempt for one in ours] == [1, 1, 1, 1], "nothing was created or tried twice"
     [lake] = [one for one in ours if one.name == "lake.png"]
     for made in lake.result:
         with Image.open(made["path"]) as small:
@@ -86,12 +86,13 @@ def test_a_folder_of_images_is_done_once_and_each_bad_one_is_told(
     ]
 
 
-def test_one_that_is_stuck_is_killed_and_holds_up_nobody(taskmill: Client, gallery: Path) -> None:
-    os.mkfifo(gallery / "stuck.png")  # opening it waits for somebody who writes
+def test_a_stuck_one_is_killed_and_does_not_delay_others(taskmill: Client, gallery: Path) -> None:
+    os.mkfifo(gallery / "stuck.png")  # opening it waits for a writer
     stuck = [
-        asked(taskmill, gallery / "stuck.png", timeout_s=0.5, max_attempts=1) for _ in range(2)
+        create_thumbnails(taskmill, gallery / "stuck.png", timeout_s=0.5, max_attempts=1)
+        for _ in range(2)
     ]
-    sound = asked(taskmill, an_image(gallery / "lake.png"))
+    sound = create_thumbnails(taskmill, an_image(gallery / "lake.png"))
     for one in stuck:
         ended = taskmill.wait(one.id, timeout_s=15)
         assert ended.error is not None
@@ -102,7 +103,7 @@ def test_one_that_is_stuck_is_killed_and_holds_up_nobody(taskmill: Client, galle
 def test_a_path_that_leads_out_of_the_gallery_is_refused(taskmill: Client, gallery: Path) -> None:
     (gallery / "link.png").symlink_to("/etc/hostname")
     for path in (Path("/etc/hostname"), gallery / "link.png"):
-        ended = taskmill.wait(asked(taskmill, path).id, timeout_s=15)
+        ended = taskmill.wait(create_thumbnails(taskmill, path).id, timeout_s=15)
         assert ended.error is not None
         assert ended.error.message == f"{path} is not in the gallery"
 
@@ -112,7 +113,7 @@ def test_another_worker_does_what_a_killed_one_left(
 ) -> None:
     image = gallery / "lake.png"
     os.mkfifo(image)
-    task = asked(taskmill, image)
+    task = create_thumbnails(taskmill, image)
     wait_until(lambda: taskmill.get(task.id).progress is not None, "the image to be decoded")
     worker.kill()
     image.unlink()

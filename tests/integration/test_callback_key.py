@@ -82,7 +82,7 @@ def test_the_command_warns_that_keys_of_the_settings_win(
 @pytest.mark.parametrize(
     ("change_made", "message"),
     [
-        ("DELETE FROM taskmill.callback_key", "somebody deleted it"),
+        ("DELETE FROM taskmill.callback_key", "it was deleted"),
         ("DROP TABLE taskmill.callback_key", "taskmill migrate"),
     ],
 )

@@ -85,7 +85,7 @@ def test_each_line_is_published_once_as_it_is_written(
         assert not message.priority
 
 
-def test_a_line_that_is_not_json_keeps_all_from_being_sent(
+def test_nothing_is_sent_if_a_line_is_not_json(
     taskmill: Taskmill, intake_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad").write_bytes(b'{"name": "a"}\n{"name"\n')

@@ -71,9 +71,7 @@ async def test_it_shows_what_happens_as_it_happens(api: Served, stage: Stage) ->
     assert terminal.sent.endswith("\x1b[?1049l")
 
 
-async def test_a_queue_is_paused_after_a_yes_and_resumed_likewise(
-    api: Served, stage: Stage
-) -> None:
+async def test_a_queue_is_paused_and_resumed_after_a_yes(api: Served, stage: Stage) -> None:
     async def paused() -> list[str]:
         return [queue.name for queue in await stage.service.queues() if queue.paused_at]
 

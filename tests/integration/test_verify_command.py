@@ -136,7 +136,7 @@ def test_warnings_alone_are_no_violation(taskmill: Taskmill, stage_url: str) -> 
     assert "no violations" in out
 
 
-def test_a_database_that_can_not_be_verified_is_status_2_and_one_line(
+def test_a_database_that_cannot_be_verified_is_status_2_and_one_line(
     taskmill: Taskmill, empty_database_url: str
 ) -> None:
     for url, words in (

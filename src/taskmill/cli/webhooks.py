@@ -195,7 +195,7 @@ def callback_key_(*, database_url: str | None, data: Path | None) -> None:
     settings = settings_of(data, "database_url", database_url=database_url)
     key = callback_key(settings)
     if key is None:
-        raise click.ClickException("the database has no key for callbacks: somebody deleted it")
+        raise click.ClickException("the database has no key for callbacks: it was deleted")
     show.line(key)
     if settings.outbound.signing_keys:
         show.note("not in use: callbacks are signed with TASKMILL_OUTBOUND__SIGNING_KEYS")

@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     )
     broker_starts: bool = Field(
         False,  # noqa: FBT003 - pydantic's own
-        description="the broker is being started, and somebody else reports on that: until its first connection "
-        "no warning is logged that it is away. `taskmill up` sets it for the processes beside it",
+        description="the broker is starting: until the first connection to it, no warning is logged that it is "
+        "down. `taskmill up` sets it for its processes, and reports on the start itself",
     )
     hint_queues: HintQueues = Field(
         "auto",

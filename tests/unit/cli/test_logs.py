@@ -30,7 +30,7 @@ def test_lines_are_shown_with_their_fields_claim_by_claim(
     assert lines[4].endswith("  info      again")
 
 
-def test_a_traceback_stands_below_its_line(taskmill: Taskmill, service: FakeService) -> None:
+def test_a_traceback_comes_below_its_line(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()
     traceback = "Traceback (most recent call last):\n  File …\nLookupError: gone\x1b"
     service.log_line(task, "broken", level="error", fields={"exception": traceback, "n": 1})
@@ -46,7 +46,7 @@ def test_a_traceback_stands_below_its_line(taskmill: Taskmill, service: FakeServ
     ]
 
 
-def test_lines_as_json_are_one_object_a_line(taskmill: Taskmill, service: FakeService) -> None:
+def test_lines_as_json_are_one_object_per_line(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()
     service.log_line(task, "a\nb", fields={"n": 1})
     service.log_line(task, "c")

@@ -159,7 +159,7 @@ def test_a_name_cannot_steer_the_terminal(taskmill: Taskmill, service: FakeServi
     assert r"a\x1b[2Jb\nc [red]d" in shown
 
 
-def test_a_list_as_json_has_one_task_a_line_and_keeps_its_limit(
+def test_a_list_as_json_has_one_task_per_line_up_to_its_limit(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     for number in range(5):

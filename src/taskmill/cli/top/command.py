@@ -41,7 +41,7 @@ Examples:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to refresh. A slow service is asked less often.",
+    help="How often to refresh. A slow service gets fewer requests.",
 )
 @click.option(
     "--window",

@@ -193,7 +193,7 @@ def test_before_the_first_response_there_is_only_the_trouble() -> None:
     assert "waiting for the first response" in "\n".join(rendered(None))
 
 
-def test_an_old_picture_says_that_it_is_old() -> None:
+def test_an_old_picture_is_marked_as_old() -> None:
     lines = frame(a_picture(few(), trouble="no response: refused"), 80, 24)
 
     assert lines[1].plain.rstrip() == "what is shown is old, trying again: no response: refused"
