@@ -1,4 +1,4 @@
-"""The page on what `verify` looks for says what the code does."""
+"""The page of checks matches the code of `verify`."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from taskmill.domain.audit import CHECK_MEANINGS, Check
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/checks.md"
 
 
-def test_every_check_is_on_the_page_with_its_meaning_and_in_its_place() -> None:
+def test_the_page_has_every_check_with_its_meaning_in_order() -> None:
     violations, warnings = PAGE.read_text(encoding="utf-8").split("## Warnings")
     for text, is_warning in ((violations, False), (warnings, True)):
         rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Pages of the reference are made of what the program declares: settings, OpenAPI, AsyncAPI, events."""
+"""Reference pages are generated from the program: settings, OpenAPI, AsyncAPI, events."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +20,11 @@ PAGES = {
 @pytest.mark.parametrize(
     ("path", "page"), PAGES.items(), ids=lambda item: getattr(item, "stem", "")
 )
-def test_a_page_is_what_the_program_declares(path: Path, page: Callable[[], str]) -> None:
+def test_a_page_matches_the_declarations(path: Path, page: Callable[[], str]) -> None:
     assert path.read_text(encoding="utf-8") == page(), "run the script that the page names"
 
 
-def test_every_request_has_a_section_with_its_answers() -> None:
+def test_every_request_has_a_section_with_its_responses() -> None:
     text = http_pages.requests_page()
     for path, methods in openapi_document()["paths"].items():
         for method, operation in methods.items():

@@ -1,4 +1,4 @@
-"""What the documentation says of the program: links, settings, commands, log events, tests and paths in it."""
+"""Checks links, settings, commands, log events, tests and paths in the documentation against the program."""
 
 import ast
 import re
@@ -18,8 +18,8 @@ from taskmill.domain.lifecycle import EventType
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     page
-    for places in ("*.md", "docs/**/*.md", "examples/*.md", "examples/*/*.md")
-    for page in ROOT.glob(places)
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "examples/*/*.md")
+    for page in ROOT.glob(pattern)
 )
 READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
 
@@ -46,7 +46,7 @@ def prose(page: Path) -> str:
 
 
 def anchor(heading: str) -> str:
-    """Return what a heading is called in an address, as GitHub makes it."""
+    """Return the anchor of a heading by GitHub's rule."""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
     return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
 
@@ -69,20 +69,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_page_is_reached_from_a_readme() -> None:
     reached: set[Path] = set()
-    waiting = [ROOT / "README.md"]
-    while waiting:
-        page = waiting.pop()
+    pending = [ROOT / "README.md"]
+    while pending:
+        page = pending.pop()
         if page in reached or page.suffix != ".md":
             continue
         reached.add(page)
         links = (link.partition("#")[0] for link in LINK.findall(prose(page)))
-        waiting += [(page.parent / link).resolve() for link in links if "://" not in link and link]
+        pending += [(page.parent / link).resolve() for link in links if "://" not in link and link]
     assert not set(PAGES) - reached
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_diagram_is_text(page: Path) -> None:
-    """What draws Mermaid is on another host, which the site may not ask, and in no editor."""
+    """Mermaid is rendered by a script of another host, which the site must not load, and not in editors."""
     assert "```mermaid" not in page.read_text(encoding="utf-8")
 
 
@@ -132,7 +132,7 @@ def test_the_readmes_show_the_same_commands() -> None:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Yield the words after `taskmill` in blocks of code and in the text."""
+    """Yield the words after `taskmill` in code blocks and in inline code."""
     text = page.read_text(encoding="utf-8")
     for line in text.replace("\\\n", " ").splitlines():
         found = re.match(r"(?:\$ )?(?:\w+='?[^\s]*'? )*\./taskmill (.*)", line.strip())
@@ -144,16 +144,16 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def assert_exists(words: list[str]) -> None:
     command: click.Command = program
-    # A command keeps the option of its help as the first context has it.
+    # A command takes its help option from the first context.
     context = click.Context(program, **program.context_settings)
-    rest = list(words)
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        name = rest.pop(0)
+    remaining = list(words)
+    while isinstance(command, click.Group) and remaining and not remaining[0].startswith("-"):
+        name = remaining.pop(0)
         found = command.get_command(context, name)
         assert found is not None, f"there is no command {name!r}: {' '.join(words)}"
         command, context = found, click.Context(found, parent=context)
     options = {name for parameter in command.get_params(context) for name in parameter.opts}
-    for word in rest:
+    for word in remaining:
         if word.startswith("--"):
             assert word.partition("=")[0] in options, f"no option {word}: {' '.join(words)}"
 
@@ -183,7 +183,7 @@ def sources() -> Iterator[Path]:
 
 
 def events(file: Path) -> Iterator[str]:
-    """Yield what a module hands to a logger, by its method or by a name that stands for one."""
+    """Yield the log events of a module: arguments of a logger's methods, or of names that stand for them."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             text = node.args[0].value

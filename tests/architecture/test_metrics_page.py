@@ -1,4 +1,4 @@
-"""The reference page of metrics is made of what the program declares, and what is declared is what is told."""
+"""The reference page of metrics is generated from the declarations, and every declared metric is exported."""
 
 from collections.abc import Iterator
 
@@ -41,19 +41,19 @@ def declared() -> Iterator[Description]:
         yield from section.metrics
 
 
-def test_the_page_is_what_the_program_declares() -> None:
+def test_the_page_matches_the_declarations() -> None:
     assert PAGE.read_text(encoding="utf-8") == page().rstrip("\n") + "\n", (
         "run `python scripts/metrics_page.py`"
     )
 
 
-def test_what_is_told_is_what_is_declared() -> None:
+def test_all_declared_metrics_are_exported_and_no_others() -> None:
     told = Page(metrics.exposition(system_metrics(FIGURES)).decode())
     assert told.told() == {metric.name: metric.kind for metric in declared()}
     assert told.faults() == []
 
 
-def test_labels_are_told_as_they_are_declared() -> None:
+def test_labels_are_exported_as_declared() -> None:
     labels = {metric.name: set(metric.labels) for metric in declared()}
     for family in Page(metrics.exposition(system_metrics(FIGURES)).decode()).families:
         name = family.name + ("_total" if family.type == "counter" else "")
@@ -62,7 +62,7 @@ def test_labels_are_told_as_they_are_declared() -> None:
 
 
 @pytest.mark.parametrize("metric", [*declared()], ids=lambda metric: metric.name)
-def test_a_name_says_what_is_measured_and_in_what(metric: Description) -> None:
+def test_a_name_has_the_measured_thing_and_its_unit(metric: Description) -> None:
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert metric.meaning[0].isupper() or metric.meaning[0].isdigit()
     assert not metric.meaning.endswith(".")

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds strictly, asks no other host, and shows what the repository shows."""
+"""The documentation as a site: it builds strictly, and loads nothing from other hosts."""
 
 import os
 import re
@@ -24,7 +24,7 @@ FAULTS = """# Page
 
 
 class Html(HTMLParser):
-    """What a page is made of: links, ids, what it loads, and the parts of its article."""
+    """The contents of a page: links, ids, loaded files, and the parts of its article."""
 
     def __init__(self, text: str, *, whole: bool = False) -> None:
         super().__init__()
@@ -72,13 +72,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[Path, Html]:
-    """Every page; but for the one that only a server shows, whose links begin at its root."""
+    """All pages except the one that only a server shows, whose links begin at its root."""
     found = [path for path in site.rglob("*.html") if path.name != "404.html"]
     assert len(found) > 80
     return {path: Html(path.read_text(encoding="utf-8")) for path in found}
 
 
-def test_what_is_wrong_with_a_page_is_refused(tmp_path: Path) -> None:
+def test_the_build_refuses_broken_pages(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text(FAULTS)
     (tmp_path / "docs" / "forgotten.md").write_text("# Forgotten\n")
@@ -98,7 +98,7 @@ def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[Path, Html]
     assert len(addresses) > 500
     foreign = [address for address in addresses if re.match(r"[a-z]+:|//", address)]
     assert {address[:5] for address in foreign} <= {"data:"}
-    # The theme would fetch a program for these.
+    # The theme would load a script for these.
     assert not [path for path in pages if 'class="mermaid"' in path.read_text(encoding="utf-8")]
 
 
@@ -125,7 +125,7 @@ def leads_somewhere(path: Path, link: str, pages: dict[Path, Html]) -> bool:
     return target in pages and (not fragment or fragment in pages[target].ids)
 
 
-def test_what_is_outside_docs_is_there_when_a_page_links_to_it(site: Path) -> None:
+def test_files_outside_docs_are_on_the_site_if_a_page_links_to_them(site: Path) -> None:
     repository = site / "repository"
     assert "<h1" in (repository / "index.html").read_text(encoding="utf-8")
     code = (repository / "src/taskmill/domain/lifecycle.py.html").read_text(encoding="utf-8")

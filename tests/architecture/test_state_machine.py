@@ -1,4 +1,4 @@
-"""The page on the state machine says what the code does."""
+"""The page on the state machine matches the code."""
 
 import re
 from pathlib import Path
