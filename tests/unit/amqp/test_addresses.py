@@ -1,4 +1,4 @@
-"""Addresses of brokers with one node or several, and what is shown of them."""
+"""Addresses of brokers with one node or several, and how they are shown."""
 
 import pytest
 

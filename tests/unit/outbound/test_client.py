@@ -1,4 +1,4 @@
-"""Requests to endpoints that others named."""
+"""Requests to endpoints whose addresses come from clients."""
 
 import asyncio
 import gzip
@@ -22,7 +22,7 @@ NOBODY = AddressRules()
 
 
 @pytest.mark.parametrize(
-    "place",
+    "address",
     [
         *("127.0.0.1", "localhost", "localhost.", "LOCALHOST", "[::1]", "[::ffff:127.0.0.1]"),
         *("[::ffff:7f00:1]", "[::]", "0.0.0.0", "127.0.0.1.", "ip6-localhost.localdomain"),  # noqa: S104
@@ -31,11 +31,11 @@ NOBODY = AddressRules()
         *("127。0。0。1", "①27.0.0.1"),
     ],
 )
-async def test_this_machine_is_never_called_however_it_is_written(place: str) -> None:
+async def test_this_machine_is_never_called_however_it_is_written(address: str) -> None:
     async with an_endpoint() as endpoint, an_outbound(NOBODY) as outbound:
         port = endpoint.url.rpartition(":")[2]
         with pytest.raises(OutboundError):
-            await sent(outbound, f"http://{place}:{port}/")
+            await sent(outbound, f"http://{address}:{port}/")
         assert endpoint.received == []
 
 
@@ -68,7 +68,7 @@ async def test_only_the_addresses_of_a_name_that_may_be_called_are() -> None:
 
 
 async def test_of_a_name_with_thousands_of_addresses_some_are_tried() -> None:
-    """All are tried beside each other, a quarter of a second apart, until one answers."""
+    """Connections to all of them are tried, a quarter of a second apart, until one succeeds."""
     many = [
         *(f"10.0.{n // 250}.{n % 250}" for n in range(2000)),
         *(f"fd00::{n}" for n in range(99)),
@@ -81,20 +81,20 @@ async def test_of_a_name_with_thousands_of_addresses_some_are_tried() -> None:
 
 
 async def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
-    """The name changes its answer after it was judged: it is not asked again for that connection."""
-    asked: list[str] = []
+    """The name leads elsewhere after it was checked: it is not resolved again for that connection."""
+    resolved: list[str] = []
 
-    def ask(host: str) -> list[str]:
-        asked.append(host)
-        return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
+    def resolve(host: str) -> list[str]:
+        resolved.append(host)
+        return ["127.0.0.1"] if len(resolved) == 1 else ["127.0.0.2"]
 
-    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=resolve) as outbound:
         url = endpoint.url.replace("127.0.0.1", "rebind.example")
         for _ in range(3):
             assert (await sent(outbound, url)).status == 200
-        assert asked == ["rebind.example"]
+        assert resolved == ["rebind.example"]
         assert endpoint.connections == 1
-        # The connection is closed by the endpoint: a new one is judged anew.
+        # The connection is closed by the endpoint: for a new one the address is checked again.
         endpoint.answers = status(200, Connection="close")
         assert (await sent(outbound, url)).status == 200
         with pytest.raises(AddressRefused):
@@ -118,8 +118,8 @@ async def test_an_allowed_name_may_lead_anywhere_and_others_may_not() -> None:
 async def test_connections_are_kept_and_shared_one_after_the_other() -> None:
     async with an_endpoint() as endpoint, an_outbound() as outbound:
         for _ in range(5):
-            reply = await sent(outbound, endpoint.url)
-            assert (reply.status, reply.body) == (200, b'{"ok": true}')
+            response = await sent(outbound, endpoint.url)
+            assert (response.status, response.body) == (200, b'{"ok": true}')
         assert endpoint.connections == 1
 
 
@@ -160,27 +160,27 @@ async def test_no_more_is_read_of_a_response_than_allowed() -> None:
 
     limits = OutboundLimits(response_bytes=1000)
     async with an_endpoint(endless) as endpoint, an_outbound(limits=limits) as outbound:
-        reply = await sent(outbound, endpoint.url)
-        assert (reply.body, reply.is_cut) == (b"x" * 1000, True)
+        response = await sent(outbound, endpoint.url)
+        assert (response.body, response.is_cut) == (b"x" * 1000, True)
 
         async def exact(_: Received) -> web.StreamResponse:
             return web.Response(body=b"x" * 1000)
 
         endpoint.answers = exact
-        reply = await sent(outbound, endpoint.url)
-        assert (reply.body, reply.is_cut) == (b"x" * 1000, False)
-        assert endpoint.connections == 2, "the one with the rest of the long answer is given up"
+        response = await sent(outbound, endpoint.url)
+        assert (response.body, response.is_cut) == (b"x" * 1000, False)
+        assert endpoint.connections == 2, "the one with the rest of the long response is closed"
 
 
 async def test_what_is_packed_stays_packed() -> None:
     bomb = gzip.compress(b"\0" * 20_000_000)
 
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
-    async with an_endpoint(answer) as endpoint, an_outbound() as outbound:
-        reply = await sent(outbound, endpoint.url)
-        assert reply.body == bomb
+    async with an_endpoint(respond) as endpoint, an_outbound() as outbound:
+        response = await sent(outbound, endpoint.url)
+        assert response.body == bomb
         assert endpoint.received[0].headers["accept-encoding"] == "identity"
 
 
@@ -211,7 +211,7 @@ async def test_an_invalid_response_counts_as_none(raw: bytes) -> None:
     async with server, an_outbound() as outbound:
         with pytest.raises(Unreachable) as caught:
             await sent(outbound, url)
-        # The library's own errors have the address: spans and log lines tell causes, too.
+        # The library's own errors have the address: spans and log lines show causes, too.
         assert "hidden" not in "".join(format_exception(caught.value))
 
 
@@ -242,15 +242,15 @@ async def test_the_time_is_for_everything_together(begun: bytes) -> None:
 
 
 async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
-    blocker, threads = threading.Event(), []
+    may_end, threads = threading.Event(), []
 
-    def ask(host: str) -> list[str]:
+    def resolve(host: str) -> list[str]:
         threads.append(host)
         if host == "slow.example":
-            blocker.wait(20)
+            may_end.wait(20)
         return ["127.0.0.1"]
 
-    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=resolve) as outbound:
         slow, quick = (
             endpoint.url.replace("127.0.0.1", host) for host in ("slow.example", "quick.example")
         )
@@ -259,25 +259,25 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
             assert (await sent(outbound, quick)).status == 200
             waiting[0].cancel()
             assert not any(one.done() for one in waiting[1:])
-            blocker.set()
+            may_end.set()
         assert [one.result().status for one in waiting[1:]] == [200] * 39
         assert sorted(threads) == ["quick.example", "slow.example"], (
-            "a host is asked for once at a time"
+            "a host is resolved once at a time"
         )
 
 
 async def test_unresolvable_names_hold_up_no_other_and_are_not_looked_up_once_nobody_waits() -> (
     None
 ):
-    blocker, asked = threading.Event(), []
+    may_end, resolved = threading.Event(), []
 
-    def ask(host: str) -> list[str]:
-        asked.append(host)
+    def resolve(host: str) -> list[str]:
+        resolved.append(host)
         if host.startswith("dead"):
-            blocker.wait(20)
+            may_end.wait(20)
         return ["127.0.0.1"]
 
-    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=resolve) as outbound:
 
         def at(host: str) -> str:
             return endpoint.url.replace("127.0.0.1", host)
@@ -293,16 +293,16 @@ async def test_unresolvable_names_hold_up_no_other_and_are_not_looked_up_once_no
         async with asyncio.TaskGroup() as group:
             for number in range(100, 300):
                 group.create_task(given_up(number))
-        blocker.set()
+        may_end.set()
         assert (await sent(outbound, at("later.example"))).status == 200
-        assert len(asked) == 258, "256 dead ones, and the two that were there"
+        assert len(resolved) == 258, "256 dead ones, and the two that were there"
 
 
 async def test_a_name_that_is_not_there_is_unreachable() -> None:
-    def ask(_: str) -> list[str]:
+    def resolve(_: str) -> list[str]:
         raise OSError(-2, "Name or service not known")
 
-    async with an_outbound(resolve=ask) as outbound:
+    async with an_outbound(resolve=resolve) as outbound:
         for _ in range(2):
             with pytest.raises(Unreachable, match=r"name a\.example was not found"):
                 await sent(outbound, "http://a.example/")
@@ -331,36 +331,36 @@ async def test_tls_is_checked_against_the_name_not_the_address(certificate: Path
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served.load_cert_chain(certificate)
     trust = ssl.create_default_context(cafile=str(certificate))
-    ask = a_resolver(["127.0.0.1"])
+    resolve = a_resolver(["127.0.0.1"])
     async with an_endpoint(ok, tls=served) as endpoint:
         right = endpoint.url.replace("127.0.0.1", "hooks.example")
-        async with an_outbound(resolve=ask, trust=trust) as outbound:
+        async with an_outbound(resolve=resolve, trust=trust) as outbound:
             assert (await sent(outbound, right)).status == 200
             for host in ("other.example", "127.0.0.1"):
                 with pytest.raises(Unreachable, match="its certificate was not accepted"):
                     await sent(outbound, endpoint.url.replace("127.0.0.1", host))
-        async with an_outbound(resolve=ask) as outbound:
+        async with an_outbound(resolve=resolve) as outbound:
             with pytest.raises(Unreachable, match="its certificate was not accepted"):
                 await sent(outbound, right)
         assert len(endpoint.received) == 1
 
 
 async def test_no_more_connections_are_opened_to_one_host_than_allowed() -> None:
-    blocker, are_inside, inside = asyncio.Event(), asyncio.Event(), []
+    may_end, are_inside, inside = asyncio.Event(), asyncio.Event(), []
 
-    async def held(received: Received) -> web.StreamResponse:
+    async def wait_for_end(received: Received) -> web.StreamResponse:
         inside.append(received)
         if len(inside) == 3:
             are_inside.set()
-        await blocker.wait()
+        await may_end.wait()
         return await ok(received)
 
     limits = OutboundLimits(connections=10, connections_per_host=3)
-    async with an_endpoint(held) as endpoint, an_outbound(limits=limits) as outbound:
+    async with an_endpoint(wait_for_end) as endpoint, an_outbound(limits=limits) as outbound:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(sent(outbound, endpoint.url)) for _ in range(9)]
             await are_inside.wait()
-            blocker.set()
+            may_end.set()
         assert [task.result().status for task in tasks] == [200] * 9
         assert endpoint.connections == 3
 

@@ -10,20 +10,20 @@ from taskmill.outbound.client import OutboundLimits, Request
 from taskmill.outbound.errors import Unreachable
 from tests.support.outbound import a_resolver, an_outbound, sent
 
-ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD"])
 async def test_a_request_whose_kept_connection_is_cut_is_not_sent_again(method: str) -> None:
-    """The second one over a connection gets no answer: whether it was done, nobody knows."""
+    """The second one over a connection gets no response: nobody knows whether it was done."""
     came: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):
-            for answer in (ANSWER, b""):
+            for response in (RESPONSE, b""):
                 await reader.readuntil(b"\r\n\r\n")
-                came.append(len(answer))
-                writer.write(answer)
+                came.append(len(response))
+                writer.write(response)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -33,7 +33,7 @@ async def test_a_request_whose_kept_connection_is_cut_is_not_sent_again(method: 
         assert (await outbound.send(request, timeout_s=10)).status == 204
         with pytest.raises(Unreachable, match="the connection was cut"):
             await outbound.send(request, timeout_s=10)
-        assert came == [len(ANSWER), 0]
+        assert came == [len(RESPONSE), 0]
 
 
 async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
@@ -50,7 +50,7 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             opened.append(head.decode().lower().partition("host: ")[2].partition(".")[0])
             while True:
-                writer.write(ANSWER)
+                writer.write(RESPONSE)
                 await reader.readuntil(b"\r\n\r\n")
         writer.close()
         is_open.discard(writer)
@@ -72,18 +72,18 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
 
 
 async def test_what_comes_unasked_is_no_response_to_the_next_request() -> None:
-    """A server that says more than one answer, late: a push would count as done that nobody has read."""
+    """A server sends a second response, late: a push that it has not read would count as done."""
     came: list[bytes] = []
-    may_go_on, is_said, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
+    may_go_on, is_written, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):
             came.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(ANSWER)
+            writer.write(RESPONSE)
             # Behind what the client has read of the first one by now.
             await may_go_on.wait()
             writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
-            is_said.set()
+            is_written.set()
             await reader.readuntil(b"\r\n\r\n")
         writer.close()
         await writer.wait_closed()
@@ -96,9 +96,9 @@ async def test_what_comes_unasked_is_no_response_to_the_next_request() -> None:
             url = f"http://127.0.0.1:{port}/"
             assert (await sent(outbound, url)).status == 204
             may_go_on.set()
-            await is_said.wait()
+            await is_written.wait()
             for _ in range(10):
-                # What was written is there: turns of the loop, in one of which it is read.
+                # What was written has arrived: the loop reads it within these iterations.
                 await asyncio.sleep(0)
             assert (await sent(outbound, url)).status == 204
             assert len(came) == 2

@@ -1,4 +1,4 @@
-"""What endpoints say in Retry-After."""
+"""Retry-After headers of endpoints."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What is said of addresses to which nothing will be delivered."""
+"""Warnings about addresses to which nothing will be delivered."""
 
 import pytest
 

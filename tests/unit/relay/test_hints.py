@@ -29,7 +29,7 @@ def sizes(count: int, *, workers: int, slots: int) -> list[int]:
         (1000, 1, 40, [10] * 100),
         (8, 1, 1, [1] * 8),
         (8, 4, 4, [1] * 8),
-        # A stream whose last worker has just gone.
+        # A hint queue whose last worker has just gone.
         (3, 0, 0, [1, 1, 1]),
     ],
 )

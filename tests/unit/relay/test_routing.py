@@ -1,4 +1,4 @@
-"""Which changes are published, of those whose keys came back or are not known."""
+"""Which changes are published when their keys were returned before or are not known."""
 
 from datetime import UTC, datetime
 from uuid import UUID

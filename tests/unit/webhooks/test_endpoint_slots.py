@@ -1,4 +1,4 @@
-"""How tries are shared among endpoints."""
+"""How delivery slots are shared among endpoints."""
 
 from taskmill.webhooks.endpoint_slots import EndpointSlots
 
@@ -20,25 +20,25 @@ def made_quick(endpoints: EndpointSlots, *names: str) -> None:
 
 def test_an_unknown_endpoint_begins_with_one_delivery_and_a_quick_one_gets_more() -> None:
     endpoints = EndpointSlots(100, per_endpoint=8)
-    rooms = []
+    limits = []
     for _ in range(5):
         tries = begun(endpoints, ["a"])["a"]
-        rooms.append(tries)
+        limits.append(tries)
         for _ in range(tries):
             endpoints.record_response("a", 0, after_s=0.01)
-    assert rooms == [1, 2, 8, 8, 8]
+    assert limits == [1, 2, 8, 8, 8]
 
 
 def test_an_endpoint_that_is_slow_gets_half_of_what_a_quick_one_does() -> None:
     """With one at a time, one that takes 2 s would lose whatever comes more often."""
     endpoints = EndpointSlots(100, per_endpoint=8)
-    rooms = []
+    limits = []
     for _ in range(5):
         tries = begun(endpoints, ["a"])["a"]
-        rooms.append(tries)
+        limits.append(tries)
         for _ in range(tries):
             endpoints.record_response("a", 0, after_s=2)
-    assert rooms == [1, 2, 4, 4, 4]
+    assert limits == [1, 2, 4, 4, 4]
 
 
 def test_a_slow_response_takes_a_quick_endpoint_back_to_half() -> None:
@@ -69,20 +69,22 @@ def test_those_that_are_due_share_what_is_free() -> None:
 
 def test_an_endpoint_that_does_not_respond_is_paused_for_longer_each_time() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
-    now, rests = 0.0, []
+    now, pauses = 0.0, []
     for _ in range(8):
         assert begun(endpoints, ["a"], now) == {"a": 1}
         endpoints.record_failure("a", now)
         began = now
         while not endpoints.shares(["a"], now):
             now += 0.5
-        rests.append(now - began)
-    assert rests == [1, 2, 4, 8, 16, 32, 60, 60]
+        pauses.append(now - began)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     endpoints.begin("a")
     endpoints.record_response("a", now, after_s=0.1)
     endpoints.begin("a")
     endpoints.record_failure("a", now)
-    assert endpoints.shares(["a"], now + 1), "it begins anew once it has answered"
+    assert endpoints.shares(["a"], now + 1), (
+        "it starts again at one second once there was a response"
+    )
 
 
 def test_failures_at_the_same_time_count_once() -> None:

@@ -18,14 +18,14 @@ from taskmill import Context, PermanentFailure, RetryLater, Taskmill
 app = Taskmill()
 
 
-class Answer(BaseModel):
+class Doubled(BaseModel):
     pid: int
     doubled: int
 
 
 @app.task(isolation="process")
-def doubles(n: int) -> Answer:
-    return Answer(pid=os.getpid(), doubled=2 * n)
+def doubles(n: int) -> Doubled:
+    return Doubled(pid=os.getpid(), doubled=2 * n)
 
 
 @app.task(isolation="process")
@@ -66,11 +66,11 @@ def computes(pid_file: str) -> None:
 
 
 @app.task(isolation="process")
-def asks(context: Context, began: str) -> str:
+def watches_for_cancel(context: Context, began: str) -> str:
     Path(began).touch()
     while not context.cancelled:
         time.sleep(0.01)
-    return "asked in time"
+    return "stopped in time"
 
 
 @app.task(isolation="process")
@@ -110,7 +110,7 @@ def forks() -> str:
 
 
 @app.task(isolation="process")
-def says_odd(context: Context) -> None:
+def logs_odd_text(context: Context) -> None:
     context.logger.info("bad \ud800")
     context.progress(0.5, "bad \ud800")
 

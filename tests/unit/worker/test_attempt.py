@@ -1,4 +1,4 @@
-"""An attempt alone: which changes it takes, in whatever order they are asked for, and which it refuses."""
+"""An attempt alone: which changes it takes and refuses, in every order."""
 
 import asyncio
 from collections.abc import Callable, Sequence

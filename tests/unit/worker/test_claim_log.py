@@ -15,7 +15,7 @@ NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 def a_task_log(limits: LineLimits) -> TaskLog:
-    """One that takes lines; nobody stores them."""
+    """Return a log that takes lines; nothing stores them."""
     database = Database("postgresql://nowhere/none", DatabaseSettings())
     made = TaskLog(database, limits=limits, clock=ManualClock(NOON))
     made._is_open = made._is_notified = True
@@ -30,11 +30,11 @@ def test_lines_from_many_threads_are_numbered_without_gaps() -> None:
     log = a_task_log(LineLimits(claim_lines=500))
     claim = ClaimLog(log, UUID(int=1), 1)
 
-    def talk() -> None:
+    def write_lines() -> None:
         for n in range(100):
             claim.write(20, "said", {"n": n})
 
-    threads = [threading.Thread(target=talk) for _ in range(8)]
+    threads = [threading.Thread(target=write_lines) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -46,7 +46,7 @@ def test_lines_from_many_threads_are_numbered_without_gaps() -> None:
     assert log._dropped == {"claim_full": 300}
 
 
-class _SaysMore(ManualClock):
+class _LogsMore(ManualClock):
     """A clock that stands for the collector of garbage: it logs while a line is taken."""
 
     def __init__(self) -> None:
@@ -62,12 +62,12 @@ class _SaysMore(ManualClock):
 
 def test_a_line_in_the_midst_of_another_one_does_not_deadlock() -> None:
     log = a_task_log(LineLimits())
-    log.clock = clock = _SaysMore()
+    log.clock = clock = _LogsMore()
     claim = clock.claim = ClaimLog(log, UUID(int=1), 1)
-    talking = threading.Thread(target=claim.write, args=(20, "said", {}), daemon=True)
-    talking.start()
-    talking.join(10)
-    assert not talking.is_alive()
+    writer = threading.Thread(target=claim.write, args=(20, "said", {}), daemon=True)
+    writer.start()
+    writer.join(10)
+    assert not writer.is_alive()
     assert {line.message for line, _ in log._waiting} == {"said", "never retrieved"}
 
 

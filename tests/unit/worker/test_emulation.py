@@ -1,4 +1,4 @@
-"""Emulated work: how long it takes, how often it fails, and what payloads may say of that."""
+"""Emulated work: how long it takes, how often it fails, and what payloads may set."""
 
 import random
 from collections.abc import Mapping

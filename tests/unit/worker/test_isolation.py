@@ -66,15 +66,15 @@ async def test_results_come_back_and_a_process_is_used_again() -> None:
         first, second = [await outcome(processes, "doubles", n=n) for n in (1, 2)]
         assert isinstance(first, Succeeded)
         assert isinstance(second, Succeeded)
-        answers = [orjson.loads(one.result or "") for one in (first, second)]
-        assert [answer["doubled"] for answer in answers] == [2, 4]
-        assert answers[0]["pid"] == answers[1]["pid"] != os.getpid()
+        results = [orjson.loads(one.result or "") for one in (first, second)]
+        assert [result["doubled"] for result in results] == [2, 4]
+        assert results[0]["pid"] == results[1]["pid"] != os.getpid()
         assert await outcome(processes, "doubles_later", n=4) == Succeeded(result="8")
-    await gone(answers[0]["pid"])
+    await gone(results[0]["pid"])
 
 
 @pytest.mark.parametrize(
-    ("how", "way", "kind", "words"),
+    ("how", "outcome_type", "kind", "words"),
     [
         ("later", Retry, "RetryLater", "not now"),
         ("for good", Permanent, "PermanentFailure", "never"),
@@ -85,11 +85,11 @@ async def test_results_come_back_and_a_process_is_used_again() -> None:
     ],
 )
 async def test_failures_come_back_and_the_next_attempt_runs(
-    how: str, way: type, kind: str, words: str
+    how: str, outcome_type: type, kind: str, words: str
 ) -> None:
     async with a_pool() as processes:
         ended = await outcome(processes, "fails", how=how)
-        assert isinstance(ended, way)
+        assert isinstance(ended, outcome_type)
         error = getattr(ended, "error")  # noqa: B009 - of any outcome
         assert (error.type, error.message) == (kind, words)
         if isinstance(ended, Retry):
@@ -98,7 +98,7 @@ async def test_failures_come_back_and_the_next_attempt_runs(
 
 
 @pytest.fixture
-def heard() -> Iterator[list[logging.LogRecord]]:
+def captured() -> Iterator[list[logging.LogRecord]]:
     """What is logged through `logging` in the context of the test."""
     records: list[logging.LogRecord] = []
     root = logging.getLogger()
@@ -112,13 +112,13 @@ def heard() -> Iterator[list[logging.LogRecord]]:
 
 
 async def test_what_a_handler_logs_is_captured_in_its_worker(
-    heard: list[logging.LogRecord], capfd: pytest.CaptureFixture[str]
+    captured: list[logging.LogRecord], capfd: pytest.CaptureFixture[str]
 ) -> None:
     runtime = TestRuntime()
     async with a_pool() as processes:
         ended = await processes.call(an_attempt("talks", runtime))
     assert ended.outcome == Succeeded()
-    [record] = [one for one in heard if one.name == "app"]
+    [record] = [one for one in captured if one.name == "app"]
     assert (record.getMessage(), record.levelno) == ("logged 2", logging.WARNING)
     assert vars(record)["of"] == "record"
     assert runtime.reports == [(0.5, "half")]
@@ -145,7 +145,9 @@ async def test_one_that_computes_is_killed_with_all_that_it_started(tmp_path: Pa
         assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")
 
 
-@pytest.mark.parametrize(("kind", "ends"), [("asks", "Succeeded"), ("sleeps", "Failed")])
+@pytest.mark.parametrize(
+    ("kind", "ends"), [("watches_for_cancel", "Succeeded"), ("sleeps", "Failed")]
+)
 async def test_a_process_that_reacts_to_a_cancel_is_not_killed(
     kind: str, ends: str, tmp_path: Path
 ) -> None:
@@ -207,7 +209,7 @@ async def test_a_fork_reports_nothing() -> None:
 async def test_odd_text_is_no_reason_to_fail() -> None:
     runtime = TestRuntime()
     async with a_pool() as processes:
-        assert (await processes.call(an_attempt("says_odd", runtime))).outcome == Succeeded()
+        assert (await processes.call(an_attempt("logs_odd_text", runtime))).outcome == Succeeded()
     assert runtime.reports == [(0.5, "bad \\ud800")]
 
 
@@ -223,7 +225,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the end of a worker")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the end of a worker")
 async def test_a_killed_worker_leaves_nothing_that_its_processes_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - a child

@@ -1,4 +1,4 @@
-"""What is made of whatever a handler logs: text that fits and that PostgreSQL takes."""
+"""Whatever a handler logs becomes text that fits and that PostgreSQL takes."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ LIMIT = 400
 
 
 class Awkward:
-    """What nobody can tell."""
+    """A value that can't be turned into text."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -23,7 +23,7 @@ class Awkward:
 
 
 class Unprintable(Exception):
-    """One whose traceback can't be shown."""
+    """An exception whose traceback can't be shown."""
 
     @property
     def __cause__(self) -> BaseException:  # type: ignore[override]  # it is meant to break
@@ -36,7 +36,7 @@ def a_record(message: object, *arguments: object, **more: object) -> logging.Log
     return record
 
 
-def told(fields: dict[str, Any], most_bytes: int = LIMIT) -> dict[str, Any]:
+def parsed_fields(fields: dict[str, Any], most_bytes: int = LIMIT) -> dict[str, Any]:
     text = lines.fields_text(fields, most_bytes)
     assert text is not None
     assert len(text.encode()) <= most_bytes
@@ -93,11 +93,11 @@ def test_no_fields_are_none() -> None:
     ],
 )
 def test_a_value_is_kept_as_json_or_as_text(value: object, shown: object) -> None:
-    assert told({"value": value, "other": 1}) == {"value": shown, "other": 1}
+    assert parsed_fields({"value": value, "other": 1}) == {"value": shown, "other": 1}
 
 
 def test_a_value_that_is_too_long_leaves_room_for_the_others() -> None:
-    assert told({"text": "x" * 10_000, "rows": list(range(1000)), "n": 1}) == {
+    assert parsed_fields({"text": "x" * 10_000, "rows": list(range(1000)), "n": 1}) == {
         "text": "x" * 99 + "…",
         "rows": orjson.dumps(list(range(1000))).decode()[:99] + "…",
         "n": 1,
@@ -105,7 +105,7 @@ def test_a_value_that_is_too_long_leaves_room_for_the_others() -> None:
 
 
 def test_fields_that_are_too_many_are_counted() -> None:
-    shown = told({f"f{n}": n for n in range(1000)})
+    shown = parsed_fields({f"f{n}": n for n in range(1000)})
     kept = len(shown) - 1
     assert shown["f0"] == 0
     assert 20 < kept < 60
@@ -113,7 +113,7 @@ def test_fields_that_are_too_many_are_counted() -> None:
 
 
 def test_of_a_long_traceback_the_end_is_kept() -> None:
-    shown = told({"exception": "Traceback\n" + "x\n" * 1000 + "ValueError: no"})
+    shown = parsed_fields({"exception": "Traceback\n" + "x\n" * 1000 + "ValueError: no"})
     assert shown["exception"].startswith("…")
     assert shown["exception"].endswith("ValueError: no")
 
@@ -123,17 +123,17 @@ def test_an_exception_is_kept_with_its_traceback() -> None:
         raise LookupError("gone")  # noqa: TRY301 - to be caught
     except LookupError as error:
         for exc_info in (True, error, sys.exc_info()):
-            said = lines.with_traceback({"a": 1, "exc_info": exc_info})
-            assert list(said) == ["a", "exception"]
-            assert said["exception"].endswith("LookupError: gone")
+            shown = lines.with_traceback({"a": 1, "exc_info": exc_info})
+            assert list(shown) == ["a", "exception"]
+            assert shown["exception"].endswith("LookupError: gone")
         record = a_record("a")
         record.exc_info = sys.exc_info()
         assert lines.record_fields(record)["exception"].endswith("LookupError: gone")
 
 
 def test_an_exception_that_can_not_be_shown_is_named() -> None:
-    said = lines.with_traceback({"exc_info": Unprintable("x")})
-    assert said == {"exception": "the traceback can't be shown: RuntimeError"}
+    shown = lines.with_traceback({"exc_info": Unprintable("x")})
+    assert shown == {"exception": "the traceback can't be shown: RuntimeError"}
 
 
 ANYTHING = st.recursive(
@@ -154,7 +154,7 @@ ANYTHING = st.recursive(
 def test_whatever_comes_is_an_object_in_json_that_fits(
     fields: dict[str, Any], most_bytes: int
 ) -> None:
-    assert isinstance(told(fields, most_bytes), dict)
+    assert isinstance(parsed_fields(fields, most_bytes), dict)
 
 
 @given(st.text(st.characters(exclude_categories=())), st.integers(1, 50))

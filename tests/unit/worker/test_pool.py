@@ -1,4 +1,4 @@
-"""The pool without a database: who holds a slot, who is stopped, abandoned, forgotten and left behind."""
+"""The pool without a database: which attempts hold a slot, are stopped, abandoned, removed or left behind."""
 
 import asyncio
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""How a pool is left: in order, by an error, cancelled, with handlers that do not end."""
+"""How a pool closes: in order, by an error, cancelled, with handlers that do not end."""
 
 import asyncio
 from typing import Any
@@ -16,19 +16,19 @@ from tests.support.polling import eventually
 __all__ = ["log_lines"]
 
 
-class NotedSpan:
-    """Notes how it was ended."""
+class RecordedSpan:
+    """Records how it was ended."""
 
     def __init__(self) -> None:
         self.ends: list[Outcome | None] = []
 
     def end(self, outcome: Outcome | None) -> None:
-        """Note it."""
+        """Record it."""
         self.ends.append(outcome)
 
 
 async def test_a_span_ends_as_its_attempt_also_when_the_handler_goes_on() -> None:
-    handler, spans = WaitingHandler(is_stubborn=True), [NotedSpan(), NotedSpan()]
+    handler, spans = WaitingHandler(is_stubborn=True), [RecordedSpan(), RecordedSpan()]
     running = a_pool({"stubborn": handler, "*": nothing})
     async with running.open():
         attempts = [running.start(1, type="stubborn", timeout=SOON), running.start(2)]
@@ -40,7 +40,7 @@ async def test_a_span_ends_as_its_attempt_also_when_the_handler_goes_on() -> Non
 
 
 async def test_a_span_ends_without_an_outcome_when_the_pool_does_by_an_error() -> None:
-    running, span = a_pool({"*": WaitingHandler()}), NotedSpan()
+    running, span = a_pool({"*": WaitingHandler()}), RecordedSpan()
 
     async def use() -> None:
         async with running.open():

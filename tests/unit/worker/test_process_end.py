@@ -4,7 +4,7 @@ from taskmill.worker.process_end import ProcessEnd
 
 
 def ended_by(*workers: str) -> tuple[ProcessEnd, list[str]]:
-    """Return what these workers share, and what it has done."""
+    """Return what these workers share, and the list of its calls."""
     done: list[str] = []
     end = ProcessEnd(lambda: done.append("end"))
     for worker in workers:
@@ -17,7 +17,7 @@ def test_the_process_ends_once_when_all_are_empty() -> None:
     end.note("threads", is_empty=True)
     end.request_when_empty("loop", is_requested=True)
     assert end.waits_for_empty
-    # The others are to look: they take no more, either.
+    # The others are woken too: they take no more, either.
     assert done == ["loop", "threads"]
     end.note("threads", is_empty=False)
     end.note("loop", is_empty=True)

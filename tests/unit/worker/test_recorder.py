@@ -37,7 +37,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def ended(recorder: Recorder, count: int) -> list[Attempt]:
-    """So many attempts that the recorder returns."""
+    """Return the first `count` attempts that the recorder has ended."""
     found: list[Attempt] = []
     async with asyncio.timeout(5):
         while len(found) < count:
@@ -46,13 +46,13 @@ async def ended(recorder: Recorder, count: int) -> list[Attempt]:
 
 
 def refuses(*numbers: int) -> Any:  # noqa: ANN401 - what refuses ends
-    """A refusal of what PostgreSQL can't store: successes of these tasks."""
+    """Refuse successes of these tasks, as PostgreSQL refuses what it can't store."""
 
-    def look(end: AttemptEnd) -> Exception | None:
+    def check(end: AttemptEnd) -> Exception | None:
         is_refused = end.transition.status == "succeeded" and end.fence.task_id.int in numbers
         return asyncpg.DataError("invalid byte sequence") if is_refused else None
 
-    return look
+    return check
 
 
 Refused: Final = asyncpg.CharacterNotInRepertoireError
@@ -200,7 +200,7 @@ async def test_an_outage_is_waited_for_and_no_outcome_is_dropped(log_lines: LogL
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
-async def test_an_answer_that_was_lost_is_looked_up_and_nothing_is_called_lost() -> None:
+async def test_a_lost_response_is_queried_and_nothing_is_called_lost() -> None:
     ends, attempts = EndsInMemory(), [settled(n) for n in (1, 2)]
     ends.lost_responses = 2
     async with asyncio.timeout(10), a_recorder(ends) as recorder:
@@ -211,11 +211,11 @@ async def test_an_answer_that_was_lost_is_looked_up_and_nothing_is_called_lost()
 
 
 async def test_without_a_lost_response_nobody_queries_what_is_missing() -> None:
-    class NeverAsked(EndsInMemory):
+    class NoQueries(EndsInMemory):
         async def find_ended(self, fences: Sequence[Any]) -> Any:  # noqa: ANN401 - it returns nothing
             raise AssertionError(fences)
 
-    ends, attempt = NeverAsked(), settled(1)
+    ends, attempt = NoQueries(), settled(1)
     ends.stolen.add(attempt.task.id)
     async with asyncio.timeout(10), a_recorder(ends) as recorder:
         recorder.put(attempt)

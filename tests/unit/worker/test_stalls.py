@@ -31,7 +31,7 @@ async def test_the_handler_and_its_location_are_logged_once(log_lines: LogLines)
         await asyncio.sleep(0)
         async with running.open():
             blocking = [running.start(number) for number in (1, 2)][1]
-        await eventually(lambda: told(log_lines), "a warning")
+        await eventually(lambda: is_reported(log_lines), "a warning")
         stop.set()
     [line] = log_lines.named("handler.blocks_loop")
     assert (line["type"], line["task_id"]) == (blocking.task.type, str(blocking.task.id))
@@ -50,5 +50,5 @@ async def test_a_loop_that_other_code_blocks_is_logged_too(log_lines: LogLines) 
     assert "in blocks" in line["at"]
 
 
-async def told(log_lines: LogLines) -> bool:
+async def is_reported(log_lines: LogLines) -> bool:
     return bool(log_lines.named("handler.blocks_loop"))
