@@ -362,7 +362,7 @@ def test_a_server_that_stops_lets_its_waiting_workers_go(
 @pytest.mark.parametrize(
     "arguments", [(), ("--type", "x"), ("--", "cat"), ("--type", "x", "--nonsense", "--", "cat")]
 )
-def test_what_is_not_understood_is_logged(arguments: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_reported(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(  # noqa: S603 - our own program
         [BASH_WORKER, *arguments], capture_output=True, text=True, timeout=10, check=False
     )

@@ -1,4 +1,4 @@
-"""What is acknowledged, dropped or passed over is settled: each test holds up one thing."""
+"""Only what is settled is acknowledged, dropped or skipped: each test holds up one step."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ from tests.support.workers import WorkerOptions, a_worker, in_status
 
 
 @asynccontextmanager
-async def taken(broker_url: str, name: str) -> AsyncIterator[tuple[Inbox, list[Batch]]]:
+async def an_inbox(broker_url: str, name: str) -> AsyncIterator[tuple[Inbox, list[Batch]]]:
     """Give an inbox of a real channel, and four messages of it in two batches; the channel ends with the block."""
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
@@ -48,12 +48,12 @@ async def taken(broker_url: str, name: str) -> AsyncIterator[tuple[Inbox, list[B
         await eventually(have_come, "four messages")
         batches = [inbox.take(), inbox.take()]
         yield inbox, [batch for batch in batches if batch is not None]
-        # Its answer comes after the broker has seen every acknowledgement before it.
+        # Its response comes after the broker has seen every acknowledgement before it.
         await driver.basic_qos(prefetch_count=10)
 
 
-async def left(broker_url: str, name: str) -> int:
-    """How many messages nobody has acknowledged, once no channel has any."""
+async def count_unacknowledged(broker_url: str, name: str) -> int:
+    """Count the messages that are not acknowledged; no channel may hold any."""
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(name, passive=True)
@@ -64,30 +64,30 @@ async def test_a_batch_is_not_acknowledged_while_one_before_it_is_not_settled(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.intake.inbox._MOST_MESSAGES", 2)
-    async with taken(broker_url, "one") as (inbox, (_, later)):
+    async with an_inbox(broker_url, "one") as (inbox, (_, later)):
         await inbox.settle(later)
-    async with taken(broker_url, "both") as (inbox, (earlier, later)):
+    async with an_inbox(broker_url, "both") as (inbox, (earlier, later)):
         await inbox.settle(later)
         await inbox.settle(earlier)
 
     async def are_back() -> bool:
-        return await left(broker_url, "one") == 4
+        return await count_unacknowledged(broker_url, "one") == 4
 
     await eventually(are_back, "all four are the broker's again", timeout_s=5)
-    assert await left(broker_url, "both") == 0
+    assert await count_unacknowledged(broker_url, "both") == 0
 
 
 async def test_a_repeated_creation_returns_only_after_the_standby_has_the_first(
     stage: Stage,
 ) -> None:
-    """As after a lost answer: the first one can be visible here and nowhere else."""
+    """As after a lost response: the first one can be visible here and nowhere else."""
     new = stage.creation.with_ids([a_draft()])
     [first] = await stage.creation.store_each(new)
     async with asyncio.TaskGroup() as group, without_its_standby(stage):
         again = group.create_task(stage.creation.store_each(new))
 
         async def waits_for_it() -> bool:
-            assert not again.done(), "it was answered without the standby"
+            assert not again.done(), "it returned without the standby"
             waiting = (
                 "SELECT count(*) FROM pg_stat_activity "
                 "WHERE wait_event = 'SyncRep' AND datname = current_database()"
@@ -153,12 +153,12 @@ async def test_the_cursor_of_the_feed_stays_before_what_the_broker_did_not_confi
                 return len(log_lines.named("feed.undelivered")) > 2
 
             await eventually(was_refused, "the broker refuses what the queue has no room for")
-            reached, confirmed = await stored(stage), await depth(channel)
+            stored_cursor, confirmed = await stored(stage), await depth(channel)
             came: dict[Cursor, None] = {}
             while len(came) < len(ids):
-                came[Cursor.parse(await got(queue))] = None
+                came[Cursor.parse(await take_message_id(queue))] = None
     assert confirmed < len(ids)
-    assert reached < list(came)[confirmed], "it is behind what the broker had not confirmed"
+    assert stored_cursor < list(came)[confirmed], "it is behind what the broker had not confirmed"
 
 
 async def depth(channel: aio_pika.abc.AbstractChannel) -> int:
@@ -166,7 +166,7 @@ async def depth(channel: aio_pika.abc.AbstractChannel) -> int:
     return queue.declaration_result.message_count or 0
 
 
-async def got(queue: aio_pika.abc.AbstractQueue) -> str:
+async def take_message_id(queue: aio_pika.abc.AbstractQueue) -> str:
     """Take one message out of a queue and return its id."""
 
     async def take() -> str | None:
@@ -213,6 +213,6 @@ async def test_a_worker_stops_the_tasks_of_a_lease_that_was_closed(stage: Stage)
             return handler.stopped == [made.id]
 
         try:
-            await eventually(is_stopped, "it was told to stop", timeout_s=10)
+            await eventually(is_stopped, "it was requested to stop", timeout_s=10)
         finally:
             handler.may_end.set()

@@ -1,4 +1,4 @@
-"""Messages that are published in one piece: each gets the broker's own confirm, whatever happens on the way."""
+"""Messages that are published in one piece: each gets the broker's own confirm, whatever goes wrong on the way."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -102,7 +102,7 @@ async def test_what_no_queue_is_bound_for_is_returned(
         publisher = a_publisher(link)
         sent = await publisher.publish(messages)
         assert sent.confirms == [Confirm.RETURNED, Confirm.ACKED] * 300 + [Confirm.RETURNED]
-        # The same ids again: nothing of before is taken for them.
+        # The same ids again: no earlier confirm is taken for theirs.
         await queue.bind(exchange, "a")
         assert (await publisher.publish(some(300))).confirms == [Confirm.ACKED] * 300
 
@@ -125,7 +125,7 @@ async def test_a_full_queue_raises_an_error_and_the_channel_goes_on(
         assert link.driver is driver
 
 
-async def test_an_exchange_that_is_gone_is_trouble_and_the_link_opens_again(
+async def test_a_missing_exchange_raises_an_error_and_the_link_opens_again(
     channel: AbstractChannel, exchange: AbstractExchange, broker_url: str
 ) -> None:
     queue = await a_queue(channel, exchange, "#")

@@ -1,4 +1,4 @@
-"""A link to a real broker: what its users meet when it is closed under them."""
+"""A link to a real broker: which errors its users get when it closes."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -17,12 +17,14 @@ from tests.support.rabbitmq import Management
 NAME = hint_queue_name("default", "emulate")
 
 
-async def the_end_of(call: Callable[[], Coroutine[Any, Any, None]], ends: list[Exception]) -> None:
+async def call_until_error(
+    call: Callable[[], Coroutine[Any, Any, None]], ends: list[Exception]
+) -> None:
     """Call until it fails."""
     while True:
         try:
             await call()
-        except Exception as error:  # noqa: BLE001 - which ones they are is what is asked
+        except Exception as error:  # noqa: BLE001 - the test checks which ones they are
             ends.append(error)
             return
 
@@ -48,7 +50,7 @@ async def test_calls_under_way_when_their_link_closes_fail_as_broker_unavailable
             await declare()
             async with asyncio.TaskGroup() as group:
                 for call in (publish, publish, publish, declare):
-                    group.create_task(the_end_of(call, ends))
+                    group.create_task(call_until_error(call, ends))
                 await publish()
                 link.reopen()
     assert {type(error) for error in ends} == {BrokerAway}
@@ -77,5 +79,5 @@ async def test_a_hint_queue_that_somebody_declared_otherwise_is_created_again(
 
 
 async def _type_of(name: str, management: Management) -> str:
-    told: str = (await asyncio.to_thread(management.queues))[name]["type"]
-    return told
+    queue_type: str = (await asyncio.to_thread(management.queues))[name]["type"]
+    return queue_type

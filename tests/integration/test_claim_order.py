@@ -1,4 +1,4 @@
-"""Several tasks of one claim, on every way to a worker: the most urgent first, then due longest, then by id."""
+"""Several tasks of one claim, by every path to a worker: the most urgent first, then due longest, then by id."""
 
 import random
 from collections.abc import Sequence
@@ -84,10 +84,10 @@ async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Sta
 
 async def test_a_lease_over_http_has_its_tasks_in_order(api: Served, stage: Stage) -> None:
     expected = await mixed(stage)
-    answer = await api.post(
+    response = await api.post(
         "/leases", {"worker": "w", "types": ["emulate"], "limit": SIZE, "wait_s": 10}
     )
-    assert [UUID(task["id"]) for task in answer.json()["tasks"]] == expected
+    assert [UUID(task["id"]) for task in response.json()["tasks"]] == expected
 
 
 async def test_a_python_worker_starts_the_tasks_of_a_claim_in_order(stage: Stage) -> None:

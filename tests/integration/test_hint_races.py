@@ -75,7 +75,7 @@ async def waits_for_a_lock(stage: Stage) -> None:
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 async def test_a_claim_waits_for_its_release_mark_and_then_claims(stage: Stage, end: str) -> None:
-    """Skipping the row would forget the hint, and the task would wait for its mark to run out."""
+    """If the row were skipped, the hint would be lost, and the task would wait until its mark expires."""
     lease_id = await stage.open_lease()
     made = [(await stage.created()).id for _ in range(3)]
     async with a_session(stage) as releasing, asyncio.TaskGroup() as group:
@@ -150,8 +150,8 @@ async def test_a_cancel_waits_for_a_claim_by_hint_and_is_then_requested_of_the_r
         cancel = group.create_task(stage.service.cancel(made.id))
         await waits_for_a_lock(stage)
         await claiming.execute("COMMIT")
-    answer, task = cancel.result()
-    assert (answer, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
+    result, task = cancel.result()
+    assert (result, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
     await assert_safe(stage.sql)
 
 

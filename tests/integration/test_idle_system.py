@@ -79,7 +79,7 @@ async def test_every_change_of_a_task_wakes_idle_processes(stage: Stage) -> None
     async with a_listener(stage) as (idle_backoff, clock), a_notifier(stage):
         [taken] = await eventually(lambda: stage.take(lease), "the task to be due")
         await woken_up(idle_backoff)
-        for happens in (
+        for change in (
             stage.end(taken, lease, Failed(error=ERROR)),
             stage.service.retry(task.id),
             stage.service.set_queue_paused(task.queue, paused=True),
@@ -87,7 +87,7 @@ async def test_every_change_of_a_task_wakes_idle_processes(stage: Stage) -> None
         ):
             clock.advance(LONG)
             assert idle_backoff.is_idle
-            await happens
+            await change
             await woken_up(idle_backoff)
 
 
@@ -237,10 +237,10 @@ def a_duty_trigger(
     stage: Stage, clock: ManualClock, rounds: list[str]
 ) -> tuple[DutyTrigger, Duties]:
     def duty(name: str) -> Periodic:
-        async def note() -> None:
+        async def record() -> None:
             rounds.append(name)
 
-        return Periodic(name, note, interval_s=0.001, on_demand=True)
+        return Periodic(name, record, interval_s=0.001, on_demand=True)
 
     wanted = Duties(**{name: duty(name) for name in Duties.__slots__})
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
@@ -312,7 +312,7 @@ async def locked(stage: Stage, table: str) -> AsyncIterator[None]:
 
 
 async def test_tasks_are_taken_back_also_while_the_duty_trigger_fails(stage: Stage) -> None:
-    """However long it fails: rescue closes leases after the database has answered it for a whole time to live."""
+    """However long it fails: rescue closes leases once the database was reachable for a whole time to live."""
     lease = await stage.open_lease(ttl_s=1)
     task = (await stage.running(lease)).task
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")

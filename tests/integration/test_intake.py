@@ -79,10 +79,10 @@ async def test_of_ten_thousand_messages_the_good_ones_become_tasks_and_the_bad_o
         assert await producer.depth(REJECTED_QUEUE) == 5 * EACH_BAD
     stored = await stage.sql.fetch("SELECT name FROM taskmill.task")
     assert {row["name"] for row in stored} == names
-    told = await stage.sql.fetch(
+    counts = await stage.sql.fetch(
         "SELECT status, problem->>'type' AS type, count(*) FROM taskmill.rejection GROUP BY 1, 2"
     )
-    assert {(row["status"], row["type"]): row["count"] for row in told} == {
+    assert {(row["status"], row["type"]): row["count"] for row in counts} == {
         (400, "/problems/malformed-json"): EACH_BAD,
         (413, "/problems/too-large"): EACH_BAD,
         (422, "/problems/idempotency-conflict"): EACH_BAD,
@@ -115,16 +115,16 @@ async def test_who_asks_for_a_reply_gets_the_task_or_the_problem(
     stage: Stage, broker_url: str
 ) -> None:
     async with producing(broker_url) as producer, taking_in(stage, broker_url):
-        answers = await producer.channel.declare_queue("answers", exclusive=True)
-        wanted: dict[str, Any] = {"reply_to": answers.name}
+        replies_queue = await producer.channel.declare_queue("replies", exclusive=True)
+        wanted: dict[str, Any] = {"reply_to": replies_queue.name}
         await producer.send({"name": "a"}, message_id="1", correlation_id="first", **wanted)
-        [first] = await producer.taken("answers", 1)
+        [first] = await producer.taken("replies", 1)
         await producer.send({"name": "a"}, message_id="1", correlation_id="again", **wanted)
         await producer.send({"name": ""}, correlation_id="bad", **wanted)
-        again, bad = await producer.taken("answers", 2)
+        again, bad = await producer.taken("replies", 2)
         await producer.send({"name": "b", "callback_url": "http://127.0.0.1:9/"}, **wanted)
-        [warned] = await producer.taken("answers", 1)
-    replies = {answer.correlation_id: json.loads(answer.body) for answer in (first, again, bad)}
+        [warned] = await producer.taken("replies", 1)
+    replies = {reply.correlation_id: json.loads(reply.body) for reply in (first, again, bad)}
     assert (replies["first"]["status"], replies["again"]["status"]) == (201, 200)
     assert replies["first"]["task"]["name"] == "a"
     assert replies["again"]["task"]["id"] == replies["first"]["task"]["id"]
@@ -170,9 +170,13 @@ async def test_a_refused_message_is_copied_untouched_with_the_reason_beside_it(
     assert isinstance(problem, str)
     assert json.loads(problem) == json.loads(row["problem"])
     assert json.loads(problem)["errors"][0]["pointer"] == "/name"
-    kept = json.loads(row["headers"])
-    assert kept["headers"]["tenant"] == "north"
-    assert (kept["priority"], kept["app_id"], kept["correlation_id"]) == (3, "shop", "c")
+    properties = json.loads(row["headers"])
+    assert properties["headers"]["tenant"] == "north"
+    assert (properties["priority"], properties["app_id"], properties["correlation_id"]) == (
+        3,
+        "shop",
+        "c",
+    )
     assert (row["door"], row["message_id"], row["redeliveries"]) == ("amqp", "order-1", 0)
 
 
@@ -191,9 +195,9 @@ async def test_the_same_refused_message_is_kept_once_and_counted(
         )
     assert [(row["message_id"], row["redeliveries"]) for row in rows[3:]] == [("one", 2)]
     assert len(rows) == 4
-    told = [copy.headers["taskmill-rejection-id"] for copy in copies]
-    assert told.count(str(rows[3]["id"])) == 3
-    assert set(told) == {str(row["id"]) for row in rows}
+    rejection_ids = [copy.headers["taskmill-rejection-id"] for copy in copies]
+    assert rejection_ids.count(str(rows[3]["id"])) == 3
+    assert set(rejection_ids) == {str(row["id"]) for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -253,8 +257,10 @@ async def test_a_message_for_one_queue_too_many_is_refused_and_the_others_are_no
             a_message(orjson.dumps({"name": "a", "queue": f"q{n % 4}"})) for n in range(40)
         )
         await until_counted(stage, 20, 20)
-    told = await stage.sql.fetch("SELECT DISTINCT problem->>'type' AS type FROM taskmill.rejection")
-    assert [row["type"] for row in told] == ["/problems/queue-limit-reached"]
+    problems = await stage.sql.fetch(
+        "SELECT DISTINCT problem->>'type' AS type FROM taskmill.rejection"
+    )
+    assert [row["type"] for row in problems] == ["/problems/queue-limit-reached"]
     await assert_safe(stage.sql)
 
 
@@ -262,10 +268,10 @@ async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
     names = [f"task {n}" for n in range(9)]
     names[4] = "bad \x00 name"
     new = stage.creation.with_ids(a_draft(name=name) for name in names)
-    answers = await stage.creation.store_each(new)
-    assert [isinstance(answer, CreatedTask) for answer in answers] == [n != 4 for n in range(9)]
+    results = await stage.creation.store_each(new)
+    assert [isinstance(result, CreatedTask) for result in results] == [n != 4 for n in range(9)]
     again = await stage.creation.store_each(new)
-    assert [isinstance(answer, CreatedTask) for answer in again] == [n != 4 for n in range(9)]
+    assert [isinstance(result, CreatedTask) for result in again] == [n != 4 for n in range(9)]
     assert await counted(stage) == (8, 0)
     assert await stage.creation.store_each([]) == []
     await assert_safe(stage.sql)
@@ -274,8 +280,8 @@ async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
 async def test_each_gets_its_reply_where_there_is_room_for_some_queues_only(stage: Stage) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=1) as creation:
         new = creation.with_ids(a_draft(queue=queue) for queue in ("b", "a", "b", "a"))
-        answers = await creation.store_each(new)
-    kinds = [type(answer) for answer in answers]
+        results = await creation.store_each(new)
+    kinds = [type(result) for result in results]
     assert kinds == [QueueLimitReached, CreatedTask] * 2
 
 
@@ -312,10 +318,10 @@ async def test_headers_that_leave_no_room_for_the_reason_are_left_out_of_the_cop
         await producer.send(b"rubbish", message_id="one", headers={"large": "x" * 100_000})
         [copy] = await producer.rejected(1)
     assert set(copy.headers) == {"taskmill-problem", "taskmill-status", "taskmill-rejection-id"}
-    kept = await stage.sql.fetchval(
+    body_bytes = await stage.sql.fetchval(
         "SELECT length(headers->'headers'->>'large') FROM taskmill.rejection"
     )
-    assert kept == 100_000
+    assert body_bytes == 100_000
 
 
 async def test_messages_too_large_to_be_held_are_taken_fewer_at_a_time(
@@ -329,8 +335,8 @@ async def test_messages_too_large_to_be_held_are_taken_fewer_at_a_time(
             for n in range(300)
         ]
         await producer.send_all(messages)
-        turn = stage.sql.transaction()
-        await turn.start()
+        transaction = stage.sql.transaction()
+        await transaction.start()
         await stage.sql.execute(statement("lock_queues"))  # the first task of a queue waits for it
         async with taking_in(stage, broker_url, most_bytes=100_000):
 
@@ -338,7 +344,7 @@ async def test_messages_too_large_to_be_held_are_taken_fewer_at_a_time(
                 return bool(log_lines.named("intake.overflowed"))
 
             await eventually(overflowed, "more wait than may be held")
-            await turn.rollback()
+            await transaction.rollback()
             await until_counted(stage, 300, 0)
         await assert_all_acknowledged(producer)
     assert log_lines.named("intake.started")[-1]["prefetch"] < 50
@@ -375,7 +381,7 @@ async def test_copies_of_refused_messages_can_not_fill_the_broker(
     async with taking_in(stage, broker_url):
         arguments = broker_management.queues()[REJECTED_QUEUE]["arguments"]
     assert (arguments["x-max-length"], arguments["x-max-length-bytes"]) == (100_000, 2**30)
-    assert "x-overflow" not in arguments, "the oldest give way"
+    assert "x-overflow" not in arguments, "the oldest are dropped"
 
 
 async def test_a_payload_that_breaks_its_contract_is_a_rejection_with_the_problem_of_the_api(

@@ -1,4 +1,4 @@
-"""Messages that a fault of ours meets: after some tries they are rejections, and hold up nobody."""
+"""Messages that meet a fault in Taskmill: after some attempts they become rejections, and hold up no others."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
-# A fault that PostgreSQL meets again whenever a row has this name, and that blames no value.
+# An error that PostgreSQL raises whenever a row has this name, and that names no value.
 BREAKS_AT = """
 CREATE FUNCTION public.break() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'XX000'; END $$
@@ -86,8 +86,10 @@ async def test_a_rejection_that_can_not_be_stored_as_it_is_keeps_its_body(
             await producer.send(b"others")
             await until_counted(stage, 0, 2)
         await assert_all_acknowledged(producer)
-    kept = await stage.sql.fetch("SELECT body, message_id FROM taskmill.rejection ORDER BY body")
-    assert [tuple(row) for row in kept] == [(b"others", None), (b"rubbish", None)]
+    rejections = await stage.sql.fetch(
+        "SELECT body, message_id FROM taskmill.rejection ORDER BY body"
+    )
+    assert [tuple(row) for row in rejections] == [(b"others", None), (b"rubbish", None)]
 
 
 async def test_a_message_that_we_trip_over_again_and_again_is_a_rejection(

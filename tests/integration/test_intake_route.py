@@ -1,4 +1,4 @@
-"""What producers publish finds its queue, whoever deletes what in between; and who looks is told so."""
+"""Published messages reach their queue, whatever is deleted in between; and probes report the state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ from tests.support.stage import Stage, a_creation, a_rejections
 
 
 async def publish_until_taken(broker_url: str) -> None:
-    """Publish as a producer that begins anew whenever the broker refuses."""
+    """Publish as a producer that reconnects whenever the broker refuses."""
 
     async def published() -> bool:
         try:
@@ -116,7 +116,7 @@ async def test_the_changes_exchange_is_created_again_while_idle(
     assert len(log_lines.named("exchange.mended")) == 1
 
 
-async def test_a_route_that_can_not_be_maintained_is_logged(
+async def test_a_route_that_can_not_be_maintained_is_reported(
     stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:
     async with taking_in(stage, broker_url) as intake:
@@ -128,18 +128,18 @@ async def test_a_route_that_can_not_be_maintained_is_logged(
             return intake.state().presence is IntakePresence.OK
 
         await asyncio.to_thread(broker_management.allow, write="")
-        await eventually(is_away, "it says that it is away")
+        await eventually(is_away, "it reports that it is away")
         assert "ACCESS_REFUSED" in str(intake.state())
         await asyncio.to_thread(broker_management.allow)
-        await eventually(is_back, "it says that it is back")
+        await eventually(is_back, "it reports that it is back")
         assert len(log_lines.named("intake.unreachable")) == 1
 
 
 @asynccontextmanager
-async def a_look(
+async def a_probe(
     broker_url: str, *, is_broker_starting: bool = False
 ) -> AsyncIterator[tuple[BrokerLink, IntakeProbe]]:
-    """Look at the intake over a connection of its own."""
+    """Probe the intake over a connection of its own."""
     link, stop = BrokerLink(broker_url, name="watch"), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(link.run(stop))
@@ -149,65 +149,65 @@ async def a_look(
             stop.set()
 
 
-async def until(look: IntakeProbe, presence: IntakePresence, words: str = "") -> None:
-    async def reached() -> bool:
-        state = await look.state()
+async def until(probe: IntakeProbe, presence: IntakePresence, words: str = "") -> None:
+    async def is_in_state() -> bool:
+        state = await probe.state()
         return state.presence is presence and words in str(state)
 
-    await eventually(reached, f"the intake is {presence} {words}")
+    await eventually(is_in_state, f"the intake is {presence} {words}")
 
 
 async def test_an_intake_is_starting_then_ok_then_away(
     stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
-    async with a_look(broker_url) as (_, look):
-        await until(look, IntakePresence.STARTING)
+    async with a_probe(broker_url) as (_, probe):
+        await until(probe, IntakePresence.STARTING)
         async with taking_in(stage, broker_url):
-            await until(look, IntakePresence.OK)
+            await until(probe, IntakePresence.OK)
             async with producing(broker_url) as producer:
                 await producer.send({"name": "a"})
-        await until(look, IntakePresence.AWAY, "nobody takes")
+        await until(probe, IntakePresence.AWAY, "nobody takes")
         await delete_exchange(broker_management, broker_url, EXCHANGE)
-        await until(look, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
+        await until(probe, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
 
 
 async def test_an_intake_that_does_not_come_is_away(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.amqp.intake_probe._STARTING_S", 0.0)
-    async with a_look(broker_url) as (link, look):
+    async with a_probe(broker_url) as (link, probe):
 
         async def is_up() -> bool:
             return link.is_up
 
         await eventually(is_up, "the broker is there")
-        await until(look, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
+        await until(probe, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
 
 
 async def test_without_its_broker_an_intake_is_starting_only_while_the_broker_is() -> None:
     nowhere = "amqp://user:secret@127.0.0.1:1/"
-    async with a_look(nowhere, is_broker_starting=True) as (_, look):
-        await until(look, IntakePresence.STARTING)
-    async with a_look(nowhere) as (_, look):
-        await until(look, IntakePresence.AWAY, "away: RabbitMQ is away")
+    async with a_probe(nowhere, is_broker_starting=True) as (_, probe):
+        await until(probe, IntakePresence.STARTING)
+    async with a_probe(nowhere) as (_, probe):
+        await until(probe, IntakePresence.AWAY, "away: RabbitMQ is away")
 
 
 async def ready(served: Served) -> tuple[int, str, str]:
-    answer = await served.get("/readyz")
-    parts = answer.json()["parts"]
-    return answer.status_code, parts["broker"], parts["intake"]
+    response = await served.get("/readyz")
+    parts = response.json()["parts"]
+    return response.status_code, parts["broker"], parts["intake"]
 
 
 async def test_readyz_names_broker_and_intake_and_stays_200(stage: Stage, broker_url: str) -> None:
     creation = a_creation(stage.database, stage.clock, stage.ids)
     refused = a_rejections(stage.database, creation, stage.ids)
-    async with a_look(broker_url) as (link, look):
+    async with a_probe(broker_url) as (link, probe):
         watch = BrokerWatch(
             policy="auto",
             hint_life=NO_BROKER.hint_life,
             trouble=lambda: link.trouble,
             is_starting=lambda: not link.was_up,
-            intake=look.state,
+            intake=probe.state,
         )
         async with (
             TaskService(

@@ -125,12 +125,12 @@ async def test_an_intake_that_stops_during_an_outage_leaves_the_messages_to_the_
 async def test_what_was_committed_and_not_acknowledged_is_settled_again_without_a_trace(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def forgets(self: Inbox, batch: object) -> None:
+    async def loses(self: Inbox, batch: object) -> None:
         """A process that dies between its commit and its acknowledgement."""
 
     async with producing(broker_url) as producer:
         with monkeypatch.context() as patched:
-            patched.setattr(Inbox, "settle", forgets)
+            patched.setattr(Inbox, "settle", loses)
             async with taking_in(stage, broker_url):
                 await producer.send_all(messages(30, bad_every=3))
                 await until_counted(stage, 20, 10)
@@ -158,7 +158,7 @@ async def test_a_deleted_queue_is_created_again_and_consumed(
 
 
 async def _publish_until_taken(producer: Producer) -> None:
-    """Publish as soon as there is a queue again; until then the broker gives it back."""
+    """Publish as soon as there is a queue again; until then the broker returns it."""
 
     async def published() -> bool:
         try:
@@ -244,8 +244,8 @@ async def test_an_existing_queue_is_consumed_as_it_is_and_drops_nothing_in_an_ou
             await until_counted(stage, 15, 5)
             await producer.rejected(5)
         await assert_all_acknowledged(producer)
-    told = {line["name"] for line in log_lines.named("broker.differs")}
-    assert told == {EXCHANGE, CREATE_QUEUE, REJECTED_QUEUE}
+    names = {line["name"] for line in log_lines.named("broker.differs")}
+    assert names == {EXCHANGE, CREATE_QUEUE, REJECTED_QUEUE}
 
 
 async def test_a_broker_that_is_killed_in_the_middle_loses_and_doubles_nothing(

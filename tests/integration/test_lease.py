@@ -27,26 +27,26 @@ CARD = WorkerProfile(name="keeper", queues=("b", "a"), types=("y", "x"), slots=7
 async def a_keeper(
     stage: Stage, *, ttl_s: float, running: int = 3
 ) -> AsyncIterator[tuple[LeaseKeeper, list[UUID | None]]]:
-    """A keeper that has its lease, and the leases that it told of."""
-    told: list[UUID | None] = []
+    """Yield a keeper that has its lease, and the leases that it has reported."""
+    reported: list[UUID | None] = []
     ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
     keeper = LeaseKeeper(stage.database, CARD, ttl_s=ttl_s, ids=ids, clock=stage.clock)
     keeper.start(
-        on_change=lambda: told.append(keeper.last_lease_id),
+        on_change=lambda: reported.append(keeper.last_lease_id),
         running=lambda: running,
         on_cancels=lambda _: None,
         on_request=lambda: None,
     )
     try:
-        await eventually(_told(told, 1), "a lease")
-        yield keeper, told
+        await eventually(_count_reached(reported, 1), "a lease")
+        yield keeper, reported
     finally:
         await keeper.stop()
 
 
-def _told(told: Sized, count: int) -> Callable[[], Awaitable[bool]]:
+def _count_reached(reported: Sized, count: int) -> Callable[[], Awaitable[bool]]:
     async def probe() -> bool:
-        return len(told) >= count
+        return len(reported) >= count
 
     return probe
 
@@ -83,7 +83,7 @@ async def test_a_lease_is_renewed_before_it_ends(stage: Stage) -> None:
 
 
 async def test_a_lease_outlives_the_sessions_that_renew_it(stage: Stage) -> None:
-    async with a_keeper(stage, ttl_s=0.9) as (keeper, told):
+    async with a_keeper(stage, ttl_s=0.9) as (keeper, reported):
         lease_id = keeper.lease_id
         for _ in range(4):
             before = await _row(stage, lease_id)
@@ -97,23 +97,23 @@ async def test_a_lease_outlives_the_sessions_that_renew_it(stage: Stage) -> None
 
             await eventually(renewed, "a renewal")
         assert keeper.last_lease_id == lease_id
-        assert set(told) == {lease_id}
+        assert set(reported) == {lease_id}
 
 
-async def test_a_closed_lease_is_replaced_and_logged(stage: Stage) -> None:
-    async with a_keeper(stage, ttl_s=0.6) as (keeper, told):
+async def test_a_closed_lease_is_replaced_and_reported(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=0.6) as (keeper, reported):
         first = keeper.lease_id
         assert first is not None
         await leases.close_lease(stage.database, first, "expired")
-        await eventually(_told(told, 2), "another lease")
-        assert keeper.lease_id == told[1] != first
+        await eventually(_count_reached(reported, 2), "another lease")
+        assert keeper.lease_id == reported[1] != first
         assert (await _row(stage, first))["close_reason"] == "expired"
 
 
-async def test_a_lease_that_expired_during_its_renewal_is_logged(
+async def test_a_lease_that_expired_during_its_renewal_is_reported(
     stage: Stage,
 ) -> None:
-    async with a_keeper(stage, ttl_s=1.5) as (keeper, told):
+    async with a_keeper(stage, ttl_s=1.5) as (keeper, reported):
         first = keeper.lease_id
 
         async def ran_out() -> bool:
@@ -122,7 +122,7 @@ async def test_a_lease_that_expired_during_its_renewal_is_logged(
         async with stage.sql.transaction():
             await stage.sql.execute("SELECT FROM taskmill.lease WHERE id = $1 FOR UPDATE", first)
             await eventually(ran_out, "the end of the lease")
-        await eventually(_told(told, 2), "word that it holds again")
+        await eventually(_count_reached(reported, 2), "the report that it is valid again")
         assert keeper.lease_id == first
 
 
@@ -150,9 +150,9 @@ async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> 
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
     keeper = LeaseKeeper(stage.database, CARD, ttl_s=0.6, ids=ids, clock=stage.clock)
-    told: list[int] = []
+    reported: list[int] = []
     keeper.start(
-        on_change=lambda: told.append(1),
+        on_change=lambda: reported.append(1),
         running=lambda: 0,
         on_cancels=lambda _: None,
         on_request=lambda: None,
@@ -161,7 +161,7 @@ async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> 
         assert keeper.lease_id is None
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         await admin.close()
-        await eventually(_told(told, 1), "a lease")
+        await eventually(_count_reached(reported, 1), "a lease")
         assert keeper.lease_id is not None
     finally:
         await keeper.stop()
@@ -217,12 +217,12 @@ async def test_tasks_of_closed_leases_are_taken_back_at_once(stage: Stage) -> No
         await stage.open_lease(),
     )
     lost = [await stage.running(lease, max_losses=losses) for losses in (3, 0)]
-    kept = await stage.running(alive)
-    asked = await stage.running(lease)
-    await stage.service.cancel(asked.task.id)
+    alive_task = await stage.running(alive)
+    cancelled = await stage.running(lease)
+    await stage.service.cancel(cancelled.task.id)
     await leases.close_lease(stage.database, lease, "expired")
     assert await rescue() is False
-    tasks = [await stage.task(one.task.id) for one in (*lost, kept, asked)]
+    tasks = [await stage.task(one.task.id) for one in (*lost, alive_task, cancelled)]
     assert [(task.status, task.attempt, task.losses) for task in tasks] == [
         ("new", 0, 1),
         ("failed", 0, 0),

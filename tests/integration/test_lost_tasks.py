@@ -1,4 +1,4 @@
-"""What a worker ran when it was lost is remembered with its lease."""
+"""The tasks of a lost worker are recorded with its lease."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from tests.support.stage import Stage
 
 
 async def rescue(stage: Stage) -> None:
-    """Do rounds until leases that ran out are closed, and what ran under them is taken back."""
+    """Do rounds until expired leases are closed, and their tasks are taken back."""
     one = Rescue(stage.database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock)
     for _ in range(2):
         await one()

@@ -160,7 +160,7 @@ async def test_messages_survive_the_loss_of_the_connection(
 
 
 async def ids_until(url: str, expected: set[str]) -> set[str | None]:
-    """Take messages until all expected ones were there; a confirm that was lost made a double of one."""
+    """Take messages until all expected ones were there; a lost confirm can make a duplicate."""
     ids: set[str | None] = set()
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(CREATE_QUEUE)

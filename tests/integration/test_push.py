@@ -128,10 +128,10 @@ async def test_a_body_is_json_or_text_or_empty(
 async def test_what_may_change_is_tried_again_with_the_same_id(stage: Stage) -> None:
     codes = [503, 429, 408, 425, 500, 200]
 
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(status=codes.pop(0))
 
-    async with an_endpoint(answer) as endpoint, a_pusher(stage):
+    async with an_endpoint(respond) as endpoint, a_pusher(stage):
         task = await pushed(stage, endpoint.url, payload={}, max_attempts=10)
         assert result_of(task)["status"] == 200
         assert task.attempt == 6
@@ -142,8 +142,8 @@ async def test_what_may_change_is_tried_again_with_the_same_id(stage: Stage) -> 
 
 @pytest.mark.parametrize("code", [400, 401, 404, 410, 422, 301, 302])
 async def test_what_will_not_change_fails_at_once(stage: Stage, code: int) -> None:
-    answers = status(code, Location="http://127.0.0.1/elsewhere?secret")
-    async with an_endpoint(answers) as endpoint, a_pusher(stage):
+    responses = status(code, Location="http://127.0.0.1/elsewhere?secret")
+    async with an_endpoint(responses) as endpoint, a_pusher(stage):
         task = await pushed(stage, f"{endpoint.url}/a?secret", payload={}, max_attempts=5)
         kind, message = error_of(task)
         assert kind == "EndpointRefused"
@@ -159,7 +159,7 @@ async def test_the_payload_says_what_is_a_success_and_what_is_tried_again(stage:
         payload = {"retry_on": [404]}
         task = await pushed(stage, endpoint.url, payload=payload, max_attempts=3)
         assert (error_of(task)[0], task.attempt) == ("EndpointUnavailable", 3)
-        endpoint.answers = status(503)
+        endpoint.responses = status(503)
         task = await pushed(stage, endpoint.url, payload={"retry_on": []}, max_attempts=3)
         assert (error_of(task)[0], task.attempt) == ("EndpointRefused", 1)
 
@@ -167,11 +167,11 @@ async def test_the_payload_says_what_is_a_success_and_what_is_tried_again(stage:
 async def test_retry_after_is_respected_within_bounds(stage: Stage) -> None:
     waits: list[Answering] = [status(429, Retry_After="1"), status(503, Retry_After="86400"), ok]
 
-    async def answer(received: Received) -> web.StreamResponse:
+    async def respond(received: Received) -> web.StreamResponse:
         return await waits.pop(0)(received)
 
     bound = timedelta(seconds=1.5)
-    async with an_endpoint(answer) as endpoint, a_pusher(stage, longest_wait=bound):
+    async with an_endpoint(respond) as endpoint, a_pusher(stage, longest_wait=bound):
         task = await pushed(stage, endpoint.url, payload={}, max_attempts=3)
         assert result_of(task)["status"] == 200
         events = await stage.service.events(task.id)
@@ -220,15 +220,15 @@ async def test_the_timeout_of_the_task_and_a_cancel_end_a_push(stage: Stage) -> 
         task = await pushed(stage, endpoint.url, payload={}, timeout=timedelta(seconds=0.2))
         assert error_of(task)[0] == "Timeout"
         text = orjson.dumps({"url": endpoint.url}).decode()
-        asked = await stage.created(type="http", payload=text)
-        await in_status(stage, asked.id, Status.IN_PROGRESS)
+        waiting = await stage.created(type="http", payload=text)
+        await in_status(stage, waiting.id, Status.IN_PROGRESS)
 
         async def has_come() -> bool:
             return len(endpoint.received) == 2
 
         await eventually(has_come, "the request")
-        await stage.service.cancel(asked.id)
-        assert (await finished(stage, asked.id)).status is Status.CANCELLED
+        await stage.service.cancel(waiting.id)
+        assert (await finished(stage, waiting.id)).status is Status.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -248,19 +248,19 @@ async def test_the_timeout_of_the_task_and_a_cancel_end_a_push(stage: Stage) -> 
 async def test_whatever_the_response_is_it_can_be_kept(
     stage: Stage, body: bytes, kind: str, shown: tuple[str, object]
 ) -> None:
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(body=body, headers={"Content-Type": kind})
 
-    async with an_endpoint(answer) as endpoint, a_pusher(stage):
+    async with an_endpoint(respond) as endpoint, a_pusher(stage):
         result = result_of(await pushed(stage, endpoint.url, payload={}))
         assert (result["body_is"], result["body"]) == shown
 
 
 async def test_a_success_with_too_large_a_response_stays_a_success(stage: Stage) -> None:
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(body=b"\x01" * 1000)
 
-    async with an_endpoint(answer) as endpoint, a_pusher(stage, result_bytes=2000):
+    async with an_endpoint(respond) as endpoint, a_pusher(stage, result_bytes=2000):
         result = result_of(await pushed(stage, endpoint.url, payload={}))
         assert (result["body_is"], result["body"]) == ("left_out", None)
 

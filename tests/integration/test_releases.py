@@ -1,4 +1,4 @@
-"""The marks of released tasks: counted, and removed to release all anew."""
+"""The marks of released tasks: counted, and removed to release all tasks again."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -50,7 +50,7 @@ class Stubborn:
         return "late"
 
     async def blocks_in_finally(self, _: Context) -> None:
-        """Do what a handler does whose cleaning up takes for ever."""
+        """Act like a handler whose cleanup never ends."""
         self.began.set()
         try:
             await asyncio.Event().wait()
@@ -58,8 +58,8 @@ class Stubborn:
             await self.may_end.wait()
 
 
-async def heard(log_lines: LogLines, event: str) -> dict[str, Any]:
-    """The only line of its kind, once it is there."""
+async def line_of(log_lines: LogLines, event: str) -> dict[str, Any]:
+    """Return the only line of this event, once it is there."""
 
     async def probe() -> list[dict[str, Any]]:
         return log_lines.named(event)
@@ -68,12 +68,12 @@ async def heard(log_lines: LogLines, event: str) -> dict[str, Any]:
     return line
 
 
-@pytest.mark.parametrize("way", ["swallows", "blocks"])
+@pytest.mark.parametrize("how", ["swallows", "blocks"])
 async def test_a_timeout_is_hard_and_frees_the_slot(
-    stage: Stage, log_lines: LogLines, way: str
+    stage: Stage, log_lines: LogLines, how: str
 ) -> None:
     stubborn = Stubborn()
-    handler: Handler = stubborn if way == "swallows" else stubborn.blocks_in_finally
+    handler: Handler = stubborn if how == "swallows" else stubborn.blocks_in_finally
     async with a_worker(stage, {"stubborn": handler, "emulate": stubborn}, IMPATIENT):
         made = await stage.created(type="stubborn", timeout=SHORT)
         task = await finished(stage, made.id)
@@ -83,14 +83,14 @@ async def test_a_timeout_is_hard_and_frees_the_slot(
         assert (await stage.service.events(made.id))[-1].reason == "timeout"
         quick = await finished(stage, (await stage.created(payload={"quick": True})).id)
         assert quick.status is Status.SUCCEEDED, "the only slot is free"
-        line = await heard(log_lines, "handler.abandoned")
+        line = await line_of(log_lines, "handler.abandoned")
         assert (line["task_id"], line["claim_no"]) == (str(made.id), 1)
         assert log_lines.named("handler.ended_late") == []
         stubborn.may_end.set()
-        line = await heard(log_lines, "handler.ended_late")
-        assert line["dropped"] == ("succeeded" if way == "swallows" else "failed")
+        line = await line_of(log_lines, "handler.ended_late")
+        assert line["dropped"] == ("succeeded" if how == "swallows" else "failed")
     assert await stage.task(made.id) == task
-    assert stubborn.cancels == (1 if way == "swallows" else 0)
+    assert stubborn.cancels == (1 if how == "swallows" else 0)
     await assert_safe(stage.sql)
 
 
@@ -177,9 +177,9 @@ async def test_a_stopping_worker_does_not_wait_for_who_ignores_it(
     assert (task.status, task.attempt) == (Status.NEW, 0)
     assert (await stage.event_types(made.id))[-1] == "handed_back"
     assert stubborn.cancels == 2, "when the grace time was over, and at the very end"
-    assert (await heard(log_lines, "handler.left_behind"))["task_id"] == str(made.id)
+    assert (await line_of(log_lines, "handler.left_behind"))["task_id"] == str(made.id)
     stubborn.may_end.set()
-    await heard(log_lines, "handler.ended_late")
+    await line_of(log_lines, "handler.ended_late")
     await assert_safe(stage.sql)
 
 
@@ -217,7 +217,7 @@ async def test_a_lost_lease_frees_the_slots_of_those_who_ignore_it(stage: Stage)
 
 
 class Fatal(BaseException):
-    """What is no error of a program, but of its process."""
+    """A `BaseException` that is an error of the process, not of the program."""
 
     def __str__(self) -> str:
         raise SystemExit(4)

@@ -1,4 +1,4 @@
-"""Attempts as a trace shows them: one span each, whose end tells what the attempt ended as."""
+"""Attempts in a trace: one span each, which ends with the attempt's outcome."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ Payload = Mapping[str, Any]
 
 
 async def succeeds(_: Context) -> None:
-    """Do nothing, well."""
+    """Succeed without a result."""
 
 
 async def attempted(
@@ -78,9 +78,12 @@ async def test_each_attempt_has_a_span_and_a_failed_one_has_its_error(
     message = "no such customer\\ud800\\x00"
     assert first.status.description == message
     assert (first.attributes or {})["error.type"] == "ValueError"
-    [told] = exceptions(first)
-    assert (told["exception.type"], told["exception.message"]) == ("builtins.ValueError", message)
-    assert 'raise ValueError("no such customer' in str(told["exception.stacktrace"])
+    [exception] = exceptions(first)
+    assert (exception["exception.type"], exception["exception.message"]) == (
+        "builtins.ValueError",
+        message,
+    )
+    assert 'raise ValueError("no such customer' in str(exception["exception.stacktrace"])
     assert exceptions(second) == []
 
 
@@ -119,8 +122,8 @@ async def test_every_way_to_fail_is_an_error(
     attributes = span.attributes or {}
     assert (attributes["taskmill.task.outcome"], attributes["error.type"]) == (outcome, error)
     assert orjson.loads(task.error or "")["message"] == span.status.description
-    [told] = exceptions(span)
-    assert str(told["exception.type"]).endswith(error)
+    [exception] = exceptions(span)
+    assert str(exception["exception.type"]).endswith(error)
 
 
 async def test_a_cancelled_attempt_is_no_error(stage: Stage, spans: Spans) -> None:
@@ -157,9 +160,9 @@ async def test_an_abandoned_handler_s_span_ends_with_its_attempt(
         may_end.set()
         await has_ended.wait()
     assert (span.attributes or {})["error.type"] == "Timeout"
-    assert [told["exception.type"] for told in exceptions(span)] == ["Timeout"]
+    assert [exception["exception.type"] for exception in exceptions(span)] == ["Timeout"]
     assert spans.all() == [span]
-    # The library warns of whatever is told to a span that has ended.
+    # The library warns of whatever is recorded on a span that has ended.
     assert [one for one in caplog.records if one.name.startswith("opentelemetry")] == []
 
 
@@ -200,7 +203,7 @@ async def test_spans_and_log_lines_of_a_handler_belong_to_its_attempt(
         async with a_worker(stage, {"work": calls}, WorkerOptions(traces=spans.traces)):
             await api.create(type="work")
             process = await spans.one("process work")
-            await eventually(lines(log_lines, "task.succeeded"), "the end is told")
+            await eventually(lines(log_lines, "task.succeeded"), "the end is logged")
         create = await spans.one("POST /tasks")
     [select], [inner] = spans.named("SELECT"), spans.named("in a thread")
     assert parent_ids(select) == ids(process)
@@ -212,7 +215,7 @@ async def test_spans_and_log_lines_of_a_handler_belong_to_its_attempt(
     ):
         [line] = [one for one in log_lines.named(event) if one.get("path") in {None, "/tasks"}]
         assert (line["trace_id"], line["span_id"]) == ids(span), event
-    for event in ("task.created", "task.claimed"):  # of batches, which are nobody's
+    for event in ("task.created", "task.claimed"):  # of batches, which belong to no single task
         assert all("trace_id" not in line for line in log_lines.named(event))
 
 

@@ -1,4 +1,4 @@
-"""Deliveries on their way: signed, tried again, given up, and never in each other's way."""
+"""Deliveries on their way: signed, tried again, given up, and never blocking each other."""
 
 import asyncio
 from collections import Counter
@@ -87,9 +87,9 @@ async def test_a_callback_is_signed_with_the_keys_of_the_settings(stage: Stage) 
 async def test_after_a_rotation_receivers_with_either_secret_accept_it(stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
         webhook, old = await subscribed(stage, endpoint.url)
-        kept = a_webhooks(stage.database)
-        _, new = await kept.change(webhook.id, {}, rotates_secret=True)
-        _, newest = await kept.change(webhook.id, {}, rotates_secret=True)
+        webhook_store = a_webhooks(stage.database)
+        _, new = await webhook_store.change(webhook.id, {}, rotates_secret=True)
+        _, newest = await webhook_store.change(webhook.id, {}, rotates_secret=True)
         assert new is not None
         assert newest is not None
         await done(stage)
@@ -104,10 +104,10 @@ async def test_after_a_rotation_receivers_with_either_secret_accept_it(stage: St
 async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stage: Stage) -> None:
     codes = [500, 404, 302, 200]
 
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(status=codes.pop(0), headers={"Location": "http://127.0.0.1:1/"})
 
-    async with an_endpoint(answer) as endpoint, a_webhooks_role(stage):
+    async with an_endpoint(respond) as endpoint, a_webhooks_role(stage):
         webhook, _ = await subscribed(stage, endpoint.url)
         await done(stage)
         [row] = await settled(stage, 1)
@@ -119,18 +119,18 @@ async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stag
         async def is_well() -> bool:
             return (await a_webhooks(stage.database).get(webhook.id)).failing_since is None
 
-        # It is noted right after the delivery, not with it.
+        # It is recorded right after the delivery, not with it.
         await eventually(is_well, "the endpoint's health")
 
 
 async def test_retry_after_applies_to_everything_that_goes_to_that_endpoint(stage: Stage) -> None:
     codes = [429, 200, 200]
 
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(status=codes.pop(0), headers={"Retry-After": "1"})
 
     loop = asyncio.get_running_loop()
-    async with an_endpoint(answer) as endpoint, a_webhooks_role(stage):
+    async with an_endpoint(respond) as endpoint, a_webhooks_role(stage):
         await subscribed(stage, endpoint.url)
         await done(stage)
         await came(endpoint, 1)
@@ -144,11 +144,11 @@ async def test_retry_after_applies_to_everything_that_goes_to_that_endpoint(stag
 async def test_one_callback_that_is_to_wait_holds_up_no_other_to_that_host(stage: Stage) -> None:
     """Hosts of many receivers count for each of them."""
 
-    async def answer(received: Received) -> web.StreamResponse:
+    async def respond(received: Received) -> web.StreamResponse:
         busy = received.path == "/busy"
         return web.Response(status=429 if busy else 204, headers={"Retry-After": "3600"})
 
-    async with an_endpoint(answer) as endpoint, a_webhooks_role(stage):
+    async with an_endpoint(respond) as endpoint, a_webhooks_role(stage):
         await done(stage, callback_url=f"{endpoint.url}/busy")
         await came(endpoint, 1)
         await done(stage, callback_url=f"{endpoint.url}/other")
@@ -202,12 +202,14 @@ async def test_an_endpoint_that_only_fails_is_disabled_after_a_while(stage: Stag
 
 
 async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -> None:
-    kept = a_webhooks(stage.database)
+    webhook_store = a_webhooks(stage.database)
     webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
     await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now()")
-    same = await kept.change(webhook.id, {"description": "x"}, rotates_secret=False)
+    same = await webhook_store.change(webhook.id, {"description": "x"}, rotates_secret=False)
     assert same[0].failing_since is not None
-    moved = await kept.change(webhook.id, {"url": "http://127.0.0.1:2/"}, rotates_secret=False)
+    moved = await webhook_store.change(
+        webhook.id, {"url": "http://127.0.0.1:2/"}, rotates_secret=False
+    )
     assert moved[0].failing_since is None
 
 
@@ -258,7 +260,7 @@ async def test_callbacks_that_are_given_up_are_counted_and_webhooks_are_not(stag
         await subscribed(stage, gone.url)
         await done(stage, callback_url=gone.url)
         await are_given_up(1)
-    # Of those whose time is over before a try of them the statement that gives them up says it.
+    # Those whose time is over before an attempt are counted by the statement that gives them up.
     await stage.sql.execute(
         "UPDATE taskmill.webhook_delivery SET state = 'pending', give_up_at = now() - interval '1 s'"
     )
@@ -288,22 +290,22 @@ async def test_what_waits_for_a_private_address_is_not_tried_over_and_over(stage
             return len(await deliveries(stage.sql)) == 200
 
         await eventually(are_made, "the deliveries")
-        # By now each of 200 would have been tried several times; it rests for 1 s after the first.
+        # By now each of 200 would have been tried several times; it pauses for 1 s after the first.
         await stage.sql.execute("SELECT pg_sleep(0.8)")
         assert sum(row["attempts"] for row in await deliveries(stage.sql)) <= 3
 
 
 async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
-        kept = a_webhooks(stage.database)
+        webhook_store = a_webhooks(stage.database)
         webhook, secret = await subscribed(stage, endpoint.url)
-        sent = await kept.test(webhook.id)
+        sent = await webhook_store.test(webhook.id)
         await settled(stage, 1)
         [received] = endpoint.received
         event = Webhook(secret).verify(received.body, received.headers)
         assert (event["type"], event["id"]) == ("taskmill.webhook.test", f"test_{sent.id}")
         assert received.headers["webhook-id"] == sent.event_id == event["id"]
-        again = await kept.resend(webhook.id, sent.id)
+        again = await webhook_store.resend(webhook.id, sent.id)
         assert (again.state, again.attempts) == ("pending", 1)
         await came(endpoint, 2)
         [row] = await settled(stage, 1)
@@ -312,7 +314,7 @@ async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> N
 
 
 async def test_no_delivery_is_created_for_a_webhook_that_was_deleted_just_now(stage: Stage) -> None:
-    """Whoever asked for it has seen the webhook."""
+    """The client that asked for a delivery has still seen the webhook."""
     webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
     await a_webhooks(stage.database).delete(webhook.id)
     with pytest.raises(WebhookNotFound):
@@ -336,7 +338,7 @@ async def test_a_deleted_webhook_gets_nothing_more(stage: Stage) -> None:
 
 
 async def test_a_delivery_without_a_response_is_repeated(stage: Stage) -> None:
-    """Somebody took it and died: it is due again after the time that a try may take, and a bit."""
+    """A process took it and died: it is due again a little after the time that an attempt may take."""
     async with an_endpoint() as endpoint:
         await subscribed(stage, endpoint.url)
         async with a_webhooks_role(stage, RoleOptions(concurrency=2)):
@@ -349,7 +351,7 @@ async def test_a_delivery_without_a_response_is_repeated(stage: Stage) -> None:
         async with a_webhooks_role(stage):
             await settled(stage, 1)
         assert len(endpoint.received) == 2
-        # What is heard of the lost try after all changes nothing.
+        # A late result of the lost attempt changes nothing.
         late = webhook_deliveries.EndedTry(
             delivery=taken, state=DeliveryState.FAILED, trouble="late"
         )
@@ -366,11 +368,11 @@ async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivere
     )
     await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
     assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
-    for ended, noted in (
+    for ended, recorded in (
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.DELIVERED, answer=204), 1),
     ):
-        assert await webhook_deliveries.record(stage.database, [ended]) == noted
+        assert await webhook_deliveries.record(stage.database, [ended]) == recorded
     [row] = await deliveries(stage.sql)
     assert (row["id"], row["state"], row["answer"], row["trouble"]) == (
         made.id,
@@ -398,16 +400,24 @@ async def test_buckets_are_scanned_some_at_a_time_and_none_is_skipped(stage: Sta
         "now() + CASE WHEN n % 7 = 0 THEN interval '-1 s' ELSE interval '1 h' END "
         "FROM generate_series(1, 100) AS n"
     )
-    for limit, looks in ((500, 2000), (500, 100), (500, 10), (500, 1), (3, 2000), (3, 10), (1, 7)):
+    for limit, scan_limit in (
+        (500, 2000),
+        (500, 100),
+        (500, 10),
+        (500, 1),
+        (3, 2000),
+        (3, 10),
+        (1, 7),
+    ):
         found, after = [], ""
         while True:
             some, after = await webhook_deliveries.find_due(
-                stage.database, after, limit, scan_limit=looks
+                stage.database, after, limit, scan_limit=scan_limit
             )
             found += some
             if not after:
                 break
-        assert found == [f"callback:{n:03}" for n in range(7, 101, 7)], (limit, looks)
+        assert found == [f"callback:{n:03}" for n in range(7, 101, 7)], (limit, scan_limit)
 
 
 async def finish_at_once(stage: Stage, queues: list[str]) -> None:
@@ -433,7 +443,7 @@ async def finish_at_once(stage: Stage, queues: list[str]) -> None:
 
 
 async def test_ten_thousand_tasks_reach_nineteen_endpoints_while_one_is_dead(stage: Stage) -> None:
-    """20 webhooks of a queue each, 500 tasks a queue; one endpoint never answers."""
+    """20 webhooks of a queue each, 500 tasks a queue; one endpoint never responds."""
     queues = [f"q{number % 20}" for number in range(10_000)]
     for name in set(queues):
         await stage.created(queue=name)
@@ -454,7 +464,7 @@ async def test_ten_thousand_tasks_reach_nineteen_endpoints_while_one_is_dead(sta
             took_s = loop.time() - began
         assert Counter(one.path for one in well.received) == {f"/{n}": 500 for n in range(1, 20)}
         assert len(set(well.ids)) == 9500
-        assert 0 < len(dead.received) < 20, "it is asked now and then, and rests"
+        assert 0 < len(dead.received) < 20, "it is tried now and then, and paused in between"
         assert took_s < 60
 
 

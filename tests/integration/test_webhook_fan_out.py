@@ -1,4 +1,4 @@
-"""Which deliveries are made of which changes: none is missed, none is made twice."""
+"""Which deliveries are created from which changes: none is missed, none is created twice."""
 
 import asyncio
 import random
@@ -200,7 +200,7 @@ async def test_without_the_cursor_lease_no_delivery_is_made(stage: Stage) -> Non
 
 
 async def test_a_crash_in_the_middle_leaves_all_or_nothing(stage: Stage) -> None:
-    """The statement is cut off at random moments, again and again, and goes on from where it had come."""
+    """The statement is cut off at random moments, again and again, and goes on where it stopped."""
     await subscribed(stage, URL)
     tasks = [await done(stage) for _ in range(30)]
     async with a_numbering(stage.database):

@@ -1,4 +1,4 @@
-"""While nobody gets changes, they are skipped unread; who subscribes in between misses nothing."""
+"""While nobody gets changes, they are skipped unread; a webhook that is created in between misses nothing."""
 
 import asyncio
 import random

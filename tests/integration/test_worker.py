@@ -1,4 +1,4 @@
-"""The worker as a whole: what handlers do becomes what tasks are."""
+"""The worker as a whole: what handlers do decides how tasks end."""
 
 import asyncio
 from collections.abc import Mapping
@@ -137,7 +137,7 @@ async def test_a_timeout_inside_a_handler_is_an_error_like_any_other(stage: Stag
 
 
 class Unspeakable(Exception):
-    """An exception that can't even be told."""
+    """An exception whose message can't be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -224,7 +224,7 @@ async def test_odd_results_are_kept(stage: Stage, result: object, text: str) -> 
 async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_others(
     stage: Stage,
 ) -> None:
-    """The doors and the worker let nothing pass that it would refuse; so here it refuses more."""
+    """Validation lets nothing pass that PostgreSQL would refuse; so here it refuses more."""
     await stage.sql.execute(
         "ALTER TABLE taskmill.task ADD CONSTRAINT not_odd CHECK (result::text <> '\"odd\"')"
     )
@@ -236,7 +236,7 @@ async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_o
         made = await stage.service.create_all(
             [a_draft(payload={"odd": n == 3}, max_attempts=2) for n in range(8)]
         )
-        tasks = [await finished(stage, answer.task.id) for answer in made]
+        tasks = [await finished(stage, created.task.id) for created in made]
     statuses = [task.status for task in tasks]
     assert statuses == [Status.FAILED if n == 3 else Status.SUCCEEDED for n in range(8)]
     await assert_safe(stage.sql)
@@ -267,8 +267,8 @@ async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -
 
     async with a_worker(stage, {"*": counts}, WorkerOptions(slots=3)):
         made = await stage.service.create_all([a_draft() for _ in range(12)])
-        for answer in made:
-            await finished(stage, answer.task.id)
+        for created in made:
+            await finished(stage, created.task.id)
     assert most == 3
 
 
@@ -302,18 +302,18 @@ async def test_a_slot_is_free_while_the_last_end_is_still_being_written_down(sta
 async def test_several_workers_run_each_task_once(stage: Stage) -> None:
     runs: list[UUID] = []
 
-    async def notes(context: Context) -> None:
+    async def record(context: Context) -> None:
         runs.append(context.task.id)
 
     made = await stage.service.create_all([a_draft() for _ in range(200)])
     async with (
-        a_worker(stage, {"*": notes}, WorkerOptions(name="one", claim_size=7)),
-        a_worker(stage, {"*": notes}, WorkerOptions(name="two", claim_size=7)),
-        a_worker(stage, {"*": notes}, WorkerOptions(name="three", claim_size=7)),
+        a_worker(stage, {"*": record}, WorkerOptions(name="one", claim_size=7)),
+        a_worker(stage, {"*": record}, WorkerOptions(name="two", claim_size=7)),
+        a_worker(stage, {"*": record}, WorkerOptions(name="three", claim_size=7)),
     ):
-        for answer in made:
-            await finished(stage, answer.task.id)
-    assert sorted(runs) == sorted(answer.task.id for answer in made)
+        for created in made:
+            await finished(stage, created.task.id)
+    assert sorted(runs) == sorted(created.task.id for created in made)
     await assert_safe(stage.sql)
 
 

@@ -1,4 +1,4 @@
-"""Cancelling what runs: the worker hears of it soon and stops the handler, which may still end well."""
+"""Cancelling what runs: the worker learns of it soon and stops the handler, which may still succeed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tests.support.stage import Stage
 from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished, in_status
 
 Payload = Mapping[str, Any]
-# So long that only the questions between two renewals can tell in time.
+# So long that only the queries between two renewals can find a cancel in time.
 SLOW_RENEWALS = WorkerOptions(ttl_s=600, slots=2, timeout_s=0.2)
 
 
@@ -27,8 +27,8 @@ async def cancelled_while_running(stage: Stage, **parts: Any) -> Any:  # noqa: A
     """A task that was cancelled when it ran, and has ended since."""
     made = await stage.created(**parts)
     await in_status(stage, made.id, Status.IN_PROGRESS)
-    answer, _ = await stage.service.cancel(made.id)
-    assert answer == "asked"
+    result, _ = await stage.service.cancel(made.id)
+    assert result == "asked"
     return await finished(stage, made.id)
 
 
@@ -108,7 +108,7 @@ async def test_a_handler_that_ignores_a_cancel_loses_its_attempt(
 async def test_a_cancel_stops_the_one_task_on_the_one_worker(stage: Stage) -> None:
     stopped: list[int] = []
 
-    async def notes(context: Context) -> None:
+    async def record(context: Context) -> None:
         payload = context.payload
         try:
             await asyncio.Event().wait()
@@ -120,8 +120,8 @@ async def test_a_cancel_stops_the_one_task_on_the_one_worker(stage: Stage) -> No
         return WorkerOptions(ttl_s=600, slots=2, name=name, grace_s=0)
 
     async with (
-        a_worker(stage, {"*": notes}, options("one")),
-        a_worker(stage, {"*": notes}, options("two")),
+        a_worker(stage, {"*": record}, options("one")),
+        a_worker(stage, {"*": record}, options("two")),
     ):
         made = [await stage.created(payload={"n": n}) for n in range(4)]
         for one in made:

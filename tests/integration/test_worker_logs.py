@@ -1,4 +1,4 @@
-"""What handlers log is kept with their tasks: from where, how much of it, and what trouble costs."""
+"""What handlers log is kept with their tasks: from which loggers, how much, and what is lost in an outage."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ def counted(reason: str | None = None) -> float:
 
 @asynccontextmanager
 async def far_away(stage: Stage) -> AsyncIterator[tuple[Network, Database]]:
-    """A database that is reached through a network of its own."""
+    """A database behind a proxy of its own."""
     async with a_network(stage.url) as (network, url):
         database = Database(url, SETTINGS)
         try:
@@ -78,9 +78,9 @@ async def test_lines_of_the_contexts_logger_are_kept_and_still_go_to_the_process
     assert third.fields is not None
     assert third.fields.endswith('LookupError: gone"}')
     assert first.at <= second.at <= third.at
-    [told] = log_lines.named("report.began")
-    assert (told["task_id"], told["claim_no"], told["attempt"]) == (str(made.id), 1, 1)
-    assert told["pages"] == 3
+    [line] = log_lines.named("report.began")
+    assert (line["task_id"], line["claim_no"], line["attempt"]) == (str(made.id), 1, 1)
+    assert line["pages"] == 3
     assert len(log_lines.named("not.wanted")) == 1
     assert log_lines.named("bound")[-1]["exception"].endswith("LookupError: gone")
 
@@ -121,7 +121,7 @@ async def test_lines_of_pythons_logging_are_kept_wherever_the_handler_works(
     ]
     assert found[0].fields == '{"invoice":7}'
     assert (found[4].fields or "").endswith('LookupError: gone"}')
-    # The process's log has of libraries what it always had.
+    # What the process's log takes from libraries has not changed.
     assert log_lines.named("1 of 2") == []
     assert log_lines.named("from a task") == []
     assert len(log_lines.named("broken")) == 1
@@ -137,8 +137,8 @@ async def test_each_line_belongs_to_the_task_that_wrote_it(stage: Stage) -> None
 
     async with a_worker(stage, {"*": talks}):
         made = await stage.service.create_all([a_draft(payload={"n": n}) for n in range(15)])
-        for number, answer in enumerate(made):
-            found = await lines_once(stage, answer.task.id, 6)
+        for number, created in enumerate(made):
+            found = await lines_once(stage, created.task.id, 6)
             assert [line.message for line in found] == [
                 f"{number}.{n}" for n in range(3) for _ in (1, 2)
             ]
@@ -165,16 +165,16 @@ async def test_a_level_says_what_is_kept(stage: Stage, log_lines: LogLines) -> N
             getattr(logging.getLogger("levels"), name)("library %s", name)
         logging.getLogger("levels").log(35, "between")
 
-    async def kept(level: int) -> list[str]:
+    async def kept_messages(level: int) -> list[str]:
         options = WorkerOptions(lines=LineLimits(level=level))
         async with a_worker(stage, {"*": talks}, options):
             made = await stage.created()
             await finished(stage, made.id)
         return [line.message for line in await stored_lines(stage, made.id)]
 
-    assert await kept(logging.ERROR) == ["own.critical", "library critical"]
-    assert await kept(NOTHING) == []
-    everything = await kept(logging.DEBUG)
+    assert await kept_messages(logging.ERROR) == ["own.critical", "library critical"]
+    assert await kept_messages(NOTHING) == []
+    everything = await kept_messages(logging.DEBUG)
     assert everything[:2] == ["own.debug", "library debug"]
     assert len(everything) == 9
     assert len(log_lines.named("own.info")) == 3
@@ -225,7 +225,7 @@ async def test_bytes_of_a_claim_are_bounded_and_what_is_kept_has_no_holes(stage:
 
 
 class Awkward:
-    """What a handler may log without thinking."""
+    """A value that handlers may log by mistake."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -336,8 +336,8 @@ async def test_late_lines_of_a_lost_claim_are_dropped_and_counted(
 
         await eventually(dropped, "the late line to be dropped")
     assert [line.position for line in await stored_lines(stage, made.id)] == [(1, 1), (2, 1)]
-    [told] = log_lines.named("task_log.dropped")
-    assert (told["lines"], told["superseded"]) == (1, 1)
+    [line] = log_lines.named("task_log.dropped")
+    assert (line["lines"], line["superseded"]) == (1, 1)
     await assert_safe(stage.sql)
 
 
@@ -370,8 +370,8 @@ async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_says_so(
             made = await stage.created()
             await finished(stage, made.id)
         assert running.ended.done()
-    [told] = log_lines.named("task_log.dropped")
-    assert (told["stopped"], counted("stopped") - before) == (1, 1)
+    [line] = log_lines.named("task_log.dropped")
+    assert (line["stopped"], counted("stopped") - before) == (1, 1)
     assert await stored_lines(stage, made.id) == []
 
 
@@ -405,11 +405,11 @@ async def test_lines_of_an_outage_wait_up_to_their_bound_and_the_rest_is_counted
         await eventually(stored(running), "the last line to be stored")
     found = await stored_lines(stage, made.id)
     missing = int(counted("queue_full") - before)
-    told = [line.message for line in found if "left out" in line.message]
+    missing_lines = [line.message for line in found if "left out" in line.message]
     assert 140 < missing < 160
-    assert sum(int(message.split()[0]) for message in told) == missing
-    assert (found[-2].message, found[-1].message) == (told[-1], "after")
-    assert len(found) == 1 + (200 - missing) + len(told) + 1
+    assert sum(int(message.split()[0]) for message in missing_lines) == missing
+    assert (found[-2].message, found[-1].message) == (missing_lines[-1], "after")
+    assert len(found) == 1 + (200 - missing) + len(missing_lines) + 1
     assert [line.seq for line in found] == list(range(1, len(found) + 1))
     assert sum(line["queue_full"] for line in log_lines.named("task_log.dropped")) == missing
 
@@ -431,7 +431,7 @@ class Talker:
 
 
 def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
-    """Tell whether no line waits any more."""
+    """Return whether no line is waiting."""
 
     async def probe() -> bool:
         return not running.worker.pool._executor._task_log._waiting
@@ -479,12 +479,12 @@ async def test_a_line_that_postgresql_refuses_fails_alone(
         found = await lines_once(stage, made.id, 7)
     assert [line.message for line in found] == ["0", "1", "2", "3", "4", "6", "7"]
     assert counted("refused") == before + 1
-    [told] = log_lines.named("task_log.refused")
-    assert told["lines"] == 1
+    [line] = log_lines.named("task_log.refused")
+    assert line["lines"] == 1
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "logged"),
     [
         (
             {"delay_s": 0.01, "failure_probability": 0},
@@ -501,7 +501,7 @@ async def test_a_line_that_postgresql_refuses_fails_alone(
     ],
 )
 async def test_emulated_work_logs_what_it_was_asked_to_do_and_how_it_ended(
-    stage: Stage, payload: Payload, said: list[tuple[str, str]]
+    stage: Stage, payload: Payload, logged: list[tuple[str, str]]
 ) -> None:
     profile = Profile(delay_min_s=1, delay_max_s=1, failure_probability=0.0)
     emulation = Emulation(profile, random.Random(1))  # noqa: S311 - no secret
@@ -509,4 +509,4 @@ async def test_emulated_work_logs_what_it_was_asked_to_do_and_how_it_ended(
         made = await stage.created(payload=payload)
         await finished(stage, made.id)
     found = await stored_lines(stage, made.id)
-    assert [(line.message, line.fields) for line in found] == said
+    assert [(line.message, line.fields) for line in found] == logged

@@ -1,4 +1,4 @@
-"""Workers whose database goes away, answers into the void, or comes back: nothing is lost or stranded."""
+"""Workers whose database goes away, loses responses, or comes back: nothing is lost or stranded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -29,7 +29,7 @@ Payload = Mapping[str, Any]
 async def far_away(
     stage: Stage, settings: DatabaseSettings = SETTINGS
 ) -> AsyncIterator[tuple[Network, Database]]:
-    """A database that is reached through a network of its own."""
+    """A database behind a proxy of its own."""
     async with a_network(stage.url) as (network, url):
         database = Database(url, settings)
         try:
@@ -41,8 +41,8 @@ async def far_away(
 async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) -> None:
     async def probe() -> bool:
         unfinished = "SELECT count(*) FROM taskmill.task WHERE id = ANY($1) AND status <> ALL($2)"
-        left: int = await stage.sql.fetchval(unfinished, ids, list(TERMINAL))
-        return left == 0
+        unfinished_count: int = await stage.sql.fetchval(unfinished, ids, list(TERMINAL))
+        return unfinished_count == 0
 
     await eventually(probe, "all tasks to be finished", timeout_s=timeout_s)
 
@@ -120,11 +120,11 @@ async def test_a_creation_whose_response_was_lost_makes_one_task(
         a_creation(database, stage.clock, stage.ids) as creation,
     ):
         network.lose_response_to("create a batch of tasks")
-        answer = await creation.create(a_draft(idempotency=a_key(key) if key else None))
+        created = await creation.create(a_draft(idempotency=a_key(key) if key else None))
         assert network.cut.is_set()
-    assert not answer.replayed
+    assert not created.replayed
     stored = await stage.sql.fetch("SELECT id FROM taskmill.task")
-    assert [row["id"] for row in stored] == [answer.task.id]
+    assert [row["id"] for row in stored] == [created.task.id]
     await assert_safe(stage.sql)
 
 
@@ -138,9 +138,9 @@ async def test_a_batch_whose_commit_response_was_lost_is_stored_once(
         await creation.create(a_draft())
         network.lose_response_to("COMMIT;")
         drafts = [a_draft(idempotency=a_key(f"k{n}")) for n in range(5)]
-        answers = await creation.create_all(drafts)
+        created_tasks = await creation.create_all(drafts)
         assert network.cut.is_set()
-    assert [answer.replayed for answer in answers] == [False] * 5
+    assert [created.replayed for created in created_tasks] == [False] * 5
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 6
     await assert_safe(stage.sql)
 
@@ -172,9 +172,9 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         await eventually(results_wait, "results that can not be written")
         assert (await stage.service.stats()).queues["default"] == {Status.IN_PROGRESS: 10}
         network.refuse(refuses=False)
-        await all_finished(stage, [answer.task.id for answer in made])
-    for answer in made:
-        task = await stage.task(answer.task.id)
+        await all_finished(stage, [created.task.id for created in made])
+    for created in made:
+        task = await stage.task(created.task.id)
         assert (task.status, task.claim_no) == (Status.SUCCEEDED, 1)
     await assert_safe(stage.sql)
 
@@ -185,7 +185,7 @@ async def test_connections_that_break_again_and_again_strand_nothing(stage: Stag
         return "done"
 
     made = await stage.service.create_all([a_draft() for _ in range(300)])
-    ids = [answer.task.id for answer in made]
+    ids = [created.task.id for created in made]
     async with (
         far_away(stage) as (network, database),
         a_worker(
@@ -286,7 +286,7 @@ async def test_what_ran_under_a_lease_that_was_closed_is_lost_and_not_handed_bac
 
 
 class Interruptible:
-    """A handler that waits, and remembers the types that began and that were stopped."""
+    """A handler that waits, and records which types began and which were stopped."""
 
     def __init__(self) -> None:
         self.may_end = asyncio.Event()

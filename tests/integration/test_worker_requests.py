@@ -20,11 +20,11 @@ FAST = WorkerOptions(ttl_s=0.6)
 async def nothing(_: Context) -> None: ...
 
 
-async def heard(worker: RunningWorker, request: WorkerRequest | None) -> None:
+async def until_requested(worker: RunningWorker, request: WorkerRequest | None) -> None:
     async def probe() -> bool:
         return worker.keeper.asked_to is request
 
-    await eventually(probe, f"the worker to hear of {request}")
+    await eventually(probe, f"the worker to learn of {request}")
 
 
 async def begun(stage: Stage, task_id: UUID) -> None:
@@ -49,19 +49,19 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
     async with a_worker(stage, {"waits": waits, "other": nothing}, FAST) as worker:
         running = await stage.created(type="waits")
         lease_id = await lease_of(worker)
-        asked = await stage.service.set_worker_request(lease_id, WorkerRequest.QUIET)
-        assert asked.asked_to is WorkerRequest.QUIET
-        await heard(worker, WorkerRequest.QUIET)
+        changed = await stage.service.set_worker_request(lease_id, WorkerRequest.QUIET)
+        assert changed.asked_to is WorkerRequest.QUIET
+        await until_requested(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
         may_end.set()
         assert (await finished(stage, running.id)).status is Status.SUCCEEDED
         explained = await stage.service.explain(later.id)
-        told = [
+        sentences = [
             blocker.sentence
             for blocker in explained.blockers
             if "asked to take no more" in blocker.sentence
         ]
-        assert [sentence.endswith(": worker.") for sentence in told] == [True]
+        assert [sentence.endswith(": worker.") for sentence in sentences] == [True]
         assert (await stage.task(later.id)).status is Status.NEW
         await stage.service.set_worker_request(lease_id, None)
         assert (await finished(stage, later.id)).status is Status.SUCCEEDED
@@ -71,7 +71,7 @@ async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -
     async with a_worker(stage, {"*": nothing}, FAST) as worker:
         first = await lease_of(worker)
         await stage.service.set_worker_request(first, WorkerRequest.QUIET)
-        await heard(worker, WorkerRequest.QUIET)
+        await until_requested(worker, WorkerRequest.QUIET)
         await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", first)
 
         async def has_another() -> bool:
@@ -79,10 +79,10 @@ async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -
 
         await eventually(has_another, "another lease")
         second = worker.keeper.last_lease_id
-        asked = await stage.sql.fetchval(
+        stored = await stage.sql.fetchval(
             "SELECT asked_to FROM taskmill.lease WHERE id = $1", second
         )
-        assert asked == "quiet"
+        assert stored == "quiet"
         with pytest.raises(WorkerGone):
             await stage.service.set_worker_request(first, WorkerRequest.STOP)
 
@@ -108,24 +108,24 @@ async def test_one_that_is_to_stop_when_it_is_empty_ends_what_it_runs_takes_noth
         lease_id = await lease_of(worker)
         running = await stage.created(type="waits")
         await begun(stage, running.id)
-        asked = await stage.service.set_worker_request(
+        changed = await stage.service.set_worker_request(
             lease_id, WorkerRequest.STOP, when_empty=True
         )
-        assert (asked.asked_to, asked.stop_when_empty) == (WorkerRequest.QUIET, True)
-        await heard(worker, WorkerRequest.QUIET)
+        assert (changed.asked_to, changed.stop_when_empty) == (WorkerRequest.QUIET, True)
+        await until_requested(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
-        # It hears of what is asked for anew, and so it has looked at the new task, too.
+        # Once it learns of a new request, it has seen the new task, too.
         await stage.service.set_worker_request(lease_id, None)
-        await heard(worker, None)
+        await until_requested(worker, None)
         assert (await finished(stage, later.id)).status is Status.SUCCEEDED
         await stage.service.set_worker_request(lease_id, WorkerRequest.STOP, when_empty=True)
-        await heard(worker, WorkerRequest.QUIET)
+        await until_requested(worker, WorkerRequest.QUIET)
         assert not ends.is_set()
-        left = await stage.created(type="other")
+        remaining = await stage.created(type="other")
         may_end.set()
         await eventually(lambda: is_set(ends), "the end of the process")
         assert (await stage.task(running.id)).status is Status.SUCCEEDED
-        assert (await stage.task(left.id)).status is Status.NEW
+        assert (await stage.task(remaining.id)).status is Status.NEW
 
 
 async def test_one_that_runs_nothing_ends_at_once_also_after_another_lease(stage: Stage) -> None:
@@ -150,14 +150,14 @@ async def test_a_worker_that_is_not_there_can_not_be_asked(stage: Stage) -> None
 async def test_each_request_has_its_address(api: Served, stage: Stage) -> None:
     async with a_worker(stage, {"*": nothing}, FAST) as worker:
         lease_id = await lease_of(worker)
-        for address, told in (("quiet", "quiet"), ("stop", "stop"), ("resume", None)):
-            answer = await api.post(f"/workers/{lease_id}/{address}")
-            assert (answer.status_code, answer.json()["asked_to"]) == (202, told)
+        for address, request in (("quiet", "quiet"), ("stop", "stop"), ("resume", None)):
+            response = await api.post(f"/workers/{lease_id}/{address}")
+            assert (response.status_code, response.json()["asked_to"]) == (202, request)
             [listed] = (await api.get("/workers")).json()["items"]
-            assert (listed["id"], listed["asked_to"]) == (str(lease_id), told)
+            assert (listed["id"], listed["asked_to"]) == (str(lease_id), request)
         for query, seen in (("true", ("quiet", True)), ("false", ("stop", False))):
-            answer = await api.post(f"/workers/{lease_id}/stop?when_empty={query}")
-            item = answer.json()
+            response = await api.post(f"/workers/{lease_id}/stop?when_empty={query}")
+            item = response.json()
             assert (item["asked_to"], item["stop_when_empty"]) == seen
         for query in ("when_empty=1", "when_empty=", "empty=true"):
             assert (await api.post(f"/workers/{lease_id}/stop?{query}")).status_code == 422

@@ -122,14 +122,14 @@ async def _rescued(stage: Stage) -> None:
 async def test_a_lease_that_was_lost_during_its_claim_starts_nothing_for_good(
     stage: Stage,
 ) -> None:
-    """The keeper's news and a claim's answer can arrive in the same turn of the loop, in either order."""
+    """A lost lease and the response to a claim can arrive in the same iteration of the loop, in either order."""
     ran: list[int] = []
 
-    async def notes(context: Context) -> None:
+    async def record(context: Context) -> None:
         ran.append(context.task.claim_no)
         await asyncio.sleep(0)
 
-    async with a_worker(stage, {"*": notes}, WorkerOptions(ttl_s=0.6)) as running:
+    async with a_worker(stage, {"*": record}, WorkerOptions(ttl_s=0.6)) as running:
         await running.has_lease()
         worker, lease_id = running.worker, running.keeper.lease_id
         assert lease_id is not None
@@ -150,7 +150,7 @@ async def test_a_lease_that_was_lost_during_its_claim_starts_nothing_for_good(
         async def has_let_go() -> bool:
             return not worker.pool
 
-        await eventually(has_let_go, "a worker that forgets the attempt")
+        await eventually(has_let_go, "a worker that drops the attempt")
         assert ran == []
         await leases.close_lease(stage.database, lease_id, "expired")
         await _rescued(stage)
