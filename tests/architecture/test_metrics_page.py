@@ -48,9 +48,9 @@ def test_the_page_matches_the_declarations() -> None:
 
 
 def test_all_declared_metrics_are_exported_and_no_others() -> None:
-    told = Page(metrics.exposition(system_metrics(FIGURES)).decode())
-    assert told.told() == {metric.name: metric.kind for metric in declared()}
-    assert told.faults() == []
+    exported = Page(metrics.exposition(system_metrics(FIGURES)).decode())
+    assert exported.declared_kinds() == {metric.name: metric.kind for metric in declared()}
+    assert exported.faults() == []
 
 
 def test_labels_are_exported_as_declared() -> None:

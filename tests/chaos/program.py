@@ -29,9 +29,9 @@ def handlers(effects: Effects) -> Mapping[str, Any]:
         effects.note("begin", context.task.id, context.task.claim_no)
         await asyncio.sleep(payload["delay_s"])
         if context.attempt <= payload.get("failures", 0):
-            raise RetryLater("it fails, as it was told to")
+            raise RetryLater("it fails, as its payload asks")
         if payload.get("is_hopeless"):
-            raise PermanentFailure("it fails for good, as it was told to")
+            raise PermanentFailure("it fails for good, as its payload asks")
         effects.note("end", context.task.id, context.task.claim_no)
         return {"claim_no": context.task.claim_no}
 
@@ -41,12 +41,12 @@ def handlers(effects: Effects) -> Mapping[str, Any]:
 def main() -> None:
     """Apply the requested changes, then run the command line."""
     # Modules import `statement` by name: it must be replaced before they are imported.
-    breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process is told
+    breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process gets its settings
     from taskmill.composition import handlers as composed  # noqa: PLC0415 - see above
 
-    effects = Effects(Path(os.environ.pop(_EFFECTS)))  # noqa: TID251 - how a process is told
+    effects = Effects(Path(os.environ.pop(_EFFECTS)))  # noqa: TID251 - how a process gets its settings
     vars(composed)["_built_in"] = lambda _: handlers(effects)
-    failpoints.watch(Path(os.environ.pop(_FAILPOINTS)))  # noqa: TID251 - how a process is told
+    failpoints.watch(Path(os.environ.pop(_FAILPOINTS)))  # noqa: TID251 - how a process gets its settings
 
     from taskmill.cli.main import main as run  # noqa: PLC0415 - see above
 

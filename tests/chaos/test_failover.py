@@ -190,7 +190,7 @@ async def test_a_repeated_creation_returns_only_after_the_standby_has_it(
                 with pytest.raises(Unavailable):
                     await creation.create(draft)
                 found = await sql.fetchval("SELECT count(*) FROM taskmill.task")
-                assert found == 2, "whoever reads the primary sees it"
+                assert found == 2, "a reader of the primary sees it"
     finally:
         await sql.close()
         await database.close()

@@ -18,7 +18,7 @@ from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits
 from taskmill.outbound.signing import Signer
 from taskmill.worker.push import Push
-from tests.support.endpoint import Answering, Received, an_endpoint, never, ok, status
+from tests.support.endpoint import Responder, Received, an_endpoint, never, ok, status
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished, in_status
@@ -159,13 +159,13 @@ async def test_the_payload_says_what_is_a_success_and_what_is_tried_again(stage:
         payload = {"retry_on": [404]}
         task = await pushed(stage, endpoint.url, payload=payload, max_attempts=3)
         assert (error_of(task)[0], task.attempt) == ("EndpointUnavailable", 3)
-        endpoint.responses = status(503)
+        endpoint.responds = status(503)
         task = await pushed(stage, endpoint.url, payload={"retry_on": []}, max_attempts=3)
         assert (error_of(task)[0], task.attempt) == ("EndpointRefused", 1)
 
 
 async def test_retry_after_is_respected_within_bounds(stage: Stage) -> None:
-    waits: list[Answering] = [status(429, Retry_After="1"), status(503, Retry_After="86400"), ok]
+    waits: list[Responder] = [status(429, Retry_After="1"), status(503, Retry_After="86400"), ok]
 
     async def respond(received: Received) -> web.StreamResponse:
         return await waits.pop(0)(received)

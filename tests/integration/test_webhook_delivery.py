@@ -193,7 +193,7 @@ async def test_an_endpoint_that_only_fails_is_disabled_after_a_while(stage: Stag
         [row] = await deliveries(stage.sql)
         assert row["state"] == "pending"
         # Enabled again, it goes on with what is still to be delivered.
-        endpoint.answers = ok
+        endpoint.responds = ok
         await a_webhooks(stage.database).change(
             webhook.id, {"state": WebhookState.ENABLED}, rotates_secret=False
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-Answering = Callable[["Received"], Awaitable[web.StreamResponse]]
+Responder = Callable[["Received"], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,10 @@ class Received:
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """Its address, and the requests so far. `answers` may be changed at any time."""
+    """Its address, and the requests so far. `responds` may be changed at any time."""
 
     url: str
-    answers: Answering
+    responds: Responder
     received: list[Received] = field(default_factory=list)
 
     @property
@@ -46,7 +46,7 @@ async def ok(_: Received) -> web.StreamResponse:
     return web.json_response({"ok": True})
 
 
-def status(code: int, **headers: str) -> Answering:
+def status(code: int, **headers: str) -> Responder:
     """Respond with a status; underscores in names of headers stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -64,10 +64,10 @@ async def never(_: Received) -> web.StreamResponse:
 
 @asynccontextmanager
 async def an_endpoint(
-    answers: Answering = ok, *, tls: ssl.SSLContext | None = None
+    responds: Responder = ok, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Endpoint]:
     """Serve on a free port of 127.0.0.1."""
-    endpoint = Endpoint(url="", answers=answers)
+    endpoint = Endpoint(url="", responds=responds)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         received = Received(
@@ -78,7 +78,7 @@ async def an_endpoint(
             connection=request.transport,
         )
         endpoint.received.append(received)
-        return await endpoint.answers(received)
+        return await endpoint.responds(received)
 
     runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
     await runner.setup()

@@ -37,7 +37,7 @@ class Page:
         wanted = set(labels.items())
         return sum(v for (n, own), v in self.samples.items() if n == name and wanted <= own)
 
-    def told(self) -> Mapping[str, str]:
+    def declared_kinds(self) -> Mapping[str, str]:
         """Return the kinds of our own metrics, by their names as declared."""
         return {
             family.name + ("_total" if family.type == "counter" else ""): family.type

@@ -89,7 +89,7 @@ class DatabaseServer:
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        """Remove a database, whoever is still connected to it."""
+        """Remove a database, whatever is still connected to it."""
         self._execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
 
     def rename(self, url: str, name: str) -> None:

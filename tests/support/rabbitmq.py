@@ -236,7 +236,7 @@ class BrokerServer:
         return url
 
     def drop(self, url: str) -> None:
-        """Remove a virtual host, whoever is still connected to it."""
+        """Remove a virtual host, whatever is still connected to it."""
         management = self.management(url)
         management.drop_vhost()
         management.close()

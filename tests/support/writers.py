@@ -71,7 +71,7 @@ class Session(Database):
         """Check the connection out."""
         yield self.connection
 
-    def told(self) -> None:
+    def notify_committed(self) -> None:
         """Notify nobody."""
 
     async def fetch(

@@ -1,6 +1,6 @@
 """Declares the exchange and the queues of the intake, and accepts existing ones as they are.
 
-If one exists with other arguments, somebody had reasons for that; a consumer that insisted on its own would never
+If one exists with other arguments, there were reasons for that; a consumer that insisted on its own would never
 start.
 """
 

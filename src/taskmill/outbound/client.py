@@ -180,7 +180,7 @@ def _read(text: str) -> _Destination:
         read = replace(target, host=(url.raw_host or "").lower().removesuffix("."))
     except ValueError:
         raise ValueError("is no address") from None
-    # A name is checked when the library looks it up.
+    # A name is checked when the library resolves it.
     address = target.address
     if read.address != address or (address is None and read != target):
         raise ValueError("can be read in two ways")

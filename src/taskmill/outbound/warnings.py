@@ -33,7 +33,7 @@ class Warnings:
 def warning_of(rules: AddressRules, url: str) -> str | None:
     """Return a warning if nothing is delivered to a valid address, or None if that is unknown.
 
-    Names are not looked up: what they resolve to may change, and is checked when they are called.
+    Names are not resolved: what they resolve to may change, and is checked when they are called.
     """
     target = target_of(url)
     address = target.address

@@ -72,7 +72,7 @@ class Relay:
         self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
         self._publisher = HintPublisher(self.link, hint_queues)
         self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
-        # How often the connection was made anew, and the count at which all tasks were last released again.
+        # How often the connection was opened again, and the count at which all tasks were last released again.
         self._losses, self._rebuilt = 1, 0
         self._buckets: dict[Bucket, float] = {}
         self._buckets_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")

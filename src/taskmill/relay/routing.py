@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from taskmill.amqp.events import Confirm, key_of
 from taskmill.domain.feed import Change, Cursor
 
-# Existing queues have fewer keys than this; keys of removed queues are forgotten together with all others.
+# Existing queues have fewer keys than this; keys of removed queues are dropped together with all others.
 _MOST_KEYS: Final = 20_000
 
 

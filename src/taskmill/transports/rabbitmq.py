@@ -288,7 +288,7 @@ class RabbitTransport:
     def _want(self, found: Mapping[str, float]) -> None:
         """Subscribe to the queues found, and if the scan was incomplete also to those found before it.
 
-        The number of names is unbounded: beyond a limit those of earlier scans are forgotten here.
+        The number of names is unbounded: beyond a limit those of earlier scans are dropped.
         """
         are_many = len(self._found) + len(found) > MOST_BUCKETS
         self._found = {**({} if self._scan.is_complete or are_many else self._found), **found}

@@ -39,7 +39,7 @@ class Ended:
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
     """Run the handler and return the outcome.
 
-    Cancellation passes through: whoever cancels knows the outcome. Nothing else does, not even SystemExit: a task
+    Cancellation passes through: the code that cancels knows the outcome. Nothing else does, not even SystemExit: a task
     must not end its worker.
     """
     started_in = _current_task()

@@ -95,7 +95,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
         assert resolved == ["rebind.example"]
         assert endpoint.connections == 1
         # The connection is closed by the endpoint: for a new one the address is checked again.
-        endpoint.answers = status(200, Connection="close")
+        endpoint.responds = status(200, Connection="close")
         assert (await sent(outbound, url)).status == 200
         with pytest.raises(AddressRefused):
             await sent(outbound, url)
@@ -133,7 +133,7 @@ async def test_an_address_is_called_as_it_was_written() -> None:
 async def test_redirects_are_not_followed() -> None:
     async with an_endpoint() as inner, an_endpoint() as endpoint, an_outbound() as outbound:
         for code in (301, 302, 303, 307, 308):
-            endpoint.answers = status(code, Location=inner.url)
+            endpoint.responds = status(code, Location=inner.url)
             assert (await sent(outbound, endpoint.url)).status == code
         assert inner.received == []
 
@@ -166,7 +166,7 @@ async def test_no_more_is_read_of_a_response_than_allowed() -> None:
         async def exact(_: Received) -> web.StreamResponse:
             return web.Response(body=b"x" * 1000)
 
-        endpoint.answers = exact
+        endpoint.responds = exact
         response = await sent(outbound, endpoint.url)
         assert (response.body, response.is_cut) == (b"x" * 1000, False)
         assert endpoint.connections == 2, "the one with the rest of the long response is closed"
