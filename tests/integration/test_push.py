@@ -18,7 +18,7 @@ from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits
 from taskmill.outbound.signing import Signer
 from taskmill.worker.push import Push
-from tests.support.endpoint import Responder, Received, an_endpoint, never, ok, status
+from tests.support.endpoint import Received, Responder, an_endpoint, never, ok, status
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished, in_status

@@ -39,8 +39,8 @@ class Ended:
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
     """Run the handler and return the outcome.
 
-    Cancellation passes through: the code that cancels knows the outcome. Nothing else does, not even SystemExit: a task
-    must not end its worker.
+    Cancellation passes through: the code that cancels knows the outcome. Nothing else does, not even SystemExit:
+    a task must not end its worker.
     """
     started_in = _current_task()
     try:
