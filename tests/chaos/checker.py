@@ -135,18 +135,18 @@ def _of_strangers(history: History, by_name: Mapping[str, list[Row]]) -> Iterabl
 def _of_cancels(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
     for task_id in history.cancelled:
         if not any(event["happening"] == "cancelled" for event in happened[task_id]):
-            yield f"cancel_forgotten: {task_id} was answered as cancelled"
+            yield f"cancel_forgotten: {task_id} was reported as cancelled"
 
 
 def _of_retries(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
     """A task starts a new run for each confirmed request, and never without a request."""
     for task_id, events in happened.items():
         runs = sum(event["happening"] == "run_again" for event in events)
-        sent, answered = history.retries_sent[task_id], history.retries_confirmed[task_id]
+        sent, confirmed = history.retries_sent[task_id], history.retries_confirmed[task_id]
         if runs > sent:
-            yield f"ran_again_unasked: {task_id} began {runs} new runs, {sent} were asked for"
-        if runs < answered:
-            yield f"retry_forgotten: {task_id} began {runs} new runs, {answered} were answered"
+            yield f"ran_again_unasked: {task_id} began {runs} new runs, {sent} were requested"
+        if runs < confirmed:
+            yield f"retry_forgotten: {task_id} began {runs} new runs, {confirmed} were confirmed"
 
 
 def _of_delays(

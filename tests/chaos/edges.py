@@ -58,17 +58,17 @@ class Edge:
         return bool(self._open)
 
     def reset(self) -> None:
-        """End all connections at once, both ways."""
+        """End all connections at once."""
         self.counts["reset"] += len(self._open)
         for writer in list(self._open):
             writer.transport.abort()
 
     def fall_silent(self) -> None:
-        """Swallow everything that is sent from now on, both ways, and close nothing."""
+        """Drop everything that is sent from now on, in both directions, and close nothing."""
         self._is_silent = True
 
     def hold_back(self) -> None:
-        """Hold everything that is sent, both ways, and deliver it when healed, even if its sender has given up."""
+        """Hold everything that is sent, in both directions; deliver it when healed, even if its sender has given up."""
         self._passes.clear()
 
     def refuse(self) -> None:

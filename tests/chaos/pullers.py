@@ -84,7 +84,7 @@ class Pullers:
         self._effects.note("begin", *claim)
         await asyncio.sleep(payload["delay_s"])
         if task["attempt"] <= payload.get("failures", 0) or payload.get("is_hopeless"):
-            error = {"type": "ValueError", "message": "it fails, as it was asked to"}
+            error = {"type": "ValueError", "message": "it fails, as its payload asks"}
             end = {"error": error, "permanent": bool(payload.get("is_hopeless"))}
             await self._report(http, f"/tasks/{task['id']}/fail", {**fence, **end})
             return
@@ -99,7 +99,7 @@ class Pullers:
         async def is_answered() -> bool:
             return await self._send(http, path, body) is not None
 
-        await eventually(is_answered, f"an answer to {path}", timeout_s=_GIVE_UP_S)
+        await eventually(is_answered, f"a response to {path}", timeout_s=_GIVE_UP_S)
 
     async def _send(
         self, http: aiohttp.ClientSession, path: str, body: object = None

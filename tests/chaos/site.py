@@ -72,7 +72,7 @@ class Member:
 
     @property
     def failpoints(self) -> Path:
-        """The folder in which it looks for names of failpoints."""
+        """The folder that it checks for names of failpoints."""
         return self.folder / "failpoints"
 
     @property

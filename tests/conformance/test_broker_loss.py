@@ -1,4 +1,4 @@
-"""Brokers that go away, cancel, close or forget: tasks go on, and afterwards workers use hints again."""
+"""Brokers that go away, cancel, close or lose data: tasks go on, and afterwards workers use hints again."""
 
 import asyncio
 from collections import Counter

@@ -75,13 +75,13 @@ async def test_a_worker_takes_only_from_its_queues(transport: TransportSetup, st
 async def test_queues_are_served_by_their_weights(transport: TransportSetup, stage: Stage) -> None:
     served: list[str] = []
 
-    async def notes(context: Context) -> None:
+    async def record(context: Context) -> None:
         served.append(context.task.queue)
 
     for queue in ("often", "seldom"):
         await stage.service.create_all([a_draft(queue=queue) for _ in range(300)])
     options = WorkerOptions(slots=1, claim_size=1, weights={"often": 4, "seldom": 1})
-    async with transport.worker({"*": notes}, options):
+    async with transport.worker({"*": record}, options):
         await all_ended(stage, timeout_s=60)
     assert len(served) == 600
     # While both have enough tasks; a fifth of these would be 50.

@@ -97,7 +97,7 @@ async def test_a_result_whose_response_was_lost_is_recorded_once_and_not_called_
         far_away(stage) as (network, database),
         a_worker(stage, {"*": no_work}, WorkerOptions(database=database)),
     ):
-        network.lose_response_to("end a batch of claims")
+        network.lose_response_to("end a batch of attempts")
         made = await stage.created()
         await network.cut.wait()
 

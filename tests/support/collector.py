@@ -46,7 +46,7 @@ class Collector:
 
 @contextmanager
 def a_collector() -> Iterator[Collector]:
-    """Collect until the block is left."""
+    """Collect until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -64,7 +64,7 @@ class Crew(ABC):
 
     @contextmanager
     def member(self, name: str, task_type: str, *, grace_s: int = 10) -> Iterator[Member]:
-        """Run a member until the block is left."""
+        """Run a member until the block ends."""
         log = self.folder / f"{task_type}-{name}.log"
         with log.open("ab") as lines:
             process = subprocess.Popen(  # noqa: S603 - our own programs

@@ -63,7 +63,7 @@ async def a_relay(
     *,
     hint_queues: HintQueueType = "classic",
 ) -> AsyncIterator[Relay]:
-    """Run a relay until the block is left."""
+    """Run a relay until the block ends."""
     database = database or stage.database
     relay = Relay(database, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
     stop = asyncio.Event()

@@ -14,7 +14,7 @@ class Watched:
     """Measures the longest CPU time of the loop's thread between two iterations of the loop within the block.
 
     It is scaled to the machine that limits are written for, so other programs, a slow machine and coverage do not
-    change it. The garbage collector is off meanwhile: its time depends on what other tests have left.
+    change it. The garbage collector is off meanwhile: its time depends on what other tests left behind.
     """
 
     longest_s = 0.0

@@ -35,7 +35,7 @@ class FakeWebhooks:
 
     def clear(self) -> None:
         """Forget everything, for the next test."""
-        self.kept: dict[str, dict[str, Any]] = {}
+        self.stored: dict[str, dict[str, Any]] = {}
         self.delivered: list[dict[str, Any]] = []
         self.callback_url: str | None = None
 
@@ -67,7 +67,7 @@ class FakeWebhooks:
         refused = await self._record(request)
         moment = START.isoformat()
         made = {
-            "id": str(UUID(int=len(self.kept) + 1)),
+            "id": str(UUID(int=len(self.stored) + 1)),
             "description": None,
             "queues": [],
             "types": [],
@@ -80,20 +80,20 @@ class FakeWebhooks:
             "updated_at": moment,
             **orjson.loads(await request.body()),
         }
-        self.kept[made["id"]] = made
+        self.stored[made["id"]] = made
         return refused or json_response({**made, "secret": "whsec_new"}, 201)
 
     async def _all(self, request: Request) -> Response:
         refused = await self._record(request)
-        return refused or json_response({"items": list(self.kept.values())})
+        return refused or json_response({"items": list(self.stored.values())})
 
     async def _one(self, request: Request) -> Response:
         refused = await self._record(request)
-        found = self.kept.get(request.path_params["id"])
+        found = self.stored.get(request.path_params["id"])
         if found is None:
             return refused or NO_WEBHOOK
         if request.method == "DELETE":
-            del self.kept[found["id"]]
+            del self.stored[found["id"]]
             return refused or Response(status_code=204)
         changes = orjson.loads(await request.body()) if request.method == "PATCH" else {}
         secret = "whsec_next" if changes.pop("rotate_secret", False) else MASKED
@@ -102,7 +102,7 @@ class FakeWebhooks:
 
     async def _test(self, request: Request) -> Response:
         refused = await self._record(request)
-        if request.path_params["id"] not in self.kept:
+        if request.path_params["id"] not in self.stored:
             return refused or NO_WEBHOOK
         waiting = {"attempts": 0, "tried_at": None, "finished_at": None, "answer": None}
         made = self.deliver("pending", task_id=None, version=None, **waiting)
@@ -150,11 +150,11 @@ class FakeTypes:
 
     def clear(self) -> None:
         """Forget everything, for the next test."""
-        self.kept: dict[str, list[dict[str, Any]]] = {}
+        self.stored: dict[str, list[dict[str, Any]]] = {}
 
     def register(self, name: str, schema: object, defaults: object = None) -> None:
         """Register another version of a contract."""
-        versions = self.kept.setdefault(name, [])
+        versions = self.stored.setdefault(name, [])
         made = {
             "version": len(versions) + 1,
             "payload_schema": schema,
@@ -165,13 +165,13 @@ class FakeTypes:
         versions.insert(0, made)
 
     def _summary(self, name: str) -> dict[str, Any]:
-        current = self.kept[name][0]
+        current = self.stored[name][0]
         return {**current, "name": name, "changed_at": current["registered_at"], "workers": 2}
 
     async def _all(self, request: Request) -> Response:
         refused = await self._record(request)
         return refused or json_response(
-            {"items": [self._summary(name) for name in sorted(self.kept)]}
+            {"items": [self._summary(name) for name in sorted(self.stored)]}
         )
 
     async def _one(self, request: Request) -> Response:
@@ -179,12 +179,12 @@ class FakeTypes:
         name = request.path_params["name"]
         if request.method == "PUT":
             self.register(name, **_contract(orjson.loads(await request.body())))
-        elif name not in self.kept:
+        elif name not in self.stored:
             return refused or NO_TYPE
         elif request.method == "DELETE":
-            del self.kept[name]
+            del self.stored[name]
             return refused or Response(status_code=204)
-        return refused or json_response({**self._summary(name), "versions": self.kept[name]})
+        return refused or json_response({**self._summary(name), "versions": self.stored[name]})
 
 
 def _contract(body: dict[str, Any]) -> dict[str, Any]:

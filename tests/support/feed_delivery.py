@@ -63,7 +63,7 @@ async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]
 async def a_delivery(
     stage: Stage, broker_url: str, database: Database | None = None, *, is_busy: bool = False
 ) -> AsyncIterator[FeedDelivery]:
-    """Deliver, as a relay does, until the block is left."""
+    """Deliver, as a relay does, until the block ends."""
     delivery = FeedDelivery(
         database or stage.database,
         EventExchange(broker_url, source="/test"),

@@ -44,7 +44,7 @@ def a_fleet(
     env: Mapping[str, str],
     **roles: int,
 ) -> Iterator[Fleet]:
-    """Run the given number of processes of each role until the block is left; all must end in order."""
+    """Run the given number of processes of each role until the block ends; all must end without errors."""
     shared = {
         **FAST_LEASES,
         "TASKMILL_DATABASE_URL": database_url,

@@ -10,7 +10,7 @@ from tests.support.polling import eventually
 
 @asynccontextmanager
 async def an_open_link(broker_url: str) -> AsyncIterator[BrokerLink]:
-    """A link that is up until the block is left."""
+    """A link that is up until the block ends."""
     stop = asyncio.Event()
     link = BrokerLink(broker_url, name="test")
 

@@ -27,11 +27,11 @@ class Plan:
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """All nodes."""
-        left = [self.root]
-        while left:
-            node = left.pop()
+        pending = [self.root]
+        while pending:
+            node = pending.pop()
             yield node
-            left += node.get("Plans", [])
+            pending += node.get("Plans", [])
 
     @property
     def rows_read(self) -> float:
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def faults(self) -> list[str]:
-        """Node types that have no place in a hot statement."""
+        """Node types that must not occur in a hot statement."""
         return [
             f"{node['Node Type']} on {node.get('Relation Name')}"
             for node in self.nodes()

@@ -1,4 +1,4 @@
-"""A pooler between the program and PostgreSQL that drops what a session asks for, as PgBouncer does."""
+"""A pooler between the program and PostgreSQL that drops session settings, as PgBouncer does."""
 
 import asyncio
 from collections.abc import AsyncIterator

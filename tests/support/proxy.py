@@ -39,7 +39,7 @@ class Network:
         self.cut.clear()
 
     def break_all(self) -> None:
-        """End all connections, both ways."""
+        """End all connections."""
         for writer in self._open:
             writer.transport.abort()
 

@@ -93,7 +93,7 @@ class ReplicatedDatabase:
             programs.run("pg_basebackup", "-d", source, "-D", target, "-R", "-c", "fast", "-N")
             stack.callback(self.standby.kill)
             self.standby.start({})
-            # Only now: until there was a standby no commit would have been answered.
+            # Only now: until there was a standby no commit would have returned.
             self.primary.kill()
             self.primary.start(_SYNCHRONOUS)
             self._stack = stack.pop_all()

@@ -43,7 +43,7 @@ class RoleOptions:
 
 @asynccontextmanager
 async def a_webhooks_role(stage: Stage, options: RoleOptions | None = None) -> AsyncIterator[None]:
-    """Run the role, and number changes, until the block is left."""
+    """Run the role, and number changes, until the block ends."""
     options = options or RoleOptions()
     outbound = Outbound(AddressRules(options.allow), OutboundLimits())
     delivering = _delivering(stage, outbound, options)

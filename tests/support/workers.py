@@ -89,7 +89,7 @@ class RunningWorker:
 async def a_worker(
     stage: Stage, handlers: Mapping[str, Handler], options: WorkerOptions | None = None
 ) -> AsyncIterator[RunningWorker]:
-    """Run a worker until the block is left, then stop it in order."""
+    """Run a worker until the block ends, then stop it gracefully."""
     options = options or WorkerOptions()
     if options.traces is not None:
         handlers = {kind: recording_exceptions(handler) for kind, handler in handlers.items()}

@@ -80,11 +80,11 @@ class DatabaseFaults:
         return is_frozen
 
     async def _revive(self) -> None:
-        async def answers() -> bool:
+        async def responds() -> bool:
             self._site.revive_database()
             return await self._fetch("SELECT 1") is not None
 
-        await eventually(answers, "the database to serve", timeout_s=60)
+        await eventually(responds, "the database to serve", timeout_s=60)
 
     async def _lock_rows(self) -> bool:
         """Lock waiting tasks, so that claims are under way while the lease of their worker expires."""

@@ -193,8 +193,8 @@ async def test_what_an_attempt_left_behind_reports_nothing_for_the_next(tmp_path
     async with a_pool() as processes:
         assert await outcome(processes, "leaves_a_thread", go=str(go)) == Succeeded(result='"left"')
         go.touch()
-        said = str(tmp_path / "go.logged")
-        context = an_attempt("waits_for", runtime, file=said)
+        mark = str(tmp_path / "go.logged")
+        context = an_attempt("waits_for", runtime, file=mark)
         later = replace(context, task=replace(context.task, claim_no=4))
         assert (await processes.call(later)).outcome == Succeeded(result='"found"')
     assert (runtime.reports, runtime.logged) == ([], [])

@@ -106,10 +106,10 @@ def test_a_value_that_is_too_long_leaves_room_for_the_others() -> None:
 
 def test_fields_that_are_too_many_are_counted() -> None:
     shown = parsed_fields({f"f{n}": n for n in range(1000)})
-    kept = len(shown) - 1
+    kept_count = len(shown) - 1
     assert shown["f0"] == 0
-    assert 20 < kept < 60
-    assert shown["…"] == f"{1000 - kept} fields left out"
+    assert 20 < kept_count < 60
+    assert shown["…"] == f"{1000 - kept_count} fields left out"
 
 
 def test_of_a_long_traceback_the_end_is_kept() -> None:

@@ -112,9 +112,7 @@ async def test_a_pool_that_is_cancelled_cancels_handlers_and_records_nothing(
         using.cancel()
     assert using.cancelled()
     assert handler.cancels >= 1
-    assert len(running.pool) == (len(handler.began) if is_stubborn else 0), (
-        "ended ones are forgotten"
-    )
+    assert len(running.pool) == (len(handler.began) if is_stubborn else 0), "ended ones are removed"
     assert running.ends.batches == []
     assert len(log_lines.named("handler.left_behind")) == (len(handler.began) if is_stubborn else 0)
     handler.may_end.set()
@@ -165,5 +163,5 @@ async def test_ends_that_can_not_be_recorded_end_the_pool_and_stay_settled() -> 
         async with asyncio.timeout(5):
             await use()
     assert failed.group_contains(ValueError)
-    [left] = running.pool.attempts
-    assert left.state is AttemptState.SETTLED
+    [attempt] = running.pool.attempts
+    assert attempt.state is AttemptState.SETTLED
