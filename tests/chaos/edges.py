@@ -68,7 +68,7 @@ class Edge:
         self._is_silent = True
 
     def hold_back(self) -> None:
-        """Hold everything that is sent, in both directions; deliver it when healed, even if its sender has given up."""
+        """Hold everything that is sent in both directions; deliver it when healed, even if its sender gave up."""
         self._passes.clear()
 
     def refuse(self) -> None:
