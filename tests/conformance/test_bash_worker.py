@@ -302,7 +302,7 @@ class CutOff(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_a_task_that_was_cut_off_on_its_way_is_handed_back_and_not_run(tmp_path: Path) -> None:
+def test_a_task_whose_response_was_cut_off_is_handed_back_and_not_run(tmp_path: Path) -> None:
     calls = CutOff.calls = []
     ran = tmp_path / "ran"
     with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:

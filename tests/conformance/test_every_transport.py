@@ -123,7 +123,7 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
     await assert_safe(stage.sql)
 
 
-async def test_an_urgent_task_waits_for_no_more_than_a_window(
+async def test_an_urgent_task_waits_for_no_more_than_the_release_limit(
     transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
@@ -179,7 +179,7 @@ async def test_a_task_that_was_due_long_ago_starts_soon(
         assert (claimed.at - late.created_at).total_seconds() < 2
 
 
-async def test_a_full_worker_leaves_the_rest_to_an_idle_one(
+async def test_a_full_worker_leaves_further_tasks_to_an_idle_one(
     transport: TransportSetup, stage: Stage
 ) -> None:
     full, idle = Recorder(), Recorder()
@@ -193,7 +193,7 @@ async def test_a_full_worker_leaves_the_rest_to_an_idle_one(
     assert set((full.runs + idle.runs).values()) == {1}
 
 
-async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
+async def test_a_stopping_worker_leaves_waiting_tasks_to_others_while_it_finishes(
     transport: TransportSetup, stage: Stage
 ) -> None:
     stopping, other = Recorder(), Recorder()

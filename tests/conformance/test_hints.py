@@ -188,7 +188,7 @@ async def test_an_expired_task_is_not_claimed(
     assert list(recorder.runs) == [due.id]
 
 
-async def test_a_hint_in_the_wrong_place_claims_nothing_that_the_worker_does_not_serve(
+async def test_a_hint_in_the_wrong_queue_claims_nothing_that_the_worker_does_not_serve(
     hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()

@@ -70,7 +70,7 @@ async def slots(stage: Stage, number: int) -> UUID:
 
 
 @pytest.mark.parametrize(("of_slots", "limit"), [(2, 200), (100, 400)])
-async def test_several_relays_fill_one_window_and_publish_each_task_once(
+async def test_several_relays_share_one_release_limit_and_publish_each_task_once(
     stage: Stage, broker_url: str, of_slots: int, limit: int
 ) -> None:
     lease_id = await slots(stage, of_slots)
@@ -91,7 +91,7 @@ async def test_several_relays_fill_one_window_and_publish_each_task_once(
     assert max(Counter(ids).values()) <= 3
 
 
-async def test_a_window_has_room_again_as_soon_as_workers_claim(
+async def test_the_release_limit_has_room_again_as_soon_as_workers_claim(
     transport: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
@@ -121,7 +121,7 @@ async def test_the_most_urgent_are_published_first(stage: Stage, broker_url: str
     assert [by_id[task_id] for task_id in ids] == sorted(by_id.values(), reverse=True)[:200]
 
 
-async def test_a_burst_of_more_urgent_tasks_at_most_doubles_a_window(
+async def test_a_burst_of_more_urgent_tasks_at_most_doubles_the_release_limit(
     stage: Stage, broker_url: str
 ) -> None:
     """Behind so many of them, the released tasks of lower priority are not counted."""
@@ -162,7 +162,7 @@ async def test_only_what_is_due_and_can_be_run_is_released(stage: Stage, broker_
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
-async def test_hints_lie_in_a_queue_of_the_type_that_was_asked_for_and_not_on_the_disk(
+async def test_hints_are_in_a_queue_of_the_configured_type_and_not_on_disk(
     stage: Stage, broker_url: str, broker_management: Management, queue_type: HintQueueType
 ) -> None:
     await slots(stage, 10)

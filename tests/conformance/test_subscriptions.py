@@ -58,7 +58,7 @@ async def consumer(broker_url: str) -> AsyncIterator[Consumer]:
         stop.set()
 
 
-async def test_giving_back_leaves_the_claim_under_way_alone(
+async def test_handing_back_does_not_affect_a_claim_under_way(
     consumer: Consumer, hinter: Hinter
 ) -> None:
     """The hint of that claim is acknowledged later, on the same channel, which stays open."""

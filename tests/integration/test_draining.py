@@ -14,7 +14,7 @@ from tests.support.stage import Stage
 QUICK = {"seed": 1, "delay_s": 0, "failure_probability": 0}
 
 
-async def test_one_worker_at_a_time_runs_what_the_earlier_address_asks_for(stage: Stage) -> None:
+async def test_one_worker_at_a_time_runs_what_the_legacy_address_starts(stage: Stage) -> None:
     """Another process has its worker: this one waits for it, and then runs the remaining tasks."""
     task = await stage.created(type="emulate", payload=QUICK)
     stop = asyncio.Event()

@@ -99,7 +99,7 @@ async def test_a_release_skips_what_is_being_claimed(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
-async def test_of_two_claims_of_one_hint_one_has_the_task(stage: Stage, end: str) -> None:
+async def test_of_two_claims_with_the_same_hint_one_gets_the_task(stage: Stage, end: str) -> None:
     lease_id, other = await stage.open_lease(), await stage.open_lease()
     made = [(await stage.created()).id for _ in range(3)]
     async with a_session(stage) as first, asyncio.TaskGroup() as group:
@@ -125,7 +125,7 @@ async def test_a_claim_from_the_database_and_one_by_hint_share_what_waits(stage:
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
-async def test_a_claim_by_hint_waits_for_a_cancel_and_forgets_what_was_cancelled(
+async def test_a_claim_by_hint_waits_for_a_cancel_and_skips_cancelled_tasks(
     stage: Stage, end: str
 ) -> None:
     lease_id = await stage.open_lease()

@@ -111,9 +111,7 @@ async def test_a_message_becomes_a_task_with_all_that_its_properties_say(
     assert tuple(key) == ("amqp", "order-1", row["id"])
 
 
-async def test_who_asks_for_a_reply_gets_the_task_or_the_problem(
-    stage: Stage, broker_url: str
-) -> None:
+async def test_a_reply_has_the_task_or_the_problem(stage: Stage, broker_url: str) -> None:
     async with producing(broker_url) as producer, taking_in(stage, broker_url):
         replies_queue = await producer.channel.declare_queue("replies", exclusive=True)
         wanted: dict[str, Any] = {"reply_to": replies_queue.name}
@@ -134,7 +132,7 @@ async def test_who_asks_for_a_reply_gets_the_task_or_the_problem(
     assert "127.0.0.1 is not a public address" in json.loads(warned.body)["task"]["warning"]
 
 
-async def test_a_reply_that_nobody_can_get_holds_nothing_up(stage: Stage, broker_url: str) -> None:
+async def test_an_undeliverable_reply_holds_up_nothing(stage: Stage, broker_url: str) -> None:
     async with producing(broker_url) as producer:
         async with taking_in(stage, broker_url):
             await producer.send({"name": "a"}, reply_to="nobody.is.here", correlation_id="x")
@@ -204,7 +202,7 @@ async def test_the_same_refused_message_is_kept_once_and_counted(
     ("name", "value"),
     [("message_id", b"\x03\xff\xfe\xfd"), ("timestamp", b"\xff" * 8)],
 )
-async def test_a_message_whose_properties_can_not_be_read_is_refused_and_stops_nobody(
+async def test_a_message_with_unreadable_properties_is_refused_and_blocks_no_others(
     stage: Stage, broker_url: str, name: str, value: bytes
 ) -> None:
     async with producing(broker_url) as producer:
@@ -227,9 +225,7 @@ async def test_a_message_whose_properties_can_not_be_read_is_refused_and_stops_n
     assert (row["body"], row["message_id"]) == (b'{"name": "a"}', None)
 
 
-async def test_a_routing_key_that_can_not_be_read_stops_nobody(
-    stage: Stage, broker_url: str
-) -> None:
+async def test_an_unreadable_routing_key_blocks_no_others(stage: Stage, broker_url: str) -> None:
     async with producing(broker_url) as producer:
         async with taking_in(stage, broker_url):
             driver = await producer.channel.get_underlay_channel()

@@ -171,7 +171,7 @@ async def test_an_intake_is_starting_then_ok_then_away(
         await until(probe, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
 
 
-async def test_an_intake_that_does_not_come_is_away(
+async def test_an_intake_that_never_starts_is_away(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.amqp.intake_probe._STARTING_S", 0.0)
@@ -230,7 +230,7 @@ async def test_readyz_names_broker_and_intake_and_stays_200(stage: Stage, broker
                     await producer.send({"name": "a"})
 
 
-async def test_readyz_says_that_there_is_neither_broker_nor_intake(stage: Stage) -> None:
+async def test_readyz_shows_that_there_is_neither_broker_nor_intake(stage: Stage) -> None:
     async with serving(stage.service) as served:
         status, broker, intake = await ready(served)
     assert (status, broker.split()[0], intake.split()[0]) == (200, "none", "none")

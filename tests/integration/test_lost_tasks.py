@@ -41,7 +41,7 @@ async def test_a_lost_worker_is_listed_with_what_it_ran(stage: Stage, api: Serve
     )
 
 
-async def test_one_that_ended_in_order_has_lost_nothing(stage: Stage) -> None:
+async def test_a_worker_that_stopped_gracefully_has_lost_nothing(stage: Stage) -> None:
     lease = await stage.open_lease()
     await leases.close_lease(stage.database, lease, "stopped")
     [worker] = await stage.service.workers(only=lease)

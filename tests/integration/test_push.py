@@ -152,7 +152,7 @@ async def test_what_will_not_change_fails_at_once(stage: Stage, code: int) -> No
         assert len(endpoint.received) == 1
 
 
-async def test_the_payload_says_what_is_a_success_and_what_is_tried_again(stage: Stage) -> None:
+async def test_the_payload_defines_what_is_a_success_and_what_is_tried_again(stage: Stage) -> None:
     async with an_endpoint(status(404)) as endpoint, a_pusher(stage):
         payload: dict[str, Any] = {"expect": ["2xx", 404]}
         assert result_of(await pushed(stage, endpoint.url, payload=payload))["status"] == 404

@@ -163,7 +163,7 @@ async def test_what_a_handler_raises_when_its_time_is_over(
     assert (await stage.service.events(made.id))[-1].reason == reason
 
 
-async def test_a_stopping_worker_does_not_wait_for_who_ignores_it(
+async def test_a_stopping_worker_does_not_wait_for_handlers_that_ignore_it(
     stage: Stage, log_lines: LogLines
 ) -> None:
     stubborn = Stubborn()
@@ -200,7 +200,7 @@ async def test_a_worker_that_is_cancelled_does_not_wait_either(stage: Stage) -> 
     )
 
 
-async def test_a_lost_lease_frees_the_slots_of_those_who_ignore_it(stage: Stage) -> None:
+async def test_a_lost_lease_frees_the_slots_of_handlers_that_ignore_it(stage: Stage) -> None:
     stubborn = Stubborn()
     options = WorkerOptions(slots=1, timeout_s=0.1, grace_s=0, ttl_s=0.6)
     async with a_worker(stage, {"*": stubborn}, options) as running:

@@ -112,7 +112,7 @@ async def returns_what_is_no_json(_: Context) -> object:
         (returns_what_is_no_json, "permanent", "ResultNotJson"),
     ],
 )
-async def test_every_way_to_fail_is_an_error(
+async def test_every_kind_of_failure_is_an_error(
     stage: Stage, spans: Spans, handler: Handler, outcome: str, error: str
 ) -> None:
     timeout = timedelta(milliseconds=200) if handler is too_late else None

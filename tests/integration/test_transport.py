@@ -186,7 +186,7 @@ async def test_no_claim_reads_what_was_deleted_before_its_scan(stage: Stage) -> 
     assert start.run_at > now - timedelta(seconds=5)
 
 
-async def test_a_scan_that_times_out_keeps_nobody_from_known_buckets(
+async def test_a_scan_that_times_out_does_not_block_known_buckets(
     stage: Stage, log_lines: LogLines
 ) -> None:
     lease = await stage.open_lease()

@@ -101,7 +101,9 @@ async def test_after_a_rotation_receivers_with_either_secret_accept_it(stage: St
             Webhook(old).verify(received.body, received.headers)
 
 
-async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stage: Stage) -> None:
+async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_accepted(
+    stage: Stage,
+) -> None:
     codes = [500, 404, 302, 200]
 
     async def respond(_: Received) -> web.StreamResponse:
@@ -141,7 +143,7 @@ async def test_retry_after_applies_to_everything_that_goes_to_that_endpoint(stag
         assert len(endpoint.received) == 3
 
 
-async def test_one_callback_that_is_to_wait_holds_up_no_other_to_that_host(stage: Stage) -> None:
+async def test_a_callback_that_must_wait_holds_up_no_other_to_that_host(stage: Stage) -> None:
     """Hosts of many receivers count for each of them."""
 
     async def respond(received: Received) -> web.StreamResponse:
@@ -201,7 +203,7 @@ async def test_an_endpoint_that_only_fails_is_disabled_after_a_while(stage: Stag
         assert len(endpoint.received) > count
 
 
-async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -> None:
+async def test_a_new_address_starts_without_the_failures_of_the_old_one(stage: Stage) -> None:
     webhook_store = a_webhooks(stage.database)
     webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
     await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now()")
@@ -213,7 +215,7 @@ async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -
     assert moved[0].failing_since is None
 
 
-async def test_what_nobody_takes_is_given_up_in_the_end(stage: Stage) -> None:
+async def test_what_is_never_accepted_is_given_up_in_the_end(stage: Stage) -> None:
     options = RoleOptions(give_up_s=600, retry_s=0.1)
     async with an_endpoint(status(503)) as endpoint, a_webhooks_role(stage, options):
         await subscribed(stage, endpoint.url)
@@ -267,7 +269,7 @@ async def test_callbacks_that_are_given_up_are_counted_and_webhooks_are_not(stag
     assert await webhook_deliveries.give_up(stage.database, 100) == (2, 1)
 
 
-async def test_private_addresses_are_refused_here_too(stage: Stage) -> None:
+async def test_deliveries_to_private_addresses_are_refused(stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage, RoleOptions(allow=())):
         await subscribed(stage, endpoint.url)
         await done(stage, callback_url=endpoint.url.replace("127.0.0.1", "localhost"))
@@ -382,7 +384,7 @@ async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivere
     )
 
 
-async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
+async def test_several_processes_make_each_delivery_once(stage: Stage) -> None:
     async with an_endpoint() as endpoint:
         await subscribed(stage, endpoint.url)
         async with a_webhooks_role(stage), a_webhooks_role(stage), a_webhooks_role(stage):

@@ -90,7 +90,7 @@ async def test_a_permanent_failure_is_not_tried_again(stage: Stage) -> None:
     assert error_of(task) == {"type": "PermanentFailure", "message": "the customer is gone"}
 
 
-async def test_a_handler_says_when_to_try_again(stage: Stage) -> None:
+async def test_a_handler_decides_when_to_retry(stage: Stage) -> None:
     async def later(_: Context) -> NoReturn:
         raise RetryLater("busy", after=timedelta(hours=2))
 

@@ -158,7 +158,7 @@ async def test_every_claim_has_its_own_lines(stage: Stage) -> None:
     assert [line.position for line in found] == [(1, 1), (2, 1), (3, 1)]
 
 
-async def test_a_level_says_what_is_kept(stage: Stage, log_lines: LogLines) -> None:
+async def test_the_level_decides_what_is_kept(stage: Stage, log_lines: LogLines) -> None:
     async def talks(context: Context) -> None:
         for name in ("debug", "info", "warning", "critical"):
             getattr(context.logger, name)(f"own.{name}")
@@ -180,7 +180,9 @@ async def test_a_level_says_what_is_kept(stage: Stage, log_lines: LogLines) -> N
     assert len(log_lines.named("own.info")) == 3
 
 
-async def test_a_flood_is_cut_and_its_end_says_how_much_is_missing(stage: Stage) -> None:
+async def test_a_flood_is_cut_and_its_last_line_has_the_number_of_missing_lines(
+    stage: Stage,
+) -> None:
     """Twenty thousand lines in a loop: some are kept, and no more than that ever waits in memory."""
     waiting: list[int] = []
     before = counted("claim_full")
@@ -355,7 +357,7 @@ async def test_lines_of_a_stopping_worker_are_stored_before_it_has_stopped(
     assert len(await stored_lines(stage, made.id)) == 1
 
 
-async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_says_so(
+async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_logs_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
     monkeypatch.setattr("taskmill.worker.task_log.LAST_FLUSH_S", 0.05)
@@ -375,7 +377,7 @@ async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_says_so(
     assert await stored_lines(stage, made.id) == []
 
 
-async def test_lines_of_an_outage_wait_up_to_their_bound_and_the_rest_is_counted(
+async def test_lines_of_an_outage_wait_up_to_their_limit_and_dropped_ones_are_counted(
     stage: Stage, log_lines: LogLines
 ) -> None:
     before, talker = counted("queue_full"), Talker()

@@ -67,7 +67,7 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
         assert (await finished(stage, later.id)).status is Status.SUCCEEDED
 
 
-async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -> None:
+async def test_a_quiet_worker_stays_quiet_under_another_lease(stage: Stage) -> None:
     async with a_worker(stage, {"*": nothing}, FAST) as worker:
         first = await lease_of(worker)
         await stage.service.set_worker_request(first, WorkerRequest.QUIET)
@@ -87,7 +87,7 @@ async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -
             await stage.service.set_worker_request(first, WorkerRequest.STOP)
 
 
-async def test_one_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
+async def test_a_worker_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
     ends = asyncio.Event()
     options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
     async with a_worker(stage, {"*": nothing}, options) as worker:
@@ -95,7 +95,7 @@ async def test_one_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
         await eventually(lambda: is_set(ends), "the end of the process")
 
 
-async def test_one_that_is_to_stop_when_it_is_empty_ends_what_it_runs_takes_nothing_and_ends(
+async def test_a_worker_that_is_to_stop_when_empty_finishes_its_tasks_takes_none_and_ends(
     stage: Stage,
 ) -> None:
     may_end, ends = asyncio.Event(), asyncio.Event()
@@ -128,7 +128,7 @@ async def test_one_that_is_to_stop_when_it_is_empty_ends_what_it_runs_takes_noth
         assert (await stage.task(remaining.id)).status is Status.NEW
 
 
-async def test_one_that_runs_nothing_ends_at_once_also_after_another_lease(stage: Stage) -> None:
+async def test_a_worker_without_tasks_ends_at_once_also_after_another_lease(stage: Stage) -> None:
     ends = asyncio.Event()
     options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
     async with a_worker(stage, {"*": nothing}, options) as worker:
@@ -142,7 +142,7 @@ async def is_set(event: asyncio.Event) -> bool:
     return event.is_set()
 
 
-async def test_a_worker_that_is_not_there_can_not_be_asked(stage: Stage) -> None:
+async def test_an_unknown_worker_takes_no_requests(stage: Stage) -> None:
     with pytest.raises(WorkerNotFound):
         await stage.service.set_worker_request(uuid4(), WorkerRequest.QUIET)
 

@@ -19,7 +19,7 @@ NOWHERE = "00000000-0000-0000-0000-0000000000ff"
 def made(taskmill: Taskmill, service: FakeService) -> str:
     """A webhook's id."""
     taskmill("webhook", "create", HOOK)
-    return next(iter(service.webhooks.kept))
+    return next(iter(service.webhooks.stored))
 
 
 def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
@@ -27,7 +27,7 @@ def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
 ) -> None:
     options = ("--queue", "a", "--queue", "b", "--type", "mail", "--status", "failed", "--paused")
     status, out, err = taskmill("webhook", "create", HOOK, *options, "--description", "ours")
-    [stored] = service.webhooks.kept.values()
+    [stored] = service.webhooks.stored.values()
     assert (status, out.splitlines()) == (0, [stored["id"], "whsec_new"])
     assert "not shown again" in err
     assert (stored["queues"], stored["types"], stored["statuses"]) == (
@@ -47,14 +47,14 @@ def test_webhooks_are_listed_with_their_state(
     taskmill: Taskmill, service: FakeService, made: str
 ) -> None:
     taskmill("webhook", "create", HOOK, "--queue", "mail")
-    service.webhooks.kept[made].update(failing_since=START.isoformat())
+    service.webhooks.stored[made].update(failing_since=START.isoformat())
     _, out, _ = taskmill("webhook", "list")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["ID", "STATE", "URL", "QUEUES", "TYPES", "STATUSES"]
     ends = "cancelled,failed,succeeded"
     assert rows[1] == [made, "failing", HOOK, "all", "all", ends]
     assert rows[2][1:4] == ["enabled", HOOK, "mail"]
-    assert taskmill("webhook", "list", "--quiet")[1].split() == list(service.webhooks.kept)
+    assert taskmill("webhook", "list", "--quiet")[1].split() == list(service.webhooks.stored)
     assert len(taskmill("webhook", "list", "--json")[1].splitlines()) == 2
 
 
@@ -64,7 +64,7 @@ def test_an_empty_list_shows_how_to_make_a_webhook(taskmill: Taskmill) -> None:
 
 
 def test_one_is_shown(taskmill: Taskmill, service: FakeService, made: str) -> None:
-    service.webhooks.kept[made].update(
+    service.webhooks.stored[made].update(
         state="disabled",
         disabled_reason="it answers 410",
         failing_since=START.isoformat(),
@@ -82,7 +82,7 @@ def test_one_is_shown(taskmill: Taskmill, service: FakeService, made: str) -> No
 def test_it_is_changed_paused_enabled_and_its_secret_rotated(
     taskmill: Taskmill, service: FakeService, made: str
 ) -> None:
-    stored = service.webhooks.kept[made]
+    stored = service.webhooks.stored[made]
     taskmill("webhook", "change", made, "--to", "https://new.example.org", "--queue", "mail")
     assert (stored["url"], stored["queues"]) == ("https://new.example.org", ["mail"])
     taskmill("webhook", "change", made, "--all-queues", "--all-types", "--status", "new")
@@ -111,7 +111,7 @@ def test_those_that_are_not_there_do_not_keep_others_from_being_deleted(
     taskmill: Taskmill, service: FakeService, made: str
 ) -> None:
     status, _, err = taskmill("webhook", "delete", NOWHERE, made)
-    assert (status, service.webhooks.kept) == (1, {})
+    assert (status, service.webhooks.stored) == (1, {})
     assert err == f"Error: {NOWHERE}: there is no webhook\n"
 
 

@@ -18,7 +18,7 @@ def now() -> datetime:
     return SystemClock().now()
 
 
-def test_receivers_with_any_of_the_secrets_accept_it() -> None:
+def test_receivers_with_any_of_the_secrets_accept_a_signature() -> None:
     headers = Signer([NEW, OLD]).headers("id-1", now(), BODY)
     for secret in (NEW, OLD):
         assert Webhook(secret).verify(BODY, headers) == {"text": "größe 🚀"}
@@ -27,7 +27,7 @@ def test_receivers_with_any_of_the_secrets_accept_it() -> None:
 
 
 @pytest.mark.parametrize("part", ["body", "webhook-id", "webhook-timestamp"])
-def test_nothing_of_it_can_be_changed(part: str) -> None:
+def test_a_signature_covers_body_id_and_timestamp(part: str) -> None:
     headers, body = Signer([NEW]).headers("id-1", now(), BODY), BODY
     if part == "body":
         body = body.replace(b"text", b"test")
@@ -39,13 +39,13 @@ def test_nothing_of_it_can_be_changed(part: str) -> None:
         Webhook(NEW).verify(body, headers)
 
 
-def test_an_old_one_is_refused() -> None:
+def test_an_old_signature_is_refused() -> None:
     headers = Signer([NEW]).headers("id-1", now() - timedelta(minutes=6), BODY)
     with pytest.raises(WebhookVerificationError):
         Webhook(NEW).verify(BODY, headers)
 
 
-def test_without_a_secret_it_is_named_but_not_signed() -> None:
+def test_without_a_secret_a_message_has_an_id_but_no_signature() -> None:
     headers = Signer([]).headers("id-1", datetime(2026, 11, 25, tzinfo=UTC), b"")
     assert headers == {"webhook-id": "id-1", "webhook-timestamp": "1795564800"}
 

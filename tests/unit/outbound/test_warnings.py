@@ -46,7 +46,7 @@ def test_what_is_allowed_has_no_warning() -> None:
     assert warning_of(rules, "http://localhost:9000/") is None
 
 
-def test_what_was_found_of_a_host_holds_for_its_other_addresses() -> None:
+def test_the_warning_of_a_host_is_cached_for_its_other_addresses() -> None:
     warnings = Warnings(AddressRules())
     assert warnings(None) is None
     for path in ("", "/a", "/b?c=d/e"):

@@ -61,7 +61,7 @@ def test_endpoints_that_are_not_quick_have_half_of_all_slots() -> None:
     assert begun(endpoints, ["quick", "another"]) == {}
 
 
-def test_those_that_are_due_share_what_is_free() -> None:
+def test_due_endpoints_share_the_free_slots() -> None:
     endpoints = EndpointSlots(12, per_endpoint=8)
     made_quick(endpoints, "a", "b", "c")
     assert begun(endpoints, ["a", "b", "c"]) == {"a": 4, "b": 4, "c": 4}

@@ -149,7 +149,7 @@ def test_an_outcome_that_is_refused_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("event", ["stop", "settle"])
-async def test_its_timer_ends_when_it_is_stopped_and_when_it_is_settled(event: str) -> None:
+async def test_an_attempts_timer_ends_when_it_is_stopped_and_when_it_is_settled(event: str) -> None:
     attempt = an_attempt()
     attempt.begin()
     attempt.timer = timer = asyncio.get_running_loop().call_later(60, pytest.fail)
@@ -158,7 +158,7 @@ async def test_its_timer_ends_when_it_is_stopped_and_when_it_is_settled(event: s
     assert attempt.timer is None
 
 
-def test_it_is_named_by_its_task_and_its_claim() -> None:
+def test_an_attempt_is_identified_by_its_task_and_its_claim() -> None:
     attempt = an_attempt(7)
     assert attempt.key == (attempt.task.id, attempt.task.claim_no)
     failed = Failed(error=describe(ValueError("no")))

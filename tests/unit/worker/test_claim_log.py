@@ -71,7 +71,7 @@ def test_a_line_in_the_midst_of_another_one_does_not_deadlock() -> None:
     assert {line.message for line, _ in log._waiting} == {"said", "never retrieved"}
 
 
-def test_where_lines_are_missing_a_line_says_how_many_as_soon_as_there_is_room() -> None:
+def test_a_line_with_the_number_of_missing_lines_is_stored_once_there_is_room() -> None:
     log = a_task_log(LineLimits(waiting_bytes=2 * (_LINE_BYTES + 10)))
     claim = ClaimLog(log, UUID(int=1), 1)
     with claim:

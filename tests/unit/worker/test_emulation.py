@@ -34,7 +34,7 @@ AT_ONCE = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.0)
         ({"delay_s": [1]}, (5, 10, 0.2)),
     ],
 )
-def test_a_payload_says_what_differs_from_the_profile(
+def test_a_payload_can_override_the_profile(
     payload: dict[str, Any], expected: tuple[float, float, float]
 ) -> None:
     profile = USUAL.adjusted(payload)
@@ -103,7 +103,7 @@ async def outcome(emulation: Emulation, payload: Mapping[str, Any], attempt: int
     return True
 
 
-async def test_as_many_fail_as_the_profile_says() -> None:
+async def test_the_failure_probability_of_the_profile_is_respected() -> None:
     profile = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.2)
     emulation = Emulation(profile, random.Random(3))  # noqa: S311 - no secret
     succeeded = sum([await outcome(emulation, {}) for _ in range(2000)])
@@ -132,7 +132,7 @@ async def test_the_result_is_the_payloads_or_shows_what_was_done() -> None:
     assert await emulation(a_context({"result": None})) is None
 
 
-async def test_a_failure_says_that_it_was_emulated() -> None:
+async def test_an_emulated_failure_names_itself() -> None:
     emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
     with pytest.raises(EmulatedFailure, match="emulated"):
         await emulation(a_context({"failure_probability": 1}))

@@ -126,7 +126,7 @@ async def test_what_a_handler_logs_is_captured_in_its_worker(
     assert "to nobody" in capfd.readouterr().err
 
 
-async def test_one_that_computes_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+async def test_a_computing_process_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     async with a_pool(stop_timeout_s=0.2) as processes:
         attempt = asyncio.get_running_loop().create_task(  # owned and awaited here
@@ -243,7 +243,7 @@ async def test_a_killed_worker_leaves_nothing_that_its_processes_started(tmp_pat
         await gone(pid)
 
 
-async def test_all_that_died_idle_cost_no_attempt() -> None:
+async def test_many_processes_that_died_idle_cost_no_attempt() -> None:
     async with a_pool() as processes:
         async with asyncio.TaskGroup() as group:
             for number in range(4):
@@ -254,7 +254,7 @@ async def test_all_that_died_idle_cost_no_attempt() -> None:
         assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")
 
 
-async def test_one_that_died_idle_costs_no_attempt() -> None:
+async def test_a_process_that_died_idle_costs_no_attempt() -> None:
     async with a_pool() as processes:
         first = await outcome(processes, "doubles", n=1)
         assert isinstance(first, Succeeded)

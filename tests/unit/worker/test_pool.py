@@ -38,7 +38,7 @@ async def until(running: RunningPool, state: AttemptState) -> None:
     await eventually(probe, f"attempts that are {state}")
 
 
-async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_forgotten() -> None:
+async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_removed() -> None:
     handler = WaitingHandler()
     running = a_pool({"*": handler})
     async with running.open():
@@ -92,7 +92,7 @@ async def test_a_worker_that_has_twice_as_many_ends_as_slots_has_no_free_slot() 
 
 
 @pytest.mark.parametrize("reason", [Cancelled(), Interrupted(reason=Reason.WORKER_STOPPED)])
-async def test_one_that_is_stopped_ends_with_the_reason(reason: Any) -> None:  # noqa: ANN401 - an outcome
+async def test_a_stopped_attempt_ends_with_the_reason(reason: Any) -> None:  # noqa: ANN401 - an outcome
     handler = WaitingHandler()
     running = a_pool({"*": handler}, options=PATIENT)
     async with running.open():
@@ -123,7 +123,7 @@ async def test_what_a_handler_raises_when_it_is_stopped_is_most_likely_the_stopp
     assert running.ends.statuses() == {1: "cancelled"}
 
 
-async def test_one_that_is_stopped_before_its_first_step_never_begins() -> None:
+async def test_an_attempt_that_is_stopped_before_its_first_step_never_begins() -> None:
     handler = WaitingHandler()
     running = a_pool({"*": handler})
     async with running.open():
@@ -133,7 +133,7 @@ async def test_one_that_is_stopped_before_its_first_step_never_begins() -> None:
     assert running.ends.batches == []
 
 
-async def test_one_that_has_settled_is_not_stopped_any_more() -> None:
+async def test_a_settled_attempt_is_not_stopped_any_more() -> None:
     running = a_pool({"*": nothing})
     running.ends.may_go.clear()
     async with running.open():
@@ -144,7 +144,7 @@ async def test_one_that_has_settled_is_not_stopped_any_more() -> None:
     assert running.ends.statuses() == {1: "succeeded"}
 
 
-async def test_all_are_stopped_at_once() -> None:
+async def test_all_attempts_are_stopped_at_once() -> None:
     handler = WaitingHandler()
     running = a_pool({"*": handler}, options=PATIENT)
     async with running.open():

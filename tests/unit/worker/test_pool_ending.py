@@ -53,7 +53,7 @@ async def test_a_span_ends_without_an_outcome_when_the_pool_does_by_an_error() -
     assert span.ends == [None]
 
 
-async def test_leaving_waits_for_handlers_and_for_their_ends() -> None:
+async def test_closing_the_pool_waits_for_handlers_and_for_their_ends() -> None:
     handler, ends = WaitingHandler(), EndsInMemory()
     ends.may_go.clear()
     running = a_pool({"*": handler}, ends=ends)

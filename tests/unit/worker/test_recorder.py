@@ -93,7 +93,7 @@ async def test_what_comes_while_ends_are_written_gathers() -> None:
     assert ends.batches == [[1], [2], [3, 4, 5, 6]]
 
 
-async def test_leaving_waits_until_all_is_written() -> None:
+async def test_closing_the_recorder_waits_until_all_is_written() -> None:
     ends = EndsInMemory()
     ends.may_go.clear()
     attempts = [settled(n) for n in range(1, 6)]
@@ -160,7 +160,7 @@ async def test_an_end_that_can_not_be_stored_harms_no_other(
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
-async def test_a_refusal_while_leaving_is_written_as_a_failure_all_the_same() -> None:
+async def test_an_end_that_is_refused_while_closing_is_written_as_a_failure() -> None:
     ends, attempt = EndsInMemory(), settled(1)
     ends.refuses = refuses(1)
     async with asyncio.timeout(10), a_recorder(ends) as recorder:
@@ -210,7 +210,7 @@ async def test_a_lost_response_is_queried_and_nothing_is_called_lost() -> None:
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
-async def test_without_a_lost_response_nobody_queries_what_is_missing() -> None:
+async def test_without_a_lost_response_missing_ends_are_not_queried() -> None:
     class NoQueries(EndsInMemory):
         async def find_ended(self, fences: Sequence[Any]) -> Any:  # noqa: ANN401 - it returns nothing
             raise AssertionError(fences)
@@ -239,7 +239,7 @@ async def test_reports_of_progress_are_stored_before_the_end() -> None:
     assert attempts[0].state is AttemptState.RECORDED
 
 
-async def test_left_by_an_error_it_writes_nothing_more() -> None:
+async def test_after_an_error_the_recorder_writes_nothing_more() -> None:
     ends, attempts = EndsInMemory(), [settled(n) for n in range(1, 6)]
     ends.may_go.clear()
 
