@@ -99,7 +99,7 @@ async def test_a_message_that_we_trip_over_again_and_again_is_a_rejection(
 
     def trips(self: Validator, message: DeliveredMessage) -> TaskDraft | Exception:
         if message.body == b'{"name":"poison"}':
-            raise KeyError("a fault of ours")
+            raise KeyError("an internal error")
         return read(self, message)
 
     monkeypatch.setattr(Validator, "_read", trips)

@@ -20,7 +20,7 @@ async def without_its_standby(stage: Stage) -> AsyncIterator[None]:
 
 
 async def standby_restored(stage: Stage) -> None:
-    """Make commits wait for nobody again; those that wait go on."""
+    """Let commits go on without a standby again, also those that are waiting."""
     await stage.sql.execute("ALTER SYSTEM RESET synchronous_standby_names")
     await stage.sql.execute("SELECT pg_reload_conf()")
     await eventually(lambda: _waits_for(stage, ""), "the setting holds no more")

@@ -19,7 +19,7 @@ class ConnectionGone(ConnectionError):
         return "the connection was closed"
 
 
-def name_the_reason() -> None:
+def report_close_reasons() -> None:
     """Make the driver, in this whole process, end calls under way with `ConnectionGone` if it knows no reason."""
     FutureStore.reject_all = _reject_all_named  # type: ignore[method-assign]
 

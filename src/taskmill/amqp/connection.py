@@ -24,7 +24,7 @@ from aiormq.exceptions import (
 from pamqp.common import FieldTable
 from yarl import URL
 
-from taskmill.amqp.closing import name_the_reason
+from taskmill.amqp.closing import report_close_reasons
 from taskmill.amqp.headers import accept_unreadable
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics
@@ -215,7 +215,7 @@ async def connect(address: str, name: str) -> AbstractConnection:
         AMQPError, OSError, TimeoutError: from the drivers; nothing is left open then.
     """
     accept_unreadable()
-    name_the_reason()
+    report_close_reasons()
     properties: FieldTable = {"connection_name": name}
     connection = Connection(URL(address), client_properties=properties)
     try:

@@ -49,7 +49,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _DRAIN_S: Final = 5.0
 _CANCEL_S: Final = 2.0
 _CONSUME_S: Final = 10.0
-# After this many faults of ours in a row messages are settled one by one, to find the one that causes them.
+# After this many internal errors in a row messages are settled one by one, to find the one that causes them.
 _MOST_FAULTS: Final = 3
 
 
@@ -186,7 +186,7 @@ class Intake:
             except Abandoned:
                 continue
             except Exception:
-                # A fault of ours: the broker delivers these again, and other roles of the process go on.
+                # An internal error: the broker delivers these again, and other roles of the process go on.
                 self._faults += 1
                 log.exception("intake.failed", messages=len(batch.messages))
                 self.link.reopen()

@@ -24,13 +24,13 @@ async def declare_intake(link: BrokerLink) -> None:
         BrokerAway: there is no connection, or it was lost meanwhile.
         ChannelClosed: the broker refuses, for another reason than different arguments.
     """
-    await _unless_it_differs(link, EXCHANGE, topology.declare_exchange)
+    await _declare_unless_different(link, EXCHANGE, topology.declare_exchange)
     arguments = topology.create_arguments(link.server_version)
 
     async def declare_queue(channel: AbstractChannel) -> None:
         await channel.declare_queue(CREATE_QUEUE, durable=True, arguments=arguments)
 
-    await _unless_it_differs(link, CREATE_QUEUE, declare_queue)
+    await _declare_unless_different(link, CREATE_QUEUE, declare_queue)
     async with link.side_channel() as channel:
         queue = await channel.declare_queue(CREATE_QUEUE, passive=True)
         await queue.bind(EXCHANGE, CREATE_KEY)
@@ -38,10 +38,10 @@ async def declare_intake(link: BrokerLink) -> None:
 
 async def declare_rejected(link: BrokerLink) -> None:
     """Declare the queue of refused messages. Raises as `declare_intake` does."""
-    await _unless_it_differs(link, REJECTED_QUEUE, topology.declare_rejected)
+    await _declare_unless_different(link, REJECTED_QUEUE, topology.declare_rejected)
 
 
-async def mend_route(link: BrokerLink) -> bool:
+async def repair_route(link: BrokerLink) -> bool:
     """Bind the queue of creation messages again, and declare what is missing; return whether anything was.
 
     A missing binding is not counted: the broker does not report it. Raises as `declare_intake` does.
@@ -58,7 +58,7 @@ async def mend_route(link: BrokerLink) -> bool:
     return False
 
 
-async def _unless_it_differs(
+async def _declare_unless_different(
     link: BrokerLink, name: str, declare: Callable[[AbstractChannel], Awaitable[object]]
 ) -> None:
     """Declare on a channel of its own, which the broker closes if the arguments differ."""

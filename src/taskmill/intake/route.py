@@ -10,7 +10,7 @@ from typing import Final
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
 from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.domain.errors import BrokerAway
-from taskmill.intake.declaration import mend_route
+from taskmill.intake.declaration import repair_route
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 
@@ -37,12 +37,12 @@ class Route:
     async def _check(self) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                was_mended = await mend_route(self._link)
+                was_repaired = await repair_route(self._link)
         except (BrokerAway, *BROKER_ERRORS) as error:
             if self.trouble is None:
                 log.warning("intake.unreachable", queue=CREATE_QUEUE, trouble=in_words(error))
             self.trouble = in_words(error)
             return
-        if was_mended:
+        if was_repaired:
             log.warning("intake.mended", queue=CREATE_QUEUE)
         self.trouble = None

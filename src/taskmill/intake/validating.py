@@ -140,7 +140,7 @@ class Validator:
         except TaskmillError as error:
             return error
         except Exception as error:
-            # A fault of ours: it is stored with the rejection, and does not hold up later messages.
+            # An internal error: it is stored with the rejection, and does not hold up later messages.
             log.exception("message.unreadable")
             return error
 
@@ -185,7 +185,7 @@ class Validator:
     async def _store_each(
         self, new: Sequence[NewTask], persist: Persist, *, tries: int
     ) -> Sequence[CreatedTask | Exception]:
-        """Store all; one that can't be stored because of a fault of ours is found by bisection, and returns it.
+        """Store all; one that can't be stored because of a fault in Taskmill is found by bisection, and returned.
 
         A single draft is refused only if the database accepts other writes, which is tested: else all would be.
         """
@@ -219,7 +219,7 @@ class Validator:
     async def _store_rejections(
         self, refusals: Sequence[RefusedMessage], persist: Persist
     ) -> list[UUID]:
-        """Store rejections. One that can't be stored because of a fault of ours is stored with its body alone."""
+        """Store rejections. One that can't be stored because of an internal error is stored with its body alone."""
         new = self._rejections.with_ids(refusals)
         try:
             return await persist(lambda: self._rejections.store(new), tries=_TRIES)
@@ -263,7 +263,7 @@ def _report(refusal: RefusedMessage, rejection_id: UUID) -> None:
 
 
 def _built(make: Callable[[], Reply | None]) -> list[Reply]:
-    """Build a reply, if one is wanted. Everything is stored by then, so a fault of ours is only logged."""
+    """Build a reply, if one is wanted. Everything is stored by then, so an internal error is only logged."""
     try:
         reply = make()
     except Exception as error:  # noqa: BLE001 - see above

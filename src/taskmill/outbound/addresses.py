@@ -72,12 +72,12 @@ def network_of(entry: str) -> Network | None:
 
 
 def _is_global(address: Address) -> bool:
-    if isinstance(address, IPv6Address) and _stands_for_another(address):
+    if isinstance(address, IPv6Address) and _embeds_another_address(address):
         return True
     return address.is_global and not any(address in network for network in _NEVER)
 
 
-def _stands_for_another(address: IPv6Address) -> bool:
+def _embeds_another_address(address: IPv6Address) -> bool:
     """Whether an address only wraps an IPv4 address, which is checked by itself."""
     return address.ipv4_mapped is not None or address in _NAT64 or address.sixtofour is not None
 

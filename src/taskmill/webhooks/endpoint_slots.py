@@ -92,16 +92,16 @@ class EndpointSlots:
             max(endpoint.paused_until, now + pause_s) if pause_s else endpoint.paused_until
         )
         if after_s <= _QUICK_S:
-            self._become(endpoint, is_quick=True)
+            self._set_quick(endpoint, is_quick=True)
             endpoint.limit = min(2 * endpoint.limit, self._per_endpoint)
         else:
-            self._become(endpoint, is_quick=False)
+            self._set_quick(endpoint, is_quick=False)
             endpoint.limit = min(endpoint.limit + 1, max(1, self._per_endpoint // 2))
 
     def record_failure(self, name: str, now: float) -> None:
         """Count a try that got no response, or was not made because the address may not be called."""
         endpoint = self._end(name)
-        self._become(endpoint, is_quick=False)
+        self._set_quick(endpoint, is_quick=False)
         endpoint.limit = 1
         if endpoint.paused_until > now:
             return  # It was under way together with one that has been counted.
@@ -120,7 +120,7 @@ class EndpointSlots:
         self._slow_under_way -= not endpoint.is_quick
         return endpoint
 
-    def _become(self, endpoint: _Endpoint, *, is_quick: bool) -> None:
+    def _set_quick(self, endpoint: _Endpoint, *, is_quick: bool) -> None:
         """Change whether an endpoint is quick, and count its tries under way in the other half."""
         if endpoint.is_quick != is_quick:
             self._slow_under_way += -endpoint.under_way if is_quick else endpoint.under_way

@@ -92,9 +92,9 @@ class FanOut:
 
     async def _advance(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Process a page, or wait for one; return the cursor after it, None if the lease was lost."""
-        passed = await webhook_deliveries.skip_changes(self._database, self._cursor_lease)
-        if not passed.is_followed:
-            return await self._pass(after, passed, stop)
+        skipped = await webhook_deliveries.skip_changes(self._database, self._cursor_lease)
+        if not skipped.is_followed:
+            return await self._continue_after_skipped(after, skipped, stop)
         try:
             pairs, cursor, is_last = await self._read(after)
         except ChangesForgotten:
@@ -105,16 +105,16 @@ class FanOut:
             await self._idle_backoff.pause(_POLL_S, stop)
         return cursor
 
-    async def _pass(
-        self, after: Cursor, passed: SkippedChanges, stop: asyncio.Event
+    async def _continue_after_skipped(
+        self, after: Cursor, skipped: SkippedChanges, stop: asyncio.Event
     ) -> Cursor | None:
-        """Continue after changes that were passed over, since nobody subscribes; None if the lease was lost."""
-        if passed.has_moved:
+        """Continue after changes that were skipped, since nobody subscribes; None if the lease was lost."""
+        if skipped.has_moved:
             self._moved_at = self._clock.monotonic()
-        elif passed.latest > after or not await self._move(after, after, []):
+        elif skipped.latest > after or not await self._move(after, after, []):
             return None
         await self._idle_backoff.pause(_POLL_S, stop)
-        return max(after, passed.latest)
+        return max(after, skipped.latest)
 
     async def _read(self, after: Cursor) -> tuple[list[changes.ChangePair], Cursor, bool]:
         """Read a page, smaller if there are many webhooks."""

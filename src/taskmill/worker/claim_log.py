@@ -74,7 +74,7 @@ class ClaimLog:
             return False
         if self._is_full:
             with self._log.lock:
-                self._miss()
+                self._count_missing()
         return not self._is_full
 
     def _add(
@@ -92,9 +92,9 @@ class ClaimLog:
                 or (self._missing and not self._report_missing())
                 or not self._put(level, logger, text, facts, size)
             ):
-                self._miss()
+                self._count_missing()
 
-    def _miss(self) -> None:
+    def _count_missing(self) -> None:
         self._missing += 1
         self._log.count_missing(is_claim_full=self._is_full)
 

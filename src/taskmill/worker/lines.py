@@ -39,14 +39,14 @@ def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
 
 def with_traceback(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a structlog call, with `exc_info` replaced by its traceback."""
-    if not _is_given(fields.get("exc_info")):
+    if not _is_truthy(fields.get("exc_info")):
         return fields
     shown = {name: value for name, value in fields.items() if name != "exc_info"}
     shown[_EXCEPTION] = _traceback(fields["exc_info"])
     return shown
 
 
-def _is_given(exc_info: object) -> bool:
+def _is_truthy(exc_info: object) -> bool:
     try:
         return bool(exc_info)
     except Exception:  # noqa: BLE001 - a handler's value may be anything

@@ -98,7 +98,7 @@ class Push:
         task = context.task
         headers = {
             **({} if kind is None else {"Content-Type": kind}),
-            **_replacing(push.headers),
+            **_normalized_headers(push.headers),
             **self._signer.headers(f"{task.id}-{task.run}", self._clock.now(), body),
             "Taskmill-Task-Id": str(task.id),
             "Taskmill-Run": str(task.run),
@@ -116,7 +116,7 @@ class Push:
         return result
 
 
-def _replacing(headers: Mapping[str, str]) -> dict[str, str]:
+def _normalized_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers with `Content-Type` spelled like ours, so that it replaces ours."""
     return {
         "Content-Type" if name.lower() == "content-type" else name: value

@@ -128,7 +128,7 @@ class TaskLog:
             self._has_lines.clear()
             self._is_notified = False
             while batch := self._next_batch():
-                await self._store_somehow(batch)
+                await self._store_with_retries(batch)
                 self._forget(len(batch))
             self._report_dropped()
             if self._closing.is_set():
@@ -147,7 +147,7 @@ class TaskLog:
             for _ in range(count):
                 self._waiting_bytes -= self._waiting.popleft()[1]
 
-    async def _store_somehow(self, batch: list[NewLine]) -> None:
+    async def _store_with_retries(self, batch: list[NewLine]) -> None:
         """Store a batch, with retries while the database is away; a batch that it refuses is dropped."""
         failures = 0
         while True:
@@ -175,8 +175,8 @@ class TaskLog:
             if len(batch) == 1 or not faults.is_item_fault(error):
                 raise
             middle = len(batch) // 2
-            await self._store_somehow(batch[:middle])
-            await self._store_somehow(batch[middle:])
+            await self._store_with_retries(batch[:middle])
+            await self._store_with_retries(batch[middle:])
         else:
             TASK_LOG_STORED.inc(stored)
             self._drop("superseded", len(batch) - stored)

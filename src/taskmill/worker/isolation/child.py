@@ -32,7 +32,7 @@ from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.worker import lines
 from taskmill.worker.execution import execute, without_loop
 from taskmill.worker.handlers import Handler
-from taskmill.worker.isolation.guardian import stand_guard
+from taskmill.worker.isolation.guardian import start_guardian
 from taskmill.worker.isolation.messages import (
     ORDER,
     REPORT,
@@ -62,7 +62,7 @@ def main() -> None:
     """Run attempts until the worker closes the pipe."""
     start = START.validate_json(sys.argv[1])
     _end_with(start.parent)
-    stand_guard()
+    start_guardian()
     pipe = _Pipe()
     try:
         app = load_app(start.app)
@@ -151,7 +151,7 @@ class _Process:
             return Permanent(error=ErrorInfo(type="NoHandler", message=message))
         fence = Fence(task_id=order.task.id, lease_id=order.lease_id, claim_no=order.task.claim_no)
         context = Context(task=order.task, fence=fence, runtime=runtime)
-        handler = _here(made, runtime)
+        handler = _direct_handler(made, runtime)
         running = execute(handler, context, result_bytes=self._start.result_bytes)
         return _in_loop(running) if made.is_async else without_loop(running)
 
@@ -163,7 +163,7 @@ def _in_loop(running: Coroutine[Any, Any, Outcome]) -> Outcome:
         return Failed(error=ErrorInfo(type="Stopped", message="it was cancelled"))
 
 
-def _here(made: "TaskType[..., Any]", runtime: "_ChildRuntime") -> Handler:
+def _direct_handler(made: "TaskType[..., Any]", runtime: "_ChildRuntime") -> Handler:
     """Return the handler that calls the function directly: nothing else runs in this process."""
     function, arguments = made.function, made.binding.arguments
 

@@ -10,10 +10,10 @@ import signal
 import sys
 from contextlib import suppress
 
-__all__ = ["stand_guard"]
+__all__ = ["start_guardian"]
 
 
-def stand_guard() -> None:
+def start_guardian() -> None:
     """Have this process's group killed when it ends, if it leads one and the kernel reports ends (Linux 5.3)."""
     if sys.platform != "linux" or os.getpgrp() != os.getpid():
         return

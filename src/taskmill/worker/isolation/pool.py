@@ -248,12 +248,12 @@ class _Child(asyncio.SubprocessProtocol):
             case Logged(attempt=""):
                 _pass_on_logged(report)
             case _ if report.attempt == self._attempt and self._context is not None:
-                self._take_of_run(report, self._context)
+                self._take_attempt_report(report, self._context)
             case _:
                 # From a thread that the handler of an earlier attempt left behind.
                 log.debug("isolated.late_answer", pid=self.pid, kind=report.kind)
 
-    def _take_of_run(
+    def _take_attempt_report(
         self, report: Began | Line | Logged | Progressed | Finished, context: Context
     ) -> None:
         match report:
