@@ -219,7 +219,7 @@ class Validator:
     async def _store_rejections(
         self, refusals: Sequence[RefusedMessage], persist: Persist
     ) -> list[UUID]:
-        """Store rejections. One that can't be stored because of an internal error is stored with its body alone."""
+        """Store rejections. One that meets an internal error is stored with its body alone."""
         new = self._rejections.with_ids(refusals)
         try:
             return await persist(lambda: self._rejections.store(new), tries=_TRIES)
