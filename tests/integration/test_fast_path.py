@@ -10,11 +10,12 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.request_ids import RequestIds
+from taskmill.api.fast_path import FastPath
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task import Task
 from taskmill.observability.metrics import REQUESTS
+from taskmill.runtime.fast_path import FastRequest
 from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.tasks import TaskView
 from tests.support.api import LogLines, Served, raw_request, serving
@@ -24,7 +25,7 @@ from tests.support.stage import Stage
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 LAST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 # A request with this header goes through the layers, and gets the same response.
-LONG_WAY = {"prefer": "respond-async"}
+LONG_WAY = {"content-encoding": "identity"}
 
 
 def a_post(name: str, *headers: bytes) -> bytes:
@@ -274,15 +275,82 @@ SHAPES = {
     "a query": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4?a=%20"),
     "escapes": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d%ff6f"),
     "a fragment": sent("GET", "/tasks/{}#a"),
+    "two keys": a_body(b'{"name":"a"}', "idempotency-key: a", "idempotency-key: b"),
+    "an empty key": a_body(b'{"name":"a"}', "idempotency-key: "),
+    "a long key": a_body(b'{"name":"a"}', f"idempotency-key: {'k' * 300}"),
+    "a key here and there": a_body(b'{"name":"a","idempotency_key":"a"}', "idempotency-key: b"),
+    "a bad key and body": a_body(b'{"name":""}', "idempotency-key: "),
+    "a trace": a_body(b'{"name":"a"}', f"traceparent: 00-{'a' * 32}-{'b' * 16}-01"),
+    "no trace": a_body(b'{"name":"a"}', "traceparent: x"),
+    "two traces": a_body(b'{"name":"a"}', "traceparent: x", "traceparent: y"),
+    "a preference": sent("GET", "/tasks/{}", "prefer: wait=1"),
+    "any tag": sent("GET", "/tasks/{}", "if-none-match: *"),
+    "another tag": sent("GET", "/tasks/{}", 'if-none-match: "7.7", W/"1"'),
+    "two tags": sent("GET", "/tasks/{}", 'if-none-match: "7.7"', "if-none-match: *"),
+    "a preference and another tag": sent(
+        "GET", "/tasks/{}", "prefer: wait=1", 'if-none-match: "7.7"'
+    ),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 async def test_both_paths_respond_alike_to_anything(api: Served, known: str, shape: bytes) -> None:
     request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
-    slow = request.replace(b"host: localhost", b"host: localhost\r\nprefer: respond-async", 1)
+    slow = request.replace(b"host: localhost", b"host: localhost\r\ncontent-encoding: identity", 1)
     quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
     assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
+
+
+@pytest.mark.usefixtures("known")
+async def test_both_paths_treat_keys_and_tags_alike(api: Served) -> None:
+    for first, second in (({}, LONG_WAY), (LONG_WAY, {})):
+        key = {"idempotency-key": f"key {len(first)}"}
+        made = await api.post("/tasks", {"name": "a"}, headers={**key, **first})
+        again = await api.post("/tasks", {"name": "a"}, headers={**key, **second})
+        assert (made.status_code, again.status_code) == (201, 200)
+        assert made.json() == again.json()
+        for headers in (first, second):
+            refused = await api.post("/tasks", {"name": "b"}, headers={**key, **headers})
+            assert refused.json()["type"] == "/problems/idempotency-conflict"
+            tag = {"if-none-match": made.headers["etag"]}
+            same = await api.get(made.headers["location"], headers={**tag, **headers})
+            assert (same.status_code, same.content) == (304, b"")
+            assert same.headers["etag"] == made.headers["etag"]
+            assert "content-length" not in same.headers
+
+
+ORDINARY = [
+    a_post("a"),
+    a_post("a", b"idempotency-key: a"),
+    a_post("a", b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"),
+    a_post("a", b"prefer: wait=1"),
+    sent("GET", "/tasks/{}", "if-none-match: *"),
+    sent("GET", "/tasks/{}", "prefer: wait=1"),
+]
+UNUSUAL = [
+    a_post("a", b"sec-fetch-site: same-origin"),
+    a_post("a", b"origin: http://localhost"),
+    a_post("a", b"content-encoding: identity"),
+    sent("GET", "/tasks/{}", "if-none-match: *", "prefer: wait=1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "is_fast"),
+    [*((one, True) for one in ORDINARY), *((one, False) for one in UNUSUAL)],
+)
+async def test_what_careful_clients_send_goes_by_the_fast_path(
+    api: Served, known: str, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, *, is_fast: bool
+) -> None:
+    begun, begin = list[bool](), FastPath.begin
+
+    def noted(path: FastPath, request: FastRequest) -> bool:
+        begun.append(begin(path, request))
+        return begun[-1]
+
+    monkeypatch.setattr(FastPath, "begin", noted)
+    await raw_request(api.url, request_bytes.replace(b"{}", known.encode()) + LAST)
+    assert begun == [is_fast]
 
 
 async def test_a_failure_to_begin_on_the_fast_path_is_a_fault_and_no_bad_request(
@@ -300,11 +368,11 @@ async def test_a_failure_on_the_way_to_the_fast_path_makes_no_task_twice(
 ) -> None:
     assert known
 
-    class NoIds(RequestIds):
-        def of(self, _: object) -> str:
+    class NoRecords:
+        def of(self, *_: object) -> None:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(api.app.fast_path, "_ids", NoIds())
+    monkeypatch.setattr(api.app.fast_path, "_records", NoRecords())
     assert (await api.post("/tasks", {"name": "once"})).status_code == 201
     assert (await api.get("/tasks?name=once")).json()["total"] == 1
 

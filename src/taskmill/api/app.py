@@ -4,7 +4,6 @@ TracingMiddleware  a span for each request that creates tasks, when traces are o
 Edge               request id, log line, host and origin checks, deadline, unexpected errors
 Cors               pages of the origins in the settings, if there are any
 Compression        large responses to reads
-FastRoutes         POST /tasks and GET /tasks/{id}
 Pages              the dashboard's paths, where there is a dashboard
 FastAPI            everything else, and the OpenAPI document of all routes
 """
@@ -25,9 +24,8 @@ from taskmill.api.cors import Cors
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.fast_path import FastPath
-from taskmill.api.fast_routes import FastRoutes
 from taskmill.api.openapi import install, short_id
-from taskmill.api.request_ids import RequestIds
+from taskmill.api.request_record import RequestRecords
 from taskmill.api.routers import (
     batches,
     claims,
@@ -159,17 +157,16 @@ class Api:
         self._pages = pages
         self.framework = create_framework(context)
         behind = self.framework if pages is None else Pages(self.framework, pages)
-        ids = RequestIds()
-        limit_s = context.limits.request_timeout_s
+        records = RequestRecords(context.offload, timeout_s=context.limits.request_timeout_s)
         self._compressor = compressor = Compressor()
-        within: ASGIApp = Compression(FastRoutes(behind, context), compressor)
+        within: ASGIApp = Compression(behind, compressor)
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
-        edge = Edge(within, ids, context.access, bodies, context.offload, timeout_s=limit_s)
+        edge = Edge(within, records, context.access, bodies)
         self._app: ASGIApp = edge if traces is None else TracingMiddleware(edge, traces)
         # The fast path makes no spans.
-        self.fast_path = FastPath(context, ids, compressor) if traces is None else None
+        self.fast_path = FastPath(context, records, compressor) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -232,7 +229,7 @@ def create_app(
 
 
 def create_framework(context: Context) -> FastAPI:
-    """Make the FastAPI app with all routes, also those that `FastRoutes` serves."""
+    """Make the FastAPI app with all routes, also those whose usual requests `FastPath` serves."""
     app = _described()
     app.state.context = context
     documents.add_documents(

@@ -2,16 +2,15 @@
 
 A coroutine that passes through all layers costs more than the work itself. Here requests with nothing unusual are
 checked as they come, join the batches of `operations`, and get their response when the batch is done. Unusual or
-wrong requests go through the layers, which report what is wrong. What the layers add to a request (its id, its log
-line, the deadline, metrics) is added here, too.
+wrong requests go through the layers, which report what is wrong.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
+from taskmill.api.bodies import header_text
 from taskmill.api.compression import (
     LEAST_BYTES,
     VARY,
@@ -20,26 +19,27 @@ from taskmill.api.compression import (
     encoded_headers,
 )
 from taskmill.api.context import Context
-from taskmill.api.fast_routes import created_response
+from taskmill.api.long_polling import tagged_response
 from taskmill.api.queries import task_id
-from taskmill.api.refusals import error_response, is_expected
-from taskmill.api.request_ids import RequestIds
-from taskmill.api.request_log import log_served
-from taskmill.api.request_metrics import count_as
-from taskmill.api.responses import RawResponse, task_response
+from taskmill.api.refusals import error_response
+from taskmill.api.request_record import RequestRecord, RequestRecords
+from taskmill.api.responses import RawResponse
+from taskmill.api.single_tasks import (
+    IDEMPOTENCY_KEY,
+    KEY_SHARE,
+    PROBE_SHARE,
+    created_response,
+    key_error,
+)
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
-from taskmill.domain.task import Task
-from taskmill.observability.logs import get_logger
-from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
-
-log = get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -48,46 +48,50 @@ _PREFIX: Final = b"/tasks/"
 _TASK_URL_LENGTH: Final = len(_PREFIX) + 36
 _RETRY_AFTER_S: Final = 1.0
 _JSON: Final = b"application/json"
-# Headers that change what a request means.
-_UNUSUAL: Final = frozenset(
-    {
-        b"content-encoding",
-        b"idempotency-key",
-        b"if-none-match",
-        b"origin",
-        b"prefer",
-        b"sec-fetch-site",
-        b"traceparent",
-    }
-)
-_CHECKED: Final = _UNUSUAL | {b"host", b"content-type"}
+# Requests with one of these go through the layers.
+_UNUSUAL: Final = frozenset({b"content-encoding", b"origin", b"sec-fetch-site"})
+_CHECKED: Final = _UNUSUAL | {
+    b"host",
+    b"content-type",
+    b"idempotency-key",
+    b"if-none-match",
+    b"prefer",
+    b"traceparent",
+}
+
+
+class _Headers(NamedTuple):
+    """The headers that change how a usual request is served; None where there is none."""
+
+    host: bytes
+    key: str | None
+    known_tag: bytes | None
+    traceparent: str | None
+    prefers: bool
 
 
 class _Call:
-    """A request that is being served."""
+    """A request that is being served. `key_timer` runs while it waits for a key that another request may hold."""
 
-    __slots__ = ("id", "method", "path", "request", "route", "started")
+    __slots__ = ("key_timer", "record", "request", "route")
 
-    def __init__(self, request: FastRequest, request_id: str, method: str, route: str) -> None:
+    def __init__(self, request: FastRequest, record: RequestRecord, route: str) -> None:
         self.request = request
-        self.id = request_id
-        self.method = method
-        self.path = request.url.decode("ascii")
+        self.record = record
         self.route = route
-        self.started = perf_counter()
+        self.key_timer: asyncio.TimerHandle | None = None
 
 
 class FastPath:
     """Serves `POST /tasks` and `GET /tasks/{id}` when they have nothing unusual."""
 
-    def __init__(self, context: Context, ids: RequestIds, compressor: Compressor) -> None:
+    def __init__(self, context: Context, records: RequestRecords, compressor: Compressor) -> None:
         self._context = context
         self._compressor = compressor
-        self._ids = ids
+        self._records = records
         # In order of arrival: the first one is the first to be late.
         self._open: dict[_Call, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        REQUESTS_IN_FLIGHT.watch(self, FastPath._sample_open)
 
     def accepts(self, method: bytes, url: bytes) -> bool:
         """Return whether it may serve a request with this first line."""
@@ -97,39 +101,49 @@ class FastPath:
 
     def begin(self, request: FastRequest) -> bool:
         """Begin to serve a request; False when it has to go through the layers."""
-        host = _usual_host(request.headers)
-        if host is None or not self._context.access.allows_host(host):
-            return False
         try:
-            return self._create(request) if request.method == b"POST" else self._read(request)
+            headers = _usual_headers(request.headers)
+            if headers is None or not self._context.access.allows_host(headers.host):
+                return False
+            if request.method == b"POST":
+                return self._create(request, headers)
+            return self._read(request, headers)
         except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
-    def _create(self, request: FastRequest) -> bool:
+    def _create(self, request: FastRequest, headers: _Headers) -> bool:
         context = self._context
         if len(request.body) > min(context.limits.body_bytes, LARGE_BYTES):
             return False
-        draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.quick_limits)
-        if draft.idempotency:
-            return False
-        call = self._call(request, "POST", "/tasks")
+        draft = to_draft(
+            parse(bytes(request.body)),
+            header_key=headers.key,
+            source="rest",
+            traceparent=headers.traceparent,
+            limits=context.quick_limits,
+        )
         warning = context.warning_of(draft.callback_url)
+        call = self._call(request, "POST", "/tasks")
         # From here on nothing may fail: the layers would create the task again.
         future = context.service.begin_create(draft)
         if future is None:
             return False
         self._open_call(call)
+        if draft.idempotency is not None:
+            self._watch_key(call, draft)
         future.add_done_callback(partial(self._created, call, warning))
         return True
 
-    def _read(self, request: FastRequest) -> bool:
+    def _read(self, request: FastRequest, headers: _Headers) -> bool:
+        if headers.prefers and headers.known_tag is not None:
+            return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
         call = self._call(request, "GET", "/tasks/{id}")
         future = self._context.service.begin_get(wanted)
         if future is None:
             return False
         self._open_call(call)
-        future.add_done_callback(partial(self._found, call))
+        future.add_done_callback(partial(self._found, call, headers.known_tag))
         return True
 
     def _created(self, call: _Call, warning: str | None, future: CreationFuture) -> None:
@@ -139,12 +153,31 @@ class FastPath:
         else:
             self._respond_error(call, result)
 
-    def _found(self, call: _Call, future: "asyncio.Future[Task | None]") -> None:
+    def _found(
+        self, call: _Call, known_tag: bytes | None, future: "asyncio.Future[Task | None]"
+    ) -> None:
         result = _result_of(future)
         if isinstance(result, Task):
-            self._render(call, task_response, result)
+            known_tags = () if known_tag is None else (known_tag,)
+            self._render(call, partial(tagged_response, known_tags=known_tags), result)
         else:
-            self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
+            path = call.record.path
+            self._respond_error(call, result or TaskNotFound(task_id(path[len(_PREFIX) :])))
+
+    def _watch_key(self, call: _Call, draft: TaskDraft) -> None:
+        call.key_timer = asyncio.get_running_loop().call_later(
+            self._records.timeout_s * KEY_SHARE, self._probe_key, call, draft
+        )
+
+    def _probe_key(self, call: _Call, draft: TaskDraft) -> None:
+        """Find out whether another request holds the key: this one has waited for long."""
+        probe = self._context.service.probe_key(draft, self._records.timeout_s * PROBE_SHARE)
+        probe.add_done_callback(partial(self._key_probed, call, draft))
+
+    def _key_probed(self, call: _Call, draft: TaskDraft, probe: "asyncio.Task[bool]") -> None:
+        assert draft.idempotency is not None  # noqa: S101 - only such a request is watched
+        is_held = _result_of(probe) is True
+        self._respond_error(call, key_error(draft.idempotency.key, is_held=is_held))
 
     def _render(self, call: _Call, render: Callable[[Result], RawResponse], found: Result) -> None:
         try:
@@ -152,7 +185,7 @@ class FastPath:
         except Exception as error:  # noqa: BLE001 - nothing else would respond
             self._respond_error(call, error)
             return
-        if len(response.body) < LEAST_BYTES or call.method != "GET":
+        if len(response.body) < LEAST_BYTES or call.record.method != "GET":
             self._respond(call, response)
         else:
             self._respond_large(call, response)
@@ -176,59 +209,45 @@ class FastPath:
         self._respond(call, response)
 
     def _respond_error(self, call: _Call, error: Exception) -> None:
-        if not is_expected(error):
-            log.error(
-                "request.failed",
-                method=call.method,
-                path=call.path,
-                request_id=call.id,
-                exc_info=error,
-            )
-        self._respond(call, error_response(error, call.path))
+        if call in self._open:
+            call.record.failed(error)
+            self._respond(call, error_response(error, call.record.path))
 
     def _respond(self, call: _Call, response: RawResponse) -> None:
         if call not in self._open:
             return  # it got a response already: it was late
         del self._open[call]
-        headers = (
-            *DEFAULT_RESPONSE_HEADERS,
-            *response.headers,
-            (b"x-request-id", call.id.encode()),
-        )
+        if call.key_timer is not None:
+            call.key_timer.cancel()
+        record = call.record
+        headers = (*DEFAULT_RESPONSE_HEADERS, *response.headers, record.header)
         call.request.respond(response.status, headers, response.body)
-        seconds = perf_counter() - call.started
-        count_as(call.method, call.route, response.status, seconds)
-        self._context.offload.note_response()
-        facts = {} if response.task_id is None else {"task_id": response.task_id}
-        log_served(call.method, call.path, response.status, seconds, request_id=call.id, **facts)
+        record.close()
+        record.served(call.route, response.status, task_id=response.task_id)
 
     def _call(self, request: FastRequest, method: str, route: str) -> _Call:
-        return _Call(request, self._ids.of(request.headers), method, route)
+        record = self._records.of(request.headers, method, request.url.decode("ascii"))
+        return _Call(request, record, route)
 
     def _open_call(self, call: _Call) -> None:
+        call.record.open()
         self._open[call] = None
         if self._timer is None:
             self._watch(call)
 
     def _watch(self, first: _Call) -> None:
         """Set the timer for the deadline of the oldest request."""
-        remaining_s = first.started + self._context.limits.request_timeout_s - perf_counter()
-        self._timer = asyncio.get_running_loop().call_later(max(remaining_s, 0), self._respond_late)
+        remaining_s = max(first.record.remaining_s, 0)
+        self._timer = asyncio.get_running_loop().call_later(remaining_s, self._respond_late)
 
     def _respond_late(self) -> None:
         """Respond to requests whose time is up; whether their tasks exist is not known yet."""
         self._timer = None
-        limit_s = self._context.limits.request_timeout_s
         for call in list(self._open):
-            if perf_counter() - call.started < limit_s:
+            if call.record.remaining_s > 0:
                 self._watch(call)
                 return
-            log.warning("request.late", method=call.method, path=call.path, request_id=call.id)
-            late = Unavailable(_RETRY_AFTER_S, f"a response within {limit_s:g} s")
-            self._respond(call, error_response(late, call.path))
-
-    def _sample_open(self) -> dict[tuple[str, ...], float]:
-        return {(): len(self._open)}
+            self._respond(call, call.record.late())
 
 
 def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
@@ -238,13 +257,21 @@ def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
     return future.result() if error is None else cast("Exception", error)
 
 
-def _usual_host(headers: Sequence[Header]) -> bytes | None:
-    """Return the `Host` of a request with usual headers, None for any other."""
-    host = None
+def _usual_headers(headers: Sequence[Header]) -> _Headers | None:
+    """Return what the headers of a usual request say, None for any other. Raises `InvalidInput` for a bad key."""
+    found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _CHECKED:
-            if name == b"host" and host is None:
-                host = value
-            elif name != b"content-type" or value != _JSON:
+            if name in _UNUSUAL or name in found:
                 return None
-    return host
+            found[name] = value
+    if b"host" not in found or found.get(b"content-type", _JSON) != _JSON:
+        return None
+    key, traceparent = found.get(b"idempotency-key"), found.get(b"traceparent")
+    return _Headers(
+        found[b"host"],
+        None if key is None else header_text(IDEMPOTENCY_KEY, key),
+        found.get(b"if-none-match"),
+        None if traceparent is None else traceparent.decode("latin-1"),
+        b"prefer" in found,
+    )

@@ -42,7 +42,7 @@ async def conditional_response(
             return await _long_poll(
                 context, scope, task, known_tags, wait_s=wait_s, presence=presence
             )
-    return _response(task, known_tags)
+    return tagged_response(task, known_tags)
 
 
 class _Presence:
@@ -83,7 +83,7 @@ async def _long_poll(
     known = task.version
     async with context.feed.watching(task.id) as watch:
         if watch is None:
-            return _response(task, known_tags)
+            return tagged_response(task, known_tags)
         presence.watch = watch
         if presence.is_gone:
             raise ClientGone  # it left before the watch began
@@ -97,12 +97,13 @@ async def _long_poll(
             if presence.is_gone:
                 raise ClientGone
             task = await context.service.get(task.id)
-    response = _response(task, known_tags)
+    response = tagged_response(task, known_tags)
     response.headers = (*response.headers, APPLIED)
     return response
 
 
-def _response(task: Task, known_tags: Sequence[bytes]) -> RawResponse:
+def tagged_response(task: Task, known_tags: Sequence[bytes]) -> RawResponse:
+    """Respond with the task, or 304 when one of the tags is its own."""
     tag = task_etag(task).encode()
     if any(matches(value, tag) for value in known_tags):
         return RawResponse(304, b"", ((b"etag", tag),))

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill.api.bodies import traceparent_of
 from taskmill.api.routers.legacy import PREFIX
+from taskmill.runtime.http_scope import TASK_ID
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import LiveSpan, Traces
@@ -85,8 +86,8 @@ def _replace_traceparent(scope: Scope, traceparent: str | None) -> None:
 def _end(span: "LiveSpan", scope: Scope, status: int) -> None:
     if status:
         span.set_attributes({"http.response.status_code": status})
-    if "taskmill.task_id" in scope:
-        span.set_attributes({"taskmill.task.id": scope["taskmill.task_id"]})
+    if TASK_ID in scope:
+        span.set_attributes({"taskmill.task.id": scope[TASK_ID]})
     if status >= _FIRST_SERVER_ERROR:
         span.fail(str(status))
     span.end()

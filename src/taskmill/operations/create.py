@@ -88,6 +88,7 @@ class TaskCreation:
             clock, share=_NOTIFY_SHARE, most_s=_NOTIFY_BURST_S, longest_s=_LONGEST_PAUSE_S
         )
         self._owes_notification = False
+        self._probes = asyncio.TaskGroup()
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -98,6 +99,7 @@ class TaskCreation:
 
     async def __aenter__(self) -> Self:
         await self._batch.__aenter__()
+        await self._probes.__aenter__()
         return self
 
     async def __aexit__(
@@ -106,6 +108,7 @@ class TaskCreation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._probes.__aexit__(kind, error, trace)
         await self._batch.__aexit__(kind, error, trace)
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
@@ -130,6 +133,23 @@ class TaskCreation:
             return None
         future = self._submit(self._with_id(draft))
         return None if isinstance(future, Unavailable) else future
+
+    def probe_key(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
+        """Begin to find out whether another request holds the key that this one waits for.
+
+        The result is False when that can't be found out in time.
+        """
+        return self._probes.create_task(self._probe_key(draft, timeout_s))
+
+    async def _probe_key(self, draft: TaskDraft, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.is_held_by_another(draft)
+        except (TimeoutError, Unavailable):
+            pass
+        except Exception:
+            log.exception("key.unprobed")
+        return False
 
     async def is_held_by_another(self, draft: TaskDraft) -> bool:
         """Return, within a second, whether another request holds the key that this one waits for.

@@ -101,9 +101,9 @@ class TaskService:
         """
         return await self._creation.create(draft)
 
-    async def is_held_by_another(self, draft: TaskDraft) -> bool:
-        """Return whether another request holds this one's key: see `TaskCreation.is_held_by_another`."""
-        return await self._creation.is_held_by_another(draft)
+    def probe_key(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
+        """Begin to find out whether another request holds this one's key; False when that can't be found out."""
+        return self._creation.probe_key(draft, timeout_s)
 
     def begin_create(self, draft: TaskDraft) -> CreationFuture | None:
         """Begin what `create` does; None when it takes more than a batch."""

@@ -3,11 +3,14 @@
 A `FastPath` decides which requests it serves. The others go to the app.
 """
 
-from typing import Any, Protocol
+from http import HTTPStatus
+from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 Header = tuple[bytes, bytes]
+
+_NOT_MODIFIED: Final = int(HTTPStatus.NOT_MODIFIED)
 
 
 class FastPath(Protocol):
@@ -78,8 +81,9 @@ class FastRequest:
                 parts += (name, b": ", value, b"\r\n")
             if not self.keep_alive:
                 parts.append(b"connection: close\r\n")
-            parts.append(b"content-length: %d\r\n\r\n" % len(body))
-            parts.append(body)
+            if status != _NOT_MODIFIED:
+                parts.append(b"content-length: %d\r\n" % len(body))
+            parts += (b"\r\n", body)
             transport.write_whole(b"".join(parts))
             if not self.keep_alive:
                 transport.close()

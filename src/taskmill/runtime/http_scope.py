@@ -14,6 +14,9 @@ BODY: Final = "taskmill.body"
 ROUTE: Final = "taskmill.route"
 """The route as documented: set by layers that respond without the framework."""
 
+TASK_ID: Final = "taskmill.task_id"
+"""The id of the task that the request created, so that its log line leads to the task's."""
+
 UNTIMED: Final = "taskmill.untimed"
 """Present for long polls and streams: how long they take says nothing of the server's speed."""
 

@@ -14,9 +14,9 @@ from starlette.types import Scope
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
-from taskmill.api.fast_routes import IDEMPOTENCY_KEY
 from taskmill.api.openapi import refusals, request_header
 from taskmill.api.responses import RawResponse
+from taskmill.api.single_tasks import IDEMPOTENCY_KEY
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft

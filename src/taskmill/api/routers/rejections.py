@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from taskmill.api import cursors, fast_routes, queries
+from taskmill.api import cursors, queries, single_tasks
 from taskmill.api.dependencies import InContext, RejectionId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, query_parameters, refusals
@@ -91,4 +91,4 @@ async def resend_rejection(context: InContext, id: RejectionId) -> Response:  # 
 
     It becomes one task, however often it is sent again. When it is refused again, the problem has the reason.
     """
-    return fast_routes.created_response(await context.service.rejections.resend(id)).to_starlette()
+    return single_tasks.created_response(await context.service.rejections.resend(id)).to_starlette()

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
-from taskmill.api import fast_routes
+from taskmill.api import single_tasks
 from taskmill.api.conditions import IF_MATCH, if_match_versions
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.listings import page_response
@@ -45,7 +45,7 @@ _IF_MATCH: Final = {
         "requestBody": json_body(CreateTask),
         "parameters": [
             request_header(
-                fast_routes.IDEMPOTENCY_KEY,
+                single_tasks.IDEMPOTENCY_KEY,
                 "requests with the same key are one; or `idempotency_key` in the body",
                 minLength=1,
                 maxLength=255,
@@ -69,7 +69,7 @@ async def create_task(request: Request, context: InContext) -> Response:
     With an idempotency key the same request may be sent again: the response is 200 with the same task. The
     same key with another body is refused.
     """
-    return (await fast_routes.create_task(context, request.scope, request.receive)).to_starlette()
+    return (await single_tasks.create_task(context, request.scope, request.receive)).to_starlette()
 
 
 @router.get(
@@ -128,7 +128,9 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
     With `If-None-Match` and `Prefer: wait=30` the response comes as soon as the task has another version, or as
     304 when the time is up; `Preference-Applied: wait` tells that it waited.
     """
-    return (await fast_routes.read_task(context, request.scope, request.receive, id)).to_starlette()
+    return (
+        await single_tasks.read_task(context, request.scope, request.receive, id)
+    ).to_starlette()
 
 
 @router.post(

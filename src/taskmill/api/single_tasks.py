@@ -1,8 +1,4 @@
-"""Creating and reading one task: the two most frequent requests.
-
-These functions are the whole of both endpoints. The framework's routes call and document them. `FastRoutes` calls
-them without the framework, whose share would double the cost.
-"""
+"""Creating and reading one task, as the framework's routes do it; `fast_path` does the same without coroutines."""
 
 import asyncio
 from contextlib import suppress
@@ -10,18 +6,17 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.long_polling import conditional_response
-from taskmill.api.queries import refuse_query, task_id
-from taskmill.api.refusals import error_response, is_expected
+from taskmill.api.queries import refuse_query
 from taskmill.api.responses import JSON, RawResponse, task_response
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
-from taskmill.runtime.http_scope import ROUTE
+from taskmill.runtime.http_scope import TASK_ID
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.contracts.checking import TakesLong
 from taskmill.wire.rules import InputLimits
@@ -30,43 +25,11 @@ from taskmill.wire.tasks import created_json, task_etag, to_draft
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
-_COLLECTION = "/tasks"
-_PREFIX = "/tasks/"
-_ONE_TASK = "/tasks/{id}"
-_TASK_PATH_LENGTH = len(_PREFIX) + 36
-# Shares of the request's time: to wait for a held key, and then to check who holds it.
-_KEY_SHARE = 0.7
-_CHECK_SHARE = 0.25
+KEY_SHARE: Final = 0.7
+"""The share of a request's time in which it waits for a key that may be held."""
 
-
-class FastRoutes:
-    """The layer in front of the framework: it serves two paths and passes on everything else."""
-
-    def __init__(self, app: ASGIApp, context: Context) -> None:
-        self._app = app
-        self._context = context
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one of the two, or pass the request to the framework."""
-        path: str = scope["path"]
-        method = scope["method"]
-        if path == _COLLECTION and method == "POST":
-            endpoint, route = create_task, _COLLECTION
-        elif method == "GET" and len(path) == _TASK_PATH_LENGTH and path.startswith(_PREFIX):
-            endpoint, route = get_task, _ONE_TASK
-        else:
-            await self._app(scope, receive, send)
-            return
-        scope[ROUTE] = route
-        try:
-            response = await endpoint(self._context, scope, receive)
-        except Exception as error:
-            if not is_expected(error):
-                raise
-            response = error_response(error, path)
-        if response.task_id is not None:
-            scope["taskmill.task_id"] = response.task_id
-        await response.send(send)
+PROBE_SHARE: Final = 0.25
+"""The share of a request's time to find out then who holds the key."""
 
 
 async def create_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
@@ -77,11 +40,10 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
     draft = await _draft(context, body, key, traceparent)
-    if draft.idempotency is None:
-        created = await context.service.create(draft)
-    else:
-        created = await _create_keyed(context, draft, draft.idempotency.key)
-    return created_response(created, context.warning_of(draft.callback_url))
+    created = await _create(context, draft)
+    response = created_response(created, context.warning_of(draft.callback_url))
+    scope[TASK_ID] = response.task_id
+    return response
 
 
 async def _draft(
@@ -137,32 +99,22 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
     return form, key, traceparent
 
 
-async def _create_keyed(context: Context, draft: TaskDraft, key: str) -> CreatedTask:
-    """Create with a key. If another request holds it, wait for that, within limits."""
+async def _create(context: Context, draft: TaskDraft) -> CreatedTask:
+    """Create a task. If another request holds its key, wait for that, within limits."""
+    if draft.idempotency is None:
+        return await context.service.create(draft)
     limit_s = context.limits.request_timeout_s
     try:
-        async with asyncio.timeout(limit_s * _KEY_SHARE):
+        async with asyncio.timeout(limit_s * KEY_SHARE):
             return await context.service.create(draft)
     except TimeoutError:
-        if await _is_held(context, draft, limit_s * _CHECK_SHARE):
-            raise KeyInFlight(key) from None
-        raise Unavailable(1.0, "writing to the database") from None
+        is_held = await context.service.probe_key(draft, limit_s * PROBE_SHARE)
+        raise key_error(draft.idempotency.key, is_held=is_held) from None
 
 
-async def _is_held(context: Context, draft: TaskDraft, timeout_s: float) -> bool:
-    """Return whether another request is known to hold the key; False when that can't be found out."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await context.service.is_held_by_another(draft)
-    except (TimeoutError, Unavailable):
-        return False
-
-
-async def get_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
-    """Serve `GET /tasks/{id}`."""
-    if scope["query_string"]:
-        refuse_query(scope)
-    return await read_task(context, scope, receive, task_id(scope["path"][len(_PREFIX) :]))
+def key_error(key: str, *, is_held: bool) -> KeyInFlight | Unavailable:
+    """Return why a request with a key was not stored in time: another request holds it, or nothing is written."""
+    return KeyInFlight(key) if is_held else Unavailable(1.0, "writing to the database")
 
 
 async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UUID) -> RawResponse:

@@ -1,0 +1,132 @@
+"""What every request needs, by the fast path or the layers: id, log line, metrics, responses to errors."""
+
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Final
+
+from taskmill.api.refusals import error_response, is_expected
+from taskmill.api.request_ids import RequestIds
+from taskmill.api.responses import RawResponse
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.kinds import OTHER
+from taskmill.observability.logs import get_logger, is_for_people
+from taskmill.observability.metrics import REQUEST_TIME, REQUESTS, REQUESTS_IN_FLIGHT
+from taskmill.runtime.offload import Offload
+
+log = get_logger(__name__)
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_READING: Final = frozenset({"GET", "HEAD"})
+_QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_CLASSES: Final = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
+_GONE: Final = "gone"
+_FIRST_ERROR: Final = 400
+_RETRY_AFTER_S: Final = 1.0
+
+
+class RequestRecords:
+    """The requests of one app; each has `timeout_s` seconds."""
+
+    def __init__(self, offload: Offload, *, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._ids = RequestIds()
+        self.offload = offload
+        self.in_flight = 0
+        REQUESTS_IN_FLIGHT.watch(self, RequestRecords._sample)
+
+    def of(self, headers: Iterable[tuple[bytes, bytes]], method: str, path: str) -> "RequestRecord":
+        """Return a new request's record; `path` is as it may be logged."""
+        return RequestRecord(self, self._ids.of(headers), method, path)
+
+    def _sample(self) -> dict[tuple[str, ...], float]:
+        return {(): self.in_flight}
+
+
+class RequestRecord:
+    """One request that is being served."""
+
+    __slots__ = ("_records", "header", "id", "method", "path", "started")
+
+    def __init__(self, records: RequestRecords, request_id: str, method: str, path: str) -> None:
+        self._records = records
+        self.id = request_id
+        self.header = (b"x-request-id", request_id.encode())
+        self.method = method
+        self.path = path
+        self.started = perf_counter()
+
+    @property
+    def remaining_s(self) -> float:
+        """The time until it is late."""
+        return self.started + self._records.timeout_s - perf_counter()
+
+    def open(self) -> None:
+        """Count it as being served."""
+        self._records.in_flight += 1
+
+    def close(self) -> None:
+        """Count it as being served no longer, whatever became of it."""
+        self._records.in_flight -= 1
+
+    def served(
+        self,
+        route: str,
+        status: int,
+        *,
+        task_id: str | None = None,
+        is_timed: bool = True,
+        was_offloaded: bool = False,
+    ) -> None:
+        """Count it by its route, as documented, and write its log line."""
+        seconds = perf_counter() - self.started
+        method = self._counted_method
+        REQUESTS.add(1, (method, route, _CLASSES[status // 100]))
+        if is_timed:
+            REQUEST_TIME.observe(seconds, (method, route))
+        if not was_offloaded:
+            self._records.offload.note_response()
+        facts = {} if task_id is None else {"task_id": task_id}
+        write = log.debug if self._is_quiet(status) else log.info
+        write(
+            "request.served",
+            method=self.method,
+            path=self.path,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            request_id=self.id,
+            **facts,
+        )
+
+    def abandoned(self, route: str) -> None:
+        """Count it as one whose client left, and log that."""
+        REQUESTS.add(1, (self._counted_method, route, _GONE))
+        log.info("request.abandoned", method=self.method, path=self.path, request_id=self.id)
+
+    def failed(self, error: Exception) -> None:
+        """Log an error, unless it is one of those that requests are expected to meet."""
+        if not is_expected(error):
+            log.error(
+                "request.failed",
+                method=self.method,
+                path=self.path,
+                request_id=self.id,
+                exc_info=error,
+            )
+
+    def late(self, error: TimeoutError | None = None) -> RawResponse:
+        """Log that its time is up, and return the response."""
+        facts = {} if error is None else {"error": repr(error)}
+        log.warning("request.late", method=self.method, path=self.path, request_id=self.id, **facts)
+        limit_s = self._records.timeout_s
+        late = Unavailable(_RETRY_AFTER_S, f"a response within {limit_s:g} s")
+        return error_response(late, self.path)
+
+    @property
+    def _counted_method(self) -> str:
+        return self.method if self.method in _METHODS else OTHER
+
+    def _is_quiet(self, status: int) -> bool:
+        """Return whether its line is for debugging: that of a probe, and on a terminal that of a read."""
+        if self.path in _QUIET_PATHS:
+            return True
+        return self.method in _READING and status < _FIRST_ERROR and is_for_people()

@@ -1,0 +1,45 @@
+"""The page on one request walks the way that a request takes."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from tests.support.api import Served
+from tests.support.processes import ROOT
+
+PAGE: Final = ROOT / "docs/explanation/one-request.md"
+SOURCE: Final = f"{ROOT}/src/taskmill/"
+ROW: Final = re.compile(r"^\|[^|]*\| `([^`]+)` \| `([^`]+)` \|$", re.MULTILINE)
+
+Call = tuple[str, str]
+
+
+@contextmanager
+def calls() -> Iterator[list[Call]]:
+    """The functions of ours that are called meanwhile, with their files, each as often as it is called."""
+    found: list[Call] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(SOURCE):
+            found.append((frame.f_code.co_qualname, frame.f_code.co_filename.removeprefix(SOURCE)))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
+
+
+async def test_the_page_walks_the_way_of_a_request(api: Served) -> None:
+    await api.create()
+    with calls() as made:
+        response = await api.post("/tasks", {"name": "a"}, headers={"idempotency-key": "k"})
+    assert response.status_code == 201
+    walk = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    assert {file for _, file in walk} == {file for _, file in made}
+    steps = iter(made)
+    assert [step for step in walk if step not in steps] == [], "not called, or not in this order"
