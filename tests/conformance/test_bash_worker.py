@@ -164,7 +164,8 @@ def test_ctrl_c_twice_in_the_midst_of_work_changes_no_result_and_leaves_nothing(
     slow = tmp_path / "bin/cat"
     slow.parent.mkdir()
     slow.write_text(f"""#!/usr/bin/env bash
-        [ -e "{tmp_path}/reads" ] || {{ touch "{tmp_path}/reads"; sleep 60; }}
+        # No process of its own makes the file: bash would take a signal for that one's, and go on.
+        [ -e "{tmp_path}/reads" ] || {{ : >"{tmp_path}/reads"; exec sleep 60; }}
         exec {shutil.which("cat")} "$@" """)
     slow.chmod(0o755)
     temporary = tmp_path / "left"
