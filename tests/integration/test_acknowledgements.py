@@ -16,7 +16,7 @@ from taskmill.app import Context
 from taskmill.domain.feed import Cursor
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
-from taskmill.intake.inbox import Batch, Inbox
+from taskmill.intake.inbox import Inbox, MessageBatch
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
@@ -31,7 +31,7 @@ from tests.support.workers import WorkerOptions, a_worker, in_status
 
 
 @asynccontextmanager
-async def an_inbox(broker_url: str, name: str) -> AsyncIterator[tuple[Inbox, list[Batch]]]:
+async def an_inbox(broker_url: str, name: str) -> AsyncIterator[tuple[Inbox, list[MessageBatch]]]:
     """Give an inbox of a real channel, and four messages of it in two batches; the channel ends with the block."""
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()

@@ -8,10 +8,10 @@ from uuid import UUID
 from taskmill import AsyncClient, Client
 from taskmill.client import (
     ClientError,
+    CreateResult,
     InvalidInput,
     NotAccepted,
     NotAllCreated,
-    Outcome,
     ServiceUnavailable,
     TaskNotFound,
 )
@@ -51,7 +51,7 @@ def tasks(client: Client) -> None:
     assert_type(client.create(**send_email.request(to="ada@example.org")), TaskView)
     assert_type(client.create_batch([{"name": "a"}]), Sequence[UUID])
     assert_type(client.create_many({"name": str(n)} for n in range(9)), Sequence[UUID])
-    assert_type(client.create_each([{"name": "a"}], chunk=10), Iterator[Outcome])
+    assert_type(client.create_each([{"name": "a"}], chunk=10), Iterator[CreateResult])
     assert_type(client.get("0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"), TaskView)
     assert_type(client.wait(ID, timeout_s=5), TaskView)
     assert_type(client.looks(ID, hold_s=5), Iterator[TaskView])
@@ -129,7 +129,7 @@ async def asynchronous() -> None:
         assert_type(client, AsyncClient)
         assert_type(await client.create("x", payload={"n": 1}), TaskView)
         assert_type(await client.create_many(named()), Sequence[UUID])
-        assert_type(client.create_each([{"name": "a"}]), AsyncIterator[Outcome])
+        assert_type(client.create_each([{"name": "a"}]), AsyncIterator[CreateResult])
         assert_type(await client.wait(ID), TaskView)
         assert_type(client.list(queue="a"), AsyncIterator[TaskView])
         assert_type(client.feed(), AsyncGenerator[ChangeView, None])

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from taskmill.cli import show
-from taskmill.cli.parameters import Payload
+from taskmill.cli.parameters import PayloadParam
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.wire.contracts.defaults import default_fields
 from taskmill.wire.types import TypeSummaryView, TypeView
@@ -62,8 +62,8 @@ def show_(*, name: str, url: str, as_json: bool) -> None:
 
 @type_.command()
 @click.argument("name", required=False)
-@click.argument("schema", type=Payload(), required=False)
-@click.option("--defaults", type=Payload(), help="Values for tasks that do not set them.")
+@click.argument("schema", type=PayloadParam(), required=False)
+@click.option("--defaults", type=PayloadParam(), help="Values for tasks that do not set them.")
 @click.option("--app", metavar="MODULE:NAME", help="Register all types of this app instead.")
 @url_option
 @json_option

@@ -11,10 +11,10 @@ import click
 from taskmill.domain.errors import TaskmillError
 from taskmill.wire import strict_json
 
-__all__ = ["Label", "Moment", "Payload", "Span"]
+__all__ = ["LabelParam", "Moment", "PayloadParam", "Span"]
 
 
-class Payload(click.ParamType[dict[str, Any]]):
+class PayloadParam(click.ParamType[dict[str, Any]]):
     """A JSON object, or a file with one."""
 
     name = "JSON|@FILE"
@@ -65,7 +65,7 @@ class Span(click.ParamType[timedelta]):
         return span
 
 
-class Label(click.ParamType[tuple[str, str]]):
+class LabelParam(click.ParamType[tuple[str, str]]):
     """A ``key=value``."""
 
     name = "KEY=VALUE"

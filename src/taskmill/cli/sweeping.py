@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from taskmill.cli import show
-from taskmill.cli.parameters import Label, Moment
+from taskmill.cli.parameters import LabelParam, Moment
 from taskmill.client.errors import ClientError
 from taskmill.client.sweeps import Selected
 from taskmill.domain.lifecycle import Status
@@ -63,7 +63,7 @@ def filter_options(*statuses: Status) -> Callable[[F], F]:
         ),
         click.option("--queue", metavar="QUEUE", help="Of this queue."),
         click.option("--type", "type", metavar="TYPE", help="Of this type."),
-        click.option("--label", type=Label(), multiple=True, help="With this label."),
+        click.option("--label", type=LabelParam(), multiple=True, help="With this label."),
         click.option("--name", metavar="TEXT", help="Whose name has this text in it."),
         click.option("--created-after", type=Moment(), help="Created at this time or later."),
         click.option("--created-before", type=Moment(), help="Created before this time."),

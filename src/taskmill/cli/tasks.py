@@ -12,7 +12,7 @@ from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
 from taskmill.cli.numbers import Seconds, Whole
-from taskmill.cli.parameters import Label, Moment, Payload
+from taskmill.cli.parameters import LabelParam, Moment, PayloadParam
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.cli.sweeping import (
     CANCEL,
@@ -75,7 +75,9 @@ task.add_command(explain)
 @task.command(epilog=_CREATE_EPILOG)
 @click.argument("name")
 @click.option("--type", "type_", metavar="TYPE", help="Which handler runs it.  [default: emulate]")
-@click.option("--payload", type=Payload(), help="What the handler gets; @- reads standard input.")
+@click.option(
+    "--payload", type=PayloadParam(), help="What the handler gets; @- reads standard input."
+)
 @click.option("--queue", metavar="QUEUE", help="Made on first use.  [default: default]")
 @click.option("--priority", type=Whole(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]")
 @click.option("--description", metavar="TEXT", help="More for people to read.")
@@ -85,11 +87,15 @@ task.add_command(explain)
 @click.option(
     "--max-losses", type=Whole(), metavar="N", help="Lost workers that it outlives.  [default: 3]"
 )
-@click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
+@click.option(
+    "--retry", type=PayloadParam(), help='When to try again, as {"base_s": 5, "factor": 2}.'
+)
 @click.option("--timeout-s", type=Seconds(), metavar="S", help="A try that runs longer has failed.")
 @click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
 @click.option("--callback-url", metavar="URL", help="Called when it has ended.")
-@click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
+@click.option(
+    "--label", "labels", type=LabelParam(), multiple=True, help="May be given several times."
+)
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
 )

@@ -20,7 +20,7 @@ from taskmill.client.errors import (
     Unexpected,
     Unreachable,
 )
-from taskmill.client.many import Outcome
+from taskmill.client.many import CreateResult
 from taskmill.client.refusals import (
     BadCursor,
     CancelNotAsked,
@@ -83,6 +83,7 @@ __all__ = [
     "Conflict",
     "ContractDefaults",
     "ContractRefused",
+    "CreateResult",
     "DeliveryNotFound",
     "Filters",
     "Forbidden",
@@ -100,7 +101,6 @@ __all__ = [
     "NotAccepted",
     "NotAllCreated",
     "NotFound",
-    "Outcome",
     "PathNotFound",
     "QueueLimitReached",
     "QueueNotEmpty",

@@ -20,7 +20,7 @@ from taskmill.client.tries import Tries
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import Problem
 
-__all__ = ["Chunk", "Outcome", "Room"]
+__all__ = ["Chunk", "CreateResult", "Room"]
 
 # A service creates a thousand tasks at a time.
 _LONGER_S: Final = 20.0
@@ -29,7 +29,7 @@ _IDS: Final = TypeAdapter(list[UUID])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CreateResult:
     """The outcome of one task of many: it has an `id`, or an `error` says why it was refused.
 
     `index` is its position among them, from 0. `was_there`: the task of its key existed already.
@@ -111,10 +111,10 @@ class Chunk:
         self._update_open()
         return self._tries.pause_after_loss(error)
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[CreateResult]:
         """Yield the outcomes of the tasks, in order, up to the first unknown one."""
         for at, made in enumerate(self.known_ids()):
-            yield Outcome(
+            yield CreateResult(
                 index=self.first + at,
                 id=made,
                 was_there=at in self._there,

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
 
 from taskmill.client.calls import json_bytes
-from taskmill.client.chunks import Chunk, Outcome, Room
+from taskmill.client.chunks import Chunk, CreateResult, Room
 from taskmill.client.errors import NotAccepted, NotAllCreated
 from taskmill.client.tries import Tries
 
@@ -18,8 +18,8 @@ __all__ = [
     "MOST_LINES",
     "AsyncTasks",
     "Collected",
+    "CreateResult",
     "Cutter",
-    "Outcome",
     "Tasks",
     "async_chunks",
     "chunks",

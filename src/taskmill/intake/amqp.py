@@ -20,7 +20,7 @@ from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.domain.system import IntakePresence, IntakeState
 from taskmill.intake.declaration import declare_intake, declare_rejected
-from taskmill.intake.inbox import Batch, Inbox
+from taskmill.intake.inbox import Inbox, MessageBatch
 from taskmill.intake.replies import ReplyPublisher
 from taskmill.intake.route import Route
 from taskmill.intake.validating import Abandoned, FaultPersists, Validator
@@ -191,7 +191,7 @@ class Intake:
                 log.exception("intake.failed", messages=len(batch.messages))
                 self.link.reopen()
 
-    async def _next(self) -> Batch | None:
+    async def _next(self) -> MessageBatch | None:
         """Wait for the next batch; None when there will be no more."""
         while True:
             if self._inbox is not None and (batch := self._inbox.take()) is not None:
@@ -201,7 +201,7 @@ class Intake:
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def _settle(self, batch: Batch) -> None:
+    async def _settle(self, batch: MessageBatch) -> None:
         async def persist(
             store: Callable[[], Awaitable[Stored]], *, tries: int | None = None
         ) -> Stored:
@@ -224,7 +224,7 @@ class Intake:
             self.link.reopen()
 
     async def _persist(
-        self, batch: Batch, store: Callable[[], Awaitable[Stored]], tries: int | None
+        self, batch: MessageBatch, store: Callable[[], Awaitable[Stored]], tries: int | None
     ) -> Stored:
         """Retry `store` while the channel is open; errors that are no outage are retried `tries` times at most."""
         gone = batch.inbox.gone

@@ -17,7 +17,7 @@ _MOST_MESSAGES = 500
 _MOST_BYTES = 8 * 1024 * 1024
 
 
-class Batch:
+class MessageBatch:
     """Messages that share a commit, in the order of their arrival."""
 
     __slots__ = ("inbox", "is_settled", "messages")
@@ -52,7 +52,7 @@ class Inbox:
         self._spoiled = spoiled
         self._most_bytes = most_bytes
         self._waiting: deque[DeliveredMessage] = deque()
-        self._in_flight: deque[Batch] = deque()
+        self._in_flight: deque[MessageBatch] = deque()
         self._last_tag = 0
 
     @property
@@ -82,7 +82,7 @@ class Inbox:
         self._waiting.append(message)
         self._arrived()
 
-    def take(self) -> Batch | None:
+    def take(self) -> MessageBatch | None:
         """Take the next messages that may share a commit, None if none wait."""
         messages: list[DeliveredMessage] = []
         weight = 0
@@ -93,11 +93,11 @@ class Inbox:
             messages.append(self._waiting.popleft())
         if not messages:
             return None
-        batch = Batch(self, messages)
+        batch = MessageBatch(self, messages)
         self._in_flight.append(batch)
         return batch
 
-    async def settle(self, batch: Batch) -> None:
+    async def settle(self, batch: MessageBatch) -> None:
         """Acknowledge the batch once all earlier batches are settled, too."""
         batch.is_settled = True
         last: DeliveredMessage | None = None

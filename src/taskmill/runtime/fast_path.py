@@ -1,6 +1,6 @@
 """Requests that are served without a coroutine: when one has come completely, callbacks write its response.
 
-A `FastPath` decides which requests it serves. The others go to the app.
+A `FastHandler` decides which requests it serves. The others go to the app.
 """
 
 from http import HTTPStatus
@@ -13,7 +13,7 @@ Header = tuple[bytes, bytes]
 _NOT_MODIFIED: Final = int(HTTPStatus.NOT_MODIFIED)
 
 
-class FastPath(Protocol):
+class FastHandler(Protocol):
     """Serves requests by callbacks; it must never block."""
 
     def accepts(self, method: bytes, url: bytes) -> bool:

@@ -26,7 +26,7 @@ from taskmill.runtime.connections import (
     Connections,
     address_group,
 )
-from taskmill.runtime.fast_path import FastPath, FastRequest
+from taskmill.runtime.fast_path import FastHandler, FastRequest
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.http_scope import TARGET
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
@@ -62,7 +62,7 @@ class HttpProtocol(HttpToolsProtocol):
     # The cycle of the request that the app serves: an earlier one when requests are pipelined.
     _running: Any = None
     address = ""
-    _fast_path: FastPath | None = None
+    _fast_path: FastHandler | None = None
     _data = b""
     _messages = 0
     _is_in_head = True

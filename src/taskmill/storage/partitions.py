@@ -186,7 +186,7 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
         if await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {task} WHERE status IN ('new', 'in_progress'))"  # noqa: S608 - our own names
         ):
-            log.warning("partition.kept", week=week.suffix, reason="it holds unfinished tasks")
+            log.warning("partition.retained", week=week.suffix, reason="it holds unfinished tasks")
             return False
         await connection.execute(
             f"INSERT INTO taskmill.task_count (queue, status, tasks) "  # noqa: S608 - our own names

@@ -115,7 +115,7 @@ def _tables(
         content = Table(
             pane=pane,
             rows=rows[pane],
-            position=view.cursors[pane].locate(rows[pane]),
+            position=view.selections[pane].locate(rows[pane]),
             has_keys=pane is view.pane,
             is_filtered=bool(view.filter),
         )

@@ -10,7 +10,7 @@ from taskmill.cli.top.reading import Failure
 from taskmill.cli.top.rows import Board, QueueRow, Row, WorkerRow
 from taskmill.domain.activity import Window
 
-__all__ = ["ChangeQueue", "Cursor", "Effect", "Mode", "Pane", "Quit", "Reread", "View"]
+__all__ = ["ChangeQueue", "Effect", "Mode", "Pane", "Quit", "Reread", "Selection", "View"]
 
 T = TypeVar("T", QueueRow, WorkerRow, Failure)
 
@@ -58,7 +58,7 @@ Effect: TypeAlias = Quit | Reread | ChangeQueue | None
 
 
 @dataclass(slots=True)
-class Cursor:
+class Selection:
     """The chosen row of a table: it follows its row, unless it was never moved from the top."""
 
     key: str | None = None
@@ -90,8 +90,8 @@ class View:
     filter: str = ""
     scroll: int = 0
     page: int = 10
-    cursors: Mapping[Pane, Cursor] = field(
-        default_factory=lambda: {pane: Cursor() for pane in Pane}
+    selections: Mapping[Pane, Selection] = field(
+        default_factory=lambda: {pane: Selection() for pane in Pane}
     )
     opened: Row | None = None
     pending: ChangeQueue | None = None
@@ -119,7 +119,7 @@ class View:
     def chosen(self, board: Board) -> Row | None:
         """Return the chosen row of the table that has the keys."""
         rows = self.rows(board, self.pane)
-        return rows[self.cursors[self.pane].locate(rows)] if rows else None
+        return rows[self.selections[self.pane].locate(rows)] if rows else None
 
     def refresh(self, board: Board) -> None:
         """Update the opened row from the board; one that has gone stays as it was."""
@@ -185,7 +185,7 @@ class View:
         return None
 
     def _walk(self, key: Key | str, board: Board) -> Effect:
-        rows, cursor = self.rows(board, self.pane), self.cursors[self.pane]
+        rows, cursor = self.rows(board, self.pane), self.selections[self.pane]
         moves: Mapping[Key, int] = {
             Key.UP: -1,
             Key.DOWN: 1,

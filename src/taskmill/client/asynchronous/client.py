@@ -27,7 +27,7 @@ from taskmill.client.chunks import Chunk
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
-from taskmill.client.many import AsyncTasks, Outcome
+from taskmill.client.many import AsyncTasks, CreateResult
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 from taskmill.wire.explanations import ExplanationView
@@ -92,7 +92,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         tasks: AsyncTasks,
         *,
         chunk: int = many.MOST_LINES,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncIterator[CreateResult]:
         """Create any number of tasks as they come, and yield the outcome of each, in order.
 
         Up to `chunk` tasks are sent in one request; no more are in memory at once. When an error ends it, tasks

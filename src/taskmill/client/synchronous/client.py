@@ -13,7 +13,7 @@ from taskmill.client.chunks import Chunk
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
-from taskmill.client.many import Outcome, Tasks
+from taskmill.client.many import CreateResult, Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
@@ -74,7 +74,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             found.add(part)
         return found.ids()
 
-    def create_each(self, tasks: Tasks, *, chunk: int = many.MOST_LINES) -> Iterator[Outcome]:
+    def create_each(self, tasks: Tasks, *, chunk: int = many.MOST_LINES) -> Iterator[CreateResult]:
         """Create any number of tasks as they come, and yield the outcome of each, in order.
 
         Up to `chunk` tasks are sent in one request; no more are in memory at once. When an error ends it, tasks
