@@ -115,8 +115,9 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
         "TASKMILL_TEST_POSTGRES_BIN",
     }
     wrong_on_purpose = {"TASKMILL_API__PRT", "TASKMILL_WORKER__CONCURENCY"}
+    former = {"TASKMILL_WORKER__PATIENCE_S"} if page.name == "CHANGELOG.md" else set()
     named = set(re.findall(r"TASKMILL_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
-    assert not named - known - wrong_on_purpose
+    assert not named - known - wrong_on_purpose - former
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
