@@ -151,7 +151,7 @@ async def test_a_cancel_waits_for_a_claim_by_hint_and_is_then_requested_of_the_r
         await waits_for_a_lock(stage)
         await claiming.execute("COMMIT")
     result, task = cancel.result()
-    assert (result, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
+    assert (result, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
     await assert_safe(stage.sql)
 
 

@@ -154,7 +154,7 @@ async def test_a_cancel_waits_for_a_claim_and_is_then_requested_of_the_running_t
         await waits_for_a_lock(stage)
         await claiming.execute("COMMIT")
     answer, task = cancel.result()
-    assert (answer, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
+    assert (answer, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
     await assert_safe(stage.sql)
 
 

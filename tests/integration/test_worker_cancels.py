@@ -28,7 +28,7 @@ async def cancelled_while_running(stage: Stage, **parts: Any) -> Any:  # noqa: A
     made = await stage.created(**parts)
     await in_status(stage, made.id, Status.IN_PROGRESS)
     result, _ = await stage.service.cancel(made.id)
-    assert result == "asked"
+    assert result == "requested"
     return await finished(stage, made.id)
 
 

@@ -281,7 +281,7 @@ class Lifecycle(RuleBasedStateMachine):
                 self.world.run(self.stage.service.cancel(task_id))
             return
         answer, _ = self.world.run(self.stage.service.cancel(task_id))
-        assert answer == ("cancelled" if model.status is Status.NEW else "asked")
+        assert answer == ("cancelled" if model.status is Status.NEW else "requested")
         if model.status is Status.NEW:
             model.status = Status.CANCELLED
         model.cancel_requested = True
