@@ -109,10 +109,10 @@ async def test_a_key_held_by_another_process_is_detected_and_one_of_its_own_batc
         assert None not in waiting
 
         async def is_detected() -> bool:
-            return await stage.creation.is_held_by_another(held)
+            return await stage.creation.key_holders.is_held_by_another(held)
 
         await eventually(is_detected, "the held key to be detected")
-        assert not await stage.creation.is_held_by_another(free)
+        assert not await stage.creation.key_holders.is_held_by_another(free)
     for future in waiting:
         assert future is not None
         future.add_done_callback(lambda one: one.exception())

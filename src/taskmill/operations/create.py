@@ -75,7 +75,7 @@ class TaskCreation:
         key_validity: timedelta,
     ) -> None:
         self.writability = writability
-        self._key_holders = KeyHolders(database)
+        self.key_holders = KeyHolders(database, writability)
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -88,7 +88,6 @@ class TaskCreation:
             clock, share=_NOTIFY_SHARE, most_s=_NOTIFY_BURST_S, longest_s=_LONGEST_PAUSE_S
         )
         self._owes_notification = False
-        self._probes = asyncio.TaskGroup()
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -99,7 +98,7 @@ class TaskCreation:
 
     async def __aenter__(self) -> Self:
         await self._batch.__aenter__()
-        await self._probes.__aenter__()
+        await self.key_holders.__aenter__()
         return self
 
     async def __aexit__(
@@ -108,7 +107,7 @@ class TaskCreation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._probes.__aexit__(kind, error, trace)
+        await self.key_holders.__aexit__(kind, error, trace)
         await self._batch.__aexit__(kind, error, trace)
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
@@ -133,33 +132,6 @@ class TaskCreation:
             return None
         future = self._submit(self._with_id(draft))
         return None if isinstance(future, Unavailable) else future
-
-    def probe_key(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
-        """Begin to find out whether another request holds the key that this one waits for.
-
-        The result is False when that can't be found out in time.
-        """
-        return self._probes.create_task(self._probe_key(draft, timeout_s))
-
-    async def _probe_key(self, draft: TaskDraft, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self.is_held_by_another(draft)
-        except (TimeoutError, Unavailable):
-            pass
-        except Exception:
-            log.exception("key.unprobed")
-        return False
-
-    async def is_held_by_another(self, draft: TaskDraft) -> bool:
-        """Return, within a second, whether another request holds the key that this one waits for.
-
-        Raises:
-            Unavailable: that is unknown, because the database accepts no writes.
-        """
-        if await self.writability.probe() is not None:
-            raise Unavailable(RETRY_AFTER_S, "writing to the database")
-        return await self._key_holders.another_holds_key_of(draft)
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all in one transaction, or none when one of them is refused."""
@@ -307,7 +279,7 @@ class TaskCreation:
     ) -> AsyncIterator[Connection]:
         """Check out a connection to store these with; until they are committed, the key holders track it."""
         database = self._database
-        with database.writes.write(), self._key_holders.carrying(new) as carry:
+        with database.writes.write(), self.key_holders.carrying(new) as carry:
             checkout = (
                 database.hot_transaction(longer_s=longer_s) if in_transaction else database.hot()
             )

@@ -7,13 +7,19 @@ and PostgreSQL reports which one that is. The waiting request has a transaction 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.task import TaskDraft
-from taskmill.storage.database import Database
+from taskmill.observability.logs import get_logger
+from taskmill.operations.writability import Writability
+from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.keys import blocking_sessions, probing_keys
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
+
+log = get_logger(__name__)
 
 # How long an insert of the key may wait, so that another session can see what it waits for.
 _WAIT_S: Final = 0.3
@@ -23,11 +29,25 @@ _POLL_S: Final = 0.01
 class KeyHolders:
     """Tracks which connection stores which requests of this process, and finds out who holds their keys."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, writability: Writability) -> None:
         self._database = database
+        self._writability = writability
+        self._probes = asyncio.TaskGroup()
         self._carried: dict[int, Sequence[NewTask]] = {}
         # One probe at a time: each takes two connections, and two with one each would wait for ever.
         self._probing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self._probes.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._probes.__aexit__(kind, error, trace)
 
     @contextmanager
     def carrying(self, new: Sequence[NewTask]) -> Iterator[Callable[[Connection], None]]:
@@ -44,15 +64,34 @@ class KeyHolders:
             for pid in pids:
                 del self._carried[pid]
 
-    async def another_holds_key_of(self, draft: TaskDraft) -> bool:
+    def probe(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
+        """Begin to find out whether another request holds the key that this one waits for.
+
+        The result is False when that can't be found out in time.
+        """
+        return self._probes.create_task(self._probe(draft, timeout_s))
+
+    async def _probe(self, draft: TaskDraft, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.is_held_by_another(draft)
+        except (TimeoutError, Unavailable):
+            pass
+        except Exception:
+            log.exception("key.unprobed")
+        return False
+
+    async def is_held_by_another(self, draft: TaskDraft) -> bool:
         """Return whether an open transaction that does not store this request holds its key.
 
         Raises:
-            Unavailable: the database is away, or accepts no keys.
+            Unavailable: that is unknown, as the database is away, or accepts no writes.
         """
         key = draft.idempotency
         if key is None:
             return False
+        if await self._writability.probe() is not None:
+            raise Unavailable(RETRY_AFTER_S, "writing to the database")
         async with self._probing:
             holders = await self._holders(draft.source, key.key)
         return bool(holders - self._carriers_of(draft))

@@ -103,7 +103,7 @@ class TaskService:
 
     def probe_key(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
         """Begin to find out whether another request holds this one's key; False when that can't be found out."""
-        return self._creation.probe_key(draft, timeout_s)
+        return self._creation.key_holders.probe(draft, timeout_s)
 
     def begin_create(self, draft: TaskDraft) -> CreationFuture | None:
         """Begin what `create` does; None when it takes more than a batch."""
