@@ -81,7 +81,7 @@ async def test_one_name_too_many_refuses_no_other_when_the_cache_expires_at_that
 def _expire_cache_within(
     module: object, known: KnownQueues | KnownTypes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "add" if module is queues else "note"
+    name = "add" if module is queues else "record"
     add = getattr(module, name)
 
     async def slow(database: Database, names: set[str], *, limit: int) -> set[str]:
