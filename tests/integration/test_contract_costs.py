@@ -67,7 +67,7 @@ async def test_a_check_that_takes_long_leaves_the_loop_free(
     with Watched() as watched:
         response = await api.http.post(path, content=body, headers=headers)
     assert response.status_code == status, response.text[:200]
-    assert watched.longest_s < 0.025
+    assert watched.longest_s < 0.04
     if status == 422 and path == "/tasks":
         assert "/payload/a/0" in response.text
 
