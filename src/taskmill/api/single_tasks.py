@@ -119,6 +119,8 @@ def key_error(key: str, *, is_held: bool) -> KeyInFlight | Unavailable:
 
 async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UUID) -> RawResponse:
     """Respond with the task, or 304 when the client has this version."""
+    if scope["query_string"]:
+        refuse_query(scope)
     task = await context.service.get(wanted)
     for name, _ in scope["headers"]:
         if name == b"if-none-match":
