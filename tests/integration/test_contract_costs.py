@@ -1,6 +1,6 @@
 """What contracts cost other requests: checks may take long, and so may the documents."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlencode
 
 import orjson
@@ -28,6 +28,20 @@ TASK = b'{"name":"x","type":"expensive","payload":%s}' % PAYLOAD
 # None of it is valid, so that everything is checked.
 WRONG = b'{"type":"expensive","payload":%s}' % PAYLOAD
 FORM = urlencode({"name": "x", "type": "expensive", "mode": "json", "payload": PAYLOAD.decode()})
+
+
+class Counted:
+    """Counts what the API runs on the offload thread from now on."""
+
+    def __init__(self, api: Served) -> None:
+        self.runs = 0
+        offload = api.app._context.offload
+        self._run = offload.run
+        setattr(offload, "run", self._counted)  # noqa: B010 - the type checker need not know
+
+    async def _counted(self, function: Callable[[], object]) -> object:
+        self.runs += 1
+        return await self._run(function)
 
 
 @pytest.fixture
@@ -64,10 +78,13 @@ async def test_a_check_that_takes_long_leaves_the_loop_free(
     api: Served, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     """A few hundred bytes blocked it for 0.05 to 0.1 s. A type's first payload compiles its schema."""
+    offload = Counted(api)
     with Watched() as watched:
         response = await api.http.post(path, content=body, headers=headers)
     assert response.status_code == status, response.text[:200]
-    assert watched.longest_s < 0.04
+    assert offload.runs
+    # On the loop these took 0.05 to 0.1 s for one check of several, and the other core computes meanwhile.
+    assert watched.longest_s < 0.1
     if status == 422 and path == "/tasks":
         assert "/payload/a/0" in response.text
 
