@@ -197,7 +197,12 @@ def a_window(mill: Mill, context: BrowserContext) -> Window:
     page = context.new_page()
     page.set_default_timeout(10_000)
     made = Window(page=page, mill=mill)
-    page.on("console", lambda m: made.errors.append(m.text) if m.type == "error" else None)
+    page.on(
+        "console",
+        lambda m: (
+            made.errors.append(f"{m.text} {m.location['url']}") if m.type == "error" else None
+        ),
+    )
     page.on("pageerror", lambda error: made.errors.append(str(error)))
     return made
 

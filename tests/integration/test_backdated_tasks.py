@@ -44,6 +44,18 @@ async def test_other_tasks_wait_from_their_due_time(stage: Stage, hours: int) ->
     assert figure.oldest_due_s == pytest.approx(3600 if hours < 0 else 0, abs=60)
 
 
+async def test_a_task_from_a_clock_that_is_ahead_is_due_and_has_not_waited(stage: Stage) -> None:
+    """Its id tells a time that has not come, here one that no calendar has."""
+    await stage.created()
+    await stage.sql.execute("SET session_replication_role = replica")
+    ahead = "ffffffff-ffff-7000-8000-000000000001"
+    await stage.sql.execute("UPDATE taskmill.dispatch SET task_id = $1", ahead)
+    [first] = (await BucketScan().scan(stage.database)).values()
+    assert -60 < first.due_in_s <= 0
+    [figure] = (await figures.read(stage.database)).queues
+    assert 0 <= figure.oldest_due_s < 60
+
+
 async def test_an_attempt_that_is_due_again_waits_since_then(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease, max_attempts=2)

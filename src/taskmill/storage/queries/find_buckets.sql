@@ -65,8 +65,11 @@ SELECT
     extract(
         epoch FROM greatest(
             run_at,
-            to_timestamp(0)
-                + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+            least(
+                clock_timestamp(),
+                to_timestamp(0)
+                    + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+            )
         ) - clock_timestamp()
     )::double precision AS due_in_s,
     has_open_queue AND has_wanted_type AS is_wanted,

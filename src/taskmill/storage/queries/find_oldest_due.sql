@@ -1,5 +1,6 @@
 -- Purpose: since when the oldest due task of each type in some queues has waited; types without one are left out.
--- A task waits at the earliest since its creation, the time in its id: its due time may be years before.
+-- A task waits at the earliest since its creation, the time in its id (its due time may be years before); an id of
+-- a clock that is ahead counts as made now.
 -- $1 text[] queues; $2 integer: most buckets to read in all of them, shared out evenly.
 -- Reads only; one probe of dispatch_lane for each bucket, and one more for each queue: its cost depends neither on
 -- what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
@@ -33,8 +34,11 @@ CROSS JOIN LATERAL (
     SELECT
         greatest(
             run_at,
-            to_timestamp(0)
-                + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+            least(
+                now(),
+                to_timestamp(0)
+                    + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+            )
         ) AS since
 ) AS waiting
 WHERE run_at <= now()
