@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from taskmill import settings as configuration
 from taskmill.composition.process import Process
-from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
+from taskmill.domain.task import TaskDraft
+from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues

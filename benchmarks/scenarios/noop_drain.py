@@ -19,7 +19,7 @@ from benchmarks.peers import queues
 from benchmarks.producing import producing
 from benchmarks.rounds import interleaved, per_second
 from benchmarks.together import COUNTED_EVERY_S, begun_together
-from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.domain.task_fields import DEFAULT_TYPE
 
 TITLE = "no-op tasks end to end from PostgreSQL, one and two worker processes"
 

@@ -17,49 +17,19 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.signing import MASKED
+from taskmill.domain.task_fields import SHOWN, TASK_FIELDS
 from taskmill.wire.problems import problem_for_status, problem_json
 
 Json = dict[str, Any]
 
-TASK_ID: Final = "01a2104d-0554-7000-aa31-7e1796e3ff04"
+TASK_ID: Final = str(TASK_FIELDS["id"].example)
 _LEASE_ID: Final = "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"
 _CREATED: Final = "2026-11-25T01:23:32.820000Z"
 _STARTED: Final = "2026-11-25T01:23:32.911000Z"
 _FINISHED: Final = "2026-11-25T01:23:39.418000Z"
 _COUNTS: Final = {"new": 3, "in_progress": 12, "succeeded": 840, "failed": 7, "cancelled": 1}
 
-_TASK: Final[Json] = {
-    "id": TASK_ID,
-    "number": 862,
-    "name": "monthly report",
-    "description": None,
-    "type": "emulate",
-    "payload": {"customer": 4711},
-    "queue": "reports",
-    "priority": 7,
-    "status": "succeeded",
-    "run": 1,
-    "attempt": 1,
-    "max_attempts": 3,
-    "losses": 0,
-    "max_losses": 3,
-    "retry": {"base_s": 1.0, "factor": 2.0, "max_s": 3600.0, "jitter": 0.1},
-    "timeout_s": 60.0,
-    "cancel_requested": False,
-    "run_at": _CREATED,
-    "expires_at": None,
-    "created_at": _CREATED,
-    "started_at": _STARTED,
-    "finished_at": _FINISHED,
-    "updated_at": _FINISHED,
-    "progress": None,
-    "result": {"pages": 12},
-    "error": None,
-    "labels": {"team": "finance"},
-    "callback_url": None,
-    "source": "rest",
-    "version": 3,
-}
+_TASK: Final[Json] = {field.name: field.example for field in SHOWN}
 _EVENT: Final[Json] = {
     "task_id": TASK_ID,
     "version": 2,
@@ -134,22 +104,9 @@ _LEASE: Final[Json] = {
 }
 _RENEWED: Final[Json] = {name: value for name, value in _LEASE.items() if name != "worker"}
 _LEASED_TASK: Final[Json] = {
-    "id": TASK_ID,
+    **{field.name: field.example for field in SHOWN if field.is_claimed and field.name != "retry"},
     "claim_no": 1,
-    "name": "monthly report",
-    "type": "report",
-    "queue": "reports",
-    "priority": 7,
-    "run": 1,
-    "attempt": 1,
-    "max_attempts": 3,
-    "losses": 0,
-    "max_losses": 3,
-    "timeout_s": 600.0,
-    "created_at": _CREATED,
     "traceparent": None,
-    "labels": {"team": "finance"},
-    "payload": {"customer": 4711},
 }
 
 _CHANGE: Final[Json] = {

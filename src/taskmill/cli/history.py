@@ -6,6 +6,7 @@ from datetime import datetime
 from taskmill.cli import show
 from taskmill.cli.show import Cell
 from taskmill.domain.lifecycle import EventType
+from taskmill.domain.task_fields import SHOWN, Kind
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
@@ -109,13 +110,14 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
 
 
 def _options(task: TaskView) -> Iterator[tuple[Cell, ...]]:
-    """Yield time limit, retry policy and callback, where they are set."""
-    if task.timeout_s is not None:
-        yield _labelled("time limit", show.duration(task.timeout_s), show.dim("each attempt"))
+    """Yield its retry policy, and the fields that have rows of their own, where they are set."""
     if task.retry is not None:
         yield _labelled("retry", show.fields(task.retry.model_dump()))
-    if task.callback_url is not None:
-        yield _labelled("callback", task.callback_url)
+    for field in SHOWN:
+        value = getattr(task, field.name)
+        if field.is_row and value is not None:
+            text = show.duration(value) if field.kind is Kind.SECONDS else str(value)
+            yield _labelled(field.label.lower(), text)
 
 
 def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:

@@ -48,12 +48,15 @@ class Seconds(Number):
 
 
 def _is_within(number: float, bounds: click.IntRange | click.FloatRange) -> bool:
-    is_enough = bounds.min is None or number >= bounds.min
+    least = -math.inf if bounds.min is None else bounds.min
+    is_enough = number > least if bounds.min_open else number >= least
     return is_enough and (bounds.max is None or number <= bounds.max)
 
 
 def _bounds(bounds: click.IntRange | click.FloatRange) -> str:
     least, most = bounds.min, bounds.max
+    if bounds.min_open:
+        return f" over {least:,}, at most {most:,}"
     if least is not None and most is not None:
         return f" from {least:,} to {most:,}"
     if least is not None:

@@ -12,7 +12,6 @@ from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
 from taskmill.cli.numbers import Seconds, Whole
-from taskmill.cli.parameters import LabelParam, Moment, PayloadParam
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.cli.sweeping import (
     CANCEL,
@@ -23,6 +22,7 @@ from taskmill.cli.sweeping import (
     sweep,
     sweep_options,
 )
+from taskmill.cli.task_options import task_options
 from taskmill.cli.watching import PrintTask, as_unknown_outcome, follow, follow_as_json, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
@@ -74,31 +74,7 @@ task.add_command(explain)
 
 @task.command(epilog=_CREATE_EPILOG)
 @click.argument("name")
-@click.option("--type", "type_", metavar="TYPE", help="Which handler runs it.  [default: emulate]")
-@click.option(
-    "--payload", type=PayloadParam(), help="What the handler gets; @- reads standard input."
-)
-@click.option("--queue", metavar="QUEUE", help="Made on first use.  [default: default]")
-@click.option("--priority", type=Whole(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]")
-@click.option("--description", metavar="TEXT", help="More for people to read.")
-@click.option("--delay-s", type=Seconds(), metavar="S", help="Seconds to wait before it may run.")
-@click.option("--run-at", type=Moment(), help="Not before this time.")
-@click.option("--max-attempts", type=Whole(), metavar="N", help="Tries in all.  [default: 1]")
-@click.option(
-    "--max-losses", type=Whole(), metavar="N", help="Lost workers that it outlives.  [default: 3]"
-)
-@click.option(
-    "--retry", type=PayloadParam(), help='When to try again, as {"base_s": 5, "factor": 2}.'
-)
-@click.option("--timeout-s", type=Seconds(), metavar="S", help="A try that runs longer has failed.")
-@click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
-@click.option("--callback-url", metavar="URL", help="Called when it has ended.")
-@click.option(
-    "--label", "labels", type=LabelParam(), multiple=True, help="May be given several times."
-)
-@click.option(
-    "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
-)
+@task_options
 @click.option("--wait", is_flag=True, help="Follow it to its end; exit status as of watch.")
 @url_option
 @json_option
@@ -106,7 +82,6 @@ task.add_command(explain)
 def create(
     *,
     name: str,
-    type_: str | None,
     labels: tuple[tuple[str, str], ...],
     wait: bool,
     url: str,
@@ -115,7 +90,7 @@ def create(
     **given: Any,  # noqa: ANN401 - the other fields of a task, checked by the service
 ) -> int:
     """Create a task called NAME and print its id."""
-    fields: TaskFields = _given(type=type_, labels=dict(labels) or None, **given)  # type: ignore[assignment]  # names are the options above
+    fields: TaskFields = _given(labels=dict(labels) or None, **given)  # type: ignore[assignment]  # names are the options above
     with open_client(url) as client:
         created = client.create(name, **fields)
         if wait:

@@ -55,15 +55,15 @@ class TaskFields(TypedDict, total=False):
     payload: Mapping[str, Any] | None
     queue: str
     priority: int
-    run_at: datetime | str | None
-    delay_s: float | None
     max_attempts: int
     max_losses: int
     retry: Mapping[str, float] | None
     timeout_s: float | None
+    run_at: datetime | str | None
+    delay_s: float | None
     expires_at: datetime | str | None
-    callback_url: str | None
     labels: Mapping[str, str]
+    callback_url: str | None
     idempotency_key: str | None
 
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from taskmill.client.calls import TaskFields, plain
 from taskmill.client.errors import NotAccepted
 from taskmill.client.refusals import refusal
-from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.domain.task_fields import DEFAULT_TYPE, GIVEN, Kind
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.first_claim import payload_problem
 from taskmill.wire.problems import Problem, problem_json
@@ -31,24 +31,18 @@ from taskmill.wire.push import TYPE as PUSH
 __all__ = ["enqueue"]
 
 # Every value is sent as text and cast in the database, so that drivers' handling of JSON and times is irrelevant.
-_CASTS: Final[Mapping[str, str]] = {
-    "name": "text",
-    "description": "text",
-    "type": "text",
-    "payload": "json",
-    "queue": "text",
-    "priority": "integer",
-    "run_at": "timestamptz",
-    "delay_s": "double precision",
-    "max_attempts": "integer",
-    "max_losses": "integer",
-    "retry": "json",
-    "timeout_s": "double precision",
-    "expires_at": "timestamptz",
-    "callback_url": "text",
-    "labels": "json",
-    "idempotency_key": "text",
+_TYPES: Final = {
+    Kind.TEXT: "text",
+    Kind.NAME: "text",
+    Kind.URL: "text",
+    Kind.INTEGER: "integer",
+    Kind.SECONDS: "double precision",
+    Kind.TIME: "timestamptz",
+    Kind.OBJECT: "json",
+    Kind.LABELS: "json",
+    Kind.RETRY: "json",
 }
+_CASTS: Final[Mapping[str, str]] = {field.name: _TYPES[field.kind] for field in GIVEN}
 
 
 class _Rows(Protocol):

@@ -1,4 +1,4 @@
-"""A task inside the program: as requested, and as stored.
+"""A task inside the program: as requested, and as stored. What its fields mean is in `task_fields`.
 
 JSON parts (payload, labels, result, error) are text: they are parsed once at the entry point and never again on
 the way to and from PostgreSQL.
@@ -15,13 +15,13 @@ from uuid import UUID
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
-
-DEFAULT_QUEUE = "default"
-DEFAULT_TYPE = "emulate"
-DEFAULT_PRIORITY = 4
-DEFAULT_MAX_ATTEMPTS = 1
-DEFAULT_MAX_LOSSES = 3
-HIGHEST_PRIORITY = 9
+from taskmill.domain.task_fields import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_MAX_LOSSES,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    DEFAULT_TYPE,
+)
 
 
 class PolicyPart(IntFlag):
@@ -124,6 +124,51 @@ class Task:
     expires_at: datetime | None = None
     callback_url: str | None = None
     progress: Progress | None = None
+
+
+def new_task(
+    draft: TaskDraft,
+    *,
+    task_id: UUID,
+    number: int,
+    run_at: datetime,
+    created_at: datetime,
+    updated_at: datetime,
+    retry: str | None,
+) -> Task:
+    """Return the task that a draft becomes when it is stored; `retry` is its policy as it is stored."""
+    return Task(
+        id=task_id,
+        number=number,
+        name=draft.name,
+        description=draft.description,
+        type=draft.type,
+        payload=draft.payload,
+        queue=draft.queue,
+        priority=draft.priority,
+        status=Status.NEW,
+        run=1,
+        attempt=0,
+        max_attempts=draft.max_attempts,
+        losses=0,
+        max_losses=draft.max_losses,
+        cancel_requested=False,
+        run_at=run_at,
+        created_at=created_at,
+        started_at=None,
+        finished_at=None,
+        updated_at=updated_at,
+        result=None,
+        error=None,
+        labels=draft.labels,
+        source=draft.source,
+        version=1,
+        claim_no=0,
+        retry=retry,
+        timeout=draft.timeout,
+        expires_at=draft.expires_at,
+        callback_url=draft.callback_url,
+    )
 
 
 @dataclass(slots=True, kw_only=True)

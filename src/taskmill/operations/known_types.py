@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from taskmill.domain.errors import UnservedTypeLimitReached
-from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.operations.known_names import KnownNames
 from taskmill.runtime.clock import Clock
 from taskmill.storage import unserved_types as rows

@@ -5,14 +5,14 @@ from typing import Final
 from uuid import UUID
 
 from taskmill.domain.errors import IdempotencyConflict, Unavailable
-from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
-from taskmill.domain.task import Task
+from taskmill.domain.task import Task, new_task
 from taskmill.storage import callbacks, tasks
 from taskmill.storage.callbacks import NewCallback
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+from taskmill.wire.retry import policy_json
 from taskmill.wire.urls import callback_endpoint
 
 BATCH_TASK_S: Final = 0.002
@@ -115,36 +115,13 @@ def _result_of_holder(
 
 def _task(new: NewTask, stored: StoredFacts) -> Task:
     """Build the stored task without reading it back."""
-    draft = new.draft
-    return Task(
-        id=new.id,
+    retry = new.draft.retry
+    return new_task(
+        new.draft,
+        task_id=new.id,
         number=stored.number,
-        name=draft.name,
-        description=draft.description,
-        type=draft.type,
-        payload=draft.payload,
-        queue=draft.queue,
-        priority=draft.priority,
-        status=Status.NEW,
-        run=1,
-        attempt=0,
-        max_attempts=draft.max_attempts,
-        losses=0,
-        max_losses=draft.max_losses,
-        cancel_requested=False,
         run_at=new.run_at,
         created_at=new.created_at,
-        started_at=None,
-        finished_at=None,
         updated_at=stored.updated_at,
-        result=None,
-        error=None,
-        labels=draft.labels,
-        source=draft.source,
-        version=1,
-        claim_no=0,
-        retry=None if draft.retry is None else tasks.retry_text(draft.retry),
-        timeout=draft.timeout,
-        expires_at=draft.expires_at,
-        callback_url=draft.callback_url,
+        retry=None if retry is None else policy_json(retry),
     )

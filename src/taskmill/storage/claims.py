@@ -286,7 +286,7 @@ def error_text(error: ErrorInfo) -> str:
 
 
 def retry_policy(stored: str | None) -> RetryPolicy | None:
-    """Read back what `tasks.retry_text` wrote."""
+    """Read back what `policy_json` wrote."""
     if stored is None:
         return None
     parts = orjson.loads(stored)

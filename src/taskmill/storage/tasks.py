@@ -6,16 +6,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-import orjson
 from sqlalchemy import RowMapping
 
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Progress, Task, TaskDraft
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
+from taskmill.wire.retry import policy_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ def _row(task: NewTask) -> tuple[object, ...]:
         task.created_at,
         draft.max_attempts,
         draft.max_losses,
-        None if draft.retry is None else retry_text(draft.retry),
+        None if draft.retry is None else policy_json(draft.retry),
         None if draft.timeout is None else draft.timeout.total_seconds(),
         draft.expires_at,
         draft.labels,
@@ -215,15 +214,3 @@ def _progress(row: asyncpg.Record | RowMapping) -> Progress:
         at=row["progress_at"],
         serial=row["progress_serial"],
     )
-
-
-def retry_text(policy: RetryPolicy) -> str:
-    """Return a retry policy as it is stored: JSON with seconds."""
-    return orjson.dumps(
-        {
-            "base_s": policy.base.total_seconds(),
-            "factor": policy.factor,
-            "max_s": policy.maximum.total_seconds(),
-            "jitter": policy.jitter,
-        }
-    ).decode()

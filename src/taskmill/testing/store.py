@@ -17,9 +17,9 @@ from taskmill.domain.errors import (
 from taskmill.domain.lifecycle import TERMINAL, AttemptFacts, ErrorInfo, Status, decide
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
-from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft
+from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft, new_task
 from taskmill.testing.attempts import Attempted
-from taskmill.wire.retry import spec_of
+from taskmill.wire.retry import policy_json
 
 _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _EXPIRED: Final = ErrorInfo(
@@ -77,7 +77,16 @@ class InMemoryStore:
         if earlier is not None:
             return earlier, False
         key = draft.idempotency
-        task = _task(draft, len(self.tasks) + 1, self.now)
+        number = len(self.tasks) + 1
+        task = new_task(
+            draft,
+            task_id=UUID(int=number),
+            number=number,
+            run_at=draft.run_at or self.now + (draft.delay or timedelta(0)),
+            created_at=self.now,
+            updated_at=self.now,
+            retry=None if draft.retry is None else policy_json(draft.retry),
+        )
         self.tasks[task.id] = StoredTask(task, draft)
         if key is not None:
             self._keys[key.key] = task.id
@@ -214,38 +223,3 @@ def _is_beyond(task: Task, request: PageRequest) -> bool:
     if request.after is None:
         return True
     return task.id > request.after if request.oldest_first else task.id < request.after
-
-
-def _task(draft: TaskDraft, number: int, now: datetime) -> Task:
-    return Task(
-        id=UUID(int=number),
-        number=number,
-        name=draft.name,
-        description=draft.description,
-        type=draft.type,
-        payload=draft.payload,
-        queue=draft.queue,
-        priority=draft.priority,
-        status=Status.NEW,
-        run=1,
-        attempt=0,
-        max_attempts=draft.max_attempts,
-        losses=0,
-        max_losses=draft.max_losses,
-        cancel_requested=False,
-        run_at=draft.run_at or now + (draft.delay or timedelta(0)),
-        created_at=now,
-        started_at=None,
-        finished_at=None,
-        updated_at=now,
-        result=None,
-        error=None,
-        labels=draft.labels,
-        source=draft.source,
-        version=1,
-        claim_no=0,
-        retry=None if draft.retry is None else orjson.dumps(spec_of(draft.retry)).decode(),
-        timeout=draft.timeout,
-        expires_at=draft.expires_at,
-        callback_url=draft.callback_url,
-    )

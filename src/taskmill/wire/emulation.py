@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from taskmill.domain.errors import Violation
-from taskmill.wire.fields import DAY_S
+from taskmill.domain.task_fields import DAY_S
 from taskmill.wire.wording import describe
 
 _SECONDS: Final = "a number of seconds from 0 to 86,400 (a day)"

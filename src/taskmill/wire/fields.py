@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from taskmill.domain.task_fields import DAY_S, TASK_FIELDS, WEEK_S, Kind
+
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 # White space, controls, and characters without width or ink: Unicode's White_Space and
 # Default_Ignorable_Code_Point, and the blank of Braille. The SQL function has the same list.
@@ -19,9 +21,6 @@ INVISIBLE: Final = (
 )
 _INVISIBLE_BEYOND: Final = r"\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF"
 NAME_WORDS: Final = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
-DAY_S: Final = 86_400
-WEEK_S: Final = 7 * DAY_S
-YEAR_S: Final = 365 * DAY_S
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$"))
 # Far above what settings allow; their limits are checked together with everything else.
@@ -40,6 +39,28 @@ class Expected:
 
     words: str
     reveal: bool = False
+
+
+def _bounds(name: str) -> Any:  # noqa: ANN401 - pydantic's own type of it
+    """Return the bounds of a field of tasks."""
+    field = TASK_FIELDS[name]
+    if field.kind is Kind.TEXT:
+        return Field(min_length=field.least, max_length=field.most)
+    over, least = (field.least, None) if field.is_over else (None, field.least)
+    return Field(gt=over, ge=least, le=field.most)
+
+
+def _expected(name: str) -> Expected:
+    """Return the values that a field of tasks accepts, in words."""
+    field = TASK_FIELDS[name]
+    least, most = f"{field.least or 0:,}", f"{field.most:,}"
+    if field.kind is Kind.TEXT:
+        length = f"at most {most}" if field.least is None else f"{least} to {most}"
+        return Expected(f"a string of {length} characters, or null")
+    unit = "a whole number" if field.kind is Kind.INTEGER else "a number of seconds"
+    words = f"over {least}, at most {most}" if field.is_over else f"from {least} to {most}"
+    note = f" ({field.note})" if field.note else ""
+    return Expected(f"{unit} {words}{note}", reveal=True)
 
 
 def is_name(text: str) -> bool:
@@ -108,13 +129,9 @@ Title = Annotated[
 NamePart = Annotated[
     str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
 ]
-Description = Annotated[
-    str, Field(max_length=10_000), Expected("a string of at most 10,000 characters, or null")
-]
+Description = Annotated[str, _bounds("description"), _expected("description")]
 Payload = Annotated[dict[str, Any], Expected("an object, or null")]
-Priority = Annotated[
-    int, Field(ge=0, le=9), Expected("a whole number from 0 to 9 (the most urgent)", reveal=True)
-]
+Priority = Annotated[int, _bounds("priority"), _expected("priority")]
 LabelKey = Annotated[str, Field(min_length=1, max_length=63)]
 LabelValue = Annotated[str, Field(max_length=255)]
 Labels = Annotated[
@@ -122,25 +139,11 @@ Labels = Annotated[
     BeforeValidator(_bounded),
     Expected("an object of texts: keys of 1 to 63 characters, values of at most 255"),
 ]
-Delay = Annotated[
-    float,
-    Field(ge=0, le=YEAR_S),
-    Expected("a number of seconds from 0 to 31,536,000 (a year)", reveal=True),
-]
-Timeout = Annotated[
-    float,
-    Field(gt=0, le=WEEK_S),
-    Expected("a number of seconds over 0, at most 604,800 (a week)", reveal=True),
-]
-MaxAttempts = Annotated[
-    int, Field(ge=1, le=1000), Expected("a whole number from 1 to 1,000", reveal=True)
-]
-MaxLosses = Annotated[
-    int, Field(ge=0, le=100), Expected("a whole number from 0 to 100", reveal=True)
-]
-Key = Annotated[
-    str, Field(min_length=1, max_length=255), Expected("a string of 1 to 255 characters, or null")
-]
+Delay = Annotated[float, _bounds("delay_s"), _expected("delay_s")]
+Timeout = Annotated[float, _bounds("timeout_s"), _expected("timeout_s")]
+MaxAttempts = Annotated[int, _bounds("max_attempts"), _expected("max_attempts")]
+MaxLosses = Annotated[int, _bounds("max_losses"), _expected("max_losses")]
+Key = Annotated[str, _bounds("idempotency_key"), _expected("idempotency_key")]
 Flag = Annotated[bool, Expected("true or false", reveal=True)]
 RetryBase = Annotated[
     float,

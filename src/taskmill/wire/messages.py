@@ -13,7 +13,8 @@ import orjson
 from taskmill.domain.errors import InvalidInput, TooLarge, Violation
 from taskmill.domain.rejection import RefusedMessage
 from taskmill.domain.system import CreatedTask
-from taskmill.domain.task import HIGHEST_PRIORITY, TaskDraft
+from taskmill.domain.task import TaskDraft
+from taskmill.domain.task_fields import HIGHEST_PRIORITY
 from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.problems import problem_json
 from taskmill.wire.properties import PRIORITY_UNSET, storable_properties

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.retry import RetryPolicy
@@ -48,3 +49,8 @@ def spec_of(policy: RetryPolicy) -> dict[str, float]:
         "max_s": policy.maximum.total_seconds(),
         "jitter": policy.jitter,
     }
+
+
+def policy_json(policy: RetryPolicy) -> str:
+    """Return a policy as it is stored."""
+    return orjson.dumps(spec_of(policy)).decode()

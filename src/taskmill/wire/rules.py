@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from taskmill.domain.errors import Violation
-from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp

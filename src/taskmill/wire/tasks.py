@@ -10,21 +10,12 @@ from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 
 from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.task import (
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_MAX_LOSSES,
-    DEFAULT_PRIORITY,
-    DEFAULT_QUEUE,
-    DEFAULT_TYPE,
-    IdempotencyKey,
-    PolicyPart,
-    Progress,
-    Task,
-    TaskDraft,
-)
+from taskmill.domain.task import IdempotencyKey, PolicyPart, Progress, Task, TaskDraft
+from taskmill.domain.task_fields import DEFAULT_TYPE, TASK_FIELDS, Kind
 from taskmill.wire import fields
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
@@ -36,6 +27,22 @@ from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import valid_traceparent
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import MOST_VIOLATIONS, bounded, violations_of
+
+
+def _given(name: str) -> Any:  # noqa: ANN401 - the value of the field, for type checkers
+    """Return the default and the meaning of a field of a request."""
+    field = TASK_FIELDS[name]
+    if name == "name":
+        return Field(description=field.given)
+    if field.kind is Kind.LABELS:
+        extra: JsonDict = {"maxProperties": 64, "default": {}}
+        return Field(default_factory=dict, description=field.given, json_schema_extra=extra)
+    return Field(default=field.default, description=field.given)
+
+
+def _shown(name: str) -> Any:  # noqa: ANN401 - as `_given`
+    """Return the meaning of a field of a response."""
+    return Field(description=TASK_FIELDS[name].shown or None)
 
 
 class CreateTask(BaseModel):
@@ -61,46 +68,26 @@ class CreateTask(BaseModel):
         },
     )
 
-    name: fields.Title = Field(description="its name, for people")
-    description: fields.Description | None = None
-    type: fields.Slug = Field(default=DEFAULT_TYPE, description="which handler runs it")
-    payload: fields.Payload | None = Field(default=None, description="what its handler gets")
-    queue: fields.Slug = Field(default=DEFAULT_QUEUE, description="made on first use")
-    priority: fields.Priority = Field(default=DEFAULT_PRIORITY, description="9 is most urgent")
-    run_at: fields.RequestedTime | None = Field(
-        default=None, description="not before this time; not with delay_s"
-    )
-    delay_s: fields.Delay | None = Field(
-        default=None, description="not before so many seconds from now; not with run_at"
-    )
-    max_attempts: fields.MaxAttempts = Field(
-        default=DEFAULT_MAX_ATTEMPTS, description="how often it may fail, the last one included"
-    )
-    max_losses: fields.MaxLosses = Field(
-        default=DEFAULT_MAX_LOSSES,
-        description="how often it is run again after its worker was lost; 0 is at most once",
-    )
+    name: fields.Title = _given("name")
+    description: fields.Description | None = _given("description")
+    type: fields.Slug = _given("type")
+    payload: fields.Payload | None = _given("payload")
+    queue: fields.Slug = _given("queue")
+    priority: fields.Priority = _given("priority")
+    max_attempts: fields.MaxAttempts = _given("max_attempts")
+    max_losses: fields.MaxLosses = _given("max_losses")
     retry: Annotated[
         RetrySpec | None,
         Field(strict=False),
         Expected("an object with base_s, factor, max_s and jitter, or null"),
-    ] = Field(default=None, description="null takes the service's policy")
-    timeout_s: fields.Timeout | None = Field(
-        default=None, description="an attempt that runs longer has failed"
-    )
-    expires_at: fields.RequestedTime | None = Field(
-        default=None, description="a task that has not started by then fails"
-    )
-    callback_url: Url | None = Field(
-        default=None,
-        description="a signed event is posted there when the task has ended",
-    )
-    labels: fields.Labels = Field(
-        default_factory=dict, json_schema_extra={"maxProperties": 64, "default": {}}
-    )
-    idempotency_key: fields.Key | None = Field(
-        default=None, description="requests with the same key are one; or header Idempotency-Key"
-    )
+    ] = _given("retry")
+    timeout_s: fields.Timeout | None = _given("timeout_s")
+    run_at: fields.RequestedTime | None = _given("run_at")
+    delay_s: fields.Delay | None = _given("delay_s")
+    expires_at: fields.RequestedTime | None = _given("expires_at")
+    labels: fields.Labels = _given("labels")
+    callback_url: Url | None = _given("callback_url")
+    idempotency_key: fields.Key | None = _given("idempotency_key")
 
 
 def to_draft(
@@ -260,40 +247,36 @@ class RetryView(BaseModel):
 class TaskView(BaseModel):
     """A task as it is shown."""
 
-    id: UUID = Field(description="UUIDv7: its time is created_at")
-    number: int = Field(description="a number for people")
-    name: str = Field(description="its name, for people")
-    description: str | None
-    type: str = Field(description="which handler runs it")
-    payload: dict[str, Any] | None = Field(description="what its handler gets")
-    queue: str = Field(description="where it waits")
-    priority: int = Field(description="0 to 9, the most urgent")
-    status: Status
-    run: int = Field(description="1, and 1 more for each retry by an operator")
-    attempt: int = Field(description="attempts of this run, the current one included")
-    max_attempts: int = Field(description="how often it may fail in a run, the last one included")
-    losses: int = Field(description="how often its worker was lost in this run")
-    max_losses: int = Field(description="how often it is run again after its worker was lost")
-    retry: RetryView | None = Field(
-        description="when a failed attempt is tried again; null for the service's policy"
-    )
-    timeout_s: float | None = Field(description="how long an attempt may run, in seconds")
-    cancel_requested: bool = Field(
-        description="a cancel was requested; if it runs, its worker is to stop it"
-    )
-    run_at: Timestamp = Field(description="when it was, or is next, due")
-    expires_at: Timestamp | None = Field(description="if it has not begun by then, it fails")
-    created_at: Timestamp
-    started_at: Timestamp | None = Field(description="when its latest attempt began")
-    finished_at: Timestamp | None = Field(description="when it came into a terminal status")
-    updated_at: Timestamp = Field(description="when it changed last")
-    progress: ProgressView | None = Field(description="the latest report of its latest attempt")
-    result: Any = Field(description="what its handler returned, any JSON")
-    error: TaskError | None = Field(description="why its latest failed attempt failed")
-    labels: dict[str, str]
-    callback_url: str | None = Field(description="where an event is posted when it has ended")
-    source: str = Field(description="its entry point: rest, amqp or sql")
-    version: int = Field(description="1, and 1 more for each change")
+    id: UUID = _shown("id")
+    number: int = _shown("number")
+    name: str = _shown("name")
+    description: str | None = _shown("description")
+    type: str = _shown("type")
+    payload: dict[str, Any] | None = _shown("payload")
+    queue: str = _shown("queue")
+    priority: int = _shown("priority")
+    status: Status = _shown("status")
+    run: int = _shown("run")
+    attempt: int = _shown("attempt")
+    max_attempts: int = _shown("max_attempts")
+    losses: int = _shown("losses")
+    max_losses: int = _shown("max_losses")
+    retry: RetryView | None = _shown("retry")
+    timeout_s: float | None = _shown("timeout_s")
+    cancel_requested: bool = _shown("cancel_requested")
+    run_at: Timestamp = _shown("run_at")
+    expires_at: Timestamp | None = _shown("expires_at")
+    created_at: Timestamp = _shown("created_at")
+    started_at: Timestamp | None = _shown("started_at")
+    finished_at: Timestamp | None = _shown("finished_at")
+    updated_at: Timestamp = _shown("updated_at")
+    progress: ProgressView | None = _shown("progress")
+    result: Any = _shown("result")
+    error: TaskError | None = _shown("error")
+    labels: dict[str, str] = _shown("labels")
+    callback_url: str | None = _shown("callback_url")
+    source: str = _shown("source")
+    version: int = _shown("version")
 
 
 class CreatedTaskView(TaskView):

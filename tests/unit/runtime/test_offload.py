@@ -68,7 +68,8 @@ async def test_shorter_work_is_followed_by_a_shorter_pause() -> None:
         offload.note_response()
         await offload.run(work)
     pauses = [after.began - before.ended for before, after in pairwise(works)]
-    assert 0.002 < median(pauses) < 0.015
+    # The shortest one: on a busy machine others begin late.
+    assert 0.002 < min(pauses) < 0.015
 
 
 async def test_it_does_not_pause_while_no_other_request_is_served() -> None:

@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
-from taskmill.dashboard.pages.create_form import JSON, MORE, SAME, CreateForm
+from taskmill.dashboard.pages.create_form import JSON, MORE, RETRY, SAME, CreateForm, form_names
 from taskmill.dashboard.pages.snippets import FILE, snippets_of
+from taskmill.dashboard.texts import DEFAULT, catalogue
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import (
     IdempotencyConflict,
@@ -27,7 +28,8 @@ from taskmill.domain.errors import (
     Violation,
 )
 from taskmill.domain.system import Liveness
-from taskmill.domain.task import DEFAULT_TYPE, HIGHEST_PRIORITY, IdempotencyKey, TaskDraft
+from taskmill.domain.task import IdempotencyKey, TaskDraft
+from taskmill.domain.task_fields import DEFAULT_TYPE, HIGHEST_PRIORITY, Kind, TaskField
 from taskmill.wire.problems import problem_json
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.rules import InputLimits
@@ -38,6 +40,7 @@ _SOURCE: Final = "rest"
 _ESCAPED: Final = 3
 _ROOM_BYTES: Final = 65_536
 _MOST_OFFERED: Final = 500
+_LONGEST_LINE: Final = 2_048
 _TOKEN_BYTES: Final = 12
 _LONGEST_TOKEN: Final = 64
 
@@ -206,13 +209,39 @@ def _render(
         title=view.t("nav.create"),
         is_live=False,
         form=form,
-        is_more_open=form.has_more or any(one.field in MORE for one in shown["faults"]),
+        is_more_open=form.has_more or any(one.field in _MORE_NAMES for one in shown["faults"]),
+        more=[_row(field) for field in MORE],
         is_away=status == HTTPStatus.SERVICE_UNAVAILABLE,
         is_stuck=False,
         token=token,
         priorities=range(HIGHEST_PRIORITY, -1, -1),
         **shown,
         **_snippets(view, form),
+    )
+
+
+_MORE_NAMES: Final = frozenset(name for field in MORE for name in form_names(field))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A field of the form."""
+
+    name: str
+    kind: Kind
+    placeholder: str
+    is_long: bool
+    has_hint: bool
+    parts: tuple[str, ...] = RETRY
+
+
+def _row(field: TaskField) -> Row:
+    return Row(
+        name=field.name,
+        kind=field.kind,
+        placeholder="" if field.default is None else str(field.default),
+        is_long=field.kind is Kind.LABELS or (field.most or 0) > _LONGEST_LINE,
+        has_hint=f"field.{field.name}.hint" in catalogue(DEFAULT),
     )
 
 

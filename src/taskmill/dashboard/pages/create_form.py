@@ -3,7 +3,7 @@
 The body is validated as at every entry point. Only faults that keep the form from making a body are found here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,21 +12,17 @@ import orjson
 from taskmill.dashboard.form import first
 from taskmill.dashboard.pages.payload_fields import Field, fields_of, number
 from taskmill.domain.errors import InvalidInput, MalformedJson, Violation
-from taskmill.domain.task import DEFAULT_TYPE, Task
+from taskmill.domain.task import Task
+from taskmill.domain.task_fields import DEFAULT_TYPE, GIVEN, TASK_FIELDS, Kind, TaskField
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.strict_json import MAX_DEPTH, parse
 from taskmill.wire.violations import MOST_VIOLATIONS
 
 Pairs = list[tuple[str, str]]
 
-NUMBERS: Final = ("priority", "delay_s", "max_attempts", "max_losses", "timeout_s")
-TIMES: Final = ("run_at", "expires_at")
 RETRY: Final = ("base_s", "factor", "max_s", "jitter")
-MORE: Final = (
-    *("description", "labels", "max_attempts", "max_losses", "timeout_s", "expires_at"),
-    *(f"retry_{name}" for name in RETRY),
-    *("callback_url", "idempotency_key"),
-)
+_FIRST: Final = ("name", "type", "payload", "queue", "priority", "run_at", "delay_s")
+MORE: Final = tuple(field for field in GIVEN if field.name not in _FIRST)
 """Fields that most tasks leave empty."""
 
 JSON: Final = "json"
@@ -71,20 +67,7 @@ class CreateForm:
     def like(cls, task: Task, contracts: Mapping[str, Contract]) -> "CreateForm":
         """Fill in what creates a task like this one; its due time and expiry are left out."""
         pairs = [
-            ("name", task.name),
-            ("description", task.description or ""),
-            ("type", task.type),
-            ("queue", task.queue),
-            ("priority", str(task.priority)),
-            ("max_attempts", str(task.max_attempts)),
-            ("max_losses", str(task.max_losses)),
-            ("timeout_s", "" if task.timeout is None else _text(task.timeout.total_seconds())),
-            *(
-                (f"retry_{name}", _text(value))
-                for name, value in orjson.loads(task.retry or "{}").items()
-            ),
-            ("callback_url", task.callback_url or ""),
-            ("labels", "\n".join(f"{k}={v}" for k, v in orjson.loads(task.labels).items())),
+            pair for field in GIVEN if field not in _NOT_COPIED for pair in _filled_in(field, task)
         ]
         form = cls.of(pairs, contracts)
         form.mode = JSON
@@ -138,26 +121,35 @@ class CreateForm:
     @property
     def has_more(self) -> bool:
         """Whether any field is filled in that most tasks leave empty."""
-        return any(map(self.value, MORE))
+        names = (name for field in MORE for name in form_names(field))
+        return any(map(self.value, names))
 
     def body(self) -> dict[str, Any]:
         """Return the body of the request, and set `faults`."""
         self.faults = []
-        members: dict[str, Any] = {
-            **{name: self.value(name) for name in ("name", "description", "type", "queue")},
-            "payload": self._payload(),
-            **{name: number(self.value(name)) for name in NUMBERS},
-            **{name: _moment(self.value(name)) for name in TIMES},
-            "retry": self._retry(),
-            "labels": self._labels(),
-            **{name: self.value(name) for name in ("callback_url", "idempotency_key")},
-        }
+        members = {field.name: self._member(field) for field in GIVEN}
         # Blank fields are left out; an explicit empty payload and zero are not.
         return {
             name: value
             for name, value in members.items()
             if value not in ("", None) and (value != {} or name == "payload")
         }
+
+    def _member(self, field: TaskField) -> object:
+        """Return what was filled in for a field, as it goes into the body."""
+        match field.kind:
+            case Kind.OBJECT:
+                return self._payload()
+            case Kind.LABELS:
+                return self._labels()
+            case Kind.RETRY:
+                return self._retry()
+            case Kind.INTEGER | Kind.SECONDS:
+                return number(self.value(field.name))
+            case Kind.TIME:
+                return _moment(self.value(field.name))
+            case _:
+                return self.value(field.name)
 
     def _payload(self) -> object:
         if self.mode == FIELDS:
@@ -203,6 +195,31 @@ class CreateForm:
                 continue
             labels[key] = value
         return labels
+
+
+_NOT_COPIED: Final = tuple(TASK_FIELDS[name] for name in ("payload", "run_at", "expires_at"))
+
+
+def form_names(field: TaskField) -> tuple[str, ...]:
+    """Return the form's names for a field; a policy has one for each part."""
+    return tuple(f"retry_{part}" for part in RETRY) if field.kind is Kind.RETRY else (field.name,)
+
+
+def _filled_in(field: TaskField, task: Task) -> Iterator[tuple[str, str]]:
+    """Yield the form's texts for a field of a task, by the form's names."""
+    value = getattr(task, field.attribute, None)
+    if value is None:
+        return
+    match field.kind:
+        case Kind.RETRY:
+            for part, seconds in orjson.loads(value).items():
+                yield f"retry_{part}", _text(seconds)
+        case Kind.LABELS:
+            yield field.name, "\n".join(f"{k}={v}" for k, v in orjson.loads(value).items())
+        case Kind.SECONDS:
+            yield field.name, _text(value.total_seconds())
+        case _:
+            yield field.name, str(value)
 
 
 def indented(content: str) -> str:

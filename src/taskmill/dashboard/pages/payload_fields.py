@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.domain.task_fields import DEFAULT_TYPE
 
 MOST_FIELDS: Final = 30
 _MOST_CHOICES: Final = 50

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
+from taskmill.domain.task_fields import SHOWN
 from taskmill.domain.task_log import LineLevel, LogLine
 from taskmill.wire.wording import describe
 
@@ -66,6 +67,14 @@ class Line:
     fields: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRow:
+    """A field that is set, and its value as people read it."""
+
+    name: str
+    text: str
+
+
 async def show_task(view: View) -> Response:
     """Show the page."""
     task_id = _id_of(view)
@@ -82,6 +91,7 @@ async def show_task(view: View) -> Response:
         task=task,
         labels=orjson.loads(task.labels),
         retry=None if task.retry is None else orjson.loads(task.retry),
+        rows=list(_rows(view, task)),
         trouble=_trouble(task.error),
         entries=list(_entries(events))[::-1],
         is_cut=len(events) == _MOST_EVENTS,
@@ -111,6 +121,15 @@ async def cancel_task(view: View) -> Response:
     await view.form(_MOST_BYTES)
     await view.context.service.cancel(task_id)
     return view.redirect(f"/ui/tasks/{task_id}")
+
+
+def _rows(view: View, task: Task) -> Iterator[FieldRow]:
+    for field in SHOWN:
+        value = getattr(task, field.attribute)
+        if field.is_row and value is not None:
+            is_span = isinstance(value, timedelta)
+            text = view.words.span(value.total_seconds()) if is_span else str(value)
+            yield FieldRow(name=field.name, text=text)
 
 
 def _id_of(view: View) -> UUID:

@@ -1,6 +1,7 @@
 """The texts of the pages: a JSON file for each language, with the same keys.
 
-A text is a string, or a mapping of plural forms, which is chosen by `n`. `{name}` stands for a value.
+The English names of a task's fields come from `domain/task_fields`. A text is a string, or a mapping of plural
+forms, which is chosen by `n`. `{name}` stands for a value.
 """
 
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+
+from taskmill.domain.task_fields import GIVEN
 
 Forms = str | Mapping[str, str]
 
@@ -31,7 +34,9 @@ _FEW = range(2, 5)
 def catalogue(language: str) -> Mapping[str, Forms]:
     """Return all texts of a language by key."""
     texts: Mapping[str, Forms] = orjson.loads((_FOLDER / f"{language}.json").read_bytes())
-    return texts
+    if language != DEFAULT:
+        return texts
+    return {**texts, **{f"field.{field.name}": field.label for field in GIVEN}}
 
 
 def plural(language: str, number: float) -> str:

@@ -14,7 +14,8 @@ from taskmill.domain.errors import (
     MalformedJson,
     Violation,
 )
-from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
+from taskmill.domain.task import TaskDraft
+from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.wire.contracts.checking import Checker, TakesLong
 from taskmill.wire.contracts.compiling import Faults, compiled, most_checks
 from taskmill.wire.contracts.defaults import DefaultsSpec, default_fields, fillers
