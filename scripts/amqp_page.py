@@ -30,6 +30,7 @@ INTRODUCTION = """\
 `/asyncapi.json` of a running service in readable form. How to use it is in [RabbitMQ](amqp.md). Bodies are
 those of [HTTP](http-bodies.md), except [two](#bodies).
 """
+SHOWN_OF_A_TASK = 3
 DIRECTIONS = {"receive": "Taskmill receives", "send": "Taskmill sends"}
 
 
@@ -90,7 +91,15 @@ def _parts(message: Json, link: Link) -> Iterator[str]:
 
 def _examples(message: Json) -> Iterator[str]:
     for example in message.get("examples", ()):
-        yield from ("```json", json.dumps(example["payload"], ensure_ascii=False), "```", "")
+        payload = {name: _beginning(name, value) for name, value in example["payload"].items()}
+        yield from ("```json", json.dumps(payload, ensure_ascii=False), "```", "")
+
+
+def _beginning(name: str, value: Json) -> Json:
+    """Return the first fields of a task, and everything else whole."""
+    if name != "task":
+        return value
+    return {**dict(list(value.items())[:SHOWN_OF_A_TASK]), "…": "as over HTTP"}
 
 
 def _body(schema: Json, link: Link) -> Iterator[str]:

@@ -47,7 +47,7 @@ def _typed(schema: Json, link: Link) -> str:
 
 def _text(schema: Json) -> str:
     kind = _FORMATS.get(schema.get("format", ""), "text")
-    if "pattern" in schema:
+    if "pattern" in schema and "maxLength" not in schema:
         pattern = schema["pattern"]
         return "name" if pattern == NAME_PATTERN else f"text like {_code(pattern)}"
     return kind + _bounds(schema, "Length")

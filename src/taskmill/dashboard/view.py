@@ -148,7 +148,7 @@ class View:
         if len(body) >= _LEAST_ZIPPED and accepts_gzip(self.request.headers):
             body, headers = gzip.compress(body, _ZIP_LEVEL), headers | {"content-encoding": "gzip"}
         headers["cache-control"] = "no-store"
-        return Response(body, status, headers, media_type=_HTML)
+        return Response(body, int(status), headers, media_type=_HTML)
 
 
 def accepts_gzip(headers: Mapping[str, str]) -> bool:

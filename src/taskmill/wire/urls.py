@@ -12,9 +12,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from taskmill.domain.task_fields import LONGEST_URL
 from taskmill.wire.fields import Expected
 
-LONGEST_URL: Final = 2048
 WORDS: Final = (
     "an absolute http or https address of at most 2,048 printable ASCII characters, with a host, "
     "without user, password or fragment"

@@ -31,9 +31,22 @@ def test_an_unknown_command_is_an_error_that_suggests_a_similar_one(
     [
         (["task", "create", "x", "--priority", "high"], "a whole number from 0 to 9, got 'high'"),
         (["task", "create", "x", "--priority", "12"], "a whole number from 0 to 9, got '12'"),
-        (["task", "create", "x", "--max-attempts", "many"], "a whole number, got 'many'"),
-        (["task", "create", "x", "--delay-s", "soon"], "a number of seconds, got 'soon'"),
-        (["task", "create", "x", "--delay-s", "nan"], "a number of seconds, got 'nan'"),
+        (
+            ["task", "create", "x", "--max-attempts", "many"],
+            "a whole number from 1 to 1,000, got 'many'",
+        ),
+        (
+            ["task", "create", "x", "--delay-s", "soon"],
+            "a number of seconds from 0 to 31,536,000, got 'soon'",
+        ),
+        (
+            ["task", "create", "x", "--delay-s", "nan"],
+            "a number of seconds from 0 to 31,536,000, got 'nan'",
+        ),
+        (
+            ["task", "create", "x", "--timeout-s", "0"],
+            "a number of seconds over 0, at most 604,800, got '0'",
+        ),
         (["task", "wait", "x", "--timeout-s", "-1"], "a number of seconds of 0 or more, got '-1'"),
         (["up", "--port", "http"], "a whole number from 0 to 65,535, got 'http'"),
         (["up", "--workers", "0"], "a whole number of 1 or more, got '0'"),

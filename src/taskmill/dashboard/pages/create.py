@@ -40,7 +40,7 @@ _SOURCE: Final = "rest"
 _ESCAPED: Final = 3
 _ROOM_BYTES: Final = 65_536
 _MOST_OFFERED: Final = 500
-_LONGEST_LINE: Final = 2_048
+_LONGEST_LINE: Final = 1_000
 _TOKEN_BYTES: Final = 12
 _LONGEST_TOKEN: Final = 64
 
@@ -240,7 +240,8 @@ def _row(field: TaskField) -> Row:
         name=field.name,
         kind=field.kind,
         placeholder="" if field.default is None else str(field.default),
-        is_long=field.kind is Kind.LABELS or (field.most or 0) > _LONGEST_LINE,
+        is_long=field.kind is Kind.LABELS
+        or (field.kind is Kind.TEXT and (field.most or 0) > _LONGEST_LINE),
         has_hint=f"field.{field.name}.hint" in catalogue(DEFAULT),
     )
 
