@@ -32,9 +32,9 @@ _MOST_WAITING: Final = 256
 _RETRY_AFTER_S: Final = 1.0
 # A step of this length is followed by a pause of the same length, one of twice the length by a pause of four
 # times, if other requests were served meanwhile: the longer the lock is held, the more of them wait, and each one
-# longer.
-_EVEN_PAUSE_S: Final = 0.01
-_LONGEST_PAUSE_S: Final = 0.5
+# longer. By this, fewer than one of 20 requests meets a step that holds it for more than 10 ms.
+_EVEN_PAUSE_S: Final = 0.003
+_LONGEST_PAUSE_S: Final = 1.0
 _END: Final = object()
 
 

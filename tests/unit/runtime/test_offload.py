@@ -57,8 +57,8 @@ async def test_after_long_work_it_pauses_before_the_next_but_not_before_the_resu
     async with asyncio.TaskGroup() as group:
         group.create_task(record_end(first))
         group.create_task(record_end(second))
-    # Three times the step whose pause has the same length, so the pause is nine times as long.
-    assert second.began - first.ended >= 0.09 * 0.9
+    # Ten times the step whose pause has the same length, so the pause is a hundred times as long.
+    assert second.began - first.ended >= 0.3 * 0.9
     assert answered_at[0] < second.began
 
 
@@ -78,7 +78,7 @@ async def test_it_does_not_pause_while_no_other_request_is_served() -> None:
     for work in works:
         await offload.run(work)
     pauses = [after.began - before.ended for before, after in pairwise(works)]
-    assert pauses[0] >= 0.25 * 0.9
+    assert pauses[0] >= 0.8 * 0.9
     assert median(pauses[1:]) < 0.1
 
 
@@ -87,7 +87,7 @@ async def test_its_pauses_are_limited() -> None:
     offload.note_response()
     await offload.run(first)
     await offload.run(second)
-    assert 0.45 < second.began - first.ended < 2
+    assert 0.9 < second.began - first.ended < 2.5
 
 
 async def test_addresses_are_served_in_rotation_however_many_wait_for_one() -> None:
