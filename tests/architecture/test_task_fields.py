@@ -51,7 +51,7 @@ def test_a_request_has_the_fields_that_can_be_given() -> None:
 def test_a_request_has_the_bounds_and_the_default_of_each_field(field: TaskField) -> None:
     properties = CreateTask.model_json_schema()["properties"]
     assert limits(properties[field.name]) == (field.least, field.most, field.is_over)
-    default = {} if field.kind is Kind.LABELS else field.default
+    default: object = {} if field.kind is Kind.LABELS else field.default
     assert properties[field.name].get("default") == default
 
 
