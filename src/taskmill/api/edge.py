@@ -40,7 +40,7 @@ class Edge:
         if scope["type"] != "http":
             return
         path = safe_text(scope["path"], _LONGEST_PATH)
-        record = self._records.of(scope["headers"], scope["method"], path)
+        record = RequestRecord(self._records, scope["headers"], scope["method"], path)
         if record.method == "HEAD":
             # Served as GET; the server, which has the original scope, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}

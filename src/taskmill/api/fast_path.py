@@ -6,9 +6,9 @@ wrong requests go through the layers, which report what is wrong.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from taskmill.api.bodies import header_text
 from taskmill.api.compression import (
@@ -23,7 +23,7 @@ from taskmill.api.long_polling import tagged_response
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import error_response
 from taskmill.api.request_record import RequestRecord, RequestRecords
-from taskmill.api.responses import RawResponse
+from taskmill.api.responses import RawResponse, task_response
 from taskmill.api.single_tasks import (
     IDEMPOTENCY_KEY,
     KEY_SHARE,
@@ -60,24 +60,16 @@ _CHECKED: Final = _UNUSUAL | {
 }
 
 
-class _Headers(NamedTuple):
-    """The headers that change how a usual request is served; None where there is none."""
-
-    host: bytes
-    key: str | None
-    known_tag: bytes | None
-    traceparent: str | None
-    prefers: bool
-
-
-class _Call:
+class _Call(RequestRecord):
     """A request that is being served. `key_timer` runs while it waits for a key that another request may hold."""
 
-    __slots__ = ("key_timer", "record", "request", "route")
+    __slots__ = ("key_timer", "request", "route")
 
-    def __init__(self, request: FastRequest, record: RequestRecord, route: str) -> None:
+    def __init__(
+        self, records: RequestRecords, request: FastRequest, method: str, route: str
+    ) -> None:
+        super().__init__(records, request.headers, method, request.url.decode("ascii"))
         self.request = request
-        self.record = record
         self.route = route
         self.key_timer: asyncio.TimerHandle | None = None
 
@@ -103,7 +95,7 @@ class FastPath:
         """Begin to serve a request; False when it has to go through the layers."""
         try:
             headers = _usual_headers(request.headers)
-            if headers is None or not self._context.access.allows_host(headers.host):
+            if headers is None or not self._context.access.allows_host(headers[b"host"]):
                 return False
             if request.method == b"POST":
                 return self._create(request, headers)
@@ -111,19 +103,20 @@ class FastPath:
         except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
-    def _create(self, request: FastRequest, headers: _Headers) -> bool:
+    def _create(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
         context = self._context
         if len(request.body) > min(context.limits.body_bytes, LARGE_BYTES):
             return False
+        key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
         draft = to_draft(
             parse(bytes(request.body)),
-            header_key=headers.key,
+            header_key=None if key is None else header_text(IDEMPOTENCY_KEY, key),
             source="rest",
-            traceparent=headers.traceparent,
+            traceparent=None if traceparent is None else traceparent.decode("latin-1"),
             limits=context.quick_limits,
         )
         warning = context.warning_of(draft.callback_url)
-        call = self._call(request, "POST", "/tasks")
+        call = _Call(self._records, request, "POST", "/tasks")
         # From here on nothing may fail: the layers would create the task again.
         future = context.service.begin_create(draft)
         if future is None:
@@ -134,16 +127,17 @@ class FastPath:
         future.add_done_callback(partial(self._created, call, warning))
         return True
 
-    def _read(self, request: FastRequest, headers: _Headers) -> bool:
-        if headers.prefers and headers.known_tag is not None:
+    def _read(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
+        known_tag = headers.get(b"if-none-match")
+        if known_tag is not None and b"prefer" in headers:
             return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
-        call = self._call(request, "GET", "/tasks/{id}")
+        call = _Call(self._records, request, "GET", "/tasks/{id}")
         future = self._context.service.begin_get(wanted)
         if future is None:
             return False
         self._open_call(call)
-        future.add_done_callback(partial(self._found, call, headers.known_tag))
+        future.add_done_callback(partial(self._found, call, known_tag))
         return True
 
     def _created(self, call: _Call, warning: str | None, future: CreationFuture) -> None:
@@ -158,11 +152,12 @@ class FastPath:
     ) -> None:
         result = _result_of(future)
         if isinstance(result, Task):
-            known_tags = () if known_tag is None else (known_tag,)
-            self._render(call, partial(tagged_response, known_tags=known_tags), result)
+            if known_tag is None:
+                self._render(call, task_response, result)
+            else:
+                self._render(call, partial(tagged_response, known_tags=(known_tag,)), result)
         else:
-            path = call.record.path
-            self._respond_error(call, result or TaskNotFound(task_id(path[len(_PREFIX) :])))
+            self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
 
     def _watch_key(self, call: _Call, draft: TaskDraft) -> None:
         call.key_timer = asyncio.get_running_loop().call_later(
@@ -185,7 +180,7 @@ class FastPath:
         except Exception as error:  # noqa: BLE001 - nothing else would respond
             self._respond_error(call, error)
             return
-        if len(response.body) < LEAST_BYTES or call.record.method != "GET":
+        if len(response.body) < LEAST_BYTES or call.method != "GET":
             self._respond(call, response)
         else:
             self._respond_large(call, response)
@@ -210,8 +205,8 @@ class FastPath:
 
     def _respond_error(self, call: _Call, error: Exception) -> None:
         if call in self._open:
-            call.record.failed(error)
-            self._respond(call, error_response(error, call.record.path))
+            call.failed(error)
+            self._respond(call, error_response(error, call.path))
 
     def _respond(self, call: _Call, response: RawResponse) -> None:
         if call not in self._open:
@@ -219,35 +214,30 @@ class FastPath:
         del self._open[call]
         if call.key_timer is not None:
             call.key_timer.cancel()
-        record = call.record
-        headers = (*DEFAULT_RESPONSE_HEADERS, *response.headers, record.header)
+        headers = (*DEFAULT_RESPONSE_HEADERS, *response.headers, call.header)
         call.request.respond(response.status, headers, response.body)
-        record.close()
-        record.served(call.route, response.status, task_id=response.task_id)
-
-    def _call(self, request: FastRequest, method: str, route: str) -> _Call:
-        record = self._records.of(request.headers, method, request.url.decode("ascii"))
-        return _Call(request, record, route)
+        call.close()
+        call.served(call.route, response.status, task_id=response.task_id)
 
     def _open_call(self, call: _Call) -> None:
-        call.record.open()
+        call.open()
         self._open[call] = None
         if self._timer is None:
             self._watch(call)
 
     def _watch(self, first: _Call) -> None:
         """Set the timer for the deadline of the oldest request."""
-        remaining_s = max(first.record.remaining_s, 0)
+        remaining_s = max(first.remaining_s, 0)
         self._timer = asyncio.get_running_loop().call_later(remaining_s, self._respond_late)
 
     def _respond_late(self) -> None:
         """Respond to requests whose time is up; whether their tasks exist is not known yet."""
         self._timer = None
         for call in list(self._open):
-            if call.record.remaining_s > 0:
+            if call.remaining_s > 0:
                 self._watch(call)
                 return
-            self._respond(call, call.record.late())
+            self._respond(call, call.late())
 
 
 def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
@@ -257,8 +247,8 @@ def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
     return future.result() if error is None else cast("Exception", error)
 
 
-def _usual_headers(headers: Sequence[Header]) -> _Headers | None:
-    """Return what the headers of a usual request say, None for any other. Raises `InvalidInput` for a bad key."""
+def _usual_headers(headers: Sequence[Header]) -> Mapping[bytes, bytes] | None:
+    """Return those headers of a usual request that change how it is served, None for any other request."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _CHECKED:
@@ -267,11 +257,4 @@ def _usual_headers(headers: Sequence[Header]) -> _Headers | None:
             found[name] = value
     if b"host" not in found or found.get(b"content-type", _JSON) != _JSON:
         return None
-    key, traceparent = found.get(b"idempotency-key"), found.get(b"traceparent")
-    return _Headers(
-        found[b"host"],
-        None if key is None else header_text(IDEMPOTENCY_KEY, key),
-        found.get(b"if-none-match"),
-        None if traceparent is None else traceparent.decode("latin-1"),
-        b"prefer" in found,
-    )
+    return found

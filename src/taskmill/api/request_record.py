@@ -29,27 +29,29 @@ class RequestRecords:
 
     def __init__(self, offload: Offload, *, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self._ids = RequestIds()
+        self.ids = RequestIds()
         self.offload = offload
         self.in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, RequestRecords._sample)
-
-    def of(self, headers: Iterable[tuple[bytes, bytes]], method: str, path: str) -> "RequestRecord":
-        """Return a new request's record; `path` is as it may be logged."""
-        return RequestRecord(self, self._ids.of(headers), method, path)
 
     def _sample(self) -> dict[tuple[str, ...], float]:
         return {(): self.in_flight}
 
 
 class RequestRecord:
-    """One request that is being served."""
+    """One request that is being served; `path` is as it may be logged."""
 
     __slots__ = ("_records", "header", "id", "method", "path", "started")
 
-    def __init__(self, records: RequestRecords, request_id: str, method: str, path: str) -> None:
+    def __init__(
+        self,
+        records: RequestRecords,
+        headers: Iterable[tuple[bytes, bytes]],
+        method: str,
+        path: str,
+    ) -> None:
         self._records = records
-        self.id = request_id
+        self.id = request_id = records.ids.of(headers)
         self.header = (b"x-request-id", request_id.encode())
         self.method = method
         self.path = path
