@@ -12,13 +12,16 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import orjson
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from taskmill.client import AsyncTaskmillClient
 from taskmill.domain.activity import COUNTED
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from tests.support.fake_responses import START, json_response, problem
@@ -81,6 +84,11 @@ class FakeService:
         self.line_troubles: dict[str, dict[str, Any]] = {}
         self.webhooks.clear()
         self.types.clear()
+
+    def async_client(self) -> AsyncTaskmillClient:
+        """A client that reaches the service without a socket."""
+        transport = httpx.ASGITransport(self.app)
+        return AsyncTaskmillClient("http://taskmill", transport=transport)
 
     def refuse_next(
         self, status: int, headers: dict[str, str] | None = None, **members: object
@@ -524,3 +532,18 @@ def unused_url() -> str:
     """Return an address where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[tuple[FakeService, str]]:
+    """One server for each test process, with its address."""
+    fake = FakeService()
+    with serving(fake) as address:
+        yield fake, address
+
+
+@pytest.fixture
+def service(served: tuple[FakeService, str]) -> FakeService:
+    """The fake service, empty."""
+    served[0].clear()
+    return served[0]

@@ -1,24 +1,13 @@
 """A fake service, and the command line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from taskmill.cli.main import run
-from tests.support.fake_service import FakeService, serving
+from tests.support.fake_service import FakeService, served, service
 
-
-@pytest.fixture(scope="session")
-def served() -> Iterator[tuple[FakeService, str]]:
-    service = FakeService()
-    with serving(service) as address:
-        yield service, address
-
-
-@pytest.fixture
-def service(served: tuple[FakeService, str]) -> FakeService:
-    served[0].clear()
-    return served[0]
+__all__ = ["served", "service"]
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from taskmill.api.examples import RESPONSES
-from taskmill.client import NotAccepted, ServiceUnavailable, Unexpected, Unreachable
+from taskmill.client import ClientError, NotAccepted, ServiceUnavailable, Unexpected, Unreachable
 from taskmill.client.following import Following
 from taskmill.wire.problems import MEDIA_TYPE
+from tests.support.fake_transport import FakeTransport, of_a_proxy, refused
 
 CHANGE: dict[str, Any] = RESPONSES["ChangeView"]
 
@@ -129,3 +130,38 @@ def test_a_response_that_is_no_stream_is_unexpected() -> None:
         with pytest.raises(Unexpected):
             reader.pause_after(page)
         reader.accepts(stream())
+
+
+STREAM = {"Content-Type": "text/event-stream"}
+
+
+def a_stream(data: object) -> httpx.Response:
+    content = b"id: 1.1\nevent: change\ndata: %b\n\n" % orjson.dumps(data)
+    return httpx.Response(200, headers=STREAM, content=content)
+
+
+@pytest.mark.parametrize("away", [of_a_proxy(502), of_a_proxy(503), refused(503)])
+def test_a_feed_goes_on_when_a_proxy_reaches_the_service_again(away: httpx.Response) -> None:
+    change = RESPONSES["ChangeView"]
+    transport = FakeTransport(a_stream(change), away, a_stream({**change, "cursor": "1.2"}))
+    feed = transport.client(retries=0).feed()
+    assert [next(feed).cursor, next(feed).cursor] == [change["cursor"], "1.2"]
+    feed.close()
+
+
+def test_a_change_of_another_version_is_the_clients_error() -> None:
+    feed = (
+        FakeTransport(a_stream({**RESPONSES["ChangeView"], "event": "sublimated"})).client().feed()
+    )
+    with pytest.raises(Unexpected, match="event"):
+        next(feed)
+
+
+@pytest.mark.parametrize(
+    "away", [(of_a_proxy(502), Unexpected), (refused(503), ServiceUnavailable)]
+)
+def test_a_feed_that_never_connected_raises_the_error(
+    away: tuple[httpx.Response, type[ClientError]],
+) -> None:
+    with pytest.raises(away[1]):
+        next(FakeTransport(away[0]).client(retries=1).feed())

@@ -1,7 +1,6 @@
 """The client's errors: one for each type of problem of the service, and their fields."""
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +30,7 @@ from taskmill.client import (
 from taskmill.client.refusals import BY_STATUS, BY_TYPE
 from taskmill.wire.problems import ALL_KINDS, ProblemKind
 from tests.support.fake_responses import problem
-from tests.support.fake_service import FakeService, serving
+from tests.support.fake_service import FakeService
 
 TASK_ID = UUID(int=7)
 ITEMS = [
@@ -39,13 +38,6 @@ ITEMS = [
     {"pointer": "/name", "expected": "a text", "got": "null"},
 ]
 KINDS = sorted(ALL_KINDS, key=lambda kind: kind.slug)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FakeService, str]]:
-    service = FakeService()
-    with serving(service) as address:
-        yield service, address
 
 
 def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
@@ -68,9 +60,8 @@ def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
 async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
-    served: tuple[FakeService, str], kind: ProblemKind
+    service: FakeService, url: str, kind: ProblemKind
 ) -> None:
-    service, url = served
     members: dict[str, object] = {"type": kind.type, "headers": {"Retry-After": "0"}}
     caught: list[type[Exception]] = []
 
