@@ -1,10 +1,8 @@
-"""The task commands as their users meet them: output, messages, exit statuses."""
+"""The commands that list, show, cancel and retry tasks, as their users meet them."""
 
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from uuid import uuid4
 
 import orjson
 import pytest
@@ -14,126 +12,6 @@ from tests.support.fake_service import FakeService, unused_url
 
 Taskmill = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("url")
-
-
-def test_create_prints_the_id_alone_on_standard_output(
-    taskmill: Taskmill, service: FakeService
-) -> None:
-    status, out, err = taskmill("task", "create", "first")
-
-    assert (status, out.strip()) == (0, next(iter(service.tasks)))
-    assert "task watch" in err
-
-
-def test_create_sends_only_the_given_fields(taskmill: Taskmill, service: FakeService) -> None:
-    taskmill(
-        *("task", "create", "report", "--payload", '{"n": 1}', "--queue", "reports"),
-        *("--priority", "0", "--delay-s", "0", "--label", "team=a=b", "--max-attempts", "3"),
-    )
-
-    assert orjson.loads(service.requests[-1][3]) == {
-        "name": "report",
-        "payload": {"n": 1},
-        "queue": "reports",
-        "priority": 0,
-        "delay_s": 0.0,
-        "labels": {"team": "a=b"},
-        "max_attempts": 3,
-    }
-
-
-def test_a_payload_is_read_from_a_file(
-    taskmill: Taskmill, service: FakeService, tmp_path: Path
-) -> None:
-    (tmp_path / "payload.json").write_text('{"from": "file"}')
-
-    taskmill("task", "create", "x", "--payload", f"@{tmp_path}/payload.json")
-
-    assert orjson.loads(service.requests[-1][3])["payload"] == {"from": "file"}
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--payload", "{", "not JSON"),
-        ("--payload", '{"n": NaN}', "NaN"),
-        ("--payload", '{"n": 1, "n": 2}', 'the key "n" is twice'),
-        ("--payload", '{"n":' * 9999 + "1" + "}" * 9999, "nested deeper"),
-        ("--payload", '{"n": "\udcff"}', "not UTF-8"),
-        ("--delay-s", "nan", "a number of seconds"),
-        ("--timeout-s", "inf", "a number of seconds"),
-        ("--expires-at", "0001-01-01", "expected a time such as"),
-        ("--payload", "[1]", "expected a JSON object"),
-        ("--payload", "@/does/not/exist", "can't be read"),
-        ("--label", "team", "expected key=value"),
-        ("--run-at", "tomorrow", "expected a time such as"),
-        ("--priority", "10", "a whole number from 0 to 9, got '10'"),
-    ],
-)
-def test_a_bad_option_is_a_usage_error_that_names_it(
-    taskmill: Taskmill, service: FakeService, option: str, value: str, message: str
-) -> None:
-    status, _, err = taskmill("task", "create", "x", option, value)
-
-    assert status == 2
-    assert option in err
-    assert message in err
-    assert service.requests == []
-
-
-def test_a_refusal_names_each_fault(taskmill: Taskmill, service: FakeService) -> None:
-    item = {"pointer": "/queue", "expected": "a name", "got": "an empty string"}
-    service.refuse_next(422, title="Not allowed", errors=[item])
-
-    status, out, err = taskmill("task", "create", "x")
-
-    assert (status, out) == (1, "")
-    assert err == "Error: Not allowed:\n  /queue: expected a name, got an empty string\n"
-
-
-def test_create_and_wait_follows_the_task_to_its_end(
-    taskmill: Taskmill, service: FakeService
-) -> None:
-    error = {"type": "EmulatedFailure", "message": "as asked"}
-    service.on_read += [service.claim, lambda task: service.end(task, "failed", error=error)]
-
-    status, out, _ = taskmill("task", "create", "x", "--wait")
-
-    assert status == 1
-    assert out.splitlines()[0] in service.tasks
-    assert "claimed" in out
-    assert "worker=host-1" in out
-    assert "error=EmulatedFailure: as asked" in out
-
-
-@pytest.mark.parametrize(
-    ("end", "exit_status"), [("succeeded", 0), ("failed", 1), ("cancelled", 3)]
-)
-def test_the_exit_status_of_watch_is_the_end_of_the_task(
-    taskmill: Taskmill, service: FakeService, end: str, exit_status: int
-) -> None:
-    task = service.add()
-    service.on_read += [lambda _: None, lambda stored: service.end(stored, end)]
-
-    status, out, _ = taskmill("task", "watch", task["id"])
-
-    assert status == exit_status
-    first, last = out.splitlines()
-    assert first.endswith("created")
-    assert "+1.5 s" in last
-    assert end in last
-
-
-def test_watch_as_json_prints_the_task_at_each_change(
-    taskmill: Taskmill, service: FakeService
-) -> None:
-    task = service.add()
-    service.on_read += [lambda _: None, service.claim, lambda _: None, service.end]
-
-    _, out, _ = taskmill("task", "watch", task["id"], "--json")
-
-    statuses = [orjson.loads(line)["status"] for line in out.splitlines()]
-    assert statuses == ["new", "in_progress", "succeeded"]
 
 
 def test_a_list_into_a_pipe_cuts_nothing(taskmill: Taskmill, service: FakeService) -> None:
@@ -271,49 +149,6 @@ def test_quiet_leaves_ids_alone(taskmill: Taskmill, service: FakeService) -> Non
     assert taskmill("task", "cancel", "-q", task_id) == (0, "", "")
 
 
-def test_create_takes_policies_and_ends(taskmill: Taskmill, service: FakeService) -> None:
-    taskmill(
-        *("task", "create", "x", "--retry", '{"base_s": 5}', "--max-losses", "0"),
-        *("--expires-at", "2030-01-31T09:00Z"),
-    )
-
-    sent = orjson.loads(service.requests[-1][3])
-    assert (sent["retry"], sent["max_losses"]) == ({"base_s": 5}, 0)
-    assert sent["expires_at"] == "2030-01-31T09:00:00+00:00"
-
-
-@pytest.mark.parametrize(
-    ("ends", "expected"),
-    [
-        (["succeeded", "succeeded"], 0),
-        (["cancelled", "succeeded"], 3),
-        (["failed", "cancelled"], 1),
-        (["cancelled", "failed"], 1),
-    ],
-)
-def test_the_exit_status_of_wait_is_the_worst_end(
-    ends: list[str], expected: int, taskmill: Taskmill, service: FakeService
-) -> None:
-    ids = [service.add(status=status)["id"] for status in ends]
-
-    status, out, _ = taskmill("task", "wait", *ids)
-
-    assert status == expected
-    assert [line.split() for line in out.splitlines()] == [
-        list(pair) for pair in zip(ids, ends, strict=True)
-    ]
-    assert taskmill("task", "wait", "--quiet", *ids) == (expected, "", "")
-
-
-def test_wait_gives_up_when_the_time_is_over(taskmill: Taskmill, service: FakeService) -> None:
-    task_id = service.add()["id"]
-
-    status, out, err = taskmill("task", "wait", "--timeout-s", "0.05", task_id)
-
-    assert (status, out) == (4, "")
-    assert task_id in err
-
-
 def test_events_prints_a_history(taskmill: Taskmill, service: FakeService) -> None:
     task_id = service.add()["id"]
 
@@ -322,31 +157,6 @@ def test_events_prints_a_history(taskmill: Taskmill, service: FakeService) -> No
 
     _, out, _ = taskmill("task", "events", task_id, "--json")
     assert orjson.loads(out)["event"] == "created"
-
-
-@pytest.mark.parametrize("command", [["watch"], ["wait"], ["wait", "-q"]])
-def test_an_unknown_outcome_is_no_failure(taskmill: Taskmill, command: list[str]) -> None:
-    unknown = str(uuid4())
-
-    status, out, err = taskmill("task", *command, unknown)
-    assert (status, out) == (5, "")
-    assert "there is no task" in err
-
-    status, _, err = taskmill("task", *command, unknown, "--url", unused_url())
-    assert status == 5
-    assert "taskmill up" in err
-
-
-def test_a_new_task_that_can_not_be_followed_is_named(
-    taskmill: Taskmill, service: FakeService
-) -> None:
-    service.serve_next()
-    service.refuse_next(404, detail="gone")
-
-    status, out, err = taskmill("task", "create", "x", "--wait", "--json")
-
-    assert (status, out) == (5, "")
-    assert err == f"it goes on: {next(iter(service.tasks))}\nError: gone\n"
 
 
 def test_a_wrong_path_is_an_error_with_the_address(
@@ -359,16 +169,6 @@ def test_a_wrong_path_is_an_error_with_the_address(
     assert status == 1
     assert err.startswith("Error: this path leads nowhere: http://127.0.0.1:")
     assert err.endswith("/tasks\n")
-
-
-def test_a_wait_that_is_over_names_the_given_time(taskmill: Taskmill, service: FakeService) -> None:
-    ended, waiting = service.add(), service.add()
-    service.end(ended)
-
-    status, _, err = taskmill("task", "wait", ended["id"], waiting["id"], "--timeout-s", "0.2")
-
-    assert status == 4
-    assert err == f"task {waiting['id']} is still new after 0.2 s\n"
 
 
 @pytest.mark.parametrize(

@@ -1,55 +1,15 @@
-"""The batcher: what is flushed together, in which order, and which caller gets which error."""
+"""The batcher: what is flushed together, in which order, and what becomes of those who wait."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 import pytest
 
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 from taskmill.runtime.batching import Batcher, BatchQueue, Overloaded
+from tests.support.flushes import Bad, FakeFlush, iterate
 from tests.support.polling import eventually
-
-
-class Bad(Exception):
-    """An item's own fault."""
-
-
-class FakeFlush:
-    """A flush that the test may block: it records the batches and returns the double of each item."""
-
-    def __init__(self, *, is_blocked: bool = False) -> None:
-        self.batches: list[list[int]] = []
-        self.at_once = 0
-        self.most_at_once = 0
-        self.may_go = asyncio.Event()
-        self.fails_with: Exception | None = None
-        if not is_blocked:
-            self.may_go.set()
-
-    async def __call__(self, items: list[int]) -> list[int]:
-        self.batches.append(items)
-        self.at_once += 1
-        self.most_at_once = max(self.at_once, self.most_at_once)
-        try:
-            await self.may_go.wait()
-        finally:
-            self.at_once -= 1
-        if self.fails_with is not None:
-            raise self.fails_with
-        if any(item < 0 for item in items):
-            raise Bad
-        return [2 * item for item in items]
-
-
-def is_bad(error: Exception) -> bool:
-    return isinstance(error, Bad)
-
-
-async def iterate(count: int = 5) -> None:
-    """Let the loop iterate a few times."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def test_an_item_is_flushed_at_once_when_nothing_is_in_flight() -> None:
@@ -144,64 +104,6 @@ async def test_batches_are_no_heavier_than_allowed_but_one_item_may_be() -> None
         for result in results:
             await result
     assert flush.batches == [[4, 6], [1], [50], [3]]
-
-
-@pytest.mark.parametrize("bad_places", [(0,), (4,), (8,), (2, 3), (0, 8), tuple(range(9))])
-async def test_a_bad_item_fails_alone(bad_places: tuple[int, ...]) -> None:
-    flush = FakeFlush()
-    async with Batcher(flush, is_item_fault=is_bad) as batch:
-        results = [batch.submit(-1 if n in bad_places else n) for n in range(9)]
-        await asyncio.wait(results)
-    for n, result in enumerate(results):
-        if n in bad_places:
-            assert isinstance(result.exception(), Bad)
-        else:
-            assert result.result() == 2 * n
-
-
-async def test_halves_are_flushed_in_order() -> None:
-    flush = FakeFlush()
-    async with Batcher(flush, is_item_fault=is_bad) as batch:
-        results = [batch.submit(item) for item in (1, 2, -3, 4)]
-        await asyncio.wait(results)
-    assert flush.batches == [[1, 2, -3, 4], [1, 2], [-3, 4], [-3], [4]]
-    assert isinstance(results[2].exception(), Bad)
-
-
-@pytest.mark.parametrize("bad_places", [(0,), (999,), (499, 500), (3, 400, 401, 800)])
-async def test_what_may_be_the_fault_of_one_item_is_found_in_the_largest_batch(
-    bad_places: tuple[int, ...],
-) -> None:
-    flush = FakeFlush()
-    async with Batcher(flush, may_be_item_fault=is_bad) as batch:
-        results = [batch.submit(-1 if n in bad_places else n) for n in range(1000)]
-        await asyncio.wait(results)
-    failed = [n for n, result in enumerate(results) if result.exception() is not None]
-    assert failed == list(bad_places)
-
-
-async def test_when_all_flushes_fail_no_single_item_is_searched_for() -> None:
-    flush = FakeFlush()
-    flush.fails_with = Bad()
-    async with Batcher(flush, may_be_item_fault=is_bad) as batch:
-        results = [batch.submit(n) for n in range(1000)]
-        await asyncio.wait(results)
-        assert all(isinstance(result.exception(), Bad) for result in results)
-        assert len(flush.batches) < 40
-        flush.fails_with = None
-        assert await batch(7) == 14
-
-
-async def test_any_other_error_fails_the_whole_batch_unsplit() -> None:
-    flush = FakeFlush()
-    flush.fails_with = ConnectionError("gone")
-    async with Batcher(flush, is_item_fault=is_bad) as batch:
-        results = [batch.submit(item) for item in range(4)]
-        await asyncio.wait(results)
-        assert [str(result.exception()) for result in results] == ["gone"] * 4
-        assert flush.batches == [[0, 1, 2, 3]]
-        flush.fails_with = None
-        assert await batch(7) == 14
 
 
 async def test_a_cancelled_caller_does_not_disturb_others() -> None:
@@ -302,22 +204,6 @@ async def test_nothing_is_accepted_after_leaving() -> None:
         batch.submit(2)
 
 
-async def test_a_flush_that_omits_a_result_is_a_visible_error() -> None:
-    async def forgetful(items: list[int]) -> Sequence[int]:
-        return items[1:]
-
-    results: list[asyncio.Future[int]] = []
-
-    async def use() -> None:
-        async with Batcher(forgetful) as batch:
-            results.extend([batch.submit(1), batch.submit(2)])
-            await asyncio.wait(results)
-
-    with pytest.raises(ExceptionGroup):
-        await use()
-    assert results[-1].cancelled()
-
-
 async def test_submitting_again_after_a_result_is_no_deadlock() -> None:
     flush = FakeFlush()
     batch: Batcher[int, int]
@@ -325,30 +211,6 @@ async def test_submitting_again_after_a_result_is_no_deadlock() -> None:
         follow: Callable[[int], Awaitable[int]] = batch
         first = await follow(1)
         assert await follow(first) == 4
-
-
-async def test_a_caller_keeps_its_result_when_the_other_part_of_a_split_batch_is_dropped() -> None:
-    results: list[asyncio.Future[int]] = []
-    stuck = asyncio.Event()
-
-    async def flush(items: list[int]) -> list[int]:
-        if len(items) > 1:
-            raise Bad
-        if items == [2]:
-            stuck.set()
-            await asyncio.Event().wait()
-        return items
-
-    async def use() -> None:
-        async with Batcher(flush, is_item_fault=is_bad) as batch:
-            results.extend([batch.submit(1), batch.submit(2)])
-            await stuck.wait()
-            raise KeyError
-
-    with pytest.raises(ExceptionGroup):
-        await use()
-    assert results[0].result() == 1
-    assert results[1].cancelled()
 
 
 async def test_a_queue_flushes_what_comes_together_and_waits_for_it() -> None:
