@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from taskmill.domain.audit import Check
+from taskmill.domain.audit import Check, Finding
 from taskmill.domain.history import STEPS, HistoryEntry, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.replay import Replay
@@ -111,10 +111,19 @@ class History:
         self.row = self.row._replace(**facts)  # type: ignore[arg-type]  # names are the fields
         return self
 
-    def replay(self) -> list[tuple[Check, int | None]]:
-        """What a replay finds, and at which version."""
+    def findings(self) -> list[Finding]:
+        """What a replay finds."""
         replay = Replay(self.row)
         for entry in self.entries:
             replay.add(entry)
         replay.close()
-        return [(finding.check, finding.version) for finding in replay.findings]
+        return replay.findings
+
+    def replay(self) -> list[tuple[Check, int | None]]:
+        """What a replay finds, and at which version."""
+        return [(finding.check, finding.version) for finding in self.findings()]
+
+
+def a_success() -> History:
+    """A task that was created, claimed and done."""
+    return History()(EventType.CLAIMED)(EventType.SUCCEEDED)

@@ -107,9 +107,9 @@ def test_the_last_attempt_fails_for_good_and_keeps_its_reason() -> None:
 
 def test_a_permanent_failure_spends_no_other_attempt() -> None:
     transition = ends(Permanent(error=ERROR), some_facts(max_attempts=1000))
-    assert transition.status is Status.FAILED
-    assert transition.reason is Reason.PERMANENT
-    assert transition.error is ERROR
+    assert transition == Transition(
+        status=Status.FAILED, event_type=EventType.FAILED, reason=Reason.PERMANENT, error=ERROR
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,33 +124,41 @@ def test_a_permanent_failure_spends_no_other_attempt() -> None:
     ],
 )
 def test_a_handler_may_choose_when_it_is_retried(after: timedelta | None, delay: timedelta) -> None:
-    transition = ends(Retry(error=ERROR, after=after))
-    assert transition.status is Status.NEW
-    assert transition.reason is Reason.RETRY_ASKED
-    assert transition.delay == delay
+    assert ends(Retry(error=ERROR, after=after)) == Transition(
+        status=Status.NEW,
+        event_type=EventType.RETRY_SCHEDULED,
+        reason=Reason.RETRY_ASKED,
+        delay=delay,
+        error=ERROR,
+    )
 
 
 def test_a_requested_retry_gives_no_attempt_beyond_the_last() -> None:
     transition = ends(Retry(error=ERROR, after=timedelta(0)), some_facts(attempt=3))
-    assert transition.status is Status.FAILED
+    assert transition == Transition(
+        status=Status.FAILED, event_type=EventType.FAILED, reason=Reason.RETRY_ASKED, error=ERROR
+    )
 
 
 def test_a_lost_attempt_costs_a_loss_and_no_attempt() -> None:
-    transition = ends(Lost(), some_facts(losses=2))
-    assert transition.status is Status.NEW
-    assert transition.event_type is EventType.LOST
-    assert transition.counts_loss
-    assert not transition.spends_attempt
-    assert transition.delay == timedelta(0)
+    assert ends(Lost(), some_facts(losses=2)) == Transition(
+        status=Status.NEW,
+        event_type=EventType.LOST,
+        reason=Reason.WORKER_LOST,
+        spends_attempt=False,
+        counts_loss=True,
+    )
 
 
 @pytest.mark.parametrize(("losses", "max_losses"), [(3, 3), (0, 0)])
 def test_a_loss_beyond_the_limit_fails_and_is_not_counted(losses: int, max_losses: int) -> None:
-    transition = ends(Lost(), some_facts(losses=losses, max_losses=max_losses))
-    assert transition.status is Status.FAILED
-    assert transition.reason is Reason.WORKER_LOST
-    assert transition.error is LOST_ERROR
-    assert not transition.counts_loss
+    assert ends(Lost(), some_facts(losses=losses, max_losses=max_losses)) == Transition(
+        status=Status.FAILED,
+        event_type=EventType.FAILED,
+        reason=Reason.WORKER_LOST,
+        error=LOST_ERROR,
+        spends_attempt=False,
+    )
 
 
 def test_handing_back_costs_nothing() -> None:
@@ -165,7 +173,9 @@ def test_handing_back_costs_nothing() -> None:
 
 
 def test_a_handler_that_stopped_for_a_cancel_ends_cancelled() -> None:
-    assert ends(Cancelled(), cancel=True).status is Status.CANCELLED
+    assert ends(Cancelled(), cancel=True) == Transition(
+        status=Status.CANCELLED, event_type=EventType.CANCELLED, reason=Reason.CANCELLED
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,20 +184,20 @@ def test_a_handler_that_stopped_for_a_cancel_ends_cancelled() -> None:
         (Failed(error=ERROR), True, False, ERROR),
         (Retry(error=ERROR), True, False, ERROR),
         (Lost(), False, True, None),
-        (Interrupted(), False, False, None),
+        (Interrupted(after=timedelta(seconds=30)), False, False, None),
     ],
 )
 def test_a_cancel_makes_every_way_back_cancelled_at_the_same_cost(
     outcome: Outcome, *, spends_attempt: bool, counts_loss: bool, error: ErrorInfo | None
 ) -> None:
-    transition = ends(outcome, cancel=True)
-    assert transition.status is Status.CANCELLED
-    assert transition.event_type is EventType.CANCELLED
-    assert transition.reason is Reason.CANCELLED
-    assert transition.delay == timedelta(0)
-    assert transition.spends_attempt is spends_attempt
-    assert transition.counts_loss is counts_loss
-    assert transition.error is error
+    assert ends(outcome, cancel=True) == Transition(
+        status=Status.CANCELLED,
+        event_type=EventType.CANCELLED,
+        reason=Reason.CANCELLED,
+        spends_attempt=spends_attempt,
+        counts_loss=counts_loss,
+        error=error,
+    )
 
 
 DELAYS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30))
