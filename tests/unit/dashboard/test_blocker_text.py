@@ -19,9 +19,9 @@ from taskmill.domain.explanation import explain
 from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.system import BrokerPresence, BrokerState
 from taskmill.domain.task import Task
-from tests.unit.domain.test_explanation import (
+from tests.support.builders import ERROR
+from tests.support.explain_snapshots import (
     BROKER,
-    ERROR,
     NOON,
     WORKER_ID,
     a_last,
