@@ -70,7 +70,8 @@ def _ahead_sentence(c: ExplainSnapshot, position: QueuePosition) -> str:
     of = f"of queue {c.queue}"
     if position.ahead is None:
         return f"More due tasks {of} go before it than could be counted in time"
-    return f"{'At least' if position.is_more else 'About'} {counted(position.ahead, 'due task')} {of} go before it"
+    number = f"{'At least' if position.is_more else 'About'} {counted(position.ahead, 'due task')}"
+    return f"{number} {of} {'goes' if position.ahead == 1 else 'go'} before it"
 
 
 def _wait_clause(position: QueuePosition, wait_s: float | None) -> str:

@@ -52,18 +52,18 @@ def end_kind(c: ExplainSnapshot) -> EndKind:
     if c.status is Status.CANCELLED:
         return EndKind.CANCELLED
     # Compared as text: a newer program may have written an unknown one.
-    by_reason = {
+    by_reason: dict[str | None, EndKind] = {
         str(Reason.PERMANENT): EndKind.PERMANENT_FAILURE,
         str(Reason.PAYLOAD_REFUSED): EndKind.PAYLOAD_REFUSED,
         str(Reason.EXPIRED): EndKind.EXPIRED,
         str(Reason.WORKER_LOST): EndKind.LOSSES_USED_UP,
     }
-    reason = c.last.reason if c.last and c.last.reason else str(Reason.ERROR)
+    reason = c.last.reason if c.last else None
     return by_reason.get(reason, EndKind.ATTEMPTS_USED_UP)
 
 
 def _how_it_ended(c: ExplainSnapshot, kind: EndKind) -> str:  # noqa: PLR0911 - one for each end
-    at = when(c.finished_at, c.now) if c.finished_at else "at an unknown time"
+    at = when(c.finished_at, c.now) if c.finished_at else "an unknown time"
     attempt = f"attempt {c.attempt} of {c.max_attempts}"
     match kind:
         case EndKind.SUCCEEDED:
