@@ -79,11 +79,9 @@ class Blocker:
     facts: Facts = field(default_factory=lambda: _NONE)
 
 
-def passed(
-    name: BlockerName, sentence: str, facts: Facts = _NONE, *, todo: str | None = None
-) -> Blocker:
+def passed(name: BlockerName, sentence: str, facts: Facts = _NONE) -> Blocker:
     """Make a blocker that the task has passed."""
-    return Blocker(name=name, state=BlockerState.PASSED, sentence=sentence, facts=facts, todo=todo)
+    return Blocker(name=name, state=BlockerState.PASSED, sentence=sentence, facts=facts)
 
 
 def holds(name: BlockerName, sentence: str, facts: Facts = _NONE, *, todo: str) -> Blocker:

@@ -9,76 +9,212 @@ import pytest
 from taskmill.domain import errors
 from taskmill.domain.errors import (
     BadCursor,
+    BrokerAway,
+    CancelNotAsked,
+    ChangesForgotten,
     ConfigurationError,
+    ContractRefused,
+    DeliveryNotFound,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
+    LeaseClosed,
+    LeaseNotFound,
     MalformedJson,
     QueueLimitReached,
     QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
+    StaleFence,
     TaskmillError,
     TaskNotFound,
     TooLarge,
     TransitionRefused,
+    TypeLimitReached,
+    TypeNotFound,
     Unavailable,
+    Unroutable,
     UnservedTypeLimitReached,
+    VersionMismatch,
     Violation,
+    WebhookInactive,
+    WebhookLimitReached,
+    WebhookNotFound,
+    WorkerGone,
+    WorkerNotFound,
 )
 from taskmill.domain.lifecycle import Status
 
-TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+NO_NAME = Violation(pointer="/name", expected="a string", got="null")
 TREE_LINE = re.compile(r"^    (?P<indent>[ │]*)[├└]── (?P<name>\w+)", re.MULTILINE)
 
 
+def errors_in_order() -> list[type[TaskmillError]]:
+    """All errors but the base, in the order of the tree in the docstring."""
+    names = [match["name"] for match in TREE_LINE.finditer(errors.__doc__ or "")]
+    return [getattr(errors, name) for name in names]
+
+
 def test_the_tree_in_the_docstring_is_the_real_one() -> None:
-    in_tree = [match["name"] for match in TREE_LINE.finditer(errors.__doc__ or "")]
-    real = [
-        name
-        for name, member in inspect.getmembers(errors, inspect.isclass)
+    real = {
+        member
+        for _, member in inspect.getmembers(errors, inspect.isclass)
         if issubclass(member, TaskmillError) and member is not TaskmillError
-    ]
-    assert sorted(in_tree) == sorted(real)
+    }
+    in_tree = errors_in_order()
+    assert (set(in_tree), len(in_tree)) == (real, len(real))
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (InvalidInput.at("/name", "a string", "null"), "/name: expected a string, got null"),
-        (InvalidInput.at("", "an object", "null"), "the body: expected an object, got null"),
-        (MalformedJson("not JSON"), "not JSON"),
-        (TooLarge(1024), "the body is larger than 1024 bytes"),
-        (TaskNotFound(TASK_ID), f"there is no task {TASK_ID}"),
-        (QueueNotFound("mail"), "there is no queue 'mail'"),
+ERRORS: list[tuple[TaskmillError, str, dict[str, object]]] = [
+    (
+        InvalidInput.at("/name", "a string", "null"),
+        "/name: expected a string, got null",
+        {"violations": (NO_NAME,)},
+    ),
+    (
+        BadCursor("one with other filters"),
+        "query:cursor: expected a cursor from an earlier page of the same listing, got one with other filters",
+        {
+            "violations": (
+                Violation(
+                    pointer="query:cursor",
+                    expected="a cursor from an earlier page of the same listing",
+                    got="one with other filters",
+                ),
+            )
+        },
+    ),
+    (
+        ContractRefused("mail", (NO_NAME,)),
+        "the contract of type 'mail': /name: expected a string, got null",
+        {"violations": (NO_NAME,), "type": "mail"},
+    ),
+    (
+        ChangesForgotten("7.1", 30),
         (
-            QueueNotEmpty("mail", waiting=2, running=1),
-            "queue 'mail' is not empty: 2 of its tasks wait, and 1 run; cancel them or let them end first",
+            "changes after 7.1 are no longer all there (they are kept for 30 days): read the tasks as they are "
+            "now, then follow the feed without a cursor, or with after=0 from the oldest change that is kept"
         ),
-        (RejectionNotFound(TASK_ID), f"there is no rejection {TASK_ID}"),
+        {"after": "7.1", "kept_days": 30},
+    ),
+    (MalformedJson("not JSON"), "not JSON", {"message": "not JSON"}),
+    (TooLarge(1024), "the body is larger than 1024 bytes", {"limit_bytes": 1024}),
+    (TaskNotFound(ID), f"there is no task {ID}", {"task_id": ID}),
+    (QueueNotFound("mail"), "there is no queue 'mail'", {"name": "mail"}),
+    (
+        QueueNotEmpty("mail", waiting=2, running=1),
+        "queue 'mail' is not empty: 2 of its tasks wait, and 1 run; cancel them or let them end first",
+        {"name": "mail", "waiting": 2, "running": 1},
+    ),
+    (TypeNotFound("mail"), "no type 'mail' has a contract", {"name": "mail"}),
+    (
+        TypeLimitReached(1000),
+        "1000 types have contracts already, and no more may have one",
+        {"limit": 1000},
+    ),
+    (
+        UnservedTypeLimitReached(500),
         (
-            TransitionRefused(TASK_ID, Status.SUCCEEDED, "cancel"),
-            f"can't cancel task {TASK_ID}: it is succeeded",
+            "tasks of 500 types without a contract and without a live worker wait already, and no more "
+            "such types may: start a worker for the type, or register a contract"
         ),
+        {"limit": 500},
+    ),
+    (RejectionNotFound(ID), f"there is no rejection {ID}", {"rejection_id": ID}),
+    (WorkerNotFound(ID), f"there is no worker {ID}", {"lease_id": ID}),
+    (WorkerGone(ID), f"worker {ID} has ended", {"lease_id": ID}),
+    (
+        TransitionRefused(ID, Status.SUCCEEDED, "cancel"),
+        f"can't cancel task {ID}: it is succeeded",
+        {"task_id": ID, "status": Status.SUCCEEDED, "action": "cancel"},
+    ),
+    (
+        VersionMismatch(ID, 4, "retry"),
+        f"can't retry task {ID}: it has version 4 now, not the one that was named",
+        {"task_id": ID, "version": 4, "action": "retry"},
+    ),
+    (
+        StaleFence(ID, 2),
         (
-            IdempotencyConflict("k"),
-            "the idempotency key 'k' was used for a request with another body",
+            f"claim 2 of task {ID} does not hold under this lease: the task is somebody else's, or nobody's; "
+            "stop what you do for it"
         ),
-        (KeyInFlight("k"), "a request with the idempotency key 'k' is still being answered"),
-        (
-            UnservedTypeLimitReached(500),
-            (
-                "tasks of 500 types without a contract and without a live worker wait already, and no more "
-                "such types may: start a worker for the type, or register a contract"
-            ),
-        ),
-        (QueueLimitReached(1000), "there are 1000 queues already, and no more may be made"),
-        (Unavailable(1.5, "the database"), "the database is not available; try again in 1.5 s"),
-        (ConfigurationError("TASKMILL_X is unknown"), "TASKMILL_X is unknown"),
-    ],
-)
-def test_an_error_has_its_message(error: TaskmillError, words: str) -> None:
+        {"task_id": ID},
+    ),
+    (CancelNotAsked(ID), f"nobody has asked to cancel task {ID}", {"task_id": ID}),
+    (LeaseNotFound(ID), f"there is no lease {ID}", {"lease_id": ID}),
+    (
+        LeaseClosed(ID, "expired"),
+        f"lease {ID} has ended (expired): its tasks are somebody else's, or done",
+        {"lease_id": ID, "reason": "expired"},
+    ),
+    (
+        IdempotencyConflict("k"),
+        "the idempotency key 'k' was used for a request with another body",
+        {"key": "k"},
+    ),
+    (
+        KeyInFlight("k"),
+        "a request with the idempotency key 'k' is still being answered",
+        {"key": "k"},
+    ),
+    (
+        QueueLimitReached(1000),
+        "there are 1000 queues already, and no more may be made",
+        {"limit": 1000},
+    ),
+    (WebhookNotFound(ID), f"there is no webhook {ID}", {"webhook_id": ID}),
+    (DeliveryNotFound(5), "the webhook has no delivery 5", {"delivery_id": 5}),
+    (
+        WebhookLimitReached(100),
+        "there are 100 webhooks already, and no more may be made",
+        {"limit": 100},
+    ),
+    (
+        WebhookInactive(ID, "paused"),
+        f"nothing is sent to webhook {ID}: it is paused; enable it first",
+        {"webhook_id": ID, "state": "paused"},
+    ),
+    (
+        Unavailable(1.5, "the database"),
+        "the database is not available; try again in 1.5 s",
+        {"retry_after_s": 1.5, "what": "the database"},
+    ),
+    (BrokerAway("refused"), "RabbitMQ is away: refused", {"trouble": "refused"}),
+    (
+        Unroutable("taskmill", "tasks.create"),
+        "no queue takes messages of exchange 'taskmill' with key 'tasks.create'",
+        {"exchange": "taskmill", "routing_key": "tasks.create"},
+    ),
+    (
+        ConfigurationError("TASKMILL_X is unknown"),
+        "TASKMILL_X is unknown",
+        {"message": "TASKMILL_X is unknown"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "words", "fields"), ERRORS)
+def test_an_error_has_words_for_people_and_fields_for_programs(
+    error: TaskmillError, words: str, fields: dict[str, object]
+) -> None:
     assert str(error) == words
+    assert vars(error) == fields
+
+
+def test_every_error_is_among_them() -> None:
+    assert [type(error) for error, _, _ in ERRORS] == errors_in_order()
+
+
+def test_what_is_not_known_is_left_out_or_replaced() -> None:
+    assert "there: read the tasks" in str(ChangesForgotten("7.1"))
+    assert str(InvalidInput.at("", "an object", "null")).startswith("the body: expected an object")
+    assert (
+        str(Unavailable(1.5, "the intake", "start it")) == "the intake is not available; start it"
+    )
+    [violation] = BadCursor(pointer="query:after", expected="a number").violations
+    assert violation == Violation(pointer="query:after", expected="a number", got="something else")
 
 
 def test_invalid_input_names_every_violation() -> None:
@@ -89,21 +225,3 @@ def test_invalid_input_names_every_violation() -> None:
     error = InvalidInput(violations)
     assert error.violations == violations
     assert str(error) == "/name: expected a string, got null; query:limit: expected 1 to 500, got 0"
-
-
-def test_a_bad_cursor_is_a_violation_of_the_query() -> None:
-    (violation,) = BadCursor("one with other filters").violations
-    assert violation.pointer == "query:cursor"
-    assert violation.got == "one with other filters"
-
-
-def test_errors_carry_typed_fields() -> None:
-    refused = TransitionRefused(TASK_ID, Status.FAILED, "cancel")
-    assert (refused.task_id, refused.status, refused.action) == (TASK_ID, Status.FAILED, "cancel")
-    away = Unavailable(2.0, "the database")
-    assert (away.retry_after_s, away.what) == (2.0, "the database")
-    assert TooLarge(7).limit_bytes == 7
-    assert QueueLimitReached(7).limit == 7
-    assert (KeyInFlight("a").key, IdempotencyConflict("b").key) == ("a", "b")
-    assert (QueueNotFound("q").name, TaskNotFound(TASK_ID).task_id) == ("q", TASK_ID)
-    assert (MalformedJson("m").message, ConfigurationError("c").message) == ("m", "c")

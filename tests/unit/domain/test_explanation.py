@@ -3,6 +3,7 @@
 import pytest
 
 from taskmill.domain.blockers import BlockerName, EndKind
+from taskmill.domain.explain_running import error_line
 from taskmill.domain.explain_snapshot import LastEvent
 from taskmill.domain.explanation import explain
 from taskmill.domain.lifecycle import ErrorInfo, EventType, Reason, Status
@@ -77,6 +78,11 @@ def test_an_end_without_a_time_or_an_error_is_explained_nevertheless() -> None:
     blocker = explain(ended(Status.FAILED, finished_at=None, error=None)).holding
     assert "at an unknown time" in blocker.sentence
     assert "no error was recorded" in blocker.sentence
+
+
+def test_an_error_of_more_than_200_characters_is_cut() -> None:
+    assert error_line(ErrorInfo(type="E", message="x" * 197)) == f"E: {'x' * 197}"
+    assert error_line(ErrorInfo(type="E", message="x" * 198)) == f"E: {'x' * 196}…"
 
 
 def test_a_long_error_is_cut_in_the_sentence_and_whole_in_the_facts() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from taskmill.domain.audit import Check
+from taskmill.domain.audit import Check, Finding
 from taskmill.domain.history import AuditedTask, DispatchRow, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.row_checks import dispatch_faults, lease_faults
-from tests.support.histories import BEGIN, SECOND, History
+from tests.support.histories import BEGIN, LEASE, SECOND, TASK, History
 
 DISPATCH_ROW = DispatchRow(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
 WAITS = History().row
@@ -31,7 +31,15 @@ def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
 def test_a_missing_row_and_a_surplus_one_are_found() -> None:
     [missing] = dispatch_faults(a_task(WAITS))
     [surplus] = dispatch_faults(a_task(RUNS, DISPATCH_ROW))
-    assert (missing.check, surplus.check) == (Check.DISPATCH_MISSING, Check.DISPATCH_SURPLUS)
+    assert missing == Finding(
+        check=Check.DISPATCH_MISSING, task_id=TASK, expected="a row in dispatch", found="none"
+    )
+    assert surplus == Finding(
+        check=Check.DISPATCH_SURPLUS,
+        task_id=TASK,
+        expected="no row in dispatch",
+        found="in_progress",
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,8 +62,13 @@ def test_a_row_that_differs_is_found_and_the_difference_named(name: str, value: 
     )
 
 
+def test_all_differences_of_a_row_are_one_finding() -> None:
+    [drift] = dispatch_faults(a_task(WAITS, DISPATCH_ROW._replace(queue="q", priority=9)))
+    assert (drift.expected, drift.found) == ("queue mail, priority 4", "queue q, priority 9")
+
+
 def test_a_live_or_just_ended_lease_is_no_fault_and_a_waiting_task_needs_none() -> None:
-    for over_s in (None, 0.0, 119.0):
+    for over_s in (None, 0.0, 120.0):
         assert list(lease_faults(a_task(RUNS, lease_over_s=over_s))) == []
     assert list(lease_faults(a_task(WAITS, has_lease=False))) == []
 
@@ -63,5 +76,16 @@ def test_a_live_or_just_ended_lease_is_no_fault_and_a_waiting_task_needs_none() 
 def test_a_lease_that_is_missing_or_ended_long_ago_is_found() -> None:
     [missing] = lease_faults(a_task(RUNS, has_lease=False))
     [over] = lease_faults(a_task(RUNS, lease_over_s=121.0))
-    assert (missing.check, over.check) == (Check.LEASE_MISSING, Check.LEASE_OVER)
+    assert missing == Finding(
+        check=Check.LEASE_MISSING,
+        task_id=TASK,
+        expected=f"lease {LEASE}",
+        found="no such lease",
+    )
+    assert over == Finding(
+        check=Check.LEASE_OVER,
+        task_id=TASK,
+        expected=f"lease {LEASE} to live",
+        found="it ended 121 s ago",
+    )
     assert (missing.check.is_warning, over.check.is_warning) == (False, True)

@@ -1,0 +1,85 @@
+"""The cursor of the feed, and which changes a filter admits."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.domain.feed import OLDEST, Change, Cursor, FeedFilter
+from taskmill.domain.lifecycle import EventType, Status
+from taskmill.domain.system import TaskEvent
+from tests.support.histories import BEGIN, TASK
+
+CHANGE = Change(
+    cursor=Cursor(1, 1),
+    event=TaskEvent(
+        task_id=TASK,
+        version=2,
+        at=BEGIN,
+        event_type=EventType.CLAIMED,
+        status=Status.IN_PROGRESS,
+        run=1,
+        attempt=1,
+        losses=0,
+        claim_no=1,
+        run_at=BEGIN,
+        worker="w1",
+        reason=None,
+        error=None,
+    ),
+    queue="mail",
+    type="report",
+    name="a",
+    labels="{}",
+)
+
+
+@given(position=st.integers(0, 10**18 - 1), ordinal=st.integers(0, 10**9 - 1))
+def test_a_cursor_is_read_as_it_is_shown(position: int, ordinal: int) -> None:
+    cursor = Cursor(position, ordinal)
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_zero_is_before_the_oldest_change_that_is_kept() -> None:
+    assert Cursor.parse("0") is OLDEST
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "01.0", "1.00", "1.-1", "1.0 ", "\u0661.0", f"{10**18}.0"]
+)
+def test_nothing_else_is_a_cursor(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no cursor$"):
+        Cursor.parse(text)
+
+
+FITTING: dict[str, object] = {
+    "queues": "mail",
+    "types": "report",
+    "statuses": Status.IN_PROGRESS,
+    "tasks": TASK,
+}
+OTHERS: dict[str, object] = {
+    "queues": "post",
+    "types": "mail",
+    "statuses": Status.NEW,
+    "tasks": UUID(int=9),
+}
+
+
+def admitted(wanted: dict[str, object], *names: str) -> bool:
+    sets: dict[str, Any] = {name: frozenset({wanted[name]}) for name in names}
+    return FeedFilter(**sets).admits(CHANGE)
+
+
+def test_a_filter_admits_what_matches_all_of_its_sets() -> None:
+    assert FeedFilter().admits(CHANGE)
+    assert admitted(FITTING, *FITTING)
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_a_filter_refuses_what_one_of_its_sets_does_not_have(name: str) -> None:
+    assert admitted(FITTING, name)
+    assert not admitted(OTHERS, name)
+    assert not admitted({**FITTING, name: OTHERS[name]}, *FITTING)
+    assert FeedFilter(**{name: frozenset({FITTING[name], OTHERS[name]})}).admits(CHANGE)  # type: ignore[arg-type]  # names are the fields
