@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+
 from taskmill.amqp.events import Confirm
 from taskmill.domain.feed import Change, Cursor
 from taskmill.domain.lifecycle import EventType, Status
@@ -45,6 +47,32 @@ def test_what_is_not_known_yet_is_published_in_order() -> None:
     changes = some("abab")
     wave = Routes().wave(changes)
     assert (wave.sent, wave.held) == (changes, [])
+
+
+def test_only_confirms_make_a_key_known() -> None:
+    routes = Routes()
+    assert not routes.is_taken("task.new.a")
+    routes.note(some("abc"), [None, Confirm.ACKED])
+    assert [routes.is_taken(f"task.new.{queue}") for queue in "abc"] == [False, True, False]
+    changes = some("aabbcc")
+    assert routes.wave(changes) == (changes, [])
+
+
+def test_the_latest_confirm_of_a_key_counts() -> None:
+    routes = Routes()
+    routes.note(some("aa"), [Confirm.RETURNED, Confirm.ACKED])
+    assert routes.is_taken("task.new.a")
+    routes.note(some("aa"), [Confirm.ACKED, Confirm.RETURNED])
+    assert not routes.is_taken("task.new.a")
+
+
+def test_when_there_are_too_many_keys_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskmill.relay.routing._MOST_KEYS", 2)
+    routes = known(a=Confirm.ACKED, b=Confirm.ACKED)
+    routes.note(some("c"), [Confirm.ACKED])
+    assert routes.is_taken("task.new.a"), "two are not too many"
+    routes.note(some("d"), [Confirm.ACKED])
+    assert [routes.is_taken(f"task.new.{queue}") for queue in "abcd"] == [False] * 3 + [True]
 
 
 def test_of_a_returned_key_the_first_is_published_and_the_others_are_held_back() -> None:
