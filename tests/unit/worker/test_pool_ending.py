@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -90,6 +91,28 @@ async def test_a_stubborn_handler_is_left_behind_when_the_pool_closes(log_lines:
     await settle_down()
     assert len(log_lines.named("handler.ended_late")) == 1
     assert HANDLERS_LINGERING._value.get() == lingering
+
+
+async def test_only_stubborn_handlers_are_left_behind(log_lines: LogLines) -> None:
+    fine, stubborn = WaitingHandler(), WaitingHandler(is_stubborn=True)
+    running = a_pool({"stubborn": stubborn, "*": fine})
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+            running.start(2, type="stubborn")
+            running.start(3, type="stubborn")
+            await settle_down()
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    left = log_lines.named("handler.left_behind")
+    assert [(line["task_id"], line["worker"]) for line in left] == [
+        (str(UUID(int=number)), "worker") for number in (2, 3)
+    ]
+    stubborn.may_end.set()
+    await settle_down()
 
 
 @pytest.mark.parametrize("is_stubborn", [False, True])

@@ -1,8 +1,10 @@
 """The recorder without a database: what is written together, again, instead, or not at all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +13,8 @@ import pytest
 
 from taskmill.domain.lifecycle import Cancelled, Failed, Lost, Permanent
 from taskmill.observability.flow import ATTEMPTS_LOST, REFUSED
-from taskmill.storage.claims import AttemptEnd
+from taskmill.runtime.clock import ManualClock
+from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.worker.attempt import Attempt, AttemptState
 from taskmill.worker.execution import describe
 from taskmill.worker.recorder import Recorder
@@ -122,6 +125,7 @@ async def test_the_end_of_an_attempt_that_is_somebody_elses_is_dropped(log_lines
     assert [attempt.state for attempt in attempts] == [AttemptState.LOST, AttemptState.RECORDED]
     [line] = log_lines.named("lease.lost")
     assert (line["task_id"], line["dropped"]) == (str(attempts[0].task.id), "succeeded")
+    assert line["level"] == "warning"
     assert REFUSED.value() == before + 1
 
 
@@ -132,7 +136,10 @@ async def test_an_attempt_whose_lease_is_lost_is_not_written(log_lines: LogLines
         assert await ended(recorder, 1) == [attempt]
     assert attempt.state is AttemptState.LOST
     assert ends.batches == []
-    assert len(log_lines.named("lease.lost")) == 1
+    [line] = log_lines.named("lease.lost")
+    task = attempt.task
+    assert (line["task_id"], line["claim_no"]) == (str(task.id), task.claim_no)
+    assert (line["level"], line["worker"]) == ("warning", "worker")
     assert ATTEMPTS_LOST.value() == before + 1
 
 
@@ -156,7 +163,10 @@ async def test_an_end_that_can_not_be_stored_harms_no_other(
     assert isinstance(attempts[2].outcome, Permanent)
     assert attempts[2].outcome.error.type == "DataError"
     [line] = log_lines.named("task.unstorable")
-    assert line["task_id"] == str(attempts[2].task.id)
+    assert (line["task_id"], line["error"]) == (
+        str(attempts[2].task.id),
+        "DataError('invalid byte sequence')",
+    )
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
@@ -196,7 +206,9 @@ async def test_an_outage_is_waited_for_and_no_outcome_is_dropped(log_lines: LogL
             recorder.put(attempt)
         await ended(recorder, 2)
     assert ends.batches == [[1, 2]] * 4
-    assert [line["failures"] for line in log_lines.named("finish.delayed")] == [1, 2, 3]
+    lines = log_lines.named("finish.delayed")
+    assert [(line["failures"], line["tasks"]) for line in lines] == [(1, 2), (2, 2), (3, 2)]
+    assert lines[1]["error"] == "gone"
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
@@ -299,16 +311,40 @@ async def test_an_end_that_can_not_be_reported_harms_no_other(
 
 
 async def test_how_an_attempt_ended_is_logged(log_lines: LogLines) -> None:
-    async with asyncio.timeout(10), a_recorder(EndsInMemory()) as recorder:
-        recorder.put(settled(1))
-        recorder.put(settled(2, FAILURE))
-        recorder.put(settled(3, Cancelled()))
-    [fine] = log_lines.named("task.succeeded")
-    assert fine["level"] == "info"
-    [failed] = log_lines.named("task.failed")
-    assert (failed["level"], failed["error_type"], failed["worker"]) == (
-        "warning",
-        "ValueError",
-        "worker",
+    clock, ends = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), EndsInMemory()
+    attempts = [settled(1), settled(2, FAILURE), settled(3, Cancelled())]
+    for attempt in attempts:
+        attempt.began_at = clock.monotonic() - 1.23456
+    async with asyncio.timeout(10), a_recorder(ends, clock=clock) as recorder:
+        for attempt in attempts:
+            recorder.put(attempt)
+    task = attempts[1].task
+    facts = {
+        "claim_no": task.claim_no,
+        "attempt": task.attempt,
+        "worker": "worker",
+        "queue": task.queue,
+        "type": task.type,
+        "duration_ms": 1234.6,
+    }
+    [fine], [failed], [cancelled] = (
+        log_lines.named(f"task.{end}") for end in ("succeeded", "failed", "cancelled")
     )
-    assert len(log_lines.named("task.cancelled")) == 1
+    assert fine.items() >= {**facts, "level": "info", "task_id": str(UUID(int=1))}.items()
+    assert fine.keys().isdisjoint({"error_type", "reason", "run_at", "dropped"})
+    assert failed.items() >= {**facts, "level": "warning", "task_id": str(UUID(int=2))}.items()
+    assert (failed["error_type"], failed["reason"]) == ("ValueError", "error")
+    assert (cancelled["level"], cancelled["reason"]) == ("info", "cancelled")
+
+
+async def test_when_a_task_is_due_again_is_logged(log_lines: LogLines) -> None:
+    class RetriesLater(EndsInMemory):
+        async def end(self, ends: Sequence[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
+            run_at = datetime(2026, 1, 2, 3, 4, 5, 678_912, tzinfo=UTC)
+            found = await super().end(ends)
+            return {task_id: replace(end, run_at=run_at) for task_id, end in found.items()}
+
+    async with asyncio.timeout(10), a_recorder(RetriesLater()) as recorder:
+        recorder.put(settled(1, FAILURE))
+    [line] = log_lines.named("task.failed")
+    assert line["run_at"] == "2026-01-02T03:04:05.678+00:00"
