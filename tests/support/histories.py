@@ -1,12 +1,14 @@
 """Histories as the program writes them, to be replayed as they are or with one fact changed."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from taskmill.domain.audit import Check, Finding
 from taskmill.domain.history import STEPS, HistoryEntry, TaskRow
-from taskmill.domain.lifecycle import EventType
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.replay import Replay
+from taskmill.domain.system import TaskEvent
 
 TASK = UUID(int=1)
 LEASE = UUID(int=2)
@@ -127,3 +129,23 @@ class History:
 def a_success() -> History:
     """A task that was created, claimed and done."""
     return History()(EventType.CLAIMED)(EventType.SUCCEEDED)
+
+
+def an_event(**parts: Any) -> TaskEvent:  # noqa: ANN401 - the fields of an event
+    """The creation of a task, unless `parts` say otherwise."""
+    given: dict[str, Any] = {
+        "task_id": TASK,
+        "version": 1,
+        "at": BEGIN,
+        "event_type": EventType.CREATED,
+        "status": Status.NEW,
+        "run": 1,
+        "attempt": 0,
+        "losses": 0,
+        "claim_no": 0,
+        "run_at": BEGIN,
+        "worker": None,
+        "reason": None,
+        "error": None,
+    }
+    return TaskEvent(**{**given, **parts})

@@ -7,27 +7,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from taskmill.domain.feed import OLDEST, Change, Cursor, FeedFilter
-from taskmill.domain.lifecycle import EventType, Status
-from taskmill.domain.system import TaskEvent
-from tests.support.histories import BEGIN, TASK
+from taskmill.domain.lifecycle import Status
+from tests.support.histories import an_event
 
 CHANGE = Change(
     cursor=Cursor(1, 1),
-    event=TaskEvent(
-        task_id=TASK,
-        version=2,
-        at=BEGIN,
-        event_type=EventType.CLAIMED,
-        status=Status.IN_PROGRESS,
-        run=1,
-        attempt=1,
-        losses=0,
-        claim_no=1,
-        run_at=BEGIN,
-        worker="w1",
-        reason=None,
-        error=None,
-    ),
+    event=an_event(status=Status.IN_PROGRESS),
     queue="mail",
     type="report",
     name="a",
@@ -57,7 +42,7 @@ FITTING: dict[str, object] = {
     "queues": "mail",
     "types": "report",
     "statuses": Status.IN_PROGRESS,
-    "tasks": TASK,
+    "tasks": UUID(int=1),
 }
 OTHERS: dict[str, object] = {
     "queues": "post",

@@ -8,12 +8,10 @@ import pytest
 
 from taskmill.amqp.events import EventExchange
 from taskmill.domain.feed import Change, Cursor, FeedPage
-from taskmill.domain.lifecycle import EventType, Status
-from taskmill.domain.system import TaskEvent
 from taskmill.relay.feed import FeedDelivery
 from taskmill.runtime.clock import ManualClock
 from tests.support.attempts import no_database
-from tests.support.histories import BEGIN
+from tests.support.histories import BEGIN, an_event
 
 
 def pause_s(*ages_s: float, spent_s: float, is_busy: bool = True) -> float:
@@ -30,21 +28,7 @@ def pause_s(*ages_s: float, spent_s: float, is_busy: bool = True) -> float:
 
 
 def a_change(age_s: float) -> Change:
-    event = TaskEvent(
-        task_id=UUID(int=1),
-        version=1,
-        at=BEGIN - timedelta(seconds=age_s),
-        event_type=EventType.CREATED,
-        status=Status.NEW,
-        run=1,
-        attempt=0,
-        losses=0,
-        claim_no=0,
-        run_at=BEGIN,
-        worker=None,
-        reason=None,
-        error=None,
-    )
+    event = an_event(at=BEGIN - timedelta(seconds=age_s))
     return Change(Cursor(1, 1), event, "mail", "report", "a", "{}")
 
 

@@ -1,35 +1,17 @@
 """Which changes are published when their keys were returned before or are not known."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from taskmill.amqp.events import Confirm
 from taskmill.domain.feed import Change, Cursor
-from taskmill.domain.lifecycle import EventType, Status
-from taskmill.domain.system import TaskEvent
 from taskmill.relay.routing import Routes, before
-
-AT = datetime(2026, 1, 1, tzinfo=UTC)
+from tests.support.histories import an_event
 
 
 def a_change(number: int, queue: str) -> Change:
-    event = TaskEvent(
-        task_id=UUID(int=number),
-        version=1,
-        at=AT,
-        event_type=EventType.CREATED,
-        status=Status.NEW,
-        run=1,
-        attempt=0,
-        losses=0,
-        claim_no=0,
-        run_at=AT,
-        worker=None,
-        reason=None,
-        error=None,
-    )
+    event = an_event(task_id=UUID(int=number))
     return Change(Cursor(1, number), event, queue, "emulate", "a task", "{}")
 
 
