@@ -41,14 +41,14 @@ def not_due(c: ExplainSnapshot) -> Blocker:
     facts: dict[str, object] = {"run_at": c.run_at, "due_in_s": due_in.total_seconds()}
     if due_in <= timedelta(0):
         return passed(BlockerName.NOT_DUE, f"It is due since {when(c.run_at, c.now)}.", facts)
-    kind = _delay_kind(c)
+    kind, reason = _delay_kind(c), c.last.reason if c.last else None
     facts |= {
         "delay": kind,
-        "reason": c.last.reason if c.last else None,
+        "reason": reason,
         "attempt": c.attempt,
         "max_attempts": c.max_attempts,
     }
-    sentence, todo = _delay_texts(c, kind)
+    sentence, todo = _delay_texts(c, kind, reason)
     return holds(BlockerName.NOT_DUE, sentence, facts, todo=todo)
 
 
@@ -60,7 +60,7 @@ def _delay_kind(c: ExplainSnapshot) -> DelayKind:
     return kinds.get(c.last.event_type, DelayKind.SCHEDULED) if c.last else DelayKind.SCHEDULED
 
 
-def _delay_texts(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
+def _delay_texts(c: ExplainSnapshot, kind: DelayKind, reason: str | None) -> tuple[str, str]:
     due = when(c.run_at, c.now)
     cancel = f"`taskmill task cancel {c.task_id}` would end it."
     match kind:
@@ -70,7 +70,6 @@ def _delay_texts(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
             failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {error_line(c.error)}."
             return f"{failed} The next is due at {due}.", f"Wait, or mend the cause. {cancel}"
         case DelayKind.HANDED_BACK:
-            reason = c.last.reason if c.last else None
             sentence = f"Its worker handed it back ({reason}); it is due again at {due}."
             if reason == Reason.NO_HANDLER:
                 return sentence, f"Run a worker that has a handler for type {c.type}."
