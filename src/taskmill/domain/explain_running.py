@@ -154,16 +154,13 @@ def _while_it_runs(c: ExplainSnapshot) -> str:
 
 
 def lease_ended(c: ExplainSnapshot) -> Blocker:
-    """Explain what becomes of a task whose worker no longer holds it."""
+    """Explain what becomes of a task in progress that does not run any more."""
     lease = c.lease
-    liveness = lease.liveness(c.now) if lease else None
-    if lease and liveness is Liveness.ALIVE:
-        return passed(BlockerName.LEASE_ENDED, f"Its lease holds until {moment(lease.expires_at)}.")
     ended_at = _end_of(lease) if lease else None
     rescue_at = ended_at + _RESCUE if ended_at else None
     next_status = _after_the_loss(c)
     facts = {
-        "lease": liveness or "missing",
+        "lease": lease.liveness(c.now) if lease else "missing",
         "lease_id": c.lease_id,
         "worker": lease.worker if lease else None,
         "heartbeat_at": lease.renewed_at if lease else None,

@@ -62,10 +62,10 @@ def _blockers(c: ExplainSnapshot) -> Iterator[Blocker]:
             yield finished(c)
         case Status.IN_PROGRESS:
             yield passed(BlockerName.FINISHED, "It has not ended.")
-            yield running(c)
-            ended = lease_ended(c)
-            if _holds(ended):
-                yield ended
+            at_work = running(c)
+            yield at_work
+            if not _holds(at_work):
+                yield lease_ended(c)
                 yield maintenance_away(c)
         case Status.NEW:
             yield from _waiting(c)

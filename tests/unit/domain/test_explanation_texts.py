@@ -46,7 +46,9 @@ SCENARIOS: Final[dict[str, ExplainSnapshot]] = {
         FAILED, last=a_last(EventType.FAILED, Reason.ERROR), error=ERROR
     ),
     "failed for good": ended(FAILED, last=a_last(EventType.FAILED, Reason.PERMANENT), error=ERROR),
-    "was refused": ended(FAILED, last=a_last(EventType.FAILED, Reason.PAYLOAD_REFUSED)),
+    "was refused": ended(
+        FAILED, last=a_last(EventType.FAILED, Reason.PAYLOAD_REFUSED), error=ERROR
+    ),
     "was lost too often": ended(FAILED, last=a_last(EventType.FAILED, Reason.WORKER_LOST)),
     "expired": ended(FAILED, last=a_last(EventType.EXPIRED, Reason.EXPIRED)),
     "failed for a reason of later versions": ended(FAILED, last=a_last(EventType.FAILED, "sneeze")),
@@ -57,7 +59,9 @@ SCENARIOS: Final[dict[str, ExplainSnapshot]] = {
     "runs though its row is damaged": in_progress(
         started_at=None, last=None, timeout=s(60), cancel_requested=True
     ),
-    "has a worker that fell silent": in_progress(lease=a_lease(expires_at=NOON - s(1))),
+    "has a worker that fell silent": in_progress(
+        lease=a_lease(expires_at=NOON - s(1)), expires_at=NOON - s(60)
+    ),
     "should be rescued now": in_progress(lease=a_lease(expires_at=NOON - s(2)), losses=3),
     "should have been rescued and is to cancel": in_progress(
         lease=a_lease(expires_at=NOON - s(5)), losses=4, cancel_requested=True
