@@ -1,5 +1,6 @@
 """Types without contract and worker are limited, at every entry point; other types are not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from taskmill.domain.errors import UnservedTypeLimitReached
+from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.system import CreatedTask
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
@@ -20,6 +22,8 @@ from tests.support.api import Served, serving
 from tests.support.builders import a_draft, a_key
 from tests.support.contracts import NEEDS_TO, a_contract, registered
 from tests.support.intake import producing, taking_in, until_counted
+from tests.support.polling import eventually
+from tests.support.pulling import a_pull
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_creation, a_rejections
 
@@ -76,6 +80,99 @@ async def test_types_with_a_contract_or_a_worker_are_not_counted(
     for kind in ("emulate", "http", "with-a-contract", "with-a-worker"):
         await creation.create(a_draft(type=kind))
     assert await noted(stage) == ["junk-0", "junk-1", "junk-2"]
+
+
+async def assert_may_wait(stage: Stage, kind: str, *, expected: bool = True) -> None:
+    """Assert that a new process and SQL accept a task of a type, or not, though the limit is reached."""
+    await stage.sql.execute("UPDATE taskmill.door_limit SET unserved_types = 0")
+    known = KnownTypes(stage.database, limit=0, clock=stage.clock)
+    assert await known.refused([kind]) == (set() if expected else {kind})
+    create = stage.sql.execute("SELECT taskmill.create_task('a task', type => $1)", kind)
+    if expected:
+        await create
+    else:
+        with pytest.raises(asyncpg.InvalidParameterValueError):
+            await create
+
+
+async def test_a_worker_that_restarts_still_serves_its_types(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    await full(creation)
+    with pytest.raises(UnservedTypeLimitReached):
+        await creation.create(a_draft(type="emulated"))
+    lease_id = stage.ids()
+    async with stage.database.hot() as connection:
+        card = WorkerProfile(name="w", queues=(), types=("emulated",), slots=1)
+        await leases.open_lease(connection, lease_id, card, ttl_s=60)
+    await creation.create(a_draft(type="emulated"))  # at once
+    await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now()")
+    await assert_may_wait(stage, "emulated")
+    await leases.close_lease(stage.database, lease_id, "stopped")
+    await assert_may_wait(stage, "emulated")
+    await rows.prune(stage.database)
+    await assert_may_wait(stage, "emulated")
+    await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() - interval '61 minutes'")
+    await assert_may_wait(stage, "emulated", expected=False)
+
+
+async def test_types_that_a_waiting_pull_asks_for_are_served(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    await full(creation)
+    await assert_may_wait(stage, "pulled", expected=False)
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    wanted = LeaseRequest(
+        worker="w",
+        queues=frozenset(),
+        types=frozenset({"pulled"}),
+        limit=1,
+        ttl_s=30,
+        wait_s=30,
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        waiting = group.create_task(pull.claim(wanted))
+
+        async def is_recorded() -> bool:
+            return await pulled(stage) == ["pulled"]
+
+        await eventually(is_recorded, "the type of a call that waits")
+        made = await creation.create(a_draft(type="pulled"))
+        lease = await waiting
+        assert lease is not None
+        assert [task.id for task in lease.tasks] == [made.task.id]
+        await pull.hand_back(lease.id)
+        stop.set()
+    await stage.sql.execute("DELETE FROM taskmill.lease")
+    await rows.prune(stage.database)
+    await assert_may_wait(stage, "pulled")
+    await stage.sql.execute(
+        "UPDATE taskmill.pulled_type SET pulled_at = now() - interval '61 minutes'"
+    )
+    await assert_may_wait(stage, "pulled", expected=False)
+    await rows.prune(stage.database)
+    assert await pulled(stage) == []
+
+
+async def pulled(stage: Stage) -> list[str]:
+    found = await stage.sql.fetch("SELECT name FROM taskmill.pulled_type ORDER BY name")
+    return [row["name"] for row in found]
+
+
+async def test_pulled_types_are_bounded_and_those_that_are_recorded_stay(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_MOST_PULLED", 2)
+    await rows.record_pulled(stage.database, ["b", "a"])
+    await stage.sql.execute(
+        "UPDATE taskmill.pulled_type SET pulled_at = now() - interval '50 minutes'"
+    )
+    await rows.record_pulled(stage.database, ["c", "b"])
+    found = await stage.sql.fetch(
+        "SELECT name, pulled_at > now() - interval '1 minute' AS is_new FROM taskmill.pulled_type ORDER BY 1"
+    )
+    assert [tuple(row) for row in found] == [("a", False), ("b", True)]
 
 
 async def test_the_limit_holds_between_processes(stage: Stage, creation: TaskCreation) -> None:

@@ -1,4 +1,4 @@
-"""Types that tasks may have: any with a contract or a live worker, and a limited number of others."""
+"""Types that tasks may have: any that is served, and a limited number of others."""
 
 from collections.abc import Collection
 from typing import Final
@@ -16,7 +16,7 @@ _BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
 
 
 class KnownTypes(KnownNames):
-    """Records types without contract and worker, for longer than they are cached here (`prune_types`)."""
+    """Records types that nobody serves, for longer than they are cached here (`prune_types`)."""
 
     def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
         super().__init__(clock=clock, always=_BUILT_IN)

@@ -18,6 +18,7 @@ from taskmill.operations.progress import ProgressReports
 from taskmill.operations.pull_claims import PullClaims
 from taskmill.operations.pull_ends import PullEnds
 from taskmill.operations.pull_logs import PullLogs
+from taskmill.operations.pulled_types import PulledTypes
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import PullSettings, TaskLogSettings
 from taskmill.storage import remote_leases
@@ -47,6 +48,7 @@ class Pull:
         self._database = database
         self._settings = settings
         self._first_claims = first_claims
+        self._pulled_types = PulledTypes(database)
         self._progress = ProgressReports(database)
         self._logs = PullLogs(database, task_log)
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
@@ -90,6 +92,7 @@ class Pull:
             ttl_s=self._limited(wanted.ttl_s),
             wait_s=min(wanted.wait_s, limits.wait_s),
         )
+        await self._pulled_types.record(wanted.types)
         return await self._claims.claim(wanted)
 
     def return_lease(self, lease_id: UUID) -> None:

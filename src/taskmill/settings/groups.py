@@ -49,7 +49,8 @@ class LimitSettings(Group):
         "(`taskmill queue pause NAME`). One that was empty for a day is deleted",
     )
     unserved_types: Count = Field(
-        500, description="most types that wait without a contract and without a live worker"
+        500,
+        description="most types that wait without a contract, and without a worker in the last hour",
     )
     request_timeout_s: Seconds = Field(5.0, description="when a request ends with 503")
 

@@ -115,6 +115,7 @@ lease = Table(
         "timeout_at",
         postgresql_where=text("timeout_at IS NOT NULL AND closed_at IS NULL"),
     ),
+    Index("lease_worker_closed", "closed_at", postgresql_where=text("NOT remote")),
 )
 
 task_event = Table(
@@ -324,6 +325,13 @@ unserved_type = Table(
     metadata,
     Column("name", Text, primary_key=True),
     required("noted_at", TIME, NOW),
+)
+
+pulled_type = Table(
+    "pulled_type",
+    metadata,
+    Column("name", Text, primary_key=True),
+    required("pulled_at", TIME, NOW),
 )
 
 contract_revision = Table(

@@ -1,4 +1,7 @@
-"""Types that have neither a contract nor a live worker: recorded before their first task."""
+"""Types that nobody serves: recorded before their first task. And types that workers pull over HTTP.
+
+A type is served if it has a contract, or has or had a worker within the last hour (the view `served_type`).
+"""
 
 from collections.abc import Collection
 from typing import Final
@@ -7,10 +10,12 @@ from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 _MOST_KINDS: Final = 20_000
+# Whoever may pull may name any types, and these may wait in any number.
+_MOST_PULLED: Final = 1_000
 
 
 async def expected(database: Database, types: Collection[str]) -> set[str]:
-    """Return those that have a contract or a live worker, or were recorded lately."""
+    """Return those that are served, or were recorded lately."""
     rows = await database.fetch("find_expected_types", list(types))
     return {row["name"] for row in rows}
 
@@ -23,8 +28,13 @@ async def record(database: Database, types: Collection[str], *, limit: int) -> s
     return {row["name"] for row in rows}
 
 
+async def record_pulled(database: Database, types: Collection[str]) -> None:
+    """Record that a worker pulls these types: they are served for an hour. New ones only while there is room."""
+    await database.fetch("record_pulled_types", sorted(types), _MOST_PULLED)
+
+
 async def prune(database: Database) -> None:
-    """Delete those that have no waiting task any more, and those that have a contract or a worker by now."""
+    """Delete those without a waiting task, those that are served by now, and types that are no longer pulled."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_types"))
         await connection.fetch(statement("prune_types"), _MOST_KINDS)

@@ -1,17 +1,16 @@
--- Purpose: delete recorded types that have a contract or a live worker by now, or that have no waiting tasks any
--- more and none created lately. $1 integer: most queues and types to read; when more wait, only the former are
--- deleted.
+-- Purpose: delete recorded types that are served by now, or that have no waiting tasks any more and none created
+-- lately; and types that nobody has pulled for an hour. $1 integer: most queues and types to read; when more wait,
+-- only types that are served are deleted.
 -- Runs after lock_types in the same transaction. Locks: the rows of these types. Returns them.
 -- A loose index scan over dispatch_lane, if a type may be deleted at all. IS TRUE: see find_expected_types.
 WITH RECURSIVE old AS MATERIALIZED (
     SELECT name FROM taskmill.unserved_type WHERE noted_at < now() - interval '10 minutes'
 ),
 served AS MATERIALIZED (
-    SELECT DISTINCT unnest(types) AS type
-    FROM taskmill.lease
-    WHERE closed_at IS NULL AND expires_at > clock_timestamp()
-    UNION
-    SELECT name FROM taskmill.task_type
+    SELECT DISTINCT type FROM taskmill.served_type
+),
+no_longer_pulled AS (
+    DELETE FROM taskmill.pulled_type WHERE pulled_at < now() - interval '1 hour'
 ),
 kind AS (
     (
