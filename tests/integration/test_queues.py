@@ -143,7 +143,7 @@ async def test_a_removal_sees_a_task_that_commits_at_that_moment(stage: Stage) -
     lock_holder = await stage.database.connect()
     await lock_holder.execute("BEGIN")
     async with a_task_not_yet_committed(stage, "raced") as creating, asyncio.TaskGroup() as group:
-        await lock_holder.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.queue'))")
+        await lock_holder.execute(statement("lock_queues"))
         removing = group.create_task(_is_removed(stage, "raced"))
         await creating.execute("COMMIT")
         await lock_holder.execute("COMMIT")

@@ -273,14 +273,16 @@ async def test_a_push_from_sql_is_stored_as_it_is_written(stage: Stage) -> None:
 
 
 async def test_two_who_name_a_new_queue_at_once_make_it_once(stage: Stage) -> None:
-    async with a_session(stage) as first:
+    async with a_session(stage) as first, a_session(stage) as second:
         await first.execute("BEGIN")
         await create(first, queue="new")
         async with asyncio.TaskGroup() as group:
-            waiting = group.create_task(stage.created(queue="new"))
+            waiting = group.create_task(create(second, queue="new"))
             await someone_waits(stage)
+            assert (await stage.created(queue="new")).queue == "new"  # over HTTP nobody waits
             await first.execute("COMMIT")
-        assert waiting.result().queue == "new"
+        assert (await stage.task(waiting.result())).queue == "new"
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.queue") == 1
     await assert_safe(stage.sql)
 
 

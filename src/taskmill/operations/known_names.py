@@ -15,8 +15,8 @@ _TRUSTED_S: Final = 30.0
 class KnownNames(ABC):
     """Creates names that a task uses for the first time, and caches for a while which exist.
 
-    To create one may take long, as while an open transaction has just created another one: tasks whose names exist
-    do not wait for that.
+    A user's transaction that creates some, and is still open, delays nobody. To create one may still take long, as
+    while a process hangs that creates another one: tasks whose names exist do not wait for that.
     """
 
     def __init__(self, *, clock: Clock, always: Collection[str] = ()) -> None:

@@ -5,14 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound
+from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound, Unavailable
 from taskmill.domain.system import QueueState
 from taskmill.observability.logs import get_logger
 from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.known_names import KnownNames
 from taskmill.runtime.clock import Clock
 from taskmill.storage import counts, queues as rows
-from taskmill.storage.database import Database
+from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.queues import QueueRow
 
 log = get_logger(__name__)
@@ -21,6 +21,8 @@ RESERVE: Final = 100
 """So many queues may be created by hand after tasks have reached the limit."""
 # Pausing or resuming a queue must not wait for a long read of it.
 _MOST_BUCKETS_OF_ONE: Final = 100
+# It may be removed just as it was made.
+_PAUSE_TRIES: Final = 3
 
 
 class KnownQueues(KnownNames):
@@ -89,10 +91,14 @@ async def set_paused(
 
     Raises:
         QueueLimitReached: it does not exist, and even the limit of queues created by hand is reached.
+        Unavailable: a user's transaction that is still open makes it.
     """
-    while (queue := await rows.set_pause(database, name, paused=paused)) is None:
+    for _ in range(_PAUSE_TRIES):
+        queue = await rows.set_pause(database, name, paused=paused)
+        if queue is not None:
+            return queue
         await known.make(name)
-    return queue
+    raise Unavailable(RETRY_AFTER_S, "a queue that an open transaction makes")
 
 
 async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:

@@ -1,7 +1,8 @@
 -- Purpose: delete recorded types that are served by now, or that have no waiting tasks any more and none created
 -- lately; and types that nobody has pulled for an hour. $1 integer: most queues and types to read; when more wait,
 -- only types that are served are deleted.
--- Runs after lock_types in the same transaction. Locks: the rows of these types. Returns them.
+-- Runs after lock_types in the same transaction. Locks: the rows of these types, but those that a user's transaction
+-- has locked stay. Returns them.
 -- A loose index scan over dispatch_lane, if a type may be deleted at all. IS TRUE: see find_expected_types.
 WITH RECURSIVE old AS MATERIALIZED (
     SELECT name FROM taskmill.unserved_type WHERE noted_at < now() - interval '10 minutes'
@@ -31,12 +32,17 @@ kind AS (
         LIMIT 1
     ) AS next
     WHERE kind.number < $1::integer
+),
+unneeded AS (
+    SELECT u.name
+    FROM taskmill.unserved_type AS u
+    WHERE (u.name IN (SELECT type FROM served)) IS TRUE
+        OR (
+            (u.name IN (SELECT name FROM old)) IS TRUE
+            AND (u.name NOT IN (SELECT type FROM kind)) IS TRUE
+            AND (SELECT count(*) FROM kind) < $1::integer
+        )
+    FOR UPDATE SKIP LOCKED
 )
-DELETE FROM taskmill.unserved_type AS u
-WHERE (u.name IN (SELECT type FROM served)) IS TRUE
-    OR (
-        (u.name IN (SELECT name FROM old)) IS TRUE
-        AND (u.name NOT IN (SELECT type FROM kind)) IS TRUE
-        AND (SELECT count(*) FROM kind) < $1::integer
-    )
-RETURNING u.name
+DELETE FROM taskmill.unserved_type WHERE name = ANY(ARRAY(SELECT name FROM unneeded))
+RETURNING name
