@@ -18,6 +18,7 @@ from taskmill.runtime.request_clock import Pace
 from taskmill.settings import DatabaseSettings, LimitSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving
+from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull
 from tests.support.stage import Stage, a_creation, a_rejections, a_webhooks
@@ -335,9 +336,6 @@ async def test_requests_in_flight_are_served_before_the_end(stage: Stage) -> Non
     )
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
 
-    async def is_waiting() -> bool:
-        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
     async def is_closed() -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", int(httpx.URL(url).port or 0))
@@ -355,7 +353,7 @@ async def test_requests_in_flight_are_served_before_the_end(stage: Stage) -> Non
         async with stage.sql.transaction():
             await stage.sql.execute("LOCK TABLE taskmill.queue IN ACCESS EXCLUSIVE MODE")
             pending = group.create_task(http.get(f"{url}/queues"))
-            await eventually(is_waiting, "the request waits in the database")
+            await until_blocked(stage)
             stop.set()
             await eventually(is_closed, "nothing listens any more")
             assert not running.done()

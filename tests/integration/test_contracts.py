@@ -34,6 +34,7 @@ from tests.support.contracts import (
     message_limits_of,
     registered,
 )
+from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -115,22 +116,11 @@ async def test_a_registration_waits_for_another_open_transaction(stage: Stage) -
     await holder.execute(statement("lock_contracts"))
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(register(stage.database, "w", [a_contract()]))
-        await _someone_waits(stage)
+        await until_blocked(stage)
         assert not waiting.done()
         await holder.execute("COMMIT")
     await holder.close()
     assert await versions(stage) == [(TYPE, 1)]
-
-
-async def _someone_waits(stage: Stage) -> None:
-    async def is_waiting() -> bool:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return bool(await stage.sql.fetchval(query))
-
-    await eventually(is_waiting, "a session that waits for a lock")
 
 
 async def test_of_several_contracts_a_bad_one_refuses_all(stage: Stage) -> None:
@@ -281,7 +271,7 @@ async def test_a_bad_payload_waits_for_the_first_request_of_its_key(stage: Stage
         async with asyncio.TaskGroup() as group:
             storing = stage.creation.store_each(stage.creation.with_ids([a_draft(known, body)]))
             waiting = group.create_task(storing)
-            await _someone_waits(stage)
+            await until_blocked(stage)
             await holder.execute(end)
         await holder.close()
         [response] = waiting.result()

@@ -23,7 +23,7 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.tasks import NewTask, StoredFacts
 from tests.support.builders import a_draft, a_key
-from tests.support.polling import eventually
+from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_creation, a_stage
 
@@ -64,7 +64,7 @@ async def test_a_task_that_is_created_alone_notifies_with_its_commit(stage: Stag
     async with holding_tasks(stage) as release, asyncio.TaskGroup() as group:
         for count in (1, 2):
             group.create_task(stage.created())
-            await waiting_for_locks(stage, count)
+            await until_blocked(stage, count)
         await release()
     await stage.sql.fetchval("SELECT 1")
     assert notifies == [CHANNEL] * 2
@@ -79,21 +79,6 @@ async def holding_tasks(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[ob
         yield partial(holder.execute, "COMMIT")
     finally:
         await holder.close()
-
-
-async def waiting_for_locks(stage: Stage, count: int) -> None:
-    """Wait until so many statements wait for a lock."""
-
-    async def check() -> bool:
-        return bool(await stage.sql.fetchval(_WAITING) == count)
-
-    await eventually(check, f"{count} statements that wait")
-
-
-_WAITING = """
-    SELECT count(DISTINCT pid) FROM pg_locks
-    WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 async def test_tasks_created_one_after_the_other_notify_within_for_a_share_of_the_time(
@@ -274,7 +259,7 @@ async def test_a_key_in_flight_waits_for_its_first_request(stage: Stage) -> None
     holder = await _insert_and_hold(stage, a_key())
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(stage.service.create(a_draft(idempotency=a_key())))
-        await _someone_waits_for_a_lock(stage)
+        await until_blocked(stage)
         assert not waiting.done()
         await holder.end("COMMIT")
     assert waiting.result().replayed
@@ -286,7 +271,7 @@ async def test_a_key_whose_first_request_was_rolled_back_is_free(stage: Stage) -
     holder = await _insert_and_hold(stage, a_key())
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(stage.service.create(a_draft(idempotency=a_key())))
-        await _someone_waits_for_a_lock(stage)
+        await until_blocked(stage)
         await holder.end("ROLLBACK")
     assert not waiting.result().replayed
     assert waiting.result().task.id != holder.new.id
@@ -312,17 +297,6 @@ async def _insert_and_hold(stage: Stage, key: IdempotencyKey | None) -> _Holder:
     await stage.creation.queues.ensure((new.draft.queue,))
     await tasks.insert(connection, [new])
     return _Holder(new, connection)
-
-
-async def _someone_waits_for_a_lock(stage: Stage, sessions: int = 1) -> None:
-    async def check() -> bool:
-        waiting: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return waiting >= sessions
-
-    await eventually(check, "a session that waits for a lock")
 
 
 async def test_an_expired_key_creates_a_new_task(stage: Stage) -> None:
@@ -362,7 +336,7 @@ async def test_a_repeated_insert_waits_for_the_old_session_that_still_commits(
     holder = await _insert_and_hold(stage, key)
     async with asyncio.TaskGroup() as group:
         again = group.create_task(stage.creation._store([holder.new]))
-        await _someone_waits_for_a_lock(stage)
+        await until_blocked(stage)
         await holder.end("COMMIT")
     [result] = again.result()
     assert isinstance(result, CreatedTask)
@@ -466,7 +440,7 @@ async def test_no_more_queues_are_created_than_allowed(stage: Stage) -> None:
 async def test_the_queue_limit_holds_between_processes(stage: Stage) -> None:
     async with _lock_on_queues(stage) as lock_holder, asyncio.TaskGroup() as group:
         calls = [group.create_task(_made_queue(stage, f"q{n}", limit=2)) for n in range(4)]
-        await _someone_waits_for_a_lock(stage, sessions=4)
+        await until_blocked(stage, sessions=4)
         await lock_holder.execute("COMMIT")
     assert sum(task.result() for task in calls) == 2
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.queue") == 2
@@ -475,7 +449,7 @@ async def test_the_queue_limit_holds_between_processes(stage: Stage) -> None:
 async def test_processes_may_use_the_same_new_queue_at_the_same_time(stage: Stage) -> None:
     async with _lock_on_queues(stage) as lock_holder, asyncio.TaskGroup() as group:
         calls = [group.create_task(_made_queue(stage, "new", limit=10)) for _ in range(4)]
-        await _someone_waits_for_a_lock(stage, sessions=4)
+        await until_blocked(stage, sessions=4)
         await lock_holder.execute("COMMIT")
     assert all(task.result() for task in calls)
 

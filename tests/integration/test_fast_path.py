@@ -19,6 +19,7 @@ from taskmill.runtime.fast_path import FastRequest
 from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.tasks import TaskView
 from tests.support.api import LogLines, Served, raw_request, serving
+from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
@@ -188,9 +189,6 @@ async def test_requests_in_flight_get_responses_before_the_server_ends(
 ) -> None:
     server, stop = ApiServer(api.app, host="127.0.0.1", port=0), asyncio.Event()
 
-    async def is_waiting() -> bool:
-        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
     async def is_closing() -> bool:
         try:
             await http.get(f"{server.url}/healthz")
@@ -204,7 +202,7 @@ async def test_requests_in_flight_get_responses_before_the_server_ends(
         async with stage.sql.transaction():
             await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
             pending = group.create_task(http.get(f"{server.url}/tasks/{known}"))
-            await eventually(is_waiting, "the request waits in the database")
+            await until_blocked(stage)
             stop.set()
             await eventually(is_closing, "the server listens no more")
             assert not running.done()
@@ -404,9 +402,6 @@ async def test_a_response_after_the_grace_time_does_no_harm(api: Served, stage: 
     unretrieved: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unretrieved.append(context))
 
-    async def is_waiting() -> bool:
-        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
     async def received() -> bytes:
         try:
             return await raw_request(str(server.url), a_post("cut") + a_post("never"))
@@ -419,7 +414,7 @@ async def test_a_response_after_the_grace_time_does_no_harm(api: Served, stage: 
         async with stage.sql.transaction():
             await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
             position = group.create_task(received())
-            await eventually(is_waiting, "the request waits in the database")
+            await until_blocked(stage)
             stop.set()
             await running
             assert await position == b""

@@ -19,6 +19,7 @@ from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from tests.support.builders import a_draft, an_end
+from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
@@ -62,17 +63,6 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-async def waits_for_a_lock(stage: Stage) -> None:
-    async def probe() -> bool:
-        waiting: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return waiting > 0
-
-    await eventually(probe, "a session that waits for a lock")
-
-
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 async def test_a_claim_waits_for_its_release_mark_and_then_claims(stage: Stage, end: str) -> None:
     """If the row were skipped, the hint would be lost, and the task would wait until its mark expires."""
@@ -81,7 +71,7 @@ async def test_a_claim_waits_for_its_release_mark_and_then_claims(stage: Stage, 
     async with a_session(stage) as releasing, asyncio.TaskGroup() as group:
         await releasing.execute("UPDATE taskmill.dispatch SET released_at = now()")
         claiming = group.create_task(claim(stage, lease_id, made))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await releasing.execute(end)
     assert sorted(one.task.id for one in claiming.result()) == sorted(made)
     await assert_safe(stage.sql)
@@ -105,7 +95,7 @@ async def test_of_two_claims_with_the_same_hint_one_gets_the_task(stage: Stage, 
     async with a_session(stage) as first, asyncio.TaskGroup() as group:
         assert len(await claim_on(first, other, made)) == 3
         second = group.create_task(claim(stage, lease_id, made))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await first.execute(end)
     assert len(second.result()) == (0 if end == "COMMIT" else 3)
     assert {(await stage.task(task_id)).claim_no for task_id in made} == {1}
@@ -133,7 +123,7 @@ async def test_a_claim_by_hint_waits_for_a_cancel_and_skips_cancelled_tasks(
     async with a_session(stage) as cancelling, asyncio.TaskGroup() as group:
         assert await cancelling.fetch(statement("cancel_waiting_tasks"), [doomed.id], "cancelled")
         claiming = group.create_task(claim(stage, lease_id, [doomed.id, other.id]))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await cancelling.execute(end)
     claimed = {one.task.id for one in claiming.result()}
     assert claimed == ({other.id} if end == "COMMIT" else {doomed.id, other.id})
@@ -148,7 +138,7 @@ async def test_a_cancel_waits_for_a_claim_by_hint_and_is_then_requested_of_the_r
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_on(claiming, lease_id, [made.id])
         cancel = group.create_task(stage.service.cancel(made.id))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await claiming.execute("COMMIT")
     result, task = cancel.result()
     assert (result, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
@@ -193,7 +183,7 @@ async def test_a_closed_lease_claims_nothing_by_hint_either(stage: Stage) -> Non
     async with a_session(stage) as closing, asyncio.TaskGroup() as group:
         await closing.execute("SELECT FROM taskmill.lease WHERE id = $1 FOR UPDATE", lease_id)
         claiming = group.create_task(claim(stage, lease_id, [made.id]))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await closing.execute("UPDATE taskmill.lease SET closed_at = clock_timestamp()")
         await closing.execute("COMMIT")
     assert claiming.result() == []
@@ -206,7 +196,7 @@ async def test_a_worker_that_ends_its_lease_waits_for_its_claim_by_hint(stage: S
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_on(claiming, lease_id, [made.id])
         closing = group.create_task(leases.close_lease(stage.database, lease_id, "stopped"))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         assert not closing.done()
         await claiming.execute("COMMIT")
 

@@ -29,6 +29,7 @@ from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, a_draft
 from tests.support.dispatching import a_relay, is_released
+from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull
 from tests.support.safety import assert_safe
@@ -141,12 +142,7 @@ async def test_a_call_that_is_cancelled_during_its_claim_hands_it_back(
     await stage.sql.execute("BEGIN")
     await stage.sql.execute("LOCK TABLE taskmill.task_event")
     call = asyncio.get_running_loop().create_task(pull.claim(a_request()))
-
-    async def is_claiming() -> bool:
-        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        return bool(await stage.sql.fetchval(blocked))
-
-    await eventually(is_claiming, "the claim to be under way")
+    await until_blocked(stage)
     call.cancel()
     await asyncio.wait([call])
     await stage.sql.execute("COMMIT")
@@ -238,11 +234,7 @@ async def test_a_call_that_comes_during_the_last_round_does_not_hang(stage: Stag
     async with asyncio.TaskGroup() as group:
         running = group.create_task(pull.run(stop))
         first = group.create_task(pull.claim(a_request()))
-
-        async def is_claiming() -> bool:
-            return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-        await eventually(is_claiming, "a claim to be under way")
+        await until_blocked(stage)
         stop.set()
         assert await first is None
         late = group.create_task(pull.claim(a_request()))
@@ -309,11 +301,7 @@ async def test_a_claim_that_commits_after_its_result_was_lost_is_handed_back(
     claiming = asyncio.get_running_loop().create_task(
         remote_leases.claim(stage.database, lease_id, wanted, [bucket])
     )
-
-    async def is_claiming() -> bool:
-        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-    await eventually(is_claiming, "the claim to be under way")
+    await until_blocked(stage)
     pull.return_lease(lease_id)
 
     async def was_searched() -> bool:

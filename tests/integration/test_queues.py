@@ -18,7 +18,7 @@ from taskmill.storage.statements import statement
 from tests.support.api import Served
 from tests.support.builders import ERROR, a_draft
 from tests.support.contracts import NEEDS_TO, a_contract, registered
-from tests.support.polling import eventually
+from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_creation, a_stage
 
@@ -236,16 +236,12 @@ async def test_a_queue_that_is_paused_while_it_is_removed_stays_paused(
     await pausing.fetch(statement("set_queue_pause"), "idle", True)  # noqa: FBT003 - the statement's
     async with asyncio.TaskGroup() as group:
         pruning = group.create_task(rows.prune(stage.database))
-        await eventually(lambda: _waits_for_a_lock(stage), "a removal that waits")
+        await until_blocked(stage)
         await pausing.execute("COMMIT")
     await pausing.close()
     assert pruning.result() == []
     [shown] = await stage.service.queues()
     assert shown.paused_at is not None
-
-
-async def _waits_for_a_lock(stage: Stage) -> bool:
-    return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_queue_that_is_not_a_day_old_stays_without_events(

@@ -21,7 +21,7 @@ from taskmill.storage.claims import AttemptEnd
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 from tests.support.builders import ERROR, a_draft, a_key, an_end
-from tests.support.polling import eventually
+from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
 
@@ -50,17 +50,6 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
     await connection.execute("BEGIN")
     yield connection
     await connection.close()
-
-
-async def waits_for_a_lock(stage: Stage) -> None:
-    async def probe() -> bool:
-        waiting: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return waiting > 0
-
-    await eventually(probe, "a session that waits for a lock")
 
 
 def a_rescue(stage: Stage) -> Rescue:
@@ -100,7 +89,7 @@ async def test_a_claim_waits_for_a_rescue_that_closes_its_lease_and_takes_nothin
         await rescuing.execute("SELECT FROM taskmill.lease WHERE id = $1 FOR UPDATE", lease)
         async with asyncio.TaskGroup() as group:
             claim = group.create_task(claim_with(claiming, lease))
-            await waits_for_a_lock(stage)
+            await until_blocked(stage)
             await rescuing.execute("UPDATE taskmill.lease SET closed_at = clock_timestamp()")
             await rescuing.execute("COMMIT")
         assert claim.result() == []
@@ -114,7 +103,7 @@ async def test_a_worker_that_ends_its_lease_waits_for_its_claim_in_flight(stage:
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_with(claiming, lease)
         closing = group.create_task(leases.close_lease(stage.database, lease, "stopped"))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         assert not closing.done()
         await claiming.execute("COMMIT")
     await a_rescue(stage)()
@@ -128,7 +117,7 @@ async def test_the_tasks_of_a_lease_are_read_after_its_claim_in_flight(stage: St
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_with(claiming, lease)
         reading = group.create_task(claims.find_of_lease(stage.database, lease))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await claiming.execute("COMMIT")
     assert [held.fence.task_id for held in reading.result()] == [made.id]
 
@@ -151,7 +140,7 @@ async def test_a_cancel_waits_for_a_claim_and_is_then_requested_of_the_running_t
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_with(claiming, lease)
         cancel = group.create_task(stage.service.cancel(made.id))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await claiming.execute("COMMIT")
     answer, task = cancel.result()
     assert (answer, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
@@ -164,7 +153,7 @@ async def test_a_cancel_whose_claim_rolled_back_cancels_the_waiting_task(stage: 
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
         await claim_with(claiming, lease)
         cancel = group.create_task(stage.service.cancel(made.id))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await claiming.execute("ROLLBACK")
     assert cancel.result()[0] == "cancelled"
     await assert_safe(stage.sql)
@@ -188,7 +177,7 @@ async def test_a_cancel_that_meets_the_end_of_the_attempt_finds_it_finished(stag
     async with a_session(stage) as ending, asyncio.TaskGroup() as group:
         await _end_within(ending, an_end(taken, lease, Succeeded(result="1")))
         cancel = group.create_task(_cancelled(stage, taken.task.id))
-        await waits_for_a_lock(stage)
+        await until_blocked(stage)
         await ending.execute("COMMIT")
     assert cancel.result() == "refused"
     assert (await stage.task(taken.task.id)).result == "1"
@@ -245,7 +234,7 @@ async def test_of_a_finish_and_a_rescue_the_first_wins_and_the_other_changes_not
         async with a_session(stage) as ending, asyncio.TaskGroup() as group:
             await _end_within(ending, an_end(taken, lease, first))
             later = group.create_task(stage.end(taken, lease, second))
-            await waits_for_a_lock(stage)
+            await until_blocked(stage)
             await ending.execute("COMMIT")
         assert later.result() is None
         assert (await stage.task(taken.task.id)).status == status

@@ -16,8 +16,9 @@ from taskmill.storage import changes
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
 from tests.support.contracts import NEEDS_CC, NEEDS_TO, TYPE, a_contract, registered
+from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
-from tests.support.sql import a_session, create, problem, someone_waits
+from tests.support.sql import a_session, create, problem
 from tests.support.stage import Stage
 from tests.support.workers import a_worker, finished
 
@@ -143,7 +144,7 @@ async def test_who_brings_a_key_waits_for_the_transaction_that_brought_it_first(
         made = await create(first, idempotency_key="k")
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(create(second, idempotency_key="k"))
-            await someone_waits(stage)
+            await until_blocked(stage)
             await first.execute(end)
         assert (waiting.result() == made) == (end == "COMMIT")
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
@@ -278,7 +279,7 @@ async def test_two_who_name_a_new_queue_at_once_make_it_once(stage: Stage) -> No
         await create(first, queue="new")
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(create(second, queue="new"))
-            await someone_waits(stage)
+            await until_blocked(stage)
             assert (await stage.created(queue="new")).queue == "new"  # over HTTP nobody waits
             await first.execute("COMMIT")
         assert (await stage.task(waiting.result())).queue == "new"

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -15,16 +14,15 @@ from taskmill.domain.lifecycle import Status
 from taskmill.maintenance.rescue import Rescue
 from taskmill.observability.catalogue import REGISTRY
 from taskmill.storage import leases
-from taskmill.storage.database import Database
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.task_log import _LINE_BYTES, NOTHING, LineLimits
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.log_lines import lines_once, stored_lines
 from tests.support.polling import eventually
-from tests.support.proxy import Network, a_network
+from tests.support.proxy import far_away
 from tests.support.safety import assert_safe
-from tests.support.stage import SETTINGS, Stage
+from tests.support.stage import Stage
 from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
 
 Payload = Mapping[str, Any]
@@ -34,17 +32,6 @@ def counted(reason: str | None = None) -> float:
     """How many lines were stored, or dropped for a reason, in this process so far."""
     name = "taskmill_task_log_lines_" + ("dropped_total" if reason else "stored_total")
     return REGISTRY.get_sample_value(name, {"reason": reason} if reason else {}) or 0.0
-
-
-@asynccontextmanager
-async def far_away(stage: Stage) -> AsyncIterator[tuple[Network, Database]]:
-    """A database behind a proxy of its own."""
-    async with a_network(stage.url) as (network, url):
-        database = Database(url, SETTINGS)
-        try:
-            yield network, database
-        finally:
-            await database.close()
 
 
 def look_up() -> None:

@@ -1,8 +1,8 @@
 """Workers whose database goes away, loses responses, or comes back: nothing is lost or stranded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -17,25 +17,12 @@ from taskmill.storage.database import Database
 from tests.support.api import LogLines
 from tests.support.builders import a_draft, a_key
 from tests.support.polling import eventually
-from tests.support.proxy import Network, a_network
+from tests.support.proxy import Network, far_away
 from tests.support.safety import assert_safe
-from tests.support.stage import SETTINGS, Stage, a_creation
+from tests.support.stage import Stage, a_creation
 from tests.support.workers import WorkerOptions, a_worker
 
 Payload = Mapping[str, Any]
-
-
-@asynccontextmanager
-async def far_away(
-    stage: Stage, settings: DatabaseSettings = SETTINGS
-) -> AsyncIterator[tuple[Network, Database]]:
-    """A database behind a proxy of its own."""
-    async with a_network(stage.url) as (network, url):
-        database = Database(url, settings)
-        try:
-            yield network, database
-        finally:
-            await database.close()
 
 
 async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) -> None:

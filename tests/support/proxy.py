@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
+from taskmill.settings import DatabaseSettings
+from taskmill.storage.database import Database
+from tests.support.stage import SETTINGS, Stage
+
 _CHUNK = 65536
 _PORT = 5432
 
@@ -123,3 +127,16 @@ async def a_network(url: str) -> AsyncIterator[tuple[Network, str]]:
     finally:
         server.close()
         network.break_all()
+
+
+@asynccontextmanager
+async def far_away(
+    stage: Stage, settings: DatabaseSettings = SETTINGS
+) -> AsyncIterator[tuple[Network, Database]]:
+    """A database behind a proxy of its own."""
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, settings)
+        try:
+            yield network, database
+        finally:
+            await database.close()

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from taskmill.storage.servers import Connection
-from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 CASTS: Final[Mapping[str, str]] = dict.fromkeys(("payload", "labels", "retry"), "::text::json")
@@ -42,14 +41,3 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
-
-
-async def someone_waits(stage: Stage) -> None:
-    async def probe() -> bool:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return bool(await stage.sql.fetchval(query))
-
-    await eventually(probe, "a session that waits for a lock")
