@@ -1,7 +1,9 @@
 """Fixtures of the tests on a real database."""
 
 from tests.support.api import api, log_lines
+from tests.support.feed import numbered
 from tests.support.pages import pages
+from tests.support.pulling import pull
 from tests.support.stage import stage, stage_template, stage_url
 
-__all__ = ["api", "log_lines", "pages", "stage", "stage_template", "stage_url"]
+__all__ = ["api", "log_lines", "numbered", "pages", "pull", "stage", "stage_template", "stage_url"]

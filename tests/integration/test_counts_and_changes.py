@@ -2,16 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from taskmill.domain.errors import TransitionRefused
 from taskmill.domain.lifecycle import Failed, Interrupted, Status, Succeeded
-from taskmill.maintenance.retention import Housekeeping, numbering
+from taskmill.maintenance.retention import numbering
 from taskmill.storage import changes, counts, leases
 from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.housekeeping import housekeeping
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
@@ -242,16 +242,6 @@ async def test_only_one_runner_numbers_at_a_time(stage: Stage) -> None:
     await other.execute("COMMIT")
     await other.close()
     assert await changes.number(stage.database, 10) == 1
-
-
-def housekeeping(stage: Stage) -> Housekeeping:
-    return Housekeeping(
-        stage.database,
-        clock=stage.clock,
-        keep_tasks=timedelta(days=365),
-        keep_changes=timedelta(days=7),
-        keep_rejections=timedelta(days=30),
-    )
 
 
 async def test_old_changes_are_pruned_but_never_the_last_position(stage: Stage) -> None:

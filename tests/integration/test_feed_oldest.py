@@ -1,6 +1,5 @@
 """The oldest change of each status and queue after a cursor."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -10,14 +9,10 @@ from taskmill.domain.feed import START, Cursor
 from taskmill.storage import changes
 from taskmill.storage.changes import KeyHeads
 from tests.support.builders import a_draft
-from tests.support.feed import a_numbering, all_numbered
+from tests.support.feed import all_numbered
 from tests.support.stage import Stage
 
-
-@pytest.fixture(autouse=True)
-async def _numbered(stage: Stage) -> AsyncIterator[None]:
-    async with a_numbering(stage.database):
-        yield
+pytestmark = pytest.mark.usefixtures("numbered")
 
 
 async def read(stage: Stage, after: Cursor = START, limit: int = 1000) -> KeyHeads:

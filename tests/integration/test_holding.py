@@ -1,7 +1,6 @@
 """`Prefer: wait` on reading a task: held while nothing changes, answered soon after something does."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -10,15 +9,10 @@ from taskmill.observability.catalogue import REGISTRY
 from taskmill.settings import Settings
 from taskmill.settings.groups import FeedSettings
 from tests.support.api import SETTINGS, LogLines, Served, serving
-from tests.support.feed import a_numbering
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
-
-@pytest.fixture(autouse=True)
-async def _numbered(stage: Stage) -> AsyncIterator[None]:
-    async with a_numbering(stage.database):
-        yield
+pytestmark = pytest.mark.usefixtures("numbered")
 
 
 def now() -> float:

@@ -8,10 +8,14 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 
 from taskmill.maintenance.retention import numbering
 from taskmill.runtime.periodic import Periodic
+from taskmill.settings import Settings
+from taskmill.settings.groups import FeedSettings
 from taskmill.storage.database import Database
+from tests.support.api import SETTINGS
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
@@ -129,3 +133,15 @@ async def all_numbered(stage: Stage) -> None:
         return bool(unnumbered == 0)
 
     await eventually(probe, "all changes to be numbered")
+
+
+@pytest.fixture
+async def numbered(stage: Stage) -> AsyncIterator[None]:
+    """Changes are numbered while a test runs."""
+    async with a_numbering(stage.database):
+        yield
+
+
+def with_feed(**settings: Any) -> Settings:  # noqa: ANN401 - the settings of the feed
+    """The settings of small servers, with these of the feed."""
+    return SETTINGS.model_copy(update={"feed": FeedSettings(**settings)})
