@@ -2,8 +2,20 @@
 
 from tests.support.api import api, log_lines
 from tests.support.feed import numbered
+from tests.support.long_past import seeded, seeded_url
 from tests.support.pages import pages
 from tests.support.pulling import pull
 from tests.support.stage import stage, stage_template, stage_url
 
-__all__ = ["api", "log_lines", "numbered", "pages", "pull", "stage", "stage_template", "stage_url"]
+__all__ = [
+    "api",
+    "log_lines",
+    "numbered",
+    "pages",
+    "pull",
+    "seeded",
+    "seeded_url",
+    "stage",
+    "stage_template",
+    "stage_url",
+]

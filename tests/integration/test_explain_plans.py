@@ -1,40 +1,16 @@
 """An explanation costs what it counts, however much waits: on an unanalysed, a full and an emptied `dispatch`."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from uuid import UUID
 
 import pytest
 
 from taskmill.storage.database import _HOT
-from tests.integration.test_plans import _RUNNING, BATCH, WEEKS, check, seed
-from tests.support.plans import explaining
-from tests.support.postgres import DatabaseServer
-from tests.support.stage import Stage, a_stage
+from tests.support.long_past import BATCH, RUNNING, WEEKS
+from tests.support.plans import check, explaining
+from tests.support.stage import Stage
 
 BUCKETS = 1000
-
-
-@pytest.fixture(scope="module")
-def seeded_url(database_server: DatabaseServer, database_template: str) -> Iterator[str]:
-    """A database with a long past and a long backlog."""
-    url = database_server.create(template=database_template)
-    database_server.run(seed(url))
-    yield url
-    database_server.drop(url)
-
-
-@pytest.fixture(params=["unanalysed", "full", "empty"])
-async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """The seeded database with statistics of all kinds."""
-    async with a_stage(seeded_url) as stage:
-        if request.param == "full":
-            await stage.sql.execute("ANALYZE taskmill.dispatch, taskmill.task")
-        if request.param == "empty":
-            await stage.sql.execute(
-                "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname LIKE 'dispatch%'"
-            )
-        yield stage
 
 
 async def task_at(stage: Stage, number: int) -> tuple[datetime, UUID]:
@@ -102,7 +78,7 @@ async def test_facts_of_a_task_cost_little(seeded: Stage) -> None:
 async def test_running_tasks_are_counted_up_to_a_limit(seeded: Stage) -> None:
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:
-        await session.connection.execute(_RUNNING, lease)
+        await session.connection.execute(RUNNING, lease)
         [row], plan = await session.fetch("count_running", BATCH)
         assert (row["lease_id"], row["running"]) == (lease, BATCH)
         check(plan, rows=BATCH + 10, pages=5 * BATCH + 5 * WEEKS)

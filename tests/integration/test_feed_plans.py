@@ -8,7 +8,7 @@ import pytest
 
 from taskmill.domain.feed import Cursor
 from taskmill.storage import changes, partitions
-from tests.support.plans import Plan, explaining
+from tests.support.plans import check, explaining
 from tests.support.postgres import DatabaseServer
 from tests.support.stage import Stage, a_stage
 
@@ -71,12 +71,6 @@ async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterat
         if request.param == "analysed":
             await stage.sql.execute("ANALYZE taskmill.change_batch, taskmill.task")
         yield stage
-
-
-def check(plan: Plan, *, rows: float, pages: int) -> None:
-    assert plan.faults == []
-    assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
-    assert plan.pages <= pages, f"{plan.pages} pages"
 
 
 @pytest.mark.parametrize("position", [1, 15_000, 29_950])

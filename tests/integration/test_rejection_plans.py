@@ -5,7 +5,7 @@ import pytest
 from taskmill.domain import identity
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.storage.rejections import LAST_ID
-from tests.support.plans import Plan, explaining
+from tests.support.plans import check, explaining
 from tests.support.stage import Stage
 
 SEED = """
@@ -18,12 +18,6 @@ SEED = """
         'amqp', CASE WHEN n % 2 = 0 THEN 'id ' || n END, 'body', sha256('body'), '{}', 422, '{}'
     FROM generate_series(1, 20000) AS n
 """
-
-
-def check(plan: Plan, *, rows: float, pages: int) -> None:
-    assert plan.faults == []
-    assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
-    assert plan.pages <= pages, f"{plan.pages} pages"
 
 
 @pytest.mark.parametrize("is_analysed", [False, True])

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from taskmill.storage.statements import statement
-from tests.support.plans import Explaining, Plan, explaining
+from tests.support.plans import Explaining, Plan, check, explaining
 from tests.support.postgres import DatabaseServer
 from tests.support.stage import Stage, a_stage
 
@@ -68,13 +68,6 @@ async def backlog(backlog_url: str, request: pytest.FixtureRequest) -> AsyncIter
                 "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname LIKE 'dispatch%'"
             )
         yield stage
-
-
-def check(plan: Plan, *, rows: float, pages: int) -> None:
-    """Fail when the plan has a part that can cost O(backlog), or has cost more than allowed."""
-    assert plan.faults == []
-    assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
-    assert plan.pages <= pages, f"{plan.pages} pages"
 
 
 async def release(

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from taskmill.storage.webhook_deliveries import LAST_ID
-from tests.support.plans import Plan, explaining
+from tests.support.plans import check, explaining
 from tests.support.stage import Stage
 
 ENDPOINTS = 100
@@ -24,12 +24,6 @@ SEED = """
         LATERAL (SELECT '01970000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0')) AS h (hook)
 """
 HOOK = UUID(f"01970000-0000-7000-8000-{ENDPOINTS - 1:012}")
-
-
-def check(plan: Plan, *, rows: float, pages: int) -> None:
-    assert plan.faults == []
-    assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
-    assert plan.pages <= pages, f"{plan.pages} pages"
 
 
 async def seed(stage: Stage, *, is_analysed: bool) -> None:

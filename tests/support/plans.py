@@ -118,3 +118,10 @@ async def explaining(database: Database) -> AsyncIterator[Explaining]:
         yield Explaining(connection)
     finally:
         await connection.close()
+
+
+def check(plan: Plan, *, rows: float, pages: int, name: str = "") -> None:
+    """Fail when the plan has a part that can cost O(backlog), or has cost more than allowed."""
+    assert plan.faults == [], name
+    assert plan.rows_read <= rows, f"{name} {plan.rows_read} rows read"
+    assert plan.pages <= pages, f"{name} {plan.pages} pages"

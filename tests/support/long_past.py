@@ -1,0 +1,123 @@
+"""A database with sixty weeks of tasks and a long backlog, on which plans are looked at."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from taskmill.storage import partitions
+from tests.support.plans import Explaining, Plan
+from tests.support.postgres import DatabaseServer
+from tests.support.stage import Stage, a_stage
+
+WAITING = 100_000
+FINISHED = 100_000
+WEEKS = 60
+BATCH = 100
+# A batch touches, for each task: dispatch, task, two indexes more, history, counters; each some pages deep.
+PAGES_PER_TASK = 30
+FIRST = ("", "", -1)
+
+SEED = """
+    INSERT INTO taskmill.task (
+        id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses,
+        labels, source, finished_at
+    )
+    SELECT
+        (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
+            || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid,
+        'task ' || n, 'emulate', 'q' || n % 3, (n % 3)::smallint, $4, at, at, 1, 3, '{}', 'seed',
+        CASE WHEN $4 = 'new' THEN NULL ELSE at END
+    FROM (
+        SELECT n, $1::timestamptz + n * ($2::timestamptz - $1::timestamptz) / $3::integer AS at
+        FROM generate_series(1, $3::integer) AS n
+    ) AS numbered
+"""
+
+
+async def seed(url: str) -> None:
+    """Sixty weeks, most tasks finished long ago, and a backlog of this week."""
+    async with a_stage(url) as stage:
+        now = stage.clock.now()
+        for weeks_ago in range(0, WEEKS, 5):
+            await partitions.ensure(stage.database, now - timedelta(weeks=weeks_ago))
+        sql = stage.sql
+        # What a test puts there is rolled back. If these tables were analysed meanwhile, they would have pages
+        # without rows, and a plan made by that may read all of them.
+        for table in ("lease", "task_minute", "task_minute_delta"):
+            await sql.execute(f"ALTER TABLE taskmill.{table} SET (autovacuum_enabled = off)")
+        await sql.execute("SET session_replication_role = replica")
+        old = now - timedelta(weeks=WEEKS - 6)
+        await sql.execute(SEED, old, now - timedelta(hours=9), FINISHED, "succeeded")
+        await sql.execute(SEED, now - timedelta(hours=8), now, WAITING, "new")
+        await sql.execute("""
+            INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+            SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
+        """)
+        await sql.execute("""
+            INSERT INTO taskmill.task_count (queue, status, tasks)
+            SELECT queue, status, count(*) FROM taskmill.task GROUP BY 1, 2
+        """)
+
+
+@pytest.fixture(scope="module")
+def seeded_url(database_server: DatabaseServer, database_template: str) -> Iterator[str]:
+    """A database with a long past and a long backlog; tests undo what they do to it."""
+    url = database_server.create(template=database_template)
+    database_server.run(seed(url))
+    yield url
+    database_server.drop(url)
+
+
+@pytest.fixture(params=["unanalysed", "full", "empty"])
+async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """The seeded database with statistics of all kinds: none, of the backlog, of a drained `dispatch`."""
+    async with a_stage(seeded_url) as stage:
+        if request.param == "full":
+            await stage.sql.execute("ANALYZE taskmill.dispatch, taskmill.task")
+        if request.param == "empty":
+            await stage.sql.execute(
+                "BEGIN; DELETE FROM taskmill.dispatch; ANALYZE taskmill.dispatch;"
+            )
+            statistics = await stage.sql.fetchval(
+                "SELECT reltuples FROM pg_class WHERE relname = 'dispatch'"
+            )
+            assert statistics == 0
+            await stage.sql.execute("ROLLBACK")
+            await stage.sql.execute(
+                "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname LIKE 'dispatch%'"
+            )
+        yield stage
+
+
+def pages_for_ids(stage: Stage, count: int) -> int:
+    """Pages that `id = ANY(…)` may touch: before 17, PostgreSQL searches every week for every id."""
+    descents = 1 if stage.sql.get_server_version().major >= 17 else WEEKS
+    return 3 * descents * count
+
+
+async def claimed(session: Explaining, stage: Stage) -> tuple[list[asyncpg.Record], Plan, UUID]:
+    """Claim a batch over all buckets."""
+    lease = await stage.open_lease()
+    buckets = await session.connection.fetch(_BUCKETS)
+    arguments = [list(column) for column in zip(*buckets, strict=True)] or [[], [], []]
+    starts: list[list[object]] = [
+        [datetime(1, 1, 1, tzinfo=UTC)] * len(buckets),
+        [UUID(int=0)] * len(buckets),
+    ]
+    rows, plan = await session.fetch("claim_tasks", lease, "w", BATCH, *arguments, *starts)
+    return rows, plan, lease
+
+
+_BUCKETS = """
+    SELECT DISTINCT queue, type, priority FROM taskmill.dispatch ORDER BY priority DESC, queue, type
+"""
+
+
+RUNNING = """
+    UPDATE taskmill.task
+    SET status = 'in_progress', lease_id = $1, claim_no = claim_no + 1, version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 5000))
+"""
