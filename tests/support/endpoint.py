@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.support.polling import eventually
+
 Responder = Callable[["Received"], Awaitable[web.StreamResponse]]
 
 
@@ -90,3 +92,12 @@ async def an_endpoint(
         yield endpoint
     finally:
         await runner.cleanup()
+
+
+async def came(endpoint: Endpoint, count: int, *, timeout_s: float = 15) -> None:
+    """Wait until so many requests were received."""
+
+    async def probe() -> bool:
+        return len(endpoint.received) >= count
+
+    await eventually(probe, f"{count} requests", timeout_s=timeout_s)

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from taskmill.domain.task_log import LineFilter, LinePosition, LogLine
+from taskmill.observability.catalogue import REGISTRY
 from taskmill.storage import task_log
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.task_log import NewLine
@@ -44,3 +45,9 @@ async def lines_once(stage: Stage, task_id: UUID, count: int) -> list[LogLine]:
     assert found is not None
     assert len(found) == count
     return found
+
+
+def counted(reason: str | None = None) -> float:
+    """How many lines were stored, or dropped for a reason, in this process so far."""
+    name = "taskmill_task_log_lines_" + ("dropped_total" if reason else "stored_total")
+    return REGISTRY.get_sample_value(name, {"reason": reason} if reason else {}) or 0.0
