@@ -16,31 +16,16 @@ from taskmill.dashboard.jobs import MOST_AT_ONCE, Jobs
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Sweep
 from tests.support.api import Served
-from tests.support.pages import serving_pages
+from tests.support.pages import HTMX, fields_of, finished, serving_pages
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
-
-HTMX = {"hx-request": "true"}
 
 
 def jobs_of(pages: Served) -> Jobs:
     dashboard = pages.app._pages
     assert isinstance(dashboard, Dashboard)
     return dashboard._context.jobs
-
-
-def fields_of(html: str) -> dict[str, str]:
-    """Return the hidden fields of a form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
-
-
-async def ended(pages: Served, job: str) -> str:
-    async def look() -> str:
-        response = await pages.get(f"/ui/jobs/{job}")
-        return response.text if response.status_code == 286 else ""
-
-    return await eventually(look, "the job is over")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +43,7 @@ async def test_a_filter_of_statuses_that_refuse_it_means_no_task_at_all(
         in preview.text
     )
     started = await pages.post("/ui/sweeps", form)
-    assert "0 tasks" in await ended(pages, started.headers["location"].rpartition("job=")[2])
+    assert "0 tasks" in await finished(pages, started.headers["location"])
     assert (await stage.task(waits.id)).status is Status.NEW
     assert (await stage.task(is_over.id)).status is Status.CANCELLED
 
@@ -74,7 +59,7 @@ async def test_what_is_done_is_what_was_counted_however_late_it_is_confirmed(
     assert fields["since"] == "15m"
     later = await stage.created()
     started = await pages.http.post("/ui/sweeps", data=fields)
-    await ended(pages, started.headers["location"].rpartition("job=")[2])
+    await finished(pages, started.headers["location"])
     assert {(await stage.task(one.id)).status for one in counted} == {Status.CANCELLED}
     assert (await stage.task(later.id)).status is Status.NEW
 

@@ -1,12 +1,14 @@
 """Cancelling and retrying many tasks from a page: never all by mistake, and never more than were confirmed."""
 
 import re
+from uuid import uuid4
 
 import pytest
 
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status, Succeeded
-from tests.integration.test_dashboard_honesty import HTMX, ended, fields_of
+from taskmill.domain.system import Sweep
 from tests.support.api import Served
+from tests.support.pages import HTMX, fields_of, finished
 from tests.support.stage import Stage
 
 ERROR = ErrorInfo(type="ValueError", message="it broke")
@@ -48,7 +50,7 @@ async def test_what_succeeded_runs_again_only_when_its_status_is_named(
     preview = await pages.post("/ui/sweeps/preview", b"what=retry&queue=a", headers=HTMX)
     assert '<p class="big num">1</p>' in preview.text
     started = await pages.http.post("/ui/sweeps", data=fields_of(preview.text))
-    await ended(pages, started.headers["location"].rpartition("job=")[2])
+    await finished(pages, started.headers["location"])
     events = {status: await stage.event_types(ids[status]) for status in ids}  # type: ignore[arg-type]  # ids
     assert [status for status in ids if "run_again" in events[status]] == [Status.FAILED]
     by_name = b"what=retry&queue=a&status=succeeded&status=cancelled"
@@ -93,7 +95,7 @@ async def test_a_large_number_is_typed(pages: Served, stage: Stage) -> None:
         assert 'name="typed"' in refused.text
     assert {(await stage.task(one.id)).status for one in tasks} == {Status.NEW}
     started = await pages.http.post("/ui/sweeps", data={**fields, "typed": "3"})
-    await ended(pages, started.headers["location"].rpartition("job=")[2])
+    await finished(pages, started.headers["location"])
     assert {(await stage.task(one.id)).status for one in tasks} == {Status.CANCELLED}
 
 
@@ -104,7 +106,7 @@ async def test_no_more_are_changed_than_were_confirmed(pages: Served, stage: Sta
     for more, changed in (({"expected": "3", "typed": "3"}, 3), ({}, 2)):
         form = {"what": "cancel", "queue": "a", **more}
         started = await pages.http.post("/ui/sweeps", data=form)
-        shown = await ended(pages, started.headers["location"].rpartition("job=")[2])
+        shown = await finished(pages, started.headers["location"])
         assert f"{changed} tasks" in shown
         # The second time nothing is left.
         assert ("the number that was confirmed" in shown) is (changed == 3)
@@ -115,3 +117,40 @@ async def test_no_more_are_changed_than_were_confirmed(pages: Served, stage: Sta
 async def test_a_number_may_be_typed_as_it_is_shown(pages: Served, typed: str) -> None:
     form = {"what": "cancel", "queue": "a", "expected": "1234", "typed": typed}
     assert (await pages.http.post("/ui/sweeps", data=form)).status_code == 303
+
+
+@pytest.mark.parametrize("what", list(Sweep))
+async def test_many_tasks_are_counted_and_then_dealt_with(
+    pages: Served, stage: Stage, what: Sweep
+) -> None:
+    mine = [await stage.created(queue="mine") for _ in range(5)]
+    other = await stage.created()
+    if what is Sweep.RETRY:
+        for task in (*mine, other):
+            await stage.service.cancel(task.id)
+    status = "&status=cancelled" if what is Sweep.RETRY else ""
+    form = f"what={what}&queue=mine{status}".encode()
+    preview = await pages.post("/ui/sweeps/preview", form, headers={"hx-request": "true"})
+    assert ">5</p>" in preview.text
+    started = await pages.post("/ui/sweeps", form)
+    assert "5 tasks" in await finished(pages, started.headers["location"])
+    statuses = {(await stage.task(task.id)).status for task in mine}
+    assert statuses == {Status.NEW if what is Sweep.RETRY else Status.CANCELLED}
+    assert (await stage.task(other.id)).version == (2 if what is Sweep.RETRY else 1)
+
+
+async def test_a_selection_is_dealt_with_and_nothing_else(pages: Served, stage: Stage) -> None:
+    tasks = [await stage.created() for _ in range(4)]
+    form = f"what=cancel&id={tasks[0].id}&id={tasks[2].id}&id={uuid4()}".encode()
+    started = await pages.post("/ui/sweeps", form)
+    assert "2 tasks" in await finished(pages, started.headers["location"])
+    statuses = [(await stage.task(task.id)).status for task in tasks]
+    assert statuses == [Status.CANCELLED, Status.NEW, Status.CANCELLED, Status.NEW]
+
+
+async def test_a_status_that_does_not_allow_it_is_not_even_counted(
+    pages: Served, stage: Stage
+) -> None:
+    await stage.created()
+    preview = await pages.post("/ui/sweeps/preview", b"what=retry&status=new")
+    assert "No task that fits can be retried." in preview.text

@@ -1,7 +1,8 @@
 """The dashboard as browsers see it: the API's own server with the pages, over a stage."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +13,16 @@ from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.settings import Settings
 from tests.support.api import SETTINGS, Served, serving
+from tests.support.polling import eventually
 from tests.support.stage import Stage
+
+HTMX = {"hx-request": "true"}
+FIRST_VIEW_BYTES = 150_000
+LISTS = ("/ui/tasks", "/ui/queues", "/ui/workers", "/ui/failures")
+PAGES = (
+    *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
+    *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections"),
+)
 
 
 @asynccontextmanager
@@ -49,3 +59,41 @@ def change_ticker_of(pages: Served) -> ChangeTicker:
     dashboard = pages.app._pages
     assert isinstance(dashboard, Dashboard)
     return dashboard._context.change_ticker
+
+
+def fields_of(html: str) -> dict[str, str]:
+    """Return the hidden fields of a form."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
+
+
+async def finished(pages: Served, started: str) -> str:
+    """Wait for the job that a response leads to, and return what is shown of it."""
+    job = started.rpartition("job=")[2]
+
+    async def look() -> str:
+        response = await pages.get(f"/ui/jobs/{job}")
+        return response.text if response.status_code == 286 else ""
+
+    return await eventually(look, "the job is over")
+
+
+async def collect_events(
+    pages: Served, path: str, found: list[str], until: Callable[[list[str]], bool]
+) -> None:
+    """Append the names of a stream's events to `found` until `until` holds."""
+    async with asyncio.timeout(15), pages.http.stream("GET", path) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        async for line in response.aiter_lines():
+            if line.startswith("event: "):
+                found.append(line.removeprefix("event: "))
+                if until(found):
+                    break
+
+
+async def until_begun(events: list[str]) -> None:
+    """Wait until the stream has begun: it begins with an event."""
+
+    async def look() -> bool:
+        return bool(events)
+
+    await eventually(look, "the stream has begun")
