@@ -5,10 +5,12 @@ from tests.support.feed import numbered
 from tests.support.long_past import seeded, seeded_url
 from tests.support.pages import pages
 from tests.support.pulling import pull
+from tests.support.raw_requests import known
 from tests.support.stage import stage, stage_template, stage_url
 
 __all__ = [
     "api",
+    "known",
     "log_lines",
     "numbered",
     "pages",

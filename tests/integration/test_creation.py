@@ -7,12 +7,14 @@ import asyncpg
 import pytest
 
 from taskmill.domain import identity
-from taskmill.domain.errors import Unavailable
+from taskmill.domain.errors import QueueLimitReached, Unavailable
 from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
 from tests.support.builders import a_draft, a_key
+from tests.support.intake import counted
 from tests.support.safety import assert_safe
-from tests.support.stage import Stage
+from tests.support.stage import Stage, a_creation
 
 
 async def test_the_result_is_what_is_stored(stage: Stage) -> None:
@@ -149,3 +151,24 @@ async def test_an_outage_is_raised_within_the_timeout_and_leaves_nothing_behind(
         await admin.close()
     await stage.created()
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 2
+
+
+async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
+    names = [f"task {n}" for n in range(9)]
+    names[4] = "bad \x00 name"
+    new = stage.creation.with_ids(a_draft(name=name) for name in names)
+    results = await stage.creation.store_each(new)
+    assert [isinstance(result, CreatedTask) for result in results] == [n != 4 for n in range(9)]
+    again = await stage.creation.store_each(new)
+    assert [isinstance(result, CreatedTask) for result in again] == [n != 4 for n in range(9)]
+    assert await counted(stage) == (8, 0)
+    assert await stage.creation.store_each([]) == []
+    await assert_safe(stage.sql)
+
+
+async def test_each_gets_its_reply_where_there_is_room_for_some_queues_only(stage: Stage) -> None:
+    async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=1) as creation:
+        new = creation.with_ids(a_draft(queue=queue) for queue in ("b", "a", "b", "a"))
+        results = await creation.store_each(new)
+    kinds = [type(result) for result in results]
+    assert kinds == [QueueLimitReached, CreatedTask] * 2

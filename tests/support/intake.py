@@ -154,3 +154,8 @@ async def assert_all_acknowledged(producer: Producer) -> None:
     for _ in range(20):
         assert await depth() == 0
         await asyncio.sleep(0.01)
+
+
+def a_message(body: bytes, message_id: str | None = None) -> aio_pika.Message:
+    """A message as `send_all` takes it."""
+    return aio_pika.Message(body, message_id=message_id)
