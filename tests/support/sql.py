@@ -41,3 +41,11 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
+    """The stored callbacks: task, address and endpoint."""
+    rows = await stage.sql.fetch(
+        "SELECT task_id, url, lane FROM taskmill.task_callback ORDER BY task_id"
+    )
+    return [tuple(row) for row in rows]
