@@ -4,9 +4,8 @@
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -33,37 +32,24 @@ _NEEDS = {
     ),
 }
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def broker_url_option(command: F) -> F:
-    """Add ``--broker-url``."""
-    return click.option(
-        "--broker-url",
-        metavar="URL",
-        help="RabbitMQ, amqp://user:password@host:port/vhost.  "
-        "[default: TASKMILL_BROKER_URL, or that of the `taskmill up` that runs here]",
-    )(command)
-
-
-def database_url_option(command: F) -> F:
-    """Add ``--database-url``."""
-    return click.option(
-        "--database-url",
-        metavar="URL",
-        help="PostgreSQL, postgresql://user:password@host:port/database.  "
-        "[default: TASKMILL_DATABASE_URL, or that of the `taskmill up` that runs here]",
-    )(command)
-
-
-def data_option(command: F) -> F:
-    """Add ``--data``."""
-    return click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        help="Data folder of the `taskmill up` that runs here.  [default: .taskmill]",
-    )(command)
+broker_url_option = click.option(
+    "--broker-url",
+    metavar="URL",
+    help="RabbitMQ, amqp://user:password@host:port/vhost.  "
+    "[default: TASKMILL_BROKER_URL, or that of the `taskmill up` that runs here]",
+)
+database_url_option = click.option(
+    "--database-url",
+    metavar="URL",
+    help="PostgreSQL, postgresql://user:password@host:port/database.  "
+    "[default: TASKMILL_DATABASE_URL, or that of the `taskmill up` that runs here]",
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Data folder of the `taskmill up` that runs here.  [default: .taskmill]",
+)
 
 
 def settings_to_run(data: Path | None, **options: object) -> Settings:

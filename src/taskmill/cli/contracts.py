@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from taskmill.cli import show
+from taskmill.cli.output import Columns, Output
 from taskmill.cli.parameters import PayloadParam
-from taskmill.cli.server import json_option, open_client, quiet_option, url_option
+from taskmill.cli.server import over_http
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.wire.contracts.defaults import default_fields
 from taskmill.wire.types import TypeSummaryView, TypeView
 
@@ -29,35 +31,18 @@ def type_() -> None:
 
 
 @type_.command("list")
-@url_option
-@json_option
-@quiet_option
-def list_(*, url: str, as_json: bool, quiet: bool) -> None:
+@over_http(has_quiet=True)
+def list_(*, client: TaskmillClient, output: Output) -> None:
     """List the types that have a contract, by name. With --json, one a line."""
-    with open_client(url) as client:
-        found = client.types()
-    if as_json:
-        show.json_lines(item.model_dump_json().encode() for item in found)
-    elif quiet:
-        for item in found:
-            show.line(item.name)
-    elif found:
-        headings = ("TYPE", "VERSION", "WORKERS", "CHANGED", "BY", "DEFAULTS")
-        rows = [_row(item) for item in found]
-        numbers = ("VERSION", "WORKERS")
-        show.table(headings, rows, cut="DEFAULTS", dispensable=("BY",), numbers=numbers)
-    else:
-        show.note("no type has a contract: a worker with an app registers those of its types")
+    output.items(client.types(), _COLUMNS)
 
 
 @type_.command("show")
 @click.argument("name")
-@url_option
-@json_option
-def show_(*, name: str, url: str, as_json: bool) -> None:
+@over_http()
+def show_(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Show a type's contract: the schema that holds, its defaults, and the versions before."""
-    with open_client(url) as client:
-        _print(client.get_type(name), as_json=as_json)
+    output.item(client.get_type(name), _lines)
 
 
 @type_.command()
@@ -65,16 +50,15 @@ def show_(*, name: str, url: str, as_json: bool) -> None:
 @click.argument("schema", type=PayloadParam(), required=False)
 @click.option("--defaults", type=PayloadParam(), help="Values for tasks that do not set them.")
 @click.option("--app", metavar="MODULE:NAME", help="Register all types of this app instead.")
-@url_option
-@json_option
+@over_http()
 def register(
     *,
     name: str | None,
     schema: dict[str, Any] | None,
     defaults: dict[str, Any] | None,
     app: str | None,
-    url: str,
-    as_json: bool,
+    client: TaskmillClient,
+    output: Output,
 ) -> None:
     """Refuse payloads of type NAME that do not fit the JSON Schema; @- reads standard input.
 
@@ -86,10 +70,9 @@ def register(
     ):
         raise click.UsageError("name a type and its JSON Schema, or --app alone")
     wanted = [(name, schema, defaults)] if app is None else list(_contracts_of(app))
-    with open_client(url) as client:
-        for type_name, payload_schema, filled in wanted:
-            found = client.register_type(type_name, payload_schema, filled)  # type: ignore[arg-type]  # checked by the service
-            _print(found, as_json=as_json)
+    for type_name, payload_schema, filled in wanted:
+        found = client.register_type(type_name, payload_schema, filled)  # type: ignore[arg-type]  # checked by the service
+        output.item(found, _lines)
 
 
 def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -103,19 +86,10 @@ def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any
 
 @type_.command()
 @click.argument("name")
-@url_option
-def drop(*, name: str, url: str) -> None:
+@over_http(has_json=False)
+def drop(*, name: str, client: TaskmillClient) -> None:
     """Drop a type's contract, until a worker that has one starts, or it is registered again."""
-    with open_client(url) as client:
-        client.drop_type(name)
-
-
-def _print(found: TypeView, *, as_json: bool) -> None:
-    if as_json:
-        show.json_lines([found.model_dump_json().encode()])
-        return
-    for cells in _lines(found):
-        show.line(*cells)
+    client.drop_type(name)
 
 
 def _row(item: TypeSummaryView) -> tuple[show.Cell, ...]:
@@ -125,19 +99,26 @@ def _row(item: TypeSummaryView) -> tuple[show.Cell, ...]:
     return (item.name, str(item.version), workers, changed, item.registered_by, defaults)
 
 
+_COLUMNS = Columns(
+    headings=("TYPE", "VERSION", "WORKERS", "CHANGED", "BY", "DEFAULTS"),
+    row=_row,
+    cut="DEFAULTS",
+    empty="no type has a contract: a worker with an app registers those of its types",
+    dispensable=("BY",),
+    numbers=("VERSION", "WORKERS"),
+    key=lambda item: item.name,
+)
+
+
 def _lines(found: TypeView) -> Iterator[tuple[show.Cell, ...]]:
     yield show.strong(found.name), show.dim(f"version {found.version}")
     since = show.dim(f"by {found.registered_by}")
-    yield _labelled("holds since", show.age(found.changed_at), since)
-    yield _labelled("workers", str(found.workers) if found.workers else show.warning("none"))
-    yield _labelled("defaults", show.fields(found.defaults) or "none")
+    yield show.labelled("holds since", show.age(found.changed_at), since)
+    yield show.labelled("workers", str(found.workers) if found.workers else show.warning("none"))
+    yield show.labelled("defaults", show.fields(found.defaults) or "none")
     for version in found.versions:
         if version.version != found.version:
             registered = f"{show.age(version.registered_at)}  by {version.registered_by}"
-            yield _labelled("version", str(version.version), show.dim(registered))
+            yield show.labelled("version", str(version.version), show.dim(registered))
     for line in json.dumps(found.payload_schema, indent=2, ensure_ascii=False).splitlines():
         yield (line,)
-
-
-def _labelled(label: str, *cells: show.Cell) -> tuple[show.Cell, ...]:
-    return (show.dim(f"{label:<11}"), *cells)

@@ -1,76 +1,38 @@
 """Prints deliveries of webhooks and callbacks, and has the command for a task's callback."""
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Final, assert_never
+from typing import assert_never
 
 import click
 
 from taskmill.cli import show
-from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.output import Columns, Lines, Output
+from taskmill.cli.server import over_http
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.webhooks import DeliveryState
 from taskmill.wire.webhooks import DeliveryView
 
-__all__ = ["LARGEST_PAGE", "deliveries", "print_deliveries", "print_delivery"]
-
-LARGEST_PAGE: Final = 500
+__all__ = ["COLUMNS", "deliveries", "delivery_lines"]
 
 
 @click.command()
 @click.argument("task_id", metavar="ID")
-@url_option
-@json_option
-def deliveries(*, task_id: str, url: str, as_json: bool) -> None:
+@over_http()
+def deliveries(*, task_id: str, client: TaskmillClient, output: Output) -> None:
     """Show the deliveries of a task's callback: one for each time that the task ended."""
-    with open_client(url) as client:
-        found = client.callback(task_id)
-    if as_json:
-        show.json_lines([found.model_dump_json().encode()])
+    found = client.callback(task_id)
+    if output.as_json:
+        show.json_lines([found])
     elif found.callback_url is None:
         show.note("it has no callback: only webhooks report its end")
     elif found.items:
-        print_deliveries(iter(found.items))
+        output.items(found.items, COLUMNS)
     else:
         show.note(f"nothing was delivered yet: its end is reported to {found.callback_url}")
 
 
-def print_deliveries(
-    items: Iterator[DeliveryView], *, as_json: bool = False, quiet: bool = False
-) -> None:
-    """Print deliveries as they come."""
-    if as_json:
-        show.json_lines(item.model_dump_json().encode() for item in items)
-    elif quiet:
-        for item in items:
-            show.line(str(item.id))
-    else:
-        _print_tables(items)
-
-
-def print_delivery(item: DeliveryView, *, as_json: bool) -> None:
-    """Print one requested delivery."""
-    if as_json:
-        show.json_lines([item.model_dump_json().encode()])
-    else:
-        show.line(str(item.id), _state(item))
-
-
-def _print_tables(items: Iterator[DeliveryView]) -> None:
-    """Print page by page: a long list starts at once, and is never in memory as a whole."""
-    headings = ("ID", "STATE", "TASK", "TRIES", "RESPONSE", "MADE", "NEXT", "TROUBLE")
-    is_first = True
-    while rows := [_row(item) for item in islice(items, LARGEST_PAGE)]:
-        show.table(
-            headings,
-            rows,
-            cut="TROUBLE",
-            dispensable=("NEXT", "MADE"),
-            numbers=("ID", "TRIES", "RESPONSE"),
-            with_headings=is_first,
-        )
-        is_first = False
-    if is_first:
-        show.note("nothing is delivered")
+def delivery_lines(item: DeliveryView) -> Lines:
+    """Return the line of one requested delivery."""
+    return [(str(item.id), _state(item))]
 
 
 def _row(item: DeliveryView) -> tuple[show.Cell, ...]:
@@ -96,3 +58,13 @@ def _state(item: DeliveryView) -> show.Cell:
             return show.warning("pending")
         case _:
             assert_never(item.state)
+
+
+COLUMNS = Columns(
+    headings=("ID", "STATE", "TASK", "TRIES", "RESPONSE", "MADE", "NEXT", "TROUBLE"),
+    row=_row,
+    cut="TROUBLE",
+    empty="nothing is delivered",
+    dispensable=("NEXT", "MADE"),
+    numbers=("ID", "TRIES", "RESPONSE"),
+)

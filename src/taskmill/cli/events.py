@@ -1,15 +1,15 @@
 """The command that prints the feed of changes: past ones, and new ones as they happen."""
 
-from collections.abc import Iterator
 from contextlib import closing
 
 import click
 
 from taskmill.cli import show
 from taskmill.cli.history import change_facts
-from taskmill.cli.server import json_option, open_client, url_option
-from taskmill.cli.show import Cell
+from taskmill.cli.output import Lines, Output
+from taskmill.cli.server import over_http
 from taskmill.client.following import Wanted
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.feed import ChangeView
 
@@ -43,8 +43,7 @@ Examples:
     help="Begin after this change; 0 is before the oldest one there is.  "
     "[default: 0; with --follow the present]",
 )
-@url_option
-@json_option
+@over_http()
 def events(
     *,
     follow: bool,
@@ -53,8 +52,8 @@ def events(
     status: tuple[str, ...],
     task: tuple[str, ...],
     after: str | None,
-    url: str,
-    as_json: bool,
+    client: TaskmillClient,
+    output: Output,
 ) -> None:
     """Print what happens to tasks: each change once, in order.
 
@@ -63,23 +62,19 @@ def events(
     """
     wanted: Wanted = {"queue": queue, "type": type_, "status": status, "task": task}
     begin = after if after is not None or follow else _OLDEST
-    with (
-        open_client(url) as client,
-        closing(client.feed(after=begin, follow=follow, **wanted)) as changes,
-    ):
+    with closing(client.feed(after=begin, follow=follow, **wanted)) as changes:
         for change in changes:
-            if as_json:
-                show.json_lines([change.model_dump_json().encode()])
-            else:
-                show.line(*_cells(change))
+            output.item(change, _lines)
             if follow:
                 show.flush()
 
 
-def _cells(change: ChangeView) -> Iterator[Cell]:
-    yield show.dim(show.clock_time(change.at))
-    yield show.status(change.status, f"{change.event:<16}")
-    yield str(change.task_id)
-    yield show.dim(change.queue)
-    yield change.name
-    yield show.fields(change_facts(change))
+def _lines(change: ChangeView) -> Lines:
+    yield (
+        show.dim(show.clock_time(change.at)),
+        show.status(change.status, f"{change.event:<16}"),
+        str(change.task_id),
+        show.dim(change.queue),
+        change.name,
+        show.fields(change_facts(change)),
+    )

@@ -1,12 +1,13 @@
 """The command that explains why a task is where it is."""
 
-from collections.abc import Iterator
 from typing import assert_never
 
 import click
 
 from taskmill.cli import show
-from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.output import Lines, Output
+from taskmill.cli.server import over_http
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.blockers import BlockerName, BlockerState
 from taskmill.wire.explanations import BlockerView, ExplanationView
 
@@ -23,23 +24,16 @@ Example:
 
 @click.command(epilog=_EPILOG)
 @click.argument("task_id", metavar="ID")
-@url_option
-@json_option
-def explain(*, task_id: str, url: str, as_json: bool) -> None:
+@over_http()
+def explain(*, task_id: str, client: TaskmillClient, output: Output) -> None:
     """Explain why a task is where it is, and what to do.
 
     First what holds it; then every possible blocker, in order: ✓ is passed, ● holds, · is not reached.
     """
-    with open_client(url) as client:
-        found = client.explain(task_id)
-    if as_json:
-        show.json_lines([found.model_dump_json().encode()])
-        return
-    for cells in _lines(found):
-        show.line(*cells)
+    output.item(client.explain(task_id), _lines)
 
 
-def _lines(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
+def _lines(found: ExplanationView) -> Lines:
     yield (str(found.task_id), show.status(found.status), show.strong(found.summary))
     yield (show.dim("→"), found.todo)
     yield ()
@@ -51,7 +45,7 @@ def _lines(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
         yield (show.dim("·"), show.dim(f"not reached: {', '.join(left)}"))
 
 
-def _blocker_lines(blocker: BlockerView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
+def _blocker_lines(blocker: BlockerView, *, is_first: bool) -> Lines:
     """Yield the lines of a blocker that was reached; the todo of the first that holds is shown above them."""
     name = f"{blocker.blocker:<{_NAME_WIDTH}}"
     match blocker.state:

@@ -13,7 +13,7 @@ __all__ = ["Lazy", "LazyGroup", "Sections"]
 
 
 class Lazy(NamedTuple):
-    """Where a command is, and its line in the list of commands, so that listing imports nothing."""
+    """A command's module below this package and its name there; its help, so that listing imports nothing."""
 
     module: str
     attribute: str
@@ -39,7 +39,8 @@ class LazyGroup(click.Group):
         for section in self.sections.values():
             if cmd_name in section:
                 lazy = section[cmd_name]
-                return cast(click.Command, getattr(import_module(lazy.module), lazy.attribute))
+                module = import_module(f"{__package__}.{lazy.module}")
+                return cast(click.Command, getattr(module, lazy.attribute))
         return None
 
     def resolve_command(

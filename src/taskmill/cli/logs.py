@@ -1,6 +1,5 @@
 """The command that shows what a task's handlers logged, and follows it."""
 
-import sys
 import time
 from collections.abc import Iterator
 
@@ -8,7 +7,8 @@ import click
 
 from taskmill.cli import show
 from taskmill.cli.numbers import Whole
-from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.output import Lines, Output
+from taskmill.cli.server import over_http
 from taskmill.client.calls import LARGEST_LOG_PAGE
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL
@@ -43,33 +43,31 @@ Examples:
     help="Only this level and above.  [default: debug]",
 )
 @click.option("--claim", type=Whole(min=1), metavar="N", help="Only what claim N logged.")
-@url_option
-@json_option
+@over_http()
 def logs(
     *,
     task_id: str,
     follow: bool,
     level: str | None,
     claim: int | None,
-    url: str,
-    as_json: bool,
+    client: TaskmillClient,
+    output: Output,
 ) -> None:
     """Show what a task's handlers logged, oldest first. With --json, one object a line.
 
     The number of stored lines is bounded; where some are missing, a line says how many.
     """
-    with open_client(url) as client:
-        lines = (
-            _followed(client, task_id, claim, level)
-            if follow
-            else client.logs(task_id, claim=claim, level=level)
-        )
-        if as_json:
-            for line in lines:
-                show.json_lines([line.model_dump_json().encode()])
-                sys.stdout.flush()
-        elif not _print(lines):
-            show.note("nothing was logged")
+    lines = (
+        _followed(client, task_id, claim, level)
+        if follow
+        else client.logs(task_id, claim=claim, level=level)
+    )
+    if output.as_json:
+        for line in lines:
+            show.json_lines([line])
+            show.flush()
+    elif not _print(lines):
+        show.note("nothing was logged")
 
 
 def _followed(
@@ -103,7 +101,7 @@ def _print(lines: Iterator[LogLineView]) -> bool:
     return bool(claim_no)
 
 
-def _lines(line: LogLineView) -> Iterator[tuple[show.Cell, ...]]:
+def _lines(line: LogLineView) -> Lines:
     """Yield a log line, and below it the traceback that came with it."""
     fields = dict(line.fields or {})
     traceback = fields.pop("exception", None)

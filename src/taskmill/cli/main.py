@@ -23,52 +23,36 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _SECTIONS: Sections = {
     "Run the service": {
-        "up": Lazy(
-            "taskmill.cli.service", "up", "Start everything on this machine, database included."
-        ),
-        "run": Lazy("taskmill.cli.service", "run", "Run some roles on a database of your own."),
-        "migrate": Lazy("taskmill.cli.service", "migrate", "Bring a database to this version."),
-        "broker": Lazy(
-            "taskmill.cli.broker", "broker", "Show the broker's queues; send all hints again."
-        ),
-        "verify": Lazy(
-            "taskmill.cli.verify", "verify", "Audit a database: does it keep the guarantees?"
-        ),
-        "settings": Lazy("taskmill.cli.service", "settings", "Show what is set, and where."),
+        "up": Lazy("service", "up", "Start everything on this machine, database included."),
+        "run": Lazy("service", "run", "Run some roles on a database of your own."),
+        "migrate": Lazy("service", "migrate", "Bring a database to this version."),
+        "broker": Lazy("broker", "broker", "Show the broker's queues; send all hints again."),
+        "verify": Lazy("verify", "verify", "Audit a database: does it keep the guarantees?"),
+        "settings": Lazy("service", "settings", "Show what is set, and where."),
     },
     "Use it (over HTTP)": {
         "task": Lazy(
-            "taskmill.cli.tasks",
+            "tasks",
             "task",
             "Create, list, show, explain, watch, cancel and retry tasks.",
         ),
-        "events": Lazy(
-            "taskmill.cli.events", "events", "Print what happens to tasks, as it happens."
-        ),
+        "events": Lazy("events", "events", "Print what happens to tasks, as it happens."),
         "queue": Lazy(
-            "taskmill.cli.system",
+            "system",
             "queue",
             "List, pause, resume queues; publish to them; what they refused.",
         ),
-        "worker": Lazy(
-            "taskmill.cli.system", "worker", "List workers; have one take no more tasks, or stop."
-        ),
-        "type": Lazy(
-            "taskmill.cli.contracts", "type_", "List types with a contract; register or drop one."
-        ),
+        "worker": Lazy("system", "worker", "List workers; have one take no more tasks, or stop."),
+        "type": Lazy("contracts", "type_", "List types with a contract; register or drop one."),
         "webhook": Lazy(
-            "taskmill.cli.webhooks",
+            "webhooks",
             "webhook",
             "Notify endpoints when tasks end; see what was delivered.",
         ),
-        "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
-        "top": Lazy(
-            "taskmill.cli.top.command", "top", "Show live what happens, and what needs attention."
-        ),
-        "health": Lazy("taskmill.cli.health", "health", "Check whether the service is ready."),
-        "completion": Lazy(
-            "taskmill.cli.completion", "completion", "Complete commands in bash, zsh or fish."
-        ),
+        "stats": Lazy("system", "stats", "Count tasks by queue and status."),
+        "top": Lazy("top.command", "top", "Show live what happens, and what needs attention."),
+        "health": Lazy("health", "health", "Check whether the service is ready."),
+        "completion": Lazy("completion", "completion", "Complete commands in bash, zsh or fish."),
     },
 }
 

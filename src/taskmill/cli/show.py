@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 import orjson
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -150,12 +151,12 @@ def note(text: str) -> None:
 
 
 def json_lines(values: Iterable[object]) -> None:
-    """Print values as JSON, one a line, always as UTF-8; bytes are JSON already."""
+    """Print values, or the service's models, as JSON, one a line, always as UTF-8."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     for value in values:
-        text = value if isinstance(value, bytes) else orjson.dumps(value, default=str)
-        sys.stdout.write(text.decode() + "\n")
+        text = value.model_dump_json() if isinstance(value, BaseModel) else json_text(value)
+        sys.stdout.write(text + "\n")
 
 
 def flush() -> None:
@@ -220,6 +221,11 @@ def failure(text: str) -> Text:
 def json_text(value: object) -> str:
     """Show a value as compact JSON."""
     return orjson.dumps(value, default=str).decode()
+
+
+def labelled(label: str, *cells: Cell) -> tuple[Cell, ...]:
+    """Return a line of an item's facts: what, then the fact."""
+    return (dim(f"{label:<11}"), *cells)
 
 
 def source(name: str) -> Text:

@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from taskmill.cli import show
+from taskmill.cli.output import Lines, Output
 from taskmill.cli.parameters import LabelParam, Moment
+from taskmill.cli.server import Command, given, with_options
 from taskmill.client.errors import ClientError
 from taskmill.client.sweeps import Selected
 from taskmill.domain.lifecycle import Status
@@ -25,7 +27,6 @@ __all__ = [
     "sweep_options",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
 _BAR_WIDTH = 30
 _MOST_UNTYPED = 1_000
 """To confirm more tasks than these, their number must be typed."""
@@ -37,6 +38,18 @@ class Verbs:
 
     imperative: str
     done: str
+
+    def lines(self, result: SweepView) -> Lines:
+        """Return the result of a sweep."""
+        if result.dry_run or not result.matched:
+            fits = "fits" if result.matched == 1 else "fit"
+            return [(f"{_tasks(result.matched)} {fits}",)]
+        parts = [f"{result.changed:,} {self.done}"]
+        if result.asked:
+            parts.append(f"{result.asked:,} running, asked to stop")
+        if moved := result.matched - result.changed - result.asked:
+            parts.append(f"{moved:,} moved on meanwhile")
+        return [(", ".join(parts),)]
 
 
 CANCEL = Verbs(imperative="Cancel", done="cancelled")
@@ -52,9 +65,9 @@ class SweepOptions:
     yes: bool
 
 
-def filter_options(*statuses: Status) -> Callable[[F], F]:
+def filter_options(*statuses: Status) -> Callable[[Command], Command]:
     """Add the options that select tasks."""
-    options = (
+    return with_options(
         click.option(
             "--status",
             type=click.Choice([status.value for status in statuses]),
@@ -68,34 +81,21 @@ def filter_options(*statuses: Status) -> Callable[[F], F]:
         click.option("--created-after", type=Moment(), help="Created at this time or later."),
         click.option("--created-before", type=Moment(), help="Created before this time."),
     )
-    return _all(options)
 
 
-def sweep_options(command: F) -> F:
-    """Add the options of commands that change all matching tasks."""
-    options = (
-        click.option("--all", is_flag=True, help="All tasks; instead of a filter."),
-        click.option("--dry-run", is_flag=True, help="Only count what fits."),
-        click.option("--yes", is_flag=True, help="Don't ask."),
-    )
-    return _all(options)(command)
-
-
-def _all(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+sweep_options = with_options(
+    click.option("--all", is_flag=True, help="All tasks; instead of a filter."),
+    click.option("--dry-run", is_flag=True, help="Only count what fits."),
+    click.option("--yes", is_flag=True, help="Don't ask."),
+)
 
 
 def filters_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the filters that were given, as the service takes them."""
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
-    if labels := given.get("label"):
-        given["label"] = [f"{key}={value}" for key, value in labels]
-    return given
+    filters = {name: value for name, value in given(options).items() if value is not False}
+    if labels := filters.get("label"):
+        filters["label"] = [f"{key}={value}" for key, value in labels]
+    return filters
 
 
 def parse_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> SweepOptions | None:
@@ -117,12 +117,9 @@ def sweep(
     action: Callable[..., SweepView],
     verbs: Verbs,
     options: SweepOptions,
-    *,
-    as_json: bool,
-    quiet: bool = False,
+    output: Output,
 ) -> int:
     """Change all matching tasks after a confirmation, and print the result. Returns the exit status."""
-    print_result = _printer(verbs, as_json=as_json, quiet=quiet)
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
     if not (options.dry_run or options.yes or has_person):
         raise click.UsageError(
@@ -132,13 +129,14 @@ def sweep(
     if options.dry_run or has_person:
         counted = _with_progress(action, "counted", options.selected, None, dry_run=True)
         if options.dry_run or not counted.matched:
-            print_result(counted)
+            output.item(counted, verbs.lines)
             return 0
         total = counted.matched
     if not options.yes and not _is_confirmed(verbs, total or 0):
         show.note("nothing was changed")
         return 1
-    print_result(_with_progress(action, verbs.done, options.selected, total, dry_run=False))
+    done = _with_progress(action, verbs.done, options.selected, total, dry_run=False)
+    output.item(done, verbs.lines)
     return 0
 
 
@@ -185,27 +183,6 @@ def progress(done: int, total: int | None, verb: str) -> str:
     share = min(done / total, 1.0)
     filled = round(share * _BAR_WIDTH)
     return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,} of {total:,} {verb}"
-
-
-def _printer(verbs: Verbs, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
-    if quiet:
-        return lambda _: None
-    if as_json:
-        return lambda done: show.json_lines([done.model_dump_json().encode()])
-    return lambda done: _print(done, verbs)
-
-
-def _print(done: SweepView, verbs: Verbs) -> None:
-    if done.dry_run or not done.matched:
-        fits = "fits" if done.matched == 1 else "fit"
-        show.line(f"{_tasks(done.matched)} {fits}")
-        return
-    parts = [f"{done.changed:,} {verbs.done}"]
-    if done.asked:
-        parts.append(f"{done.asked:,} running, asked to stop")
-    if moved := done.matched - done.changed - done.asked:
-        parts.append(f"{moved:,} moved on meanwhile")
-    show.line(", ".join(parts))
 
 
 def _tasks(count: int) -> str:

@@ -1,19 +1,18 @@
 """The commands for the system as a whole: queue, worker, stats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import assert_never
 from uuid import UUID
 
 import click
-from pydantic import BaseModel
 
 from taskmill.cli import show
 from taskmill.cli.activity import print_activity
+from taskmill.cli.output import Columns, Lines, Output
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
-from taskmill.cli.server import json_option, open_client, url_option
-from taskmill.client.errors import NotAccepted
+from taskmill.cli.server import for_each, over_http
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
@@ -37,66 +36,43 @@ queue.add_command(rejected)
 
 
 @queue.command("list")
-@url_option
-@json_option
-def queue_list(*, url: str, as_json: bool) -> None:
+@over_http()
+def queue_list(*, client: TaskmillClient, output: Output) -> None:
     """List queues with their tasks by status.
 
     RELEASED is how many are released to the broker and not yet claimed.
     """
-    with open_client(url) as client:
-        queues = client.queues()
-    if as_json:
-        _print_json(queues)
-    elif queues:
-        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "RELEASED", "LONGEST WAIT")
-        rows = [_queue_row(item) for item in queues]
-        numbers = (*_STATUS_HEADINGS, "RELEASED")
-        show.table(headings, rows, cut="QUEUE", dispensable=("RELEASED",), numbers=numbers)
-    else:
-        show.note("no queues yet: a queue is made by its first task")
+    output.items(client.queues(), _QUEUE_COLUMNS)
 
 
 @queue.command()
 @click.argument("name")
-@url_option
-@json_option
-def pause(*, name: str, url: str, as_json: bool) -> None:
+@over_http()
+def pause(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Stop handing out a queue's tasks; running ones go on.
 
     A queue that does not exist is made, so it can be paused before its first task.
     """
-    with open_client(url) as client:
-        _print_queue(client.pause_queue(name), as_json=as_json)
+    output.item(client.pause_queue(name), _queue_lines)
 
 
 @queue.command()
 @click.argument("name")
-@url_option
-@json_option
-def resume(*, name: str, url: str, as_json: bool) -> None:
+@over_http()
+def resume(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Hand out a queue's tasks again."""
-    with open_client(url) as client:
-        _print_queue(client.resume_queue(name), as_json=as_json)
+    output.item(client.resume_queue(name), _queue_lines)
 
 
 @queue.command("delete")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@url_option
-def queue_delete(*, names: tuple[str, ...], url: str) -> int:
+@over_http(has_json=False)
+def queue_delete(*, names: tuple[str, ...], client: TaskmillClient) -> int:
     """Delete queues in which nothing waits or runs; their ended tasks stay.
 
     A later task makes its queue again. Exit status 1 when one of them could not be deleted.
     """
-    exit_status = 0
-    with open_client(url) as client:
-        for name in names:
-            try:
-                client.delete_queue(name)
-            except NotAccepted as error:
-                click.echo(f"Error: {name}: {error}", err=True)
-                exit_status = 1
-    return exit_status
+    return for_each(names, client.delete_queue)
 
 
 @click.group()
@@ -106,15 +82,13 @@ def worker() -> None:
 
 @worker.command()
 @click.argument("name")
-@url_option
-@json_option
-def quiet(*, name: str, url: str, as_json: bool) -> None:
+@over_http()
+def quiet(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Ask a worker to take no more tasks; it ends those that it runs.
 
     NAME is its name or id, as `taskmill worker list` shows it. The request takes a few seconds to arrive.
     """
-    with open_client(url) as client:
-        _print_worker(client.quiet_worker(_worker_id(client, name)), as_json=as_json)
+    output.item(client.quiet_worker(_worker_id(client, name)), _worker_lines)
 
 
 @worker.command()
@@ -122,50 +96,31 @@ def quiet(*, name: str, url: str, as_json: bool) -> None:
 @click.option(
     "--when-empty", is_flag=True, help="Only when it runs nothing more, however long that takes."
 )
-@url_option
-@json_option
-def stop(*, name: str, when_empty: bool, url: str, as_json: bool) -> None:
+@over_http()
+def stop(*, name: str, when_empty: bool, client: TaskmillClient, output: Output) -> None:
     """Ask a worker to end what it runs, and then its process.
 
     NAME is its name or id. What does not end within its grace time is handed back, and starts again elsewhere.
     With --when-empty it takes no more tasks, and its process ends when it runs nothing more. A supervisor may
     start the process again, as `taskmill up` does.
     """
-    with open_client(url) as client:
-        changed = client.stop_worker(_worker_id(client, name), when_empty=when_empty)
-        _print_worker(changed, as_json=as_json)
+    changed = client.stop_worker(_worker_id(client, name), when_empty=when_empty)
+    output.item(changed, _worker_lines)
 
 
 @worker.command("resume")
 @click.argument("name")
-@url_option
-@json_option
-def worker_resume(*, name: str, url: str, as_json: bool) -> None:
+@over_http()
+def worker_resume(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Ask a quiet worker to take tasks again. NAME is its name or id."""
-    with open_client(url) as client:
-        _print_worker(client.resume_worker(_worker_id(client, name)), as_json=as_json)
+    output.item(client.resume_worker(_worker_id(client, name)), _worker_lines)
 
 
 @worker.command("list")
-@url_option
-@json_option
-def worker_list(*, url: str, as_json: bool) -> None:
+@over_http()
+def worker_list(*, client: TaskmillClient, output: Output) -> None:
     """List workers: what they serve, and how much they run."""
-    with open_client(url) as client:
-        workers = client.workers()
-    if as_json:
-        _print_json(workers)
-    elif workers:
-        headings = ("WORKER", "STATE", "RUNNING", "SLOTS", "QUEUES", "TYPES", "STARTED", "SEEN")
-        show.table(
-            headings,
-            [_worker_row(item) for item in workers],
-            cut="TYPES",
-            dispensable=("SEEN", "QUEUES"),
-            numbers=("RUNNING", "SLOTS"),
-        )
-    else:
-        show.note("no workers: start one with `taskmill run worker`")
+    output.items(client.workers(), _WORKER_COLUMNS)
 
 
 @click.command()
@@ -178,10 +133,14 @@ def worker_list(*, url: str, as_json: bool) -> None:
     "--queue", help=f"Only what happened in this queue ({Window.MINUTES_5} unless --window)."
 )
 @click.option("--type", "type_", help="Only what happened to this type; the same.")
-@url_option
-@json_option
+@over_http()
 def stats(
-    *, window: str | None, queue: str | None, type_: str | None, url: str, as_json: bool
+    *,
+    window: str | None,
+    queue: str | None,
+    type_: str | None,
+    client: TaskmillClient,
+    output: Output,
 ) -> None:
     """Count tasks by queue and status, and what runs them.
 
@@ -193,10 +152,9 @@ def stats(
     """
     if queue or type_:
         window = window or Window.MINUTES_5
-    with open_client(url) as client:
-        found = client.stats(window=window, queue=queue, type=type_)
-    if as_json:
-        _print_json([found])
+    found = client.stats(window=window, queue=queue, type=type_)
+    if output.as_json:
+        show.json_lines([found])
     elif found.activity is not None:
         print_activity(found.activity)
     else:
@@ -216,15 +174,8 @@ def _print_counts(found: StatsView) -> None:
     show.line(*_broker(found.broker))
 
 
-def _print_json(views: Sequence[BaseModel]) -> None:
-    show.json_lines(view.model_dump_json().encode() for view in views)
-
-
-def _print_queue(changed: QueueView, *, as_json: bool) -> None:
-    if as_json:
-        _print_json([changed])
-    else:
-        show.line(changed.name, _queue_state(changed))
+def _queue_lines(changed: QueueView) -> Lines:
+    return [(changed.name, _queue_state(changed))]
 
 
 def _queue_state(item: QueueView) -> show.Cell:
@@ -235,6 +186,16 @@ def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
     waiting = show.elapsed(item.oldest_due_at) if item.oldest_due_at else "-"
     counts = (*_counts(item.counts), _number(item.window))
     return (item.name, _queue_state(item), *counts, waiting)
+
+
+_QUEUE_COLUMNS = Columns(
+    headings=("QUEUE", "STATE", *_STATUS_HEADINGS, "RELEASED", "LONGEST WAIT"),
+    row=_queue_row,
+    cut="QUEUE",
+    empty="no queues yet: a queue is made by its first task",
+    dispensable=("RELEASED",),
+    numbers=(*_STATUS_HEADINGS, "RELEASED"),
+)
 
 
 def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
@@ -256,6 +217,16 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
     )
 
 
+_WORKER_COLUMNS = Columns(
+    headings=("WORKER", "STATE", "RUNNING", "SLOTS", "QUEUES", "TYPES", "STARTED", "SEEN"),
+    row=_worker_row,
+    cut="TYPES",
+    empty="no workers: start one with `taskmill run worker`",
+    dispensable=("SEEN", "QUEUES"),
+    numbers=("RUNNING", "SLOTS"),
+)
+
+
 def _worker_id(client: TaskmillClient, name: str) -> str:
     """Return the id of the one live worker of this name; an id stays as it is."""
     with suppress(ValueError):
@@ -269,11 +240,8 @@ def _worker_id(client: TaskmillClient, name: str) -> str:
     return str(alive[0].id)
 
 
-def _print_worker(item: WorkerView, *, as_json: bool) -> None:
-    if as_json:
-        _print_json([item])
-        return
-    show.line(item.name, show.dim(f"asked to {_request_text(item)}"))
+def _worker_lines(item: WorkerView) -> Lines:
+    return [(item.name, show.dim(f"asked to {_request_text(item)}"))]
 
 
 def _request_text(item: WorkerView) -> str:

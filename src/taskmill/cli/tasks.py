@@ -1,7 +1,5 @@
 """The commands for tasks: create, list, show, watch, wait, cancel, retry and the like."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import click
@@ -11,8 +9,9 @@ from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
-from taskmill.cli.numbers import Seconds, Whole
-from taskmill.cli.server import json_option, open_client, quiet_option, url_option
+from taskmill.cli.numbers import Seconds
+from taskmill.cli.output import Columns, Limit, Lines, Output
+from taskmill.cli.server import for_each, given, limit_options, over_http
 from taskmill.cli.sweeping import (
     CANCEL,
     RETRY,
@@ -23,16 +22,13 @@ from taskmill.cli.sweeping import (
     sweep_options,
 )
 from taskmill.cli.task_options import task_options
-from taskmill.cli.watching import PrintTask, as_unknown_outcome, follow, follow_as_json, wait_for
+from taskmill.cli.watching import as_unknown_outcome, follow, follow_as_json, wait_for
 from taskmill.client.calls import Filters, TaskFields
-from taskmill.client.errors import NotAccepted
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.tasks import TaskView
 
 __all__ = ["task"]
-
-_LARGEST_PAGE = 500
 
 _CREATE_EPILOG = """\b
 Examples:
@@ -76,45 +72,41 @@ task.add_command(explain)
 @click.argument("name")
 @task_options
 @click.option("--wait", is_flag=True, help="Follow it to its end; exit status as of watch.")
-@url_option
-@json_option
-@quiet_option
+@over_http(has_quiet=True)
 def create(
     *,
     name: str,
     labels: tuple[tuple[str, str], ...],
     wait: bool,
-    url: str,
-    as_json: bool,
-    quiet: bool,
-    **given: Any,  # noqa: ANN401 - the other fields of a task, checked by the service
+    client: TaskmillClient,
+    output: Output,
+    **others: Any,  # noqa: ANN401 - the other fields of a task, checked by the service
 ) -> int:
     """Create a task called NAME and print its id."""
-    fields: TaskFields = _given(labels=dict(labels) or None, **given)  # type: ignore[assignment]  # names are the options above
-    with open_client(url) as client:
-        created = client.create(name, **fields)
-        if wait:
-            return _follow_new(client, created, as_json=as_json, quiet=quiet)
-    if as_json:
-        show.json_lines([created.model_dump_json().encode()])
-    else:
-        show.line(str(created.id))
-    if not (as_json or quiet):
+    fields: TaskFields = given({"labels": dict(labels) or None, **others})  # type: ignore[assignment]  # names are the options above
+    created = client.create(name, **fields)
+    if wait:
+        return _follow_new(client, created, output)
+    if output.as_json:
+        show.json_lines([created])
+        return 0
+    show.line(str(created.id))
+    if not output.quiet:
         show.note(f"{created.status}; follow it with: taskmill task watch {created.id}")
     return 0
 
 
-def _follow_new(client: TaskmillClient, created: TaskView, *, as_json: bool, quiet: bool) -> int:
+def _follow_new(client: TaskmillClient, created: TaskView, output: Output) -> int:
     """Print its id and follow a task to its end; with JSON, the id only if following was interrupted."""
-    if not as_json:
+    if not output.as_json:
         show.line(str(created.id))
     try:
         with as_unknown_outcome():
-            if as_json:
+            if output.as_json:
                 return follow_as_json(client, created.id, only_end=True)
-            return wait_for(client, [created.id]) if quiet else follow(client, created.id)
+            return wait_for(client, [created.id]) if output.quiet else follow(client, created.id)
     except (KeyboardInterrupt, click.ClickException):
-        if as_json:
+        if output.as_json:
             show.note(f"it goes on: {created.id}")
         raise
 
@@ -124,54 +116,31 @@ def _follow_new(client: TaskmillClient, created: TaskView, *, as_json: bool, qui
 @click.option(
     "--order", type=click.Choice(["desc", "asc"]), help="asc is oldest first.  [default: desc]"
 )
-@click.option(
-    "--limit",
-    type=Whole(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="How many at most.",
-)
-@click.option("--all", "show_all", is_flag=True, help="All of them; ends the limit.")
-@url_option
-@json_option
-@quiet_option
+@limit_options
+@over_http(has_quiet=True)
 def list_(
     *,
-    limit: int,
-    show_all: bool,
-    url: str,
-    as_json: bool,
-    quiet: bool,
-    **given: Any,  # noqa: ANN401 - the filters, checked by the service
+    limit: Limit,
+    client: TaskmillClient,
+    output: Output,
+    **wanted: Any,  # noqa: ANN401 - the filters, checked by the service
 ) -> None:
     """List tasks, newest first. With --json, one task a line."""
-    filters: Filters = filters_of(given)  # type: ignore[assignment]  # names are the options above
-    filters["limit"] = _LARGEST_PAGE if show_all else min(limit, _LARGEST_PAGE)
-    with open_client(url) as client:
-        tasks = islice(client.list(**filters), None if show_all else limit)
-        if as_json:
-            show.json_lines(item.model_dump_json().encode() for item in tasks)
-        elif quiet:
-            for item in tasks:
-                show.line(str(item.id))
-        else:
-            _print_tables(tasks)
+    filters: Filters = filters_of(wanted)  # type: ignore[assignment]  # names are the options above
+    filters["limit"] = limit.page_size
+    output.items(limit.of(client.list(**filters)), _COLUMNS, in_pages=True)
 
 
 @task.command("show")
 @click.argument("task_id", metavar="ID")
-@url_option
-@json_option
-def show_(*, task_id: str, url: str, as_json: bool) -> None:
+@over_http()
+def show_(*, task_id: str, client: TaskmillClient, output: Output) -> None:
     """Show a task and its history.
 
     With --json, the task as one object with its history in "events".
     """
-    with open_client(url) as client:
-        found = client.get(task_id)
-        events = client.events(task_id)
-    if as_json:
+    found, events = client.get(task_id), client.events(task_id)
+    if output.as_json:
         history = [event.model_dump(mode="json") for event in events]
         show.json_lines([{**found.model_dump(mode="json"), "events": history}])
         return
@@ -181,18 +150,17 @@ def show_(*, task_id: str, url: str, as_json: bool) -> None:
 
 @task.command()
 @click.argument("task_id", metavar="ID")
-@url_option
-@json_option
-def watch(*, task_id: str, url: str, as_json: bool) -> int:
+@as_unknown_outcome()
+@over_http()
+def watch(*, task_id: str, client: TaskmillClient, output: Output) -> int:
     """Follow a task until it has ended. With --json, the task at each change, one a line.
 
     Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 unknown (no response, no such task), 130 interrupted (the
     task goes on).
     """
-    with as_unknown_outcome(), open_client(url) as client:
-        if as_json:
-            return follow_as_json(client, task_id, only_end=False)
-        return follow(client, task_id)
+    if output.as_json:
+        return follow_as_json(client, task_id, only_end=False)
+    return follow(client, task_id)
 
 
 @task.command()
@@ -200,36 +168,36 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
 @click.option(
     "--timeout-s", type=Seconds(min=0), metavar="S", help="No longer.  [default: for ever]"
 )
-@url_option
-@json_option
-@quiet_option
+@as_unknown_outcome()
+@over_http(has_quiet=True)
 def wait(
-    *, task_ids: tuple[str, ...], timeout_s: float | None, url: str, as_json: bool, quiet: bool
+    *,
+    task_ids: tuple[str, ...],
+    timeout_s: float | None,
+    client: TaskmillClient,
+    output: Output,
 ) -> int:
     """Wait until all these tasks have ended, and show how. With --json, one task a line.
 
     Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 unknown (no response,
     no such task).
     """
-    with as_unknown_outcome(), open_client(url) as client:
-        return wait_for(
-            client, task_ids, timeout_s=timeout_s, print_task=_printer(as_json=as_json, quiet=quiet)
-        )
+    return wait_for(
+        client, task_ids, timeout_s=timeout_s, print_task=lambda ended: _print(ended, output)
+    )
 
 
 @task.command("events")
 @click.argument("task_id", metavar="ID")
-@url_option
-@json_option
-def events_(*, task_id: str, url: str, as_json: bool) -> None:
+@over_http()
+def events_(*, task_id: str, client: TaskmillClient, output: Output) -> None:
     """Show a task's history, oldest first. With --json, one change a line.
 
     What happens to all tasks, as it happens: taskmill events.
     """
-    with open_client(url) as client:
-        history = client.events(task_id)
-    if as_json:
-        show.json_lines(event.model_dump_json().encode() for event in history)
+    history = client.events(task_id)
+    if output.as_json:
+        show.json_lines(history)
         return
     for cells in event_lines(history):
         show.line(*cells)
@@ -243,15 +211,12 @@ task.add_command(deliveries)
 @click.argument("task_ids", metavar="[ID...]", nargs=-1)
 @filter_options(Status.NEW, Status.IN_PROGRESS)
 @sweep_options
-@url_option
-@json_option
-@quiet_option
+@over_http(has_quiet=True)
 def cancel(
     *,
     task_ids: tuple[str, ...],
-    url: str,
-    as_json: bool,
-    quiet: bool,
+    client: TaskmillClient,
+    output: Output,
     **options: Any,  # noqa: ANN401 - see the options
 ) -> int:
     """Cancel tasks by their ids, or all that match a filter.
@@ -260,25 +225,21 @@ def cancel(
     counts the tasks first and asks for confirmation.
     """
     selection = parse_sweep(task_ids, options)
-    with open_client(url) as client:
-        if selection is None:
-            return _for_each(task_ids, client.cancel, _printer(as_json=as_json, quiet=quiet))
-        return sweep(client.cancel_matching, CANCEL, selection, as_json=as_json, quiet=quiet)
+    if selection is None:
+        return for_each(task_ids, lambda task_id: _print(client.cancel(task_id), output))
+    return sweep(client.cancel_matching, CANCEL, selection, output)
 
 
 @task.command(epilog=_RETRY_EPILOG)
 @click.argument("task_ids", metavar="[ID...]", nargs=-1)
 @filter_options(Status.FAILED, Status.CANCELLED, Status.SUCCEEDED)
 @sweep_options
-@url_option
-@json_option
-@quiet_option
+@over_http(has_quiet=True)
 def retry(
     *,
     task_ids: tuple[str, ...],
-    url: str,
-    as_json: bool,
-    quiet: bool,
+    client: TaskmillClient,
+    output: Output,
     **options: Any,  # noqa: ANN401 - see the options
 ) -> int:
     """Run ended tasks again, with all their attempts: by their ids, or all that match a filter.
@@ -286,66 +247,21 @@ def retry(
     Without --status only failed ones match. With a filter, it counts the tasks first and asks for confirmation.
     """
     selection = parse_sweep(task_ids, options)
-    with open_client(url) as client:
-        if selection is None:
-            return _for_each(task_ids, client.retry, _printer(as_json=as_json, quiet=quiet))
-        return sweep(client.retry_matching, RETRY, selection, as_json=as_json, quiet=quiet)
+    if selection is None:
+        return for_each(task_ids, lambda task_id: _print(client.retry(task_id), output))
+    return sweep(client.retry_matching, RETRY, selection, output)
 
 
-def _for_each(
-    task_ids: Iterable[str], action: Callable[[str], TaskView], print_task: PrintTask
-) -> int:
-    """Do it to each; a refusal is printed and does not stop the others."""
-    exit_status = 0
-    for task_id in task_ids:
-        try:
-            changed = action(task_id)
-        except NotAccepted as error:
-            click.echo(f"Error: {task_id}: {error}", err=True)
-            exit_status = 1
-            continue
-        print_task(changed)
-    return exit_status
-
-
-def _printer(*, as_json: bool, quiet: bool) -> PrintTask:
-    """Return what prints a task's new state."""
-    if quiet:
-        return lambda _: None
-    return _print_as_json if as_json else _print_state
-
-
-def _print_as_json(changed: TaskView) -> None:
-    show.json_lines([changed.model_dump_json().encode()])
+def _print(changed: TaskView, output: Output) -> None:
+    """Print a task's new state at once: the next one may take a while."""
+    output.item(changed, _state_lines)
     show.flush()
 
 
-def _print_state(changed: TaskView) -> None:
+def _state_lines(changed: TaskView) -> Lines:
     is_stopping = changed.cancel_requested and changed.status is Status.IN_PROGRESS
     stopping = show.dim("it runs; its worker is asked to stop it")
-    show.line(str(changed.id), stopping if is_stopping else show.status(changed.status))
-
-
-def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever options give
-    """Return the given options; for the others the service's defaults hold."""
-    return {name: value for name, value in options.items() if value not in (None, (), [])}
-
-
-def _print_tables(tasks: Iterator[TaskView]) -> None:
-    """Print page by page: a long list starts at once, and is never in memory as a whole."""
-    headings = ("ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED")
-    is_first = True
-    while rows := [_row(item) for item in islice(tasks, _LARGEST_PAGE)]:
-        show.table(
-            headings,
-            rows,
-            cut="NAME",
-            dispensable=("TYPE", "ATTEMPT", "QUEUE", "CREATED"),
-            with_headings=is_first,
-        )
-        is_first = False
-    if is_first:
-        show.note("no tasks")
+    return [(str(changed.id), stopping if is_stopping else show.status(changed.status))]
 
 
 def _row(item: TaskView) -> tuple[show.Cell, ...]:
@@ -358,3 +274,12 @@ def _row(item: TaskView) -> tuple[show.Cell, ...]:
         f"{item.attempt}/{item.max_attempts}",
         show.age(item.created_at),
     )
+
+
+_COLUMNS = Columns(
+    headings=("ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED"),
+    row=_row,
+    cut="NAME",
+    empty="no tasks",
+    dispensable=("TYPE", "ATTEMPT", "QUEUE", "CREATED"),
+)

@@ -64,7 +64,7 @@ def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -
     for task in client.looks(task_id):
         status = task.status
         if task.version > shown and (not only_end or status in TERMINAL):
-            show.json_lines([task.model_dump_json().encode()])
+            show.json_lines([task])
             show.flush()
             shown = task.version
     return _EXIT_STATUSES[status]
