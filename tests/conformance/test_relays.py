@@ -12,7 +12,8 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp import topology
-from taskmill.amqp.topology import HintQueueType, decode_hint, hint_queue_name
+from taskmill.amqp.names import HintQueueType, hint_queue_name
+from taskmill.amqp.topology import decode_hint
 from taskmill.relay import release
 from taskmill.storage.database import Database
 from tests.support.api import LogLines

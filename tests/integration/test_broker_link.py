@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from taskmill.amqp.names import hint_queue_name
+from taskmill.amqp.names import HintQueueType, hint_queue_name
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints
+from taskmill.amqp.topology import declare_hints
 from taskmill.domain.errors import BrokerAway
 from tests.support.links import an_open_link
 from tests.support.polling import eventually

@@ -17,7 +17,6 @@ from taskmill.amqp.names import (
     EXCHANGE,
     REJECTED_QUEUE,
 )
-from taskmill.amqp.topology import declare_events_exchange
 from taskmill.amqp.upkeep import ExchangeUpkeep
 from taskmill.domain.system import BrokerPresence, IntakePresence
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
@@ -89,7 +88,7 @@ async def test_the_changes_exchange_is_created_again_while_idle(
     broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:
     exchange, stop = EventExchange(broker_url, source="/test"), asyncio.Event()
-    upkeep = ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE, declare_events_exchange)
+    upkeep = ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE)
 
     async def is_up() -> bool:
         return exchange.link.is_up

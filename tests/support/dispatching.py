@@ -10,8 +10,9 @@ from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import read_depths
+from taskmill.amqp.names import HintQueueType, hint_queue_name
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue_name
+from taskmill.amqp.topology import declare_hints, encode_hint
 from taskmill.app import Context
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.lifecycle import TERMINAL

@@ -1,13 +1,9 @@
 """Publishes many messages at once and in order: one buffer is written, and its confirms are counted.
 
-This uses private parts of the driver. The driver makes a future and two tasks for each message, and searches all
-unconfirmed ones for each confirm, which limits it to 3,700 to 5,000 messages a second (2026-11-28). So frames are
-written here to the driver's own queue of frames, which keeps them in order with all others, and two of its methods
-are replaced on a channel that publishes nothing else:
-
-- `_on_confirm_frame` would look for the future of a message;
-- `_on_return_frame` would find the message among those futures. The replacement reads the message with
-  `_get_frame` and `_read_content`, as it must, and marks it as returned.
+The driver makes a future and two tasks for each message, and searches all unconfirmed ones for each confirm, which
+limits it to 3,700 to 5,000 messages a second (2026-11-28). So frames are written here to the driver's own queue of
+frames, which keeps them in order with all others, and its handling of confirms is replaced (see `driver`) on a
+channel that publishes nothing else.
 """
 
 import asyncio
@@ -16,16 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, cast
 
 from aiormq import spec
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.constants import FRAME_BODY, FRAME_END_CHAR, FRAME_HEADER
 from pamqp.frame import marshal
-from pamqp.header import ContentHeader
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.driver import ConfirmFrame, take_over_confirms
 from taskmill.domain.errors import BrokerAway
 
 _SLICE: Final = 128
@@ -37,8 +33,6 @@ _PROPERTIES: Final = sum(
     spec.Basic.Properties.flags[name]
     for name in ("content_type", "delivery_mode", "message_id", "message_type")
 )
-
-_ConfirmFrame: TypeAlias = spec.Basic.Ack | spec.Basic.Nack
 
 
 class Message(NamedTuple):
@@ -223,7 +217,7 @@ class _ConfirmChannel:
         # 0 means that the broker sets no limit.
         self.content_size = driver.max_content_size if driver.max_content_size > 0 else 1 << 20
         self._batch = self.begin()
-        self._take_over()
+        take_over_confirms(driver, self._on_confirm, self._on_returned)
 
     def begin(self) -> _Batch:
         """Begin a batch; all earlier ones are settled."""
@@ -235,18 +229,9 @@ class _ConfirmChannel:
         self.driver.delivery_tag += messages
         await self.driver.write_queue.put(ChannelFrame(payload=frames, should_close=False))
 
-    def _take_over(self) -> None:
-        driver = self.driver
-        driver._on_confirm_frame = self._on_confirm  # type: ignore[assignment,method-assign]  # noqa: SLF001 - see above
-        driver._on_return_frame = self._on_return  # type: ignore[method-assign]  # noqa: SLF001 - see above
-
-    async def _on_confirm(self, frame: _ConfirmFrame) -> None:
+    async def _on_confirm(self, frame: ConfirmFrame) -> None:
         confirm = Confirm.ACKED if isinstance(frame, spec.Basic.Ack) else Confirm.NACKED
         self._batch.settle(frame.delivery_tag or 0, confirm, multiple=bool(frame.multiple))
 
-    async def _on_return(self, frame: spec.Basic.Return) -> None:
-        header = await self.driver._get_frame()  # noqa: SLF001 - see above
-        if not isinstance(header, ContentHeader):
-            raise TypeError(f"{header!r} instead of the header of a message")
-        message = await self.driver._read_content(frame, header)  # noqa: SLF001 - see above
-        self._batch.mark_returned(message.header.properties.message_id)
+    def _on_returned(self, message_id: str | None) -> None:
+        self._batch.mark_returned(message_id)

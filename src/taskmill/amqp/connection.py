@@ -24,7 +24,7 @@ from aiormq.exceptions import (
 from pamqp.common import FieldTable
 from yarl import URL
 
-from taskmill.amqp.closing import report_close_reasons
+from taskmill.amqp.driver import report_close_reasons
 from taskmill.amqp.headers import accept_unreadable
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics

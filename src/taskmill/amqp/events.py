@@ -7,7 +7,7 @@ from aio_pika.abc import AbstractChannel
 from taskmill.amqp.batches import BatchPublisher, Confirm, Message, Sent
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.names import EVENTS_EXCHANGE, event_key
-from taskmill.amqp.topology import declare_events_exchange
+from taskmill.amqp.topology import declare_exchange
 from taskmill.domain.feed import Change
 from taskmill.wire.feed import CLOUD_EVENT, cloud_event_json, event_type
 
@@ -40,7 +40,7 @@ class EventExchange:
         )
 
     async def _opened(self, channel: AbstractChannel) -> None:
-        await declare_events_exchange(channel)
+        await declare_exchange(channel, EVENTS_EXCHANGE)
 
 
 def key_of(change: Change) -> str:

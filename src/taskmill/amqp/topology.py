@@ -12,37 +12,8 @@ from aio_pika.exceptions import ChannelClosed, ChannelPreconditionFailed
 from pamqp.common import FieldValue
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.names import (
-    CREATE_KEY,
-    CREATE_QUEUE,
-    EVENTS_EXCHANGE,
-    EXCHANGE,
-    HINT_TTL_S,
-    HINTS,
-    REJECTED_QUEUE,
-    HintQueueType,
-    hint_queue_name,
-)
+from taskmill.amqp.names import EXCHANGE, HINT_TTL_S, REJECTED_QUEUE, HintQueueType
 from taskmill.domain.errors import BrokerAway
-
-__all__ = [
-    "CREATE_KEY",
-    "CREATE_QUEUE",
-    "EVENTS_EXCHANGE",
-    "EXCHANGE",
-    "HINTS",
-    "HINT_TTL_S",
-    "REJECTED_QUEUE",
-    "HintQueueType",
-    "QueueRefused",
-    "create_arguments",
-    "declare_events_exchange",
-    "declare_exchange",
-    "declare_hints",
-    "declare_rejected",
-    "discard_hints",
-    "hint_queue_name",
-]
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
@@ -127,14 +98,9 @@ def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:
     return {"x-queue-type": "quorum", **limit}
 
 
-async def declare_exchange(channel: AbstractChannel) -> None:
-    """Declare the exchange that producers publish to."""
-    await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
-
-
-async def declare_events_exchange(channel: AbstractChannel) -> None:
-    """Declare the exchange that changes are published to."""
-    await channel.declare_exchange(EVENTS_EXCHANGE, ExchangeType.TOPIC, durable=True)
+async def declare_exchange(channel: AbstractChannel, name: str = EXCHANGE) -> None:
+    """Declare an exchange: the one that producers publish to, or the one that changes are published to."""
+    await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
 
 
 async def declare_rejected(channel: AbstractChannel) -> None:

@@ -5,13 +5,12 @@ queues to it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.topology import declare_exchange
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
@@ -27,15 +26,9 @@ class ExchangeUpkeep:
 
     name = "exchange-upkeep"
 
-    def __init__(
-        self,
-        link: BrokerLink,
-        exchange: str,
-        declare: Callable[[AbstractChannel], Awaitable[None]],
-    ) -> None:
+    def __init__(self, link: BrokerLink, exchange: str) -> None:
         self._link = link
         self._exchange = exchange
-        self._declare = declare
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check every few seconds until stopped."""
@@ -50,7 +43,7 @@ class ExchangeUpkeep:
                 if await self._is_there():
                     return
                 async with self._link.side_channel() as channel:
-                    await self._declare(channel)
+                    await declare_exchange(channel, self._exchange)
         except (BrokerAway, *BROKER_ERRORS) as error:
             log.info("exchange.unmended", name=self._exchange, trouble=in_words(error))
             return

@@ -280,7 +280,6 @@ class Process(ProcessContext):
         """Return the services of the relay role."""
         # Imported here: the driver takes 0.1 s, and is not needed without a broker.
         from taskmill.amqp.events import EventExchange  # noqa: PLC0415
-        from taskmill.amqp.topology import declare_events_exchange  # noqa: PLC0415
         from taskmill.amqp.upkeep import ExchangeUpkeep  # noqa: PLC0415
         from taskmill.relay.feed import FeedDelivery  # noqa: PLC0415
         from taskmill.relay.release import Relay  # noqa: PLC0415
@@ -297,7 +296,7 @@ class Process(ProcessContext):
         services: list[Service] = [relay]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
-            services.append(ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE, declare_events_exchange))
+            services.append(ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE))
             services.append(
                 FeedDelivery(
                     self.database,

@@ -17,7 +17,7 @@ from yarl import URL
 
 from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connection_limit import ConnectionLimit
-from taskmill.outbound.connections import Connections
+from taskmill.outbound.connections import Connections, send_once
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
 from taskmill.wire.urls import target_of
@@ -148,8 +148,7 @@ class Outbound:
             auto_decompress=False,
             trust_env=False,
         )
-        # The library would retry GET, HEAD, PUT and DELETE by itself after a connection was cut.
-        self._session._retry_connection = False  # noqa: SLF001 - there is no other way; its own tests do so
+        send_once(self._session)
         return self._session
 
     async def close(self) -> None:

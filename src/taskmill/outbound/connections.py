@@ -1,8 +1,9 @@
-"""Limits the connections of the HTTP client including idle ones: the library's own limits count only those in use.
+"""The private parts of the HTTP client's library (aiohttp) that are used; pyproject.toml caps its version.
 
-A connection stays open for a while after its use. When many hosts are called, the one that has been idle the
-longest is closed for a new one. A connection on which data arrived while it was idle is not used again: that data
-would be taken for the next response.
+Its own limits count only the connections that are in use. Here idle ones count, too: a connection stays open for
+a while after its use, and when many hosts are called, the one that has been idle the longest is closed for a new
+one. A connection on which data arrived while it was idle is not used again: that data would be taken for the next
+response. And a request is sent once.
 """
 
 from typing import TYPE_CHECKING
@@ -48,3 +49,8 @@ class Connections(aiohttp.TCPConnector):
         protocol.close()
         if not idle:
             del self._conns[key]
+
+
+def send_once(session: aiohttp.ClientSession) -> None:
+    """Have a session not retry GET, HEAD, PUT and DELETE by itself after a connection was cut."""
+    session._retry_connection = False  # noqa: SLF001 - there is no other way; the library's own tests do so

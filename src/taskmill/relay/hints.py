@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.names import hint_queue_name
+from taskmill.amqp.names import HintQueueType, hint_queue_name
 from taskmill.amqp.publisher import Properties, Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint
+from taskmill.amqp.topology import declare_hints, encode_hint
 from taskmill.domain.errors import BrokerAway, Unroutable
 from taskmill.observability import metrics
 from taskmill.storage.releases import HintQueue

@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import HINT_TTL_S, HintQueueType, QueueRefused
+from taskmill.amqp.names import HINT_TTL_S, HintQueueType
+from taskmill.amqp.topology import QueueRefused
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger

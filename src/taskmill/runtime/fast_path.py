@@ -6,7 +6,7 @@ A `FastHandler` decides which requests it serves. The others go to the app.
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from taskmill.runtime.uvicorn_internals import STATUS_LINE
 
 Header = tuple[bytes, bytes]
 

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.client_transport import ClientTransport
@@ -30,6 +28,7 @@ from taskmill.runtime.fast_path import FastHandler, FastRequest
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.http_scope import TARGET
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
+from taskmill.runtime.uvicorn_internals import STATUS_LINE, HttpToolsProtocol, ServerState
 from taskmill.wire.problems import problem_for_status, problem_json
 
 # Of everything but the body: a head, a chunk's extensions, trailers.

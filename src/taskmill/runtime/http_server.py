@@ -1,9 +1,7 @@
 """Serves an ASGI app: a socket, uvicorn in this process, and an orderly shutdown. It handles no signals."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -14,14 +12,13 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from taskmill.runtime.file_limit import file_limit
 from taskmill.runtime.http_protocol import HttpProtocol
-from taskmill.runtime.periodic import pause
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
+from taskmill.runtime.uvicorn_internals import Server
 from taskmill.runtime.waiting import alongside
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
 _KEEP_ALIVE_S = 30
 _BACKLOG = 2048
-_TICK_S = 1.0
 # Open files other than connections of clients: the database's, the broker's, logs, pipes to children.
 _OTHER_FILES = 128
 
@@ -75,7 +72,7 @@ class HttpServer:
             self._host, self._port, self._advice, reuse_port=self._reuse_port
         )
         self.url = url_of(listener)
-        server = _Server(self._config(), on_started=self._on_started)
+        server = Server(self._config(), on_started=self._on_started)
         try:
             async with alongside(self._end(server, stop)):
                 await server.serve(sockets=[listener])
@@ -97,7 +94,7 @@ class HttpServer:
         self.on_started()
         self.started.set()
 
-    async def _end(self, server: "_Server", stop: asyncio.Event) -> None:
+    async def _end(self, server: Server, stop: asyncio.Event) -> None:
         await stop.wait()
         self.on_stopping()
         await asyncio.sleep(self._stop_delay_s)
@@ -126,44 +123,6 @@ class HttpServer:
             timeout_keep_alive=self._keep_alive_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=self._grace_s,  # type: ignore[arg-type]
         )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers."""
-
-    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-        self._ending = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs the process."""
-        yield
-
-    async def startup(self, sockets: "list[socket.socket] | None" = None) -> None:
-        """Start, and report that."""
-        await super().startup(sockets)
-        self._on_started()
-
-    async def main_loop(self) -> None:
-        """Keep the date of responses right. An event ends it; uvicorn's own polls ten times a second."""
-        while not await self.on_tick(0):
-            await pause(self._ending, _TICK_S)
-
-    def end(self) -> None:
-        """Stop listening, and let requests in flight finish."""
-        self.should_exit = True
-        self._ending.set()
-
-    def abandon(self) -> None:
-        """Close what is left when the grace time is over, or serving was cancelled."""
-        for server in getattr(self, "servers", ()):
-            server.close()
-        for task in self.server_state.tasks:
-            task.cancel()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
 
 
 def listening_socket(

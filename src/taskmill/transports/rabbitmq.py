@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
-from taskmill.amqp.topology import HintQueueType, hint_queue_name
+from taskmill.amqp.names import HintQueueType, hint_queue_name
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock

@@ -17,13 +17,8 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as DriverChannel
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import (
-    HintQueueType,
-    QueueRefused,
-    declare_hints,
-    decode_hint,
-    discard_hints,
-)
+from taskmill.amqp.names import HintQueueType
+from taskmill.amqp.topology import QueueRefused, declare_hints, decode_hint, discard_hints
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 
