@@ -211,7 +211,7 @@ def test_a_node_that_does_not_stop_is_made_to(
     node: EmbeddedRabbitMQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = ((signal.SIGTERM, 0.05), (signal.SIGKILL, 5.0))
-    monkeypatch.setattr("taskmill.embedded.rabbitmq_node._STOP_STEPS", steps)
+    monkeypatch.setattr("taskmill.embedded.rabbitmq._STOP_STEPS", steps)
     node.start()
     pid = node.pid
     assert pid

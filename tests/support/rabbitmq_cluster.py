@@ -10,9 +10,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from taskmill.embedded.fetching import find_or_fetch
+from taskmill.embedded.programs import end
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ, Membership
 from taskmill.embedded.rabbitmq_folder import RabbitMQFolder, Secrets
-from taskmill.embedded.rabbitmq_node import Node, end
+from taskmill.embedded.rabbitmq_node import Node
 from tests.support.polling import wait_until
 from tests.support.rabbitmq import FAST_SETTINGS, Management
 
@@ -26,7 +27,7 @@ class BrokerCluster:
         self._programs = find_or_fetch(print)
         self._folder = RabbitMQFolder(folder / "epmd")
         self._epmd: subprocess.Popen[bytes] | None = None
-        opened, ports = self._folder.take()
+        opened, ports = self._folder.reserve()
         self._host = Node(
             programs=self._programs,
             folder=self._folder,
@@ -66,7 +67,7 @@ class BrokerCluster:
         for node in self.nodes:
             node.stop()
         if self._epmd is not None:
-            end(self._epmd)
+            end(self._epmd, [(signal.SIGKILL, 5.0)])
         self._folder.release()
 
     @property

@@ -15,6 +15,7 @@ from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.runtime.waiting import wake_on
 
 log = get_logger(__name__)
 
@@ -110,13 +111,13 @@ async def _fetched(stop: asyncio.Event) -> RabbitMQPrograms | None:
 
 
 async def _output(process: Process, stop: asyncio.Event) -> str:
-    async with asyncio.TaskGroup() as group:
-        ended = group.create_task(process.communicate())
-        stopped = group.create_task(stop.wait())
-        try:
-            await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            stopped.cancel()
-    return ended.result()[0].decode(errors="replace").replace(ANNOUNCEMENT, "").strip()
+    def end() -> None:
+        if process.returncode is None:
+            process.terminate()
+
+    try:
+        async with wake_on(stop, end):
+            output, _ = await process.communicate()
+    finally:
+        end()
+    return output.decode(errors="replace").replace(ANNOUNCEMENT, "").strip()

@@ -8,10 +8,10 @@ from taskmill.embedded.errors import DataFolderInUseError, DataFolderUnusableErr
 
 
 class Ownership:
-    """The lock on `path`/owner; the kernel releases it when the process dies."""
+    """The folder `path`, and the lock on its file `owner`; the kernel releases it when the process dies."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock: int | None = None
 
     @property
@@ -27,16 +27,16 @@ class Ownership:
             DataFolderUnusableError: it cannot be made or written.
         """
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self._path / "owner", os.O_RDWR | os.O_CREAT, 0o600)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise DataFolderUnusableError(self._path, error) from error
+            raise DataFolderUnusableError(self.path, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(lock, 20).strip()
             os.close(lock)
-            raise DataFolderInUseError(self._path, int(owner) if owner else None) from None
+            raise DataFolderInUseError(self.path, int(owner) if owner else None) from None
         self._lock = lock
         os.truncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 from urllib.parse import quote
 
@@ -20,7 +20,8 @@ from taskmill.embedded.data_folder import DataFolder
 from taskmill.embedded.errors import NotRunningError, ServerFailedError
 from taskmill.embedded.identity import choose_identity
 from taskmill.embedded.postmaster import clear_leftover, is_ready
-from taskmill.embedded.programs import Programs
+from taskmill.embedded.private_files import open_log
+from taskmill.embedded.programs import Programs, end
 
 _PORT = 5432  # only a part of the socket's name
 _START_TIMEOUT_S = 60.0
@@ -81,12 +82,7 @@ class EmbeddedPostgres:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -137,7 +133,7 @@ class EmbeddedPostgres:
         The data stays. Open connections are cut and their transactions rolled back.
         """
         if self._process is not None:
-            _end(self._process)
+            end(self._process, _STOP_STEPS)
             self._process = None
         self._spawn = None
         self._folder.release()
@@ -178,10 +174,10 @@ class EmbeddedPostgres:
         cluster = str(self._folder.cluster)
 
         def spawn() -> subprocess.Popen[bytes]:
-            with self._folder.open_log() as log:
+            with open_log(self._folder.log) as log:
                 return programs.spawn("postgres", "-D", cluster, *arguments, log=log)
 
-        with self._folder.open_log() as log:
+        with open_log(self._folder.log) as log:
             log_start = log.tell()
         self._spawn = spawn
         self._process = spawn()
@@ -206,13 +202,3 @@ class EmbeddedPostgres:
                 advice = f"The whole log is {self._folder.log}."
                 raise ServerFailedError("PostgreSQL did not start", output, advice)
             time.sleep(_POLL_S)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for step, timeout_s in _STOP_STEPS:
-        process.send_signal(step)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            continue
-        return

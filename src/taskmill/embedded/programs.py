@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -78,6 +78,17 @@ def _environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))
     }
     return {**inherited, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> None:
+    """Ask a process to end by one signal after the other, each with the seconds to wait for its effect."""
+    for step, timeout_s in steps:
+        process.send_signal(step)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:

@@ -4,23 +4,26 @@ Everything listens on 127.0.0.1 only, with a password of its own. This module kn
 fetches nothing unless `start` is called without programs.
 """
 
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 from taskmill.embedded.errors import NodeFailedError, NotRunningError
 from taskmill.embedded.fetching import find_or_fetch
+from taskmill.embedded.programs import end
 from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, with_other_ports
-from taskmill.embedded.rabbitmq_node import NODE, USER, Node, boot_error, end, speaks_amqp
+from taskmill.embedded.rabbitmq_node import NODE, USER, Node, boot_error, speaks_amqp
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.02
+_STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
@@ -71,12 +74,7 @@ class EmbeddedRabbitMQ:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -133,7 +131,7 @@ class EmbeddedRabbitMQ:
             DataFolderUnusableError: it cannot be made or written.
         """
         if self._secrets is None:
-            secrets, ports = self._folder.take()
+            secrets, ports = self._folder.reserve()
             if self._member is not None:
                 secrets = self._member.secrets
                 ports = replace(ports, epmd=self._member.epmd_port)
@@ -208,7 +206,7 @@ class EmbeddedRabbitMQ:
         Its data stays. Blocks for some seconds.
         """
         if self._server is not None:
-            end(self._server)
+            end(self._server, _STOP_STEPS)
             self._server = None
         self._end_epmd()
         self._has_served = False
@@ -236,7 +234,7 @@ class EmbeddedRabbitMQ:
 
     def _end_epmd(self) -> None:
         if self._epmd is not None:
-            end(self._epmd)
+            end(self._epmd, _STOP_STEPS)
             self._epmd = None
 
     def _reserved(self) -> tuple[Secrets, Ports]:

@@ -8,7 +8,7 @@ a process owns the folder). It does not read the data.
 import json
 import secrets
 import socket
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from taskmill.embedded.ownership import Ownership
@@ -38,52 +38,20 @@ class Secrets:
     cookie: str
 
 
-@dataclass(slots=True)
-class RabbitMQFolder:
+class RabbitMQFolder(Ownership):
     """Paths, ownership, secrets and ports of a node's folder."""
 
-    path: Path
-    _ownership: Ownership = field(init=False)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.node_file = path / "node.json"
+        self.home = path / "home"
+        self.data = path / "data"
+        self.configuration = path / "rabbitmq.conf"
+        self.plugins = path / "plugins"
+        self.logs = path / "log"
+        self.console = path / "console.log"
 
-    def __post_init__(self) -> None:
-        self._ownership = Ownership(self.path)
-
-    @property
-    def node_file(self) -> Path:
-        """The file with secrets and ports."""
-        return self.path / "node.json"
-
-    @property
-    def home(self) -> Path:
-        """The home folder of the node's programs, where the cookie is."""
-        return self.path / "home"
-
-    @property
-    def data(self) -> Path:
-        """The node's data."""
-        return self.path / "data"
-
-    @property
-    def configuration(self) -> Path:
-        """The node's settings."""
-        return self.path / "rabbitmq.conf"
-
-    @property
-    def plugins(self) -> Path:
-        """The list of enabled plugins."""
-        return self.path / "plugins"
-
-    @property
-    def logs(self) -> Path:
-        """The folder of the node's own logs."""
-        return self.path / "log"
-
-    @property
-    def console(self) -> Path:
-        """The output of the programs, which says why a node did not start."""
-        return self.path / "console.log"
-
-    def take(self) -> tuple[Secrets, Ports]:
+    def reserve(self) -> tuple[Secrets, Ports]:
         """Become the only owner; return the secrets, and ports of which each is free now.
 
         Both are saved for the next start, which uses the ports that are still free.
@@ -92,7 +60,7 @@ class RabbitMQFolder:
             DataFolderInUseError: another process owns the folder.
             DataFolderUnusableError: it cannot be made or written.
         """
-        self._ownership.take()
+        self.take()
         saved = self._load()
         node_secrets = Secrets(
             password=str(saved.get("password") or secrets.token_hex(24)),
@@ -106,10 +74,6 @@ class RabbitMQFolder:
         """Save secrets and ports for the next start."""
         text = json.dumps({**asdict(node_secrets), **asdict(ports)}, indent=2)
         write_private(self.node_file, f"{text}\n")
-
-    def release(self) -> None:
-        """Release the folder; idempotent."""
-        self._ownership.release()
 
     def _load(self) -> dict[str, object]:
         try:

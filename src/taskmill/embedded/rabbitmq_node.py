@@ -31,7 +31,6 @@ _LINES_AFTER = 4
 _FEW_CORES = 2
 _PREFIX = re.compile(r"^\d{4}-\S+ \S+ \[\w+\] <[\d.]+>")
 _EPMD_TIMEOUT_S = 5.0
-_STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 _PLUGINS = "[rabbitmq_management].\n"
 # A request for the names of all nodes: its length, then "n". The reply begins with epmd's own port.
 _EPMD_NAMES = b"\x00\x01n"
@@ -188,17 +187,6 @@ def speaks_amqp(port: int) -> bool:
             return client.recv(len(_AMQP_REPLY)) == _AMQP_REPLY
     except OSError:
         return False
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and insist after a while."""
-    for step, timeout_s in _STOP_STEPS:
-        process.send_signal(step)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            continue
-        return
 
 
 def boot_error(console: Path, start: int) -> str:
