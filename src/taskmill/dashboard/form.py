@@ -1,9 +1,11 @@
 """Parses queries and forms into names and values."""
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
 from taskmill.domain.errors import InvalidInput
+from taskmill.wire.wording import describe
 
 MOST_PAIRS: Final = 1200
 """The longest form is a selection of tasks."""
@@ -33,3 +35,11 @@ def first(pairs: list[tuple[str, str]], name: str) -> str:
 def every(pairs: list[tuple[str, str]], name: str) -> list[str]:
     """Return all values of a name that are not blank."""
     return [value.strip() for key, value in pairs if key == name and value.strip()]
+
+
+def one_of(known: Iterable[str], text: str, pointer: str) -> str:
+    """Return a value that has to be one of the known ones. Raises `InvalidInput`."""
+    names = list(known)
+    if text not in names:
+        raise InvalidInput.at(pointer, f"one of {', '.join(names)}", describe(text, reveal=True))
+    return text

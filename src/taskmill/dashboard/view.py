@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import UUID
 
 from markupsafe import Markup
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from taskmill.dashboard import assets, rendering
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
+from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
 from taskmill.dashboard.wording import Words
@@ -26,6 +28,7 @@ from taskmill.runtime.offload import Offload
 
 Pairs = list[tuple[str, str]]
 
+_SHORT_FORM_BYTES: Final = 8192
 _LEAST_ZIPPED: Final = 1000
 _ZIP_LEVEL: Final = 4
 # A weight of 0 means that the reader does not accept it.
@@ -73,7 +76,12 @@ class View:
         """The query, in order. Raises `InvalidInput` when it can't be read."""
         return parse_pairs(self.request.scope["query_string"])
 
-    async def form(self, most_bytes: int) -> Pairs:
+    @property
+    def id(self) -> UUID:
+        """The id in the address. Raises `InvalidInput` when it is none."""
+        return parse_id(self.request.path_params["id"], "path:id")
+
+    async def form(self, most_bytes: int = _SHORT_FORM_BYTES) -> Pairs:
         """Read the body as a form's. Raises `InvalidInput`, and `TooLarge` beyond so many bytes."""
         body = bytearray()
         async for chunk in self.request.stream():

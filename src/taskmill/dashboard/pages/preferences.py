@@ -2,19 +2,15 @@
 
 from starlette.responses import Response
 
-from taskmill.dashboard.form import first
+from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, YEAR_S
 from taskmill.dashboard.texts import LANGUAGES
 from taskmill.dashboard.view import View
-from taskmill.domain.errors import InvalidInput
-from taskmill.wire.wording import describe
-
-_MOST_BYTES = 8192
 
 
 async def save(view: View) -> Response:
     """Save a language or a theme in a cookie."""
-    form = await view.form(_MOST_BYTES)
+    form = await view.form()
     response = view.redirect(_way_back(first(form, "back")))
     for name, cookie, known in (
         ("language", LANGUAGE_COOKIE, tuple(LANGUAGES)),
@@ -22,12 +18,13 @@ async def save(view: View) -> Response:
     ):
         if not (value := first(form, name)):
             continue
-        if value not in known:
-            raise InvalidInput.at(
-                f"/{name}", f"one of {', '.join(known)}", describe(value, reveal=True)
-            )
         response.set_cookie(
-            cookie, value, max_age=YEAR_S, path=view.href("/"), httponly=True, samesite="lax"
+            cookie,
+            one_of(known, value, f"/{name}"),
+            max_age=YEAR_S,
+            path=view.href("/"),
+            httponly=True,
+            samesite="lax",
         )
     return response
 

@@ -7,18 +7,16 @@ from typing import Final
 
 from starlette.responses import Response
 
-from taskmill.dashboard.form import first
+from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.pages import slices, windows
 from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Flow, QueueActivity, Window
-from taskmill.domain.errors import InvalidInput, QueueNotFound
+from taskmill.domain.errors import QueueNotFound
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
 from taskmill.wire.fields import is_name
-from taskmill.wire.wording import describe
 
-_MOST_BYTES: Final = 8192
 _LIST_PARAMETERS: Final = frozenset({"window", "name", "order", "page"})
 _WIDTH: Final = 100.0
 _HEIGHT: Final = 24.0
@@ -96,7 +94,7 @@ async def _set_paused(view: View, *, paused: bool) -> Response:
 async def _named(view: View) -> str:
     """Return the queue that a form is about."""
     name: str = view.request.path_params["name"]
-    await view.form(_MOST_BYTES)
+    await view.form()
     if not is_name(name):
         raise QueueNotFound(name)
     return name
@@ -108,11 +106,7 @@ def _list_query(query: Pairs) -> Pairs:
 
 
 def _order(query: Pairs) -> str:
-    order = first(query, "order") or "name"
-    if order not in ORDERS:
-        expected = f"one of {', '.join(ORDERS)}"
-        raise InvalidInput.at("query:order", expected, describe(order, reveal=True))
-    return order
+    return one_of(ORDERS, first(query, "order") or "name", "query:order")
 
 
 async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[QueueState]:

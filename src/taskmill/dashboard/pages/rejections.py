@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 from starlette.responses import Response
@@ -18,7 +17,6 @@ from taskmill.domain.rejection import Rejection, RejectionSummary
 from taskmill.wire.problems import problem_json
 
 _ON_A_PAGE: Final = 50
-_MOST_BYTES: Final = 8192
 _LONGEST_PARSED: Final = raw_bytes.MOST_TEXT
 
 
@@ -64,13 +62,13 @@ async def show_rejections(view: View) -> Response:
 
 async def show_rejection(view: View) -> Response:
     """Show one."""
-    return _page(view, await view.context.service.rejections.get(_id_of(view)))
+    return _page(view, await view.context.service.rejections.get(view.id))
 
 
 async def resend_rejection(view: View) -> Response:
     """Validate it again, and show it: with its task, or with the reason why it was rejected again."""
-    rejection_id = _id_of(view)
-    await view.form(_MOST_BYTES)
+    rejection_id = view.id
+    await view.form()
     rejections = view.context.service.rejections
     try:
         await rejections.resend(rejection_id)
@@ -109,10 +107,6 @@ def _is_json(body: bytes) -> bool:
 
 def _refusal(message: RejectionSummary) -> Refusal:
     return Refusal.of(orjson.loads(message.problem))
-
-
-def _id_of(view: View) -> UUID:
-    return parse_id(view.request.path_params["id"], "path:id")
 
 
 ROUTES = [

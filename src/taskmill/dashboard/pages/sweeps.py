@@ -14,7 +14,7 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from taskmill.dashboard.form import every, first
+from taskmill.dashboard.form import every, first, one_of
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.jobs import MOST_UNTYPED
 from taskmill.dashboard.pages.filters import Filters, Pairs
@@ -94,7 +94,7 @@ async def start(view: View) -> Response:
 
 async def show_job(view: View) -> Response:
     """Show the progress of a job; htmx polls until it is over."""
-    job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
+    job = view.context.jobs.get(view.id)
     response = view.fragment("job.html", job=job)
     # When it is unknown here, the next poll may reach the process that knows it.
     if job is not None and job.is_over:
@@ -105,7 +105,7 @@ async def show_job(view: View) -> Response:
 async def stop_job(view: View) -> Response:
     """Stop a job after its current step. Raises `JobUnknown`."""
     await view.form(_MOST_BYTES)
-    job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
+    job = view.context.jobs.get(view.id)
     if job is None:
         raise JobUnknown
     job.stop.set()
@@ -139,12 +139,7 @@ def _wanted(form: Pairs, what: Sweep, filters: Filters, now: datetime) -> TaskFi
 
 
 def _what(form: Pairs) -> Sweep:
-    text = first(form, "what")
-    try:
-        return Sweep(text)
-    except ValueError:
-        expected = f"one of {', '.join(Sweep)}"
-        raise InvalidInput.at("/what", expected, describe(text, reveal=True)) from None
+    return Sweep(one_of(Sweep, first(form, "what"), "/what"))
 
 
 def _ids(form: Pairs) -> Sequence[UUID]:

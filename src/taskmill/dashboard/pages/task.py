@@ -4,30 +4,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.blocker_text import blocker_texts
-from taskmill.dashboard.form import first
-from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
-from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import SHOWN
 from taskmill.domain.task_log import LineLevel, LogLine
-from taskmill.wire.wording import describe
 
 _MOST_EVENTS: Final = 200
 _MOST_LINES: Final = 200
 _LONGEST_ERROR: Final = 20_000
 _PERCENT: Final = 100.0
 _THINNEST: Final = 0.4
-_MOST_BYTES: Final = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +72,10 @@ class FieldRow:
 
 async def show_task(view: View) -> Response:
     """Show the page."""
-    task_id = _id_of(view)
-    level = _level(first(view.query, "level"))
+    task_id = view.id
+    level = LineLevel(
+        one_of(LineLevel, first(view.query, "level") or LineLevel.DEBUG, "query:level")
+    )
     service, now = view.context.service, view.context.clock.now()
     task = await service.get(task_id)
     events = await service.latest_events(task_id, _MOST_EVENTS)
@@ -109,16 +106,16 @@ async def show_task(view: View) -> Response:
 
 async def retry_task(view: View) -> Response:
     """Retry it, and show it."""
-    task_id = _id_of(view)
-    await view.form(_MOST_BYTES)
+    task_id = view.id
+    await view.form()
     await view.context.service.retry(task_id)
     return view.redirect(f"/ui/tasks/{task_id}")
 
 
 async def cancel_task(view: View) -> Response:
     """Cancel it, or ask its worker to, and show it."""
-    task_id = _id_of(view)
-    await view.form(_MOST_BYTES)
+    task_id = view.id
+    await view.form()
     await view.context.service.cancel(task_id)
     return view.redirect(f"/ui/tasks/{task_id}")
 
@@ -130,18 +127,6 @@ def _rows(view: View, task: Task) -> Iterator[FieldRow]:
             is_span = isinstance(value, timedelta)
             text = view.words.span(value.total_seconds()) if is_span else str(value)
             yield FieldRow(name=field.name, text=text)
-
-
-def _id_of(view: View) -> UUID:
-    return parse_id(view.request.path_params["id"], "path:id")
-
-
-def _level(text: str) -> LineLevel:
-    try:
-        return LineLevel(text or LineLevel.DEBUG)
-    except ValueError:
-        expected = f"one of {', '.join(LineLevel)}"
-        raise InvalidInput.at("query:level", expected, describe(text, reveal=True)) from None
 
 
 def _entries(events: Sequence[TaskEvent]) -> Iterator[Entry]:

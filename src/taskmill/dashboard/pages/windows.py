@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from taskmill.dashboard.form import first
+from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
-from taskmill.domain.errors import InvalidInput
-from taskmill.wire.wording import describe
 
 TTL_S: Final = 0.9
 _LONG_TTL_S: Final = 5.0
@@ -17,12 +15,7 @@ _LONG: Final = frozenset({Window.HOURS_6, Window.DAY, Window.WEEK, Window.MONTH}
 def window_of(view: View, among: Sequence[Window] = tuple(Window)) -> Window:
     """Return the requested window, else an hour. Raises `InvalidInput`."""
     text = first(view.query, "window")
-    if not text:
-        return Window.HOUR
-    if text not in among:
-        expected = f"one of {', '.join(among)}"
-        raise InvalidInput.at("query:window", expected, describe(text, reveal=True))
-    return Window(text)
+    return Window(one_of(among, text, "query:window")) if text else Window.HOUR
 
 
 async def activity(view: View, window: Window) -> Activity:

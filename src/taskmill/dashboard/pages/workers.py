@@ -7,10 +7,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.form import one_of
 from taskmill.dashboard.pages import slices
 from taskmill.dashboard.view import Pairs, View
-from taskmill.domain.errors import InvalidInput, WorkerNotFound
+from taskmill.domain.errors import WorkerNotFound
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import (
     Liveness,
@@ -19,9 +19,7 @@ from taskmill.domain.system import (
     WorkerRequest,
     WorkerState,
 )
-from taskmill.wire.wording import describe
 
-_MOST_BYTES: Final = 8192
 _MOST_TASKS: Final = 50
 _SCAN_S: Final = 0.015
 _RESUME: Final = "resume"
@@ -101,7 +99,7 @@ async def show_workers(view: View) -> Response:
 
 async def show_worker(view: View) -> Response:
     """Show one, with its tasks."""
-    worker_id = parse_id(view.request.path_params["id"], "path:id")
+    worker_id = view.id
     found = await view.context.service.workers(only=worker_id)
     if not found:
         raise WorkerNotFound(worker_id)
@@ -123,12 +121,9 @@ async def show_worker(view: View) -> Response:
 
 async def ask_worker(view: View) -> Response:
     """Ask it to be quiet, to stop (maybe when it is empty) or to go on, and lead back to the page."""
-    worker_id = parse_id(view.request.path_params["id"], "path:id")
-    wanted = view.request.path_params["what"]
-    await view.form(_MOST_BYTES)
-    if wanted not in _REQUESTS:
-        expected = f"one of {', '.join(_REQUESTS)}"
-        raise InvalidInput.at("path:what", expected, describe(wanted, reveal=True))
+    worker_id = view.id
+    await view.form()
+    wanted = one_of(_REQUESTS, view.request.path_params["what"], "path:what")
     await view.context.service.set_worker_request(
         worker_id, _REQUESTS[wanted], when_empty=wanted == _STOP_WHEN_EMPTY
     )
