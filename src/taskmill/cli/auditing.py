@@ -1,13 +1,8 @@
 """Reports an audit: findings as they come, and at the end what they mean."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from types import TracebackType
 from typing import Self
-
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from taskmill.cli import show
 from taskmill.domain.audit import CHECK_MEANINGS, Check, Finding
@@ -22,28 +17,14 @@ class Report(ABC):
     def __init__(self, rows: int) -> None:
         self._rows = rows
         self._counts: Counter[Check] = Counter()
-        console = Console(file=sys.stderr)
-        # Findings go to standard output, even where both are one terminal: the bar makes room for them.
-        self._progress = Progress(
-            *Progress.get_default_columns(),
-            MofNCompleteColumn(),
-            console=console,
-            transient=True,
-            redirect_stdout=False,
-            disable=not console.is_terminal,
-        )
+        self._progress = show.progress_bar()
         self._bar = self._progress.add_task("verifying", total=None)
 
     def __enter__(self) -> Self:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def started(self, tasks: int | None) -> None:

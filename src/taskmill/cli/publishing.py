@@ -1,7 +1,6 @@
 """`taskmill queue publish`: creation messages from the shell to the broker."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,14 +74,9 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal, nothing elsewhere."""
-    from rich.console import Console  # noqa: PLC0415 - only when it runs
-    from rich.progress import MofNCompleteColumn, Progress  # noqa: PLC0415 - only when it runs
+    from taskmill.cli import show  # noqa: PLC0415 - only when it runs
 
-    console = Console(file=sys.stderr)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with show.progress_bar() as progress:
         bar = progress.add_task("publishing", total=total)
         yield lambda: progress.advance(bar)
 

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from shutil import get_terminal_size
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import orjson
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Cell: TypeAlias = str | Text
 
@@ -164,6 +166,22 @@ def flush() -> None:
     sys.stdout.flush()
 
 
+def progress_bar() -> "Progress":
+    """Make a bar on standard error that goes when it ends; nothing elsewhere than on a terminal."""
+    from rich.progress import MofNCompleteColumn, Progress  # noqa: PLC0415 - slow to import
+
+    console = Console(file=sys.stderr)
+    # Results go to standard output, even where both are one terminal: the bar makes room for them.
+    return Progress(
+        *Progress.get_default_columns(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        disable=not console.is_terminal,
+    )
+
+
 class StatusLine:
     """A status line on a terminal that is replaced again and again; nothing elsewhere."""
 
@@ -173,12 +191,7 @@ class StatusLine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.clear()
 
     def show(self, text: str) -> None:
