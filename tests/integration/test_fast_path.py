@@ -171,7 +171,7 @@ async def test_what_careful_clients_send_goes_by_the_fast_path(
 async def test_a_failure_to_begin_on_the_fast_path_is_a_fault_and_no_bad_request(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.service._reading._batch._queue, "_is_closed", True)
+    monkeypatch.setattr(stage.service._reading._batch, "_is_closed", True)
     response = await api.get(f"/tasks/{known}")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")

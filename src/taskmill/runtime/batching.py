@@ -150,16 +150,15 @@ class BatchQueue(Generic[Item]):
             self._dropped(self._waiting.popleft())
 
 
-class Batcher(Generic[Item, Result]):
-    """Gathers items as a `BatchQueue` does, and returns to each caller the result of its item.
+class Batcher(BatchQueue[Submitted[Item, Result]], Generic[Item, Result]):
+    """A `BatchQueue` that returns to each caller the result of its item.
 
     `flush` returns one result for each item, in the same order. When it raises an error that `is_item_fault`
     accepts, the batch is split in halves until the bad item fails alone. The same is done with an error that
     `may_be_item_fault` accepts, until too many flushes in a row have failed: then no single item is at fault. Any
     other error fails the whole batch.
 
-    Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is left by
-    an error or cancelled, the futures that have no result yet are cancelled.
+    When it is left by an error or cancelled, the futures that have no result yet are cancelled.
     """
 
     def __init__(
@@ -179,8 +178,8 @@ class Batcher(Generic[Item, Result]):
         self._max_waiting = max_waiting
         self._is_item_fault = is_item_fault
         self._may_be_item_fault = may_be_item_fault
-        self._queue: BatchQueue[Submitted[Item, Result]] = BatchQueue(
-            self._flush,
+        super().__init__(
+            self._flush_all,
             name=name,
             max_size=max_size,
             max_weight=max_weight,
@@ -189,18 +188,6 @@ class Batcher(Generic[Item, Result]):
             # Of a batch that was split, a part may have results: those futures are done.
             dropped=lambda submitted: submitted[1].cancel(),
         )
-
-    async def __aenter__(self) -> Self:
-        await self._queue.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._queue.__aexit__(kind, error, trace)
 
     async def __call__(self, item: Item) -> Result:
         """Return the item's result, after the flush that carried it has committed.
@@ -215,13 +202,13 @@ class Batcher(Generic[Item, Result]):
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Add an item and return the future of its result; errors are as for a call."""
-        if len(self._queue) >= self._max_waiting:
+        if len(self) >= self._max_waiting:
             raise Overloaded
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.put((item, result))
+        self.put((item, result))
         return result
 
-    async def _flush(self, batch: list[Submitted[Item, Result]]) -> None:
+    async def _flush_all(self, batch: list[Submitted[Item, Result]]) -> None:
         await self._flush_part(batch, 0)
 
     async def _flush_part(self, batch: list[Submitted[Item, Result]], failed: int) -> int:

@@ -271,10 +271,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._pace, self.loop, on_late=self._refuse_late, is_reading=self._is_reading
             )
         self._missing = missing
-        if self._is_in_head:
-            self._clock.start_head()
-        else:
-            self._clock.start_body()
+        self._clock.start(is_head=self._is_in_head)
 
     def _stop_clock(self) -> None:
         if self._clock is not None:

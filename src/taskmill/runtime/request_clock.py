@@ -48,13 +48,13 @@ class RequestClock:
         self.began_at = self._received_at = 0.0
         self._bytes = 0
 
-    def start_head(self) -> None:
-        """Start for a head of which a part has come."""
-        self._start(is_head=True)
-
-    def start_body(self) -> None:
-        """Start for a body."""
-        self._start(is_head=False)
+    def start(self, *, is_head: bool) -> None:
+        """Start for a head of which a part has come, or for a body."""
+        self.stop()
+        self._is_head = is_head
+        self._bytes = 0
+        self.began_at = self._received_at = self._loop.time()
+        self._timer = self._loop.call_at(self._ends_at(), self._check)
 
     def count_bytes(self, size: int) -> None:
         """Count `size` more bytes of the body."""
@@ -67,13 +67,6 @@ class RequestClock:
             self._timer.cancel()
             self._timer = None
 
-    def _start(self, *, is_head: bool) -> None:
-        self.stop()
-        self._is_head = is_head
-        self._bytes = 0
-        self.began_at = self._received_at = self._loop.time()
-        self._timer = self._loop.call_at(self._ends_at(), self._check)
-
     def _ends_at(self) -> float:
         pace = self._pace
         if self._is_head:
@@ -84,7 +77,7 @@ class RequestClock:
     def _check(self) -> None:
         self._timer = None
         if not self._is_reading():
-            self._start(is_head=self._is_head)
+            self.start(is_head=self._is_head)
             return
         ends_at = self._ends_at()
         if self._loop.time() >= ends_at:

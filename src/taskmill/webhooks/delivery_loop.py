@@ -31,7 +31,7 @@ from taskmill.outbound.retry_after import retry_after
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.idle_backoff import IdleBackoff
-from taskmill.runtime.periodic import backoff_s
+from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage import webhook_deliveries, webhooks
 from taskmill.storage.database import Database
@@ -129,14 +129,7 @@ class DeliveryLoop:
                 pause_s = backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S)
                 failures += 1
             if pause_s:
-                await self._pause(pause_s)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+                await pause(self._woken, pause_s)
 
     async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> float:
         """Start the tries that may start now; return for how many seconds to pause, unless woken."""
