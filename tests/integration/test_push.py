@@ -15,8 +15,9 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.signing import secret_of
 from taskmill.domain.task import Task
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Outbound, OutboundLimits
+from taskmill.outbound.client import Outbound
 from taskmill.outbound.signing import Signer
+from taskmill.settings.outgoing import OutboundSettings
 from taskmill.worker.push import Push
 from tests.support.endpoint import Received, Responder, an_endpoint, never, ok, status
 from tests.support.polling import eventually
@@ -39,7 +40,7 @@ async def a_pusher(
     options: WorkerOptions | None = None,
 ) -> AsyncIterator[None]:
     """A worker that has the handler of type http."""
-    outbound = Outbound(AddressRules(allow), OutboundLimits(response_bytes=4096))
+    outbound = Outbound(AddressRules(allow), OutboundSettings(answer_bytes=4096))
     push = Push(
         outbound,
         Signer(keys),

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Outbound, OutboundLimits, Request, Response
+from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.lookup import Resolve, resolve_by_system
+from taskmill.settings.outgoing import OutboundSettings
 
 HERE = AddressRules(["127.0.0.1"])
 
@@ -17,9 +18,9 @@ async def an_outbound(
     *,
     resolve: Resolve = resolve_by_system,
     trust: ssl.SSLContext | None = None,
-    limits: OutboundLimits | None = None,
+    limits: OutboundSettings | None = None,
 ) -> AsyncIterator[Outbound]:
-    outbound = Outbound(rules, limits or OutboundLimits(), resolve=resolve, trust=trust)
+    outbound = Outbound(rules, limits or OutboundSettings(), resolve=resolve, trust=trust)
     try:
         yield outbound
     finally:

@@ -16,7 +16,8 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.domain.webhooks import Webhook, WebhookDraft
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Outbound, OutboundLimits
+from taskmill.outbound.client import Outbound
+from taskmill.settings.outgoing import OutboundSettings
 from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules
 from taskmill.webhooks.endpoint_slots import EndpointSlots
 from taskmill.webhooks.fan_out import FanOut
@@ -45,7 +46,7 @@ class RoleOptions:
 async def a_webhooks_role(stage: Stage, options: RoleOptions | None = None) -> AsyncIterator[None]:
     """Run the role, and number changes, until the block ends."""
     options = options or RoleOptions()
-    outbound = Outbound(AddressRules(options.allow), OutboundLimits())
+    outbound = Outbound(AddressRules(options.allow), OutboundSettings())
     delivering = _delivering(stage, outbound, options)
     fan_out = FanOut(
         stage.database,

@@ -15,16 +15,11 @@ def open_outbound(context: ProcessContext) -> "Outbound":
     """Return this process's client, made on first use and closed with the process."""
     # Imported here: the client takes 0.1 s, and most roles do not need it.
     from taskmill.outbound.addresses import AddressRules  # noqa: PLC0415
-    from taskmill.outbound.client import Outbound, OutboundLimits  # noqa: PLC0415
+    from taskmill.outbound.client import Outbound  # noqa: PLC0415
 
     if context.outbound is None:
         settings = context.settings.outbound
-        limits = OutboundLimits(
-            connections=settings.connections,
-            connections_per_host=settings.connections_per_host,
-            response_bytes=settings.answer_bytes,
-        )
-        context.outbound = Outbound(AddressRules(settings.allow), limits)
+        context.outbound = Outbound(AddressRules(settings.allow), settings)
     return context.outbound
 
 

@@ -18,23 +18,15 @@ from yarl import URL
 from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connection_limit import ConnectionLimit
 from taskmill.outbound.connections import Connections, send_once
-from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
+from taskmill.outbound.errors import AddressRefused, Unreachable
 from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
+from taskmill.settings.outgoing import OutboundSettings
 from taskmill.wire.urls import target_of
 
 AGENT: Final = "Taskmill"
 # Less than the usual keep-alive of servers (5 s), so that they rarely close a connection just as it is used.
 _KEEP_ALIVE_S: Final = 4.0
 _READ_AT_ONCE: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboundLimits:
-    """Limits of one process: connections in total and to one host, and bytes read of a response's body."""
-
-    connections: int = 500
-    connections_per_host: int = 100
-    response_bytes: int = 64 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,17 +55,17 @@ class Outbound:
     def __init__(
         self,
         rules: AddressRules,
-        limits: OutboundLimits,
+        settings: OutboundSettings,
         *,
         trust: ssl.SSLContext | None = None,
         resolve: Resolve = resolve_by_system,
     ) -> None:
         self._rules = rules
-        self._limits = limits
+        self._settings = settings
         self._trust = trust
         self._resolve = resolve
         self._session: aiohttp.ClientSession | None = None
-        self._limit = ConnectionLimit(limits.connections, per_host=limits.connections_per_host)
+        self._limit = ConnectionLimit(settings.connections, per_host=settings.connections_per_host)
 
     async def send(self, request: Request, *, timeout_s: float) -> Response:
         """Send a request and return the response, within `timeout_s` seconds after it got a connection slot.
@@ -119,7 +111,7 @@ class Outbound:
 
     async def _read(self, incoming: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """Read up to the limit; a longer body is cut, and its connection closed."""
-        remaining = self._limits.response_bytes + 1
+        remaining = self._settings.answer_bytes + 1
         parts = []
         while remaining and (part := await incoming.content.read(min(remaining, _READ_AT_ONCE))):
             parts.append(part)
@@ -131,10 +123,9 @@ class Outbound:
         return body[:-1], True
 
     def _open(self) -> aiohttp.ClientSession:
-        limits = self._limits
         connector = Connections(
-            limit=limits.connections,
-            limit_per_host=limits.connections_per_host,
+            limit=self._settings.connections,
+            limit_per_host=self._settings.connections_per_host,
             resolver=Lookup(self._rules, resolve=self._resolve),
             use_dns_cache=False,
             keepalive_timeout=_KEEP_ALIVE_S,
@@ -199,6 +190,3 @@ def _cause(error: Exception) -> str:
             return "the answer is no HTTP"
         case _:
             return type(error).__name__
-
-
-__all__ = ["AGENT", "Outbound", "OutboundError", "OutboundLimits", "Request", "Response"]

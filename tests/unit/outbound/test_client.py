@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import OutboundLimits
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Lookup
+from taskmill.settings.outgoing import OutboundSettings
 from tests.support.endpoint import Received, an_endpoint, ok, status
 from tests.support.outbound import a_resolver, an_outbound, sent
 
@@ -158,7 +158,7 @@ async def test_no_more_is_read_of_a_response_than_allowed() -> None:
     async def endless(_: Received) -> web.StreamResponse:
         return web.Response(body=b"x" * 5_000_000)
 
-    limits = OutboundLimits(response_bytes=1000)
+    limits = OutboundSettings(answer_bytes=1000)
     async with an_endpoint(endless) as endpoint, an_outbound(limits=limits) as outbound:
         response = await sent(outbound, endpoint.url)
         assert (response.body, response.is_cut) == (b"x" * 1000, True)
@@ -355,7 +355,7 @@ async def test_no_more_connections_are_opened_to_one_host_than_allowed() -> None
         await may_end.wait()
         return await ok(received)
 
-    limits = OutboundLimits(connections=10, connections_per_host=3)
+    limits = OutboundSettings(connections=10, connections_per_host=3)
     async with an_endpoint(wait_for_end) as endpoint, an_outbound(limits=limits) as outbound:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(sent(outbound, endpoint.url)) for _ in range(9)]
@@ -372,7 +372,7 @@ async def test_waiting_for_a_connection_does_not_use_the_endpoints_time_or_hold_
         await asyncio.sleep(0.2)
         return await ok(received)
 
-    limits = OutboundLimits(connections=4, connections_per_host=2)
+    limits = OutboundSettings(connections=4, connections_per_host=2)
     async with (
         an_endpoint(slow) as endpoint,
         an_endpoint() as other,

@@ -6,8 +6,9 @@ from contextlib import suppress
 import pytest
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import OutboundLimits, Request
+from taskmill.outbound.client import Request
 from taskmill.outbound.errors import Unreachable
+from taskmill.settings.outgoing import OutboundSettings
 from tests.support.outbound import a_resolver, an_outbound, sent
 
 RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -57,7 +58,7 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    rules, limits = AddressRules(["*.example"]), OutboundLimits(connections=5)
+    rules, limits = AddressRules(["*.example"]), OutboundSettings(connections=5)
     async with (
         server,
         an_outbound(rules, resolve=a_resolver(["127.0.0.1"]), limits=limits) as outbound,
