@@ -7,8 +7,6 @@ from taskmill.cli import show
 from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView, DurationsView, RatedFlowView
 
-__all__ = ["latency", "print_activity"]
-
 # One column for each, in the order of a task's life; an expired task has failed.
 _COUNTS: Final = {
     "CREATED": (EventType.CREATED, EventType.RUN_AGAIN),

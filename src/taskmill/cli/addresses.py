@@ -12,14 +12,6 @@ import click
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import Settings, load
 
-__all__ = [
-    "broker_url_option",
-    "data_option",
-    "database_url_option",
-    "settings_of",
-    "settings_to_run",
-]
-
 SERVICE_FILE = "service.json"
 _SERVICE_KEYS = {"broker_url": "amqp_url", "database_url": "database_url"}
 # For messages: in words, its option, its form.

@@ -8,8 +8,6 @@ from taskmill.cli import show
 from taskmill.domain.audit import CHECK_MEANINGS, Check, Finding
 from taskmill.operations.verify import Audit
 
-__all__ = ["JsonReport", "Report", "TextReport"]
-
 
 class Report(ABC):
     """Counts findings and shows the first `rows` of each kind; on a terminal it also shows progress."""

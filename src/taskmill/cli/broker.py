@@ -13,8 +13,6 @@ from taskmill.cli.addresses import (
 )
 from taskmill.settings import Settings
 
-__all__ = ["broker"]
-
 _STATUS_EPILOG = """\b
 Examples:
   taskmill broker status

@@ -14,8 +14,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.wire.contracts.defaults import default_fields
 from taskmill.wire.types import TypeSummaryView, TypeView
 
-__all__ = ["type_"]
-
 _EPILOG = """\b
 Examples:
   taskmill type list

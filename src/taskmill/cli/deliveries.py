@@ -11,8 +11,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.webhooks import DeliveryState
 from taskmill.wire.webhooks import DeliveryView
 
-__all__ = ["COLUMNS", "deliveries", "delivery_lines"]
-
 
 @click.command()
 @click.argument("task_id", metavar="ID")

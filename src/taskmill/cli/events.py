@@ -13,8 +13,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.feed import ChangeView
 
-__all__ = ["events"]
-
 _OLDEST = "0"
 _EPILOG = """\b
 Examples:

@@ -11,8 +11,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.blockers import BlockerName, BlockerState
 from taskmill.wire.explanations import BlockerView, ExplanationView
 
-__all__ = ["explain"]
-
 _NAME_WIDTH = max(map(len, BlockerName))
 _INDENT = " " * (_NAME_WIDTH + 3)
 

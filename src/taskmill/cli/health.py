@@ -15,8 +15,6 @@ import click
 from taskmill.cli.numbers import Whole
 from taskmill.domain.errors import ConfigurationError
 
-__all__ = ["health"]
-
 _EPILOG = """\b
 Examples:
   taskmill health

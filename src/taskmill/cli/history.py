@@ -10,8 +10,6 @@ from taskmill.domain.task_fields import SHOWN, Kind
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["change_facts", "event_line", "event_lines", "history_lines", "task_lines"]
-
 _LABEL_WIDTH = 11
 
 

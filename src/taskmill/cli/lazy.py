@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, cast
 
 import click
 
-__all__ = ["Lazy", "LazyGroup", "Sections"]
-
 
 class Lazy(NamedTuple):
     """A command's module below this package and its name there; its help, so that listing imports nothing."""

@@ -15,8 +15,6 @@ from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.task_log import LineLevel
 from taskmill.wire.task_log import LogLineView
 
-__all__ = ["logs"]
-
 _PAUSE_S = 0.25
 # Lines are stored a little after they were written: an ended task may still get some.
 _POLLS_AFTER_THE_END = 4

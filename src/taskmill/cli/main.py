@@ -15,8 +15,6 @@ from taskmill.cli.lazy import Lazy, LazyGroup, Sections
 from taskmill.domain.errors import TaskmillError
 from taskmill.version import version
 
-__all__ = ["main", "program", "run"]
-
 _INTERRUPTED = 130
 # Full disks and quotas, and a terminal that has gone.
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

@@ -13,8 +13,6 @@ import orjson
 from taskmill.amqp.confirmed_publisher import SentMessage
 from taskmill.domain.errors import ConfigurationError
 
-__all__ = ["read_message_file"]
-
 _MOST_SHOWN = 10
 # A short string of AMQP; a key may have 255 characters, of up to four bytes each.
 _LONGEST_ID_BYTES = 255

@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-__all__ = ["Number", "Seconds", "Whole"]
-
 
 class Whole(click.IntRange):
     """A whole number within bounds."""

@@ -9,8 +9,6 @@ from pydantic import BaseModel
 
 from taskmill.cli import show
 
-__all__ = ["LARGEST_PAGE", "Columns", "Limit", "Lines", "Output"]
-
 LARGEST_PAGE: Final = 500
 """How many items the service returns at once at most."""
 

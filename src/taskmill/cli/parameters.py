@@ -11,8 +11,6 @@ import click
 from taskmill.domain.errors import TaskmillError
 from taskmill.wire import strict_json
 
-__all__ = ["LabelParam", "Moment", "PayloadParam", "Span"]
-
 
 class PayloadParam(click.ParamType[dict[str, Any]]):
     """A JSON object, or a file with one."""

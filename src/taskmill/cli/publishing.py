@@ -15,8 +15,6 @@ from taskmill.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from taskmill.amqp.confirmed_publisher import SentMessage, Undelivered
 
-__all__ = ["publish"]
-
 _MOST_SHOWN = 10
 _NO_INTAKE = """nothing was published: the broker has no queue {queue} yet;
 it is made by the first `taskmill run intake` there"""

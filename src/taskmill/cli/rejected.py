@@ -8,8 +8,6 @@ from taskmill.cli.server import for_each, limit_options, over_http
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.wire.rejections import BodyEncoding, RejectionSummaryView, RejectionView
 
-__all__ = ["rejected"]
-
 _EPILOG = """\b
 Examples:
   taskmill queue rejected list

@@ -11,17 +11,6 @@ from taskmill.cli.output import Limit, Output
 from taskmill.client.errors import NotAccepted
 from taskmill.client.synchronous.client import TaskmillClient
 
-__all__ = [
-    "DEFAULT_URL",
-    "for_each",
-    "given",
-    "json_option",
-    "limit_options",
-    "over_http",
-    "url_option",
-    "with_options",
-]
-
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 Command = Callable[..., Any]

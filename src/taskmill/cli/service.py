@@ -10,8 +10,6 @@ import click
 
 from taskmill.cli.numbers import Whole
 
-__all__ = ["migrate", "run", "settings", "up"]
-
 _UP_EPILOG = """\b
 Examples:
   taskmill up

@@ -16,17 +16,6 @@ from taskmill.client.sweeps import Selected
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.sweeps import SweepView
 
-__all__ = [
-    "CANCEL",
-    "RETRY",
-    "SweepOptions",
-    "filter_options",
-    "filters_of",
-    "parse_sweep",
-    "sweep",
-    "sweep_options",
-]
-
 _BAR_WIDTH = 30
 _MOST_UNTYPED = 1_000
 """To confirm more tasks than these, their number must be typed."""

@@ -20,8 +20,6 @@ from taskmill.domain.system import EXPIRED, BrokerPresence, Liveness, WorkerRequ
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
-__all__ = ["queue", "stats", "worker"]
-
 _STATUSES = tuple(Status)
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 

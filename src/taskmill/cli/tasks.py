@@ -28,8 +28,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["task"]
-
 _CREATE_EPILOG = """\b
 Examples:
   taskmill task create first

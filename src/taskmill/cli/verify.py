@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from taskmill.cli.auditing import Report
     from taskmill.operations.verify import Audit
 
-__all__ = ["verify"]
-
 _EPILOG = """\b
 Examples:
   taskmill verify

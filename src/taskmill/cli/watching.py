@@ -16,8 +16,6 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["PrintTask", "as_unknown_outcome", "follow", "follow_as_json", "wait_for"]
-
 # How often the status line is refreshed.
 _HOLD_S = 1.0
 _EXIT_STATUSES = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 3}

@@ -16,8 +16,6 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.webhooks import DeliveryState, WebhookState
 from taskmill.wire.webhooks import WebhookView
 
-__all__ = ["webhook"]
-
 _EPILOG = """\b
 Examples:
   taskmill webhook create https://ops.example.org/hooks --queue reports --status failed

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
-__all__ = ["Listener", "attach", "begin", "capture_from", "end", "is_for_listeners_only"]
-
 Listener: TypeAlias = Callable[[logging.LogRecord], None]
 """Takes a record. It is called from any thread, and must neither block nor raise."""
 

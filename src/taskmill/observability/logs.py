@@ -23,8 +23,6 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.observability import capture
 from taskmill.observability.sink import Sink
 
-__all__ = ["configure", "flush", "get_logger", "is_for_people", "silence", "traceback_text"]
-
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 _Facts = dict[str, Any]

@@ -12,8 +12,6 @@ import threading
 from collections import deque
 from typing import TextIO
 
-__all__ = ["Sink"]
-
 _PAUSE_S = 0.05
 _CROWDED_LINES = 2_000
 # Some 15 MB of common lines: three seconds of a worker at full speed.

@@ -22,8 +22,6 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.traces import Traces
 from taskmill.version import version
 
-__all__ = ["CLOSE_S", "ReportingExporter", "SpanExport", "open_export"]
-
 log = get_logger(__name__)
 
 CLOSE_S: Final = 2.0

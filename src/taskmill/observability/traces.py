@@ -24,8 +24,6 @@ from structlog.contextvars import bind_contextvars, unbind_contextvars
 from taskmill.version import version
 from taskmill.wire.traceparent import valid_traceparent
 
-__all__ = ["Attributes", "LiveSpan", "Traces"]
-
 Attributes = Mapping[str, str | int]
 
 _KINDS: Final = {"server": SpanKind.SERVER, "consumer": SpanKind.CONSUMER}
