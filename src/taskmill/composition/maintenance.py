@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from taskmill.composition.process_context import ProcessContext
-from taskmill.composition.retries import retry_policy
 from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.maintenance.duty_trigger import LONGEST_PAUSE_S, Duties, DutyTrigger
 from taskmill.maintenance.expiry import expire_waiting
@@ -52,7 +51,7 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
 
     duties = Duties(
         rescue=duty("rescue", rescue),
-        time_out=duty("time-out", TimeOut(database, policy=retry_policy(context), name=name)),
+        time_out=duty("time-out", TimeOut(database, policy=context.retry_policy, name=name)),
         expiry=duty("expiry", lambda: expire_waiting(database), poll_s),
         fold_counts=duty("fold-counts", lambda: counts.fold(database)),
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),

@@ -12,7 +12,6 @@ from taskmill.composition.creation import contract_refresher, rejection_operatio
 from taskmill.composition.outgoing import open_outbound, signing_keys, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext
-from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
@@ -268,7 +267,7 @@ class Process(ProcessContext):
         return Pull(
             self.database,
             self.settings.pull,
-            policy=retry_policy(self),
+            policy=self.retry_policy,
             first_claims=self.first_claims,
             ids=self.ids,
             randomness=self.randomness,

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import IntakeState
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.first_claims import FirstClaims
@@ -50,6 +52,17 @@ class ProcessContext:
         # Called when tasks have been created, and when contracts have changed.
         self.on_work: list[Callable[[], None]] = []
         self.on_contracts: list[Callable[[], None]] = []
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """The policy of tasks that have none of their own."""
+        retry = self.settings.retry
+        return RetryPolicy(
+            base=timedelta(seconds=retry.base_s),
+            factor=retry.factor,
+            maximum=timedelta(seconds=retry.max_s),
+            jitter=retry.jitter,
+        )
 
     def notify_feed(self) -> None:
         """Notify followers of the feed that there is more to read."""

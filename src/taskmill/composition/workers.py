@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.registration import Registration
-from taskmill.composition.retries import retry_policy
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task_log import LineLevel
 from taskmill.observability.logs import get_logger
@@ -145,7 +144,7 @@ def _worker(
         transport=transport,
         keeper=_lease_keeper(context, pool),
         handlers=pool.handlers,
-        policy=EndPolicy(retry_policy(context), context.randomness),
+        policy=EndPolicy(context.retry_policy, context.randomness),
         first_claims=context.first_claims,
         lines=_line_limits(context),
         clock=context.clock,
