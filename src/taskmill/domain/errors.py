@@ -38,7 +38,7 @@ An exception's docstring says what it means. The fields are for programs, `str(e
 `wire/problems.py` decides how each looks over HTTP.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from taskmill.domain.lifecycle import Status
@@ -59,6 +59,10 @@ class Violation:
     def __str__(self) -> str:
         where = self.pointer or "the body"
         return f"{where}: expected {self.expected}, got {self.got}"
+
+    def below(self, pointer: str) -> "Violation":
+        """Return the same, found in a part of the body that is at `pointer`."""
+        return replace(self, pointer=pointer + self.pointer)
 
 
 class TaskmillError(Exception):
@@ -92,7 +96,7 @@ class BadCursor(InvalidInput):
 
 
 class ContractRefused(InvalidInput):
-    """The contract of a type can't be enforced at all entry points; `violations` names what is in the way."""
+    """The contract of a type can't be enforced; `violations` names what is in the way."""
 
     def __init__(self, type: str, violations: tuple[Violation, ...]) -> None:  # noqa: A002 - as everywhere
         super().__init__(violations)

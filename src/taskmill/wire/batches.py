@@ -5,7 +5,7 @@ It splits and parses bodies, and makes drafts. Operations store them.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 from uuid import UUID
@@ -217,7 +217,7 @@ def _line_draft(line: Line, source: str, traceparent: str | None, limits: InputL
 
 
 def _in_item(index: int, error: InvalidInput) -> tuple[Violation, ...]:
-    return tuple(replace(v, pointer=f"/{index}{v.pointer}") for v in error.violations)
+    return tuple(one.below(f"/{index}") for one in error.violations)
 
 
 def _of_size(draft: TaskDraft, item_bytes: int) -> TaskDraft:

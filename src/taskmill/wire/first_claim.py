@@ -1,7 +1,6 @@
 """Validates the payload of a task that `create_task` has made in SQL: that is left to the first claim."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 from taskmill.domain.errors import InvalidInput, MalformedJson
@@ -22,7 +21,6 @@ def payload_problem(
     except MalformedJson as error:
         return error
     except InvalidInput as error:
-        found = [replace(one, pointer=f"/payload{one.pointer}") for one in error.violations]
-        return InvalidInput(tuple(found))
+        return InvalidInput(tuple(one.below("/payload") for one in error.violations))
     violations = payload_violations(type, cast("dict[str, Any] | None", value), contracts)
     return InvalidInput(tuple(violations[:MOST_VIOLATIONS])) if violations else None

@@ -174,10 +174,7 @@ class CreateForm:
         except MalformedJson as error:
             return None, (Violation(pointer="/payload", expected="JSON", got=error.message),)
         except InvalidInput as error:
-            return None, [
-                Violation(pointer="/payload" + one.pointer, expected=one.expected, got=one.got)
-                for one in error.violations
-            ]
+            return None, [one.below("/payload") for one in error.violations]
 
     def _labels(self) -> dict[str, str]:
         labels: dict[str, str] = {}
