@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from taskmill.domain.contracts import TypeContract
-from taskmill.operations.contracts import register
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
+from tests.support.contracts import register
 from tests.support.polling import wait_until
 from tests.support.processes import Program, descendants
 

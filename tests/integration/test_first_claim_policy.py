@@ -8,14 +8,13 @@ import orjson
 import pytest
 
 from taskmill.composition.registration import Registration
-from taskmill.domain.contracts import TypeContract, TypeDefaults
+from taskmill.domain.contracts import TypeContract
 from taskmill.domain.lifecycle import Failed, Interrupted, Reason, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
 from taskmill.storage import claims
 from taskmill.storage.claims import TakenTask
-from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_of
 from taskmill.wire.tasks import to_draft
 from tests.support.auditing import found_in
 from tests.support.builders import ERROR
@@ -46,8 +45,8 @@ def policy_of(task: Task) -> dict[str, Any]:
 
 
 async def registers(stage: Stage, **policy: Any) -> Contracts:  # noqa: ANN401 - the fields of defaults
-    defaults = defaults_of(DefaultsSpec.model_validate(policy or POLICY))
-    return await registered(stage, TypeContract(type=TYPE, schema="{}", defaults=defaults))
+    contract = TypeContract(type=TYPE, schema="{}", defaults=policy or POLICY)
+    return await registered(stage, contract)
 
 
 async def created(stage: Stage, **given: Any) -> Task:  # noqa: ANN401 - the fields of a request
@@ -192,7 +191,7 @@ class Late(Registration):
 
 async def test_a_worker_claims_when_its_types_are_registered(stage: Stage) -> None:
     task, recorder = await created(stage), Recorder()
-    contract = TypeContract(type=TYPE, schema="{}", defaults=TypeDefaults(max_attempts=4))
+    contract = TypeContract(type=TYPE, schema="{}", defaults={"max_attempts": 4})
     registration, stop = Late(stage.database, "w", [contract]), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(registration.register_until(stop))

@@ -130,8 +130,8 @@ async def test_remote_leases_do_not_count_as_workers(stage: Stage, pull: Pull) -
     assert (await Workers.read(stage.database, with_remote=True)).total.workers == 3
     await stage.sql.execute(
         "INSERT INTO taskmill.task_type (name, version) VALUES ('emulate', 1); "
-        "INSERT INTO taskmill.type_contract (type, version, digest, schema, form, defaults, registered_by) "
-        "VALUES ('emulate', 1, '', '{}', '[{}]', '{}', 'w')"
+        "INSERT INTO taskmill.type_contract (type, version, digest, schema, defaults, registered_by) "
+        "VALUES ('emulate', 1, '', '{}', '{}', 'w')"
     )
     [emulated] = await contracts.types(stage.database)
     assert emulated.workers == 3

@@ -12,6 +12,7 @@ from taskmill.app import Context
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
 from taskmill.storage import changes
+from taskmill.wire.retry import spec_of
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
 from tests.support.contracts import TYPE, a_contract, registered
@@ -128,9 +129,9 @@ async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> N
         "priority": 7,
         "max_attempts": 5,
         "max_losses": 0,
-        "retry": AT_ONCE,
+        "retry": spec_of(AT_ONCE),
     }
-    await registered(stage, a_contract({}, timeout=timedelta(seconds=30), **defaults))
+    await registered(stage, a_contract({}, timeout_s=30, **defaults))
     plain = await stage.task(await create(stage.sql, type=TYPE))
     assert (plain.queue, plain.priority, plain.max_attempts, plain.max_losses) == ("mail", 7, 5, 0)
     own = await stage.task(

@@ -8,22 +8,11 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from taskmill.domain.contracts import TypeContract
-from taskmill.domain.errors import ContractRefused
-from taskmill.wire.contracts.checking import Checker
-from taskmill.wire.contracts.contract import compile_contract
+from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.wire.contracts.checking import Walk, violations
+from taskmill.wire.contracts.compiling import compile_schema
 from taskmill.wire.strict_json import parse
 from tests.support.json_schemas import contract_schemas, payloads, tagged_payloads
-
-
-def compiled(schema: dict[str, Any]) -> str:
-    contract = TypeContract(type="a-type", schema=orjson.dumps(schema).decode())
-    return compile_contract(contract).form
-
-
-def violations(form: str, payload: object) -> list[dict[str, str]]:
-    found = Checker(orjson.loads(form)).violations(payload)
-    return [{"pointer": v.pointer, "expected": v.expected, "got": v.got} for v in found]
 
 
 @settings(suppress_health_check=list(HealthCheck))
@@ -32,23 +21,23 @@ def test_what_is_valid_is_so_for_a_library_too(
     schema: dict[str, Any], payload: dict[str, Any]
 ) -> None:
     try:
-        form = compiled(schema)
-    except ContractRefused as refused:
+        root, _ = compile_schema(schema)
+    except InvalidInput as refused:
         assume(all("circle" in one.expected + one.got for one in refused.violations))
         return
-    found = violations(form, payload)
+    found = violations(root, payload)
     assert jsonschema_rs.Draft202012Validator(schema).is_valid(payload) == (not found)
 
 
-def found_in(schema: dict[str, Any], payload: bytes) -> list[dict[str, str]]:
-    return violations(compiled(schema), parse(payload))
+def found_in(schema: dict[str, Any], payload: bytes) -> tuple[Violation, ...]:
+    return violations(compile_schema(schema)[0], parse(payload))
 
 
 def agrees(schema: dict[str, Any], payload: bytes) -> None:
     """See that the library finds valid what we do."""
     value = parse(payload)
     fits = jsonschema_rs.Draft202012Validator(schema).is_valid(value)
-    assert (found_in(schema, payload) == []) is fits
+    assert (not found_in(schema, payload)) is fits
 
 
 LITERALS = (
@@ -88,7 +77,7 @@ def test_large_whole_numbers_are_multiples_by_all_their_digits(
 ) -> None:
     schema = {"properties": {"a": {"multipleOf": factor}}}
     payload = f'{{"a": {literal}}}'.encode()
-    assert (found_in(schema, payload) == []) is fits
+    assert (not found_in(schema, payload)) is fits
 
 
 def test_enumerations_tell_values_of_all_kinds_apart() -> None:
@@ -150,7 +139,7 @@ def test_every_name_is_named_whatever_it_is() -> None:
 
 
 UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
-LISTED: Final = {"allOf": [{"enum": [[n], {"a": n}]} for n in range(1_000)]}
+LISTED: Final = {"allOf": [{"not": {"enum": [[n], {"a": n}]}} for n in range(900)]}
 MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
 
 
@@ -177,12 +166,12 @@ def test_what_is_large_is_not_looked_at_again_and_again(
     said = found_in({"properties": {"v": schema}}, payload)
     # No promise of speed: what is looked at again and again takes far longer.
     assert time.process_time() - began < 30
-    assert any("100,000 steps" in one["expected"] for one in said) is is_too_much
+    assert any("100,000 steps" in one.expected for one in said) is is_too_much
 
 
 def test_a_check_ends_after_so_many_steps_and_violations() -> None:
     many = orjson.dumps({str(n): "x" for n in range(500)})
-    assert len(found_in({"additionalProperties": False}, many)) == 100
+    assert len(found_in({"additionalProperties": False}, many)) == 20
     numbers = {"properties": {"a": {"items": {"type": "integer"}}}}
     for size, count in ((99_998, 0), (99_999, 1)):
         said = found_in(numbers, orjson.dumps({"a": [1] * size}))
@@ -196,12 +185,12 @@ def test_a_check_ends_after_so_many_steps_and_violations() -> None:
     for _ in range(40):
         payload = {"n": payload}
     [only] = found_in(twice, orjson.dumps(payload))
-    assert "100,000 steps" in only["expected"]
+    assert "100,000 steps" in only.expected
     chain: dict[str, Any] = {"properties": {"n": {"$ref": "#"}}}
     for _ in range(4):
         chain = {"allOf": [chain]}
     [only] = found_in(chain, orjson.dumps(payload))
-    assert "100,000 steps" in only["expected"]
+    assert "100,000 steps" in only.expected
 
 
 @pytest.mark.parametrize(
@@ -218,4 +207,6 @@ def test_a_check_ends_after_so_many_steps_and_violations() -> None:
 def test_fields_and_the_states_of_expressions_are_steps(
     schema: dict[str, Any], payload: object, steps: int
 ) -> None:
-    assert Checker(orjson.loads(compiled(schema))).steps(payload) == steps
+    walk = Walk()
+    assert walk.check(compile_schema(schema)[0], payload)
+    assert walk.steps == steps

@@ -1,11 +1,15 @@
 """Contracts for tests: schemas, and the input limits of a process that knows them."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
 
-from taskmill.domain.contracts import TypeContract, TypeDefaults
-from taskmill.operations.contracts import Contracts, register
+from taskmill.domain.contracts import TypeContract
+from taskmill.operations import contracts as operations
+from taskmill.operations.contracts import Contracts
+from taskmill.storage.database import Database
+from taskmill.wire.contracts.contract import compile_contract
 from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
 from tests.support.stage import Stage
@@ -21,9 +25,12 @@ TYPE: Final = "send-email"
 
 def a_contract(schema: object = NEEDS_TO, type: str = TYPE, **defaults: Any) -> TypeContract:  # noqa: A002, ANN401 - as in the domain
     """A contract that is valid as it is."""
-    return TypeContract(
-        type=type, schema=orjson.dumps(schema).decode(), defaults=TypeDefaults(**defaults)
-    )
+    return TypeContract(type=type, schema=orjson.dumps(schema).decode(), defaults=defaults)
+
+
+async def register(database: Database, worker: str, contracts: Iterable[TypeContract]) -> None:
+    """Register contracts as a worker does that starts."""
+    await operations.register(database, worker, list(map(compile_contract, contracts)))
 
 
 async def registered(stage: Stage, *contracts: TypeContract) -> Contracts:

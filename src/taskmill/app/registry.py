@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from taskmill.app.binding import Binding, binding_of
-from taskmill.domain.contracts import TypeContract, TypeDefaults
+from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.retry import RetryPolicy
+from taskmill.wire.retry import spec_of
 from taskmill.wire.tasks import to_draft
 
 P = ParamSpec("P")
@@ -63,17 +64,8 @@ class TaskType(Generic[P, R]):
 
     def contract(self) -> TypeContract:
         """Return the schema by which entry points refuse tasks, and the defaults of requests."""
-        timeout_s, retry = self.options.get("timeout_s"), self.options.get("retry")
-        plain = ("queue", "priority", "max_attempts", "max_losses")
-        return TypeContract(
-            type=self.name,
-            schema=json.dumps(self.json_schema()),
-            defaults=TypeDefaults(
-                **{name: self.options.get(name) for name in plain},
-                retry=None if retry is None else _retry_policy(retry),
-                timeout=None if timeout_s is None else timedelta(seconds=timeout_s),
-            ),
-        )
+        schema = json.dumps(self.json_schema())
+        return TypeContract(type=self.name, schema=schema, defaults=self.options)
 
     def request(self, value: object = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the payload's fields
         """Return a request for a task of this type, for `POST /tasks` and the clients' `create`.
@@ -145,7 +137,7 @@ class Taskmill:
             "priority": priority,
             "max_attempts": max_attempts,
             "max_losses": max_losses,
-            "retry": None if retry is None else _retry_spec(retry),
+            "retry": None if retry is None else spec_of(retry),
             "timeout_s": timeout.total_seconds() if isinstance(timeout, timedelta) else timeout,
         }
         options = {key: value for key, value in given.items() if value is not None}
@@ -190,24 +182,6 @@ def _check_kinds(name: object, retry: object) -> None:
         raise TypeError(f"expected the name of a task type, got {name!r}: write @app.task()")
     if not isinstance(retry, RetryPolicy | None):
         raise TypeError(f"expected a RetryPolicy, got {retry!r}")
-
-
-def _retry_spec(policy: RetryPolicy) -> dict[str, float]:
-    return {
-        "base_s": policy.base.total_seconds(),
-        "factor": policy.factor,
-        "max_s": policy.maximum.total_seconds(),
-        "jitter": policy.jitter,
-    }
-
-
-def _retry_policy(spec: Mapping[str, float]) -> RetryPolicy:
-    return RetryPolicy(
-        base=timedelta(seconds=spec["base_s"]),
-        factor=spec["factor"],
-        maximum=timedelta(seconds=spec["max_s"]),
-        jitter=spec["jitter"],
-    )
 
 
 def _is_async(function: Callable[..., object]) -> bool:

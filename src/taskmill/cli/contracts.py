@@ -11,7 +11,6 @@ from taskmill.cli.output import Columns, Output
 from taskmill.cli.parameters import PayloadParam
 from taskmill.cli.server import over_http
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.wire.contracts.defaults import default_fields
 from taskmill.wire.types import TypeSummaryView, TypeView
 
 _EPILOG = """\b
@@ -79,7 +78,7 @@ def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any
     from taskmill.app.loading import load_app  # noqa: PLC0415
 
     for contract in (made.contract() for made in load_app(app)):
-        yield contract.type, json.loads(contract.schema), default_fields(contract.defaults)
+        yield contract.type, json.loads(contract.schema), dict(contract.defaults)
 
 
 @type_.command()

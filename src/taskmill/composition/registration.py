@@ -1,12 +1,12 @@
 """Registers the contracts of a worker's types, when the worker starts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import asyncpg
 
-from taskmill.domain.contracts import TypeContract
+from taskmill.domain.contracts import CompiledContract, TypeContract
 from taskmill.domain.errors import ContractRefused, TypeLimitReached, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.operations import contracts
@@ -30,7 +30,7 @@ class Registration:
     def __init__(self, database: Database, worker: str, wanted: Sequence[TypeContract]) -> None:
         self._database = database
         self._worker = worker
-        self._wanted = [one for one in wanted if _compiles(one)]
+        self._wanted = [compiled for one in wanted for compiled in _compiled(one)]
         self._is_over = asyncio.Event()
 
     async def wait(self) -> None:
@@ -65,10 +65,9 @@ class Registration:
                 return
 
 
-def _compiles(contract: TypeContract) -> bool:
+def _compiled(contract: TypeContract) -> Iterator[CompiledContract]:
+    """Yield the contract, or nothing if it does not compile."""
     try:
-        compile_contract(contract)
+        yield compile_contract(contract)
     except ContractRefused as error:
-        log.warning("contract.refused", type=contract.type, error=str(error))
-        return False
-    return True
+        log.warning("contract.refused", type=error.type, error=str(error))

@@ -1,52 +1,40 @@
 """Contracts of task types: the schema of payloads, and defaults for what a request leaves out.
 
-Workers register the contracts of the types that they run, and every entry point enforces them. Reading and
-checking schemas is the duty of `wire/contracts`.
+Workers register the contracts of the types that they run. Reading and checking schemas is the duty of
+`wire/contracts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from taskmill.domain.retry import RetryPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypeDefaults:
-    """Defaults for fields that a request leaves out; None leaves the service's own default."""
-
-    queue: str | None = None
-    priority: int | None = None
-    max_attempts: int | None = None
-    max_losses: int | None = None
-    retry: RetryPolicy | None = None
-    timeout: timedelta | None = None
+from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeContract:
     """The contract of one type. `schema` is a JSON Schema (draft 2020-12) of the payload, as JSON text.
 
-    A task without a payload is checked as if it were an empty object.
+    A task without a payload is checked as if it were an empty object. `defaults` are values for fields that a
+    request leaves out, as requests have them.
     """
 
     type: str
     schema: str
-    defaults: TypeDefaults = field(default_factory=TypeDefaults)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledContract:
-    """A contract as it is stored: JSON texts, and a digest that identifies the version.
+    """A contract that compiles, as it is stored: JSON texts, and a digest that identifies the version.
 
-    `form` is the schema's normal form: programs of the previous release read it.
+    `most_checks` is how many schemas check one value at most; it is not stored.
     """
 
     type: str
     schema: str
-    form: str
     defaults: str
     digest: bytes
+    most_checks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from taskmill.domain.contracts import RegisteredType, TypeContract
-from taskmill.domain.errors import ContractRefused, TypeNotFound, Violation
+from taskmill.domain.contracts import CompiledContract, RegisteredType, TypeContract
+from taskmill.domain.errors import TypeNotFound
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.offload import Offload
 from taskmill.storage import contracts as rows
@@ -23,48 +23,28 @@ REFRESH_S = 0.5
 """How often an entry point polls for changed contracts, unless it is notified at once."""
 
 
-async def register(
-    database: Database,
-    worker: str,
-    contracts: Sequence[TypeContract],
-    offload: Offload | None = None,
-) -> None:
-    """Make these the current contracts of their types; all of them, or none.
+async def register(database: Database, worker: str, contracts: Sequence[CompiledContract]) -> None:
+    """Make these the current contracts of their types; all of them, or none. Each is of another type.
 
     A contract that is new for its type becomes a new version; an earlier version becomes current again. The last
     one to register decides, so a worker of an older release that starts again brings its contracts back.
     Registering what is current writes nothing, however many workers do it at once. `worker` is recorded with new
-    versions. Compiling may take some ten milliseconds, and runs on a thread (of `offload`, if given).
+    versions.
 
     Raises:
-        ContractRefused: A contract can't be enforced; nothing is registered.
+        ContractRefused: A contract that is new would cost too much; nothing is registered.
         TypeLimitReached: Too many types would have a contract.
         Unavailable: The database is away; registering again is safe.
     """
-    offload = offload or Offload()
-    compiled = await offload.run(lambda: list(map(compile_contract, contracts)))
-    wanted = {one.type: one for one in compiled}
-    if len(wanted) < len(contracts):
-        raise _duplicate_error(contracts)
-    held = await rows.held_digests(database, wanted)
-    changed_ones = [one for one in wanted.values() if held.get(one.type) != one.digest]
+    held = await rows.held_digests(database, [one.type for one in contracts])
+    changed_ones = [one for one in contracts if held.get(one.type) != one.digest]
     if not changed_ones:
         return
     for one in changed_ones:
-        await offload.run(partial(refuse_many_checks, one))
+        refuse_many_checks(one)
     # All of them: what was current a moment ago may be replaced until the statement has its lock.
-    changed = await rows.register(database, worker, list(wanted.values()))
+    changed = await rows.register(database, worker, contracts)
     log.info("contract.registered", types=sorted(one.type for one in changed_ones), changed=changed)
-
-
-def _duplicate_error(contracts: Sequence[TypeContract]) -> ContractRefused:
-    seen: set[str] = set()
-    for one in contracts:
-        if one.type in seen:
-            break
-        seen.add(one.type)
-    fault = Violation(pointer="/type", expected="one contract for a type", got="several")
-    return ContractRefused(one.type, (fault,))
 
 
 def _report_unusable(contract: Contract, problem: str) -> None:
@@ -74,7 +54,8 @@ def _report_unusable(contract: Contract, problem: str) -> None:
 class Contracts:
     """The current contracts, cached for an entry point (about `REFRESH_S` old), and operations on them.
 
-    `by_type` is always the same mapping, changed in place; `revision` changes with it. `offload` compiles them.
+    `by_type` is always the same mapping, changed in place; `revision` changes with it. `offload` compiles those
+    that are registered.
     """
 
     def __init__(self, database: Database) -> None:
@@ -99,14 +80,14 @@ class Contracts:
         if changed is None:
             return
         revision, stored = changed
-        current = await self.offload.run(lambda: {one.type: self._compiled(one) for one in stored})
+        current = {one.type: self._contract(one) for one in stored}
         # Other threads look up types meanwhile: a type that keeps a contract must not seem to have none.
         self._current.update(current)
         for name in self._current.keys() - current.keys():
             del self._current[name]
         self.revision = revision
 
-    def _compiled(self, stored: rows.StoredContract) -> Contract:
+    def _contract(self, stored: rows.StoredContract) -> Contract:
         known = self._current.get(stored.type)
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
@@ -119,8 +100,13 @@ class Contracts:
         )
 
     async def register(self, contract: TypeContract, *, by: str) -> RegisteredType:
-        """Make this the current contract of its type; raises as `register` does."""
-        await register(self._database, by, (contract,), self.offload)
+        """Compile this on a thread and make it the current contract of its type; raises as `register` does.
+
+        Raises:
+            ContractRefused: It does not compile, too.
+        """
+        compiled = await self.offload.run(partial(compile_contract, contract))
+        await register(self._database, by, [compiled])
         await self.refresh()
         return await self.get(contract.type)
 

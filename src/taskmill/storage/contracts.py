@@ -67,7 +67,6 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
             types,
             [contract.digest for contract in contracts],
             [contract.schema for contract in contracts],
-            [contract.form for contract in contracts],
             [contract.defaults for contract in contracts],
             worker,
             MOST_VERSIONS,

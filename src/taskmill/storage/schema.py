@@ -305,7 +305,6 @@ type_contract = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     required("digest", LargeBinary),
     required("schema", JSON),
-    required("form", JSONB),
     required("defaults", JSON),
     required("registered_at", TIME, NOW),
     required("registered_by", Text),

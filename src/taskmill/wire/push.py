@@ -5,7 +5,6 @@ Unknown fields are refused: a misspelt one would make another request than was m
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +13,7 @@ from taskmill.domain.errors import Violation
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
 from taskmill.wire.urls import Url
-from taskmill.wire.violations import MOST_IN_PAYLOAD, violations_of
+from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
 
 TYPE: Final = "http"
 MOST_HEADERS: Final = 50
@@ -120,12 +119,12 @@ def push_violations(payload: Mapping[str, Any]) -> list[Violation]:
     try:
         PushPayload.model_validate(payload)
     except ValidationError as error:
-        wrong = violations_of(error, PushPayload, payload, most=MOST_IN_PAYLOAD, depth=1)
-        found = [replace(one, pointer=f"/payload{one.pointer}") for one in wrong]
+        wrong = violations_of(error, PushPayload, payload, depth=1)
+        found = [one.below("/payload") for one in wrong]
     if payload.get("text") is not None and "body" in payload:
         expected = "either body or text"
         found.append(Violation(pointer="/payload/text", expected=expected, got="both"))
-    return found[:MOST_IN_PAYLOAD]
+    return found[:MOST_VIOLATIONS]
 
 
 def missing_payload() -> Violation:

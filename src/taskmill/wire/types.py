@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.contracts import ContractVersion, RegisteredType, TypeContract
-from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_of
+from taskmill.wire.contracts.defaults import DefaultsSpec
 from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.strict_json import compact
@@ -84,7 +84,7 @@ def to_contract(name: str, body: object) -> TypeContract:
     return TypeContract(
         type=name,
         schema=compact(change.payload_schema),
-        defaults=defaults_of(change.defaults),
+        defaults=change.defaults.model_dump(exclude_none=True),
     )
 
 

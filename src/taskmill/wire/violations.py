@@ -21,9 +21,6 @@ from taskmill.wire.wording import describe, json_pointer, plain_name
 MOST_VIOLATIONS: Final = 20
 """An error names at most this many violations."""
 
-MOST_IN_PAYLOAD: Final = 100
-"""The checks of a payload stop after this many violations, in SQL alike."""
-
 # With more faults than this, not all are rendered: 60,000 of them take 90 ms (measured 2026-11-28).
 _MANY_FAULTS: Final = 200
 _DEEPEST_MODEL: Final = 3
@@ -56,7 +53,7 @@ def bounded(body: object, model: type[BaseModel]) -> object:
         return body
     few: dict[str, object] = body
     if len(body) > _MANY_FAULTS:
-        few = _first_members(body, MOST_VIOLATIONS, frozenset(model.model_fields))
+        few = _first_members(body, frozenset(model.model_fields))
     for name, inner in _models_within(model):
         value = few.get(name)
         if isinstance(value, dict) and len(value) > _MANY_FAULTS:
@@ -75,38 +72,35 @@ def violations_of(
     model: type[BaseModel],
     body: object,
     *,
-    most: int = MOST_VIOLATIONS,
     depth: int = _DEEPEST_MODEL,
 ) -> Iterator[Violation]:
-    """Yield what pydantic found wrong with a body for `model`, at most `most` violations.
+    """Yield what pydantic found wrong with a body for `model`, at most `MOST_VIOLATIONS`.
 
     If there are many faults, only the beginning of its objects and arrays is validated, `depth` levels deep.
     """
     if error.error_count() > _MANY_FAULTS:
         try:
-            model.model_validate(_beginning(body, most, frozenset(model.model_fields), depth))
+            model.model_validate(_beginning(body, frozenset(model.model_fields), depth))
         except ValidationError as few:
             error = few
     faults = error.errors(include_url=False, include_context=False)
-    return (_violation(fault, model) for fault in islice(faults, most))
+    return (_violation(fault, model) for fault in islice(faults, MOST_VIOLATIONS))
 
 
 def _beginning(
-    value: object, most: int, known: frozenset[str] = frozenset(), depth: int = _DEEPEST_MODEL
+    value: object, known: frozenset[str] = frozenset(), depth: int = _DEEPEST_MODEL
 ) -> object:
     """Return a value with only the first members of each array and object, and those that are `known`."""
     if depth and isinstance(value, list):
-        return [_beginning(item, most, depth=depth - 1) for item in value[:most]]
+        return [_beginning(item, depth=depth - 1) for item in value[:MOST_VIOLATIONS]]
     if depth and isinstance(value, dict):
-        first = _first_members(value, most, known)
-        return {name: _beginning(member, most, depth=depth - 1) for name, member in first.items()}
+        first = _first_members(value, known)
+        return {name: _beginning(member, depth=depth - 1) for name, member in first.items()}
     return value
 
 
-def _first_members(
-    members: dict[str, object], most: int, known: frozenset[str]
-) -> dict[str, object]:
-    first = dict(islice(members.items(), most + len(known)))
+def _first_members(members: dict[str, object], known: frozenset[str]) -> dict[str, object]:
+    first = dict(islice(members.items(), MOST_VIOLATIONS + len(known)))
     first.update((name, members[name]) for name in known if name in members)
     return first
 

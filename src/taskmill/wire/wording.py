@@ -1,8 +1,6 @@
 """Describes values of requests in errors: short, printable, without secrets or long input.
 
-Everything from a request that is shown again (in a problem, a log line) passes through here. PostgreSQL writes the
-same texts (`create_task/wording.sql` in migration 0014), so this depends on nothing that differs between the two:
-the printable characters, for instance, are listed here.
+Everything from a request that is shown again (in a problem, a log line) passes through here.
 """
 
 import re
@@ -56,11 +54,11 @@ def describe(value: object, *, reveal: bool = False) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"the number {value + 0}"  # no sign of zero: PostgreSQL does not keep it
+            return f"the number {value + 0}"  # no sign of zero
         case str():
             return _describe_text(value, reveal=reveal)
         case dict():
-            return f"an object of {_count(len(value), 'field')}"
+            return f"an object of {counted(len(value), 'field')}"
         case _:
             return "an array"
 
@@ -70,12 +68,13 @@ def _describe_text(text: str, *, reveal: bool) -> str:
         return "an empty string"
     if reveal and len(text) <= _SHOWN_CHARACTERS:
         return f'the string "{plain(text)}"'
-    return f"a string of {_count(len(text), 'character')}"
+    return f"a string of {counted(len(text), 'character')}"
 
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,6 +1,7 @@
 """Task types: made from functions, and refused ones."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -10,6 +11,7 @@ import pytest
 
 import taskmill
 from taskmill import PayloadRefused, RetryPolicy, Taskmill
+from taskmill.wire.contracts.contract import compile_contract
 
 
 def function(a: int = 1) -> int:
@@ -39,7 +41,7 @@ async def test_an_async_one_is_awaited() -> None:
     assert waits.name == "waits"
 
 
-def test_a_request_has_the_options_of_its_type() -> None:
+def test_a_request_and_a_contract_have_the_options_of_the_type() -> None:
     app = Taskmill()
     made = app.task(
         "doubles",
@@ -63,6 +65,10 @@ def test_a_request_has_the_options_of_its_type() -> None:
     }
     with pytest.raises(PayloadRefused, match="/payload/a"):
         made.request(a="many")
+    options = {**made.request(a=5)}
+    for own in ("name", "type", "payload"):
+        del options[own]
+    assert json.loads(compile_contract(made.contract()).defaults) == options
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_the_bounds_of_a_field_are_inside(field: str, value: object) -> None:
         ("name", "x" * 201, "a string of 201 characters"),
         ("name", 5, "the number 5"),
         ("name", None, "null"),
-        ("description", "x" * 10_001, "a string of 10001 characters"),
+        ("description", "x" * 10_001, "a string of 10,001 characters"),
         ("description", 1, "the number 1"),
         ("type", "Big", 'the string "Big"'),
         ("type", None, "null"),

@@ -1,1 +1,1 @@
-"""Contracts of task types: from a JSON Schema to checks that are the same at all entry points."""
+"""Contracts of task types: from a JSON Schema to the check of a payload."""

@@ -1,14 +1,7 @@
-"""Single rules of a schema, and how values are compared: used by `checking.py` at each node."""
+"""Compares values as JSON Schema does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, Final
-
-from pydantic_core import SchemaValidator, core_schema
-
-from taskmill.wire.contracts.exact import exact_number
-
-Holds = Callable[[Any], bool]
 
 
 def size_of(value: object) -> int:
@@ -35,33 +28,17 @@ def equality_key(value: object) -> object:
             return value
 
 
-def _multiple_of(factor: float) -> Holds:
-    # By their decimal digits: 0.3 is a multiple of 0.1, though the nearest doubles are not.
+def is_unique(items: Sequence[object]) -> bool:
+    """Return whether no item comes twice."""
+    return len(set(map(equality_key, items))) == len(items)
+
+
+def exact_number(value: float) -> float:
+    """Return a whole number of up to 64 bits as an integer, with all its digits: a double shows 17 at most."""
+    return int(value) if abs(value) < 2**63 and value == int(value) else value
+
+
+def multiple_of(factor: float) -> Callable[[float], bool]:
+    """Return a function that tells multiples by their decimal digits: 0.3 is one of 0.1, though not as doubles."""
     exact = Fraction(str(factor))
     return lambda value: Fraction(str(exact_number(value))) % exact == 0
-
-
-def matcher(conditions: Sequence[tuple[bool, str, str]]) -> Holds:
-    """Return a function that checks whether a text matches all of these conditions."""
-    validators = [
-        (negated, SchemaValidator(core_schema.str_schema(pattern=rust)).isinstance_python)
-        for negated, rust, _ in conditions
-    ]
-    return lambda value: all(matches(value) != negated for negated, matches in validators)
-
-
-def _is_unique(value: Sequence[object]) -> bool:
-    return len(set(map(equality_key, value))) == len(value)
-
-
-RULES: Final[Mapping[str, Callable[[Any], Holds]]] = {
-    "min": lambda bound: lambda value: value >= bound,
-    "max": lambda bound: lambda value: value <= bound,
-    "over": lambda bound: lambda value: value > bound,
-    "under": lambda bound: lambda value: value < bound,
-    "multiple": _multiple_of,
-    "least": lambda size: lambda value: len(value) >= size,
-    "most": lambda size: lambda value: len(value) <= size,
-    "matches": matcher,
-    "unique": lambda _: _is_unique,
-}

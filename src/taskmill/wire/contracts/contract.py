@@ -1,11 +1,12 @@
 """Contracts: each is compiled when it is registered, and again in processes where payloads come in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from pydantic_core import SchemaError
 
 from taskmill.domain.contracts import CompiledContract, TypeContract
 from taskmill.domain.errors import (
@@ -16,9 +17,10 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.task import TaskDraft
 from taskmill.domain.task_fields import DEFAULT_TYPE
-from taskmill.wire.contracts.checking import Checker, TakesLong
-from taskmill.wire.contracts.compiling import Faults, compiled, most_checks
-from taskmill.wire.contracts.defaults import DefaultsSpec, default_fields, fillers
+from taskmill.wire.contracts.checking import TakesLong, violations
+from taskmill.wire.contracts.compiling import compile_schema
+from taskmill.wire.contracts.defaults import DefaultsSpec, Filler, fillers
+from taskmill.wire.contracts.nodes import Node
 from taskmill.wire.fields import NAME_WORDS, is_name
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.strict_json import compact, parse
@@ -29,9 +31,9 @@ LARGEST_SCHEMA_BYTES: Final = 64 * 1024
 MOST_CHECKS: Final = 256
 """This many schemas may check one value: then 250 values, which fit into 500 bytes, are checked in 0.3 s."""
 _SCHEMA: Final = "/payload_schema"
-_TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is too large")
 
 
+@dataclass(slots=True, eq=False)
 class Contract:
     """A current contract, which checks requests. Its schema is compiled when the first payload comes.
 
@@ -39,22 +41,15 @@ class Contract:
     it. `on_unusable` is called once then, with the reason.
     """
 
-    __slots__ = ("_checker", "_fillers", "_on_unusable", "schema", "type", "version")
+    type: str
+    version: int
+    schema: str
+    defaults: InitVar[str] = "{}"
+    on_unusable: "Callable[[Contract, str], None]" = field(default=lambda *_: None, kw_only=True)
+    _root: Node | None = field(default=None, init=False)
+    _fillers: Sequence[Filler] = field(init=False)
 
-    def __init__(
-        self,
-        type: str,  # noqa: A002 - as everywhere
-        version: int,
-        schema: str,
-        defaults: str = "{}",
-        *,
-        on_unusable: "Callable[[Contract, str], None]" = lambda *_: None,
-    ) -> None:
-        self.type = type
-        self.version = version
-        self.schema = schema
-        self._checker: Checker | None = None
-        self._on_unusable = on_unusable
+    def __post_init__(self, defaults: str) -> None:
         self._fillers = fillers(orjson.loads(defaults))
 
     def violations(
@@ -65,19 +60,18 @@ class Contract:
         Raises:
             TakesLong: `is_quick` is set, and the check takes longer, as the first one does, which compiles.
         """
-        if self._checker is None and is_quick:
-            raise TakesLong
-        checker = self._checker or self._compiled()
-        return tuple(checker.violations({} if payload is None else payload, is_quick=is_quick))
+        if self._root is None:
+            if is_quick:
+                raise TakesLong
+            self._root = self._compile()
+        return violations(self._root, {} if payload is None else payload, is_quick=is_quick)
 
-    def _compiled(self) -> Checker:
+    def _compile(self) -> Node:
         try:
-            nodes = _nodes(_read(self.schema))
+            return _compiled(self.schema)[1]
         except InvalidInput as error:
-            nodes = _nodes({})
-            self._on_unusable(self, str(error))
-        self._checker = Checker(nodes)
-        return self._checker
+            self.on_unusable(self, str(error))
+            return Node()
 
     def fill(self, draft: TaskDraft, sent: Mapping[str, Any]) -> None:
         """Fill in the defaults that the request has left out; what it has, null included, is not changed."""
@@ -87,15 +81,25 @@ class Contract:
 
 
 def compile_contract(contract: TypeContract) -> CompiledContract:
-    """Compile a contract for storage.
+    """See whether a contract compiles, and return it as it is stored.
 
     Raises:
         ContractRefused: The type's name, the schema or a default can't be used; each place is listed.
     """
     try:
-        return _compiled(contract)
+        _check_name(contract.type)
+        document, _, most_checks = _compiled(contract.schema)
+        defaults = _checked_defaults(contract.defaults)
     except InvalidInput as error:
         raise ContractRefused(contract.type, error.violations) from None
+    schema = compact(document)
+    return CompiledContract(
+        type=contract.type,
+        schema=schema,
+        defaults=defaults,
+        digest=sha256(f"{schema}\n{defaults}".encode()).digest(),
+        most_checks=most_checks,
+    )
 
 
 def refuse_many_checks(contract: CompiledContract) -> None:
@@ -104,32 +108,12 @@ def refuse_many_checks(contract: CompiledContract) -> None:
     Raises:
         ContractRefused: More than `MOST_CHECKS` schemas would check one value.
     """
-    checks = most_checks(orjson.loads(contract.form))
-    if checks > MOST_CHECKS:
+    if contract.most_checks > MOST_CHECKS:
         expected = (
-            f"at most {MOST_CHECKS} schemas that check one value: alternatives within alternatives "
-            "multiply"
+            f"at most {MOST_CHECKS} schemas that check one value: nested alternatives multiply"
         )
-        found = InvalidInput.at(_SCHEMA, expected, f"{checks:,}")
+        found = InvalidInput.at(_SCHEMA, expected, f"{contract.most_checks:,}")
         raise ContractRefused(contract.type, found.violations)
-
-
-def _compiled(contract: TypeContract) -> CompiledContract:
-    _check_name(contract.type)
-    document = _read(contract.schema)
-    defaults = default_fields(contract.defaults)
-    try:
-        validated(DefaultsSpec, defaults)
-    except InvalidInput as error:
-        raise InvalidInput(_below("/defaults", error.violations)) from None
-    schema, shown = compact(document), compact(defaults)
-    return CompiledContract(
-        type=contract.type,
-        schema=schema,
-        form=compact(_nodes(document)),
-        defaults=shown,
-        digest=sha256(f"{schema}\n{shown}".encode()).digest(),
-    )
 
 
 def _check_name(name: str) -> None:
@@ -140,34 +124,28 @@ def _check_name(name: str) -> None:
         raise InvalidInput.at("/type", expected, describe(name, reveal=True))
 
 
-def _read(schema: str) -> object:
+def _checked_defaults(defaults: Mapping[str, Any]) -> str:
+    with _below("/defaults"):
+        spec = validated(DefaultsSpec, dict(defaults))
+    return compact(spec.model_dump(exclude_none=True))
+
+
+def _compiled(schema: str) -> tuple[object, Node, int]:
+    """Return a schema as parsed and as compiled, and how many nodes check one value at most."""
     body = schema.encode(errors="surrogatepass")
     if len(body) > LARGEST_SCHEMA_BYTES:
         raise InvalidInput.at(_SCHEMA, f"at most {LARGEST_SCHEMA_BYTES:,} bytes", "more")
     try:
-        return parse(body)
+        with _below(_SCHEMA):
+            document = parse(body)
+            return document, *compile_schema(document)
     except MalformedJson as error:
         raise InvalidInput.at(_SCHEMA, "JSON", error.message) from None
-    except InvalidInput as error:
-        raise InvalidInput(_below(_SCHEMA, error.violations)) from None
 
 
-def _nodes(document: object) -> list[dict[str, Any]]:
-    faults = Faults()
-    nodes = compiled(document, faults)
-    if faults.found:
-        raise InvalidInput(_below(_SCHEMA, faults.found))
+@contextmanager
+def _below(pointer: str) -> Iterator[None]:
     try:
-        Checker(nodes)
-    except SchemaError:
-        raise InvalidInput.at(_SCHEMA, *_TOO_LARGE) from None
-    return nodes
-
-
-def _below(
-    prefix: str, violations: "tuple[Violation, ...] | list[Violation]"
-) -> tuple[Violation, ...]:
-    return tuple(
-        Violation(pointer=prefix + one.pointer, expected=one.expected, got=one.got)
-        for one in violations
-    )
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(tuple(one.below(pointer) for one in error.violations)) from None

@@ -1,16 +1,14 @@
 """The JSON of a contract's defaults, and the parts of a draft that they fill."""
 
 from collections.abc import Mapping
-from dataclasses import fields as fields_of
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from taskmill.domain.contracts import TypeDefaults
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
-from taskmill.wire.retry import RetrySpec, policy_of, spec_of
+from taskmill.wire.retry import RetrySpec, policy_of
 
 
 class DefaultsSpec(BaseModel):
@@ -30,35 +28,21 @@ class DefaultsSpec(BaseModel):
     timeout_s: fields.Timeout | None = None
 
 
-_NAMES: Final = {"timeout": "timeout_s"}
+Filler: TypeAlias = tuple[str, str, object]
+"""A default: its name in a request, the attribute of a draft that it fills, and its value."""
 
 
-def defaults_of(spec: DefaultsSpec) -> TypeDefaults:
-    """Return the defaults that a request specifies."""
-    return TypeDefaults(
-        queue=spec.queue,
-        priority=spec.priority,
-        max_attempts=spec.max_attempts,
-        max_losses=spec.max_losses,
-        retry=None if spec.retry is None else policy_of(spec.retry),
-        timeout=None if spec.timeout_s is None else timedelta(seconds=spec.timeout_s),
+def fillers(defaults: Mapping[str, Any]) -> list[Filler]:
+    """Return what the defaults fill."""
+    spec = DefaultsSpec.model_validate(defaults)
+    retry = None if spec.retry is None else policy_of(spec.retry)
+    timeout = None if spec.timeout_s is None else timedelta(seconds=spec.timeout_s)
+    parts = (
+        ("queue", "queue", spec.queue),
+        ("priority", "priority", spec.priority),
+        ("max_attempts", "max_attempts", spec.max_attempts),
+        ("max_losses", "max_losses", spec.max_losses),
+        ("retry", "retry", retry),
+        ("timeout_s", "timeout", timeout),
     )
-
-
-def default_fields(defaults: TypeDefaults) -> dict[str, Any]:
-    """Return the defaults that are set, in the JSON of requests and PostgreSQL."""
-    given = {field.name: getattr(defaults, field.name) for field in fields_of(defaults)}
-    if defaults.retry is not None:
-        given["retry"] = spec_of(defaults.retry)
-    if defaults.timeout is not None:
-        given["timeout"] = defaults.timeout.total_seconds()
-    return {_NAMES.get(name, name): value for name, value in given.items() if value is not None}
-
-
-def fillers(shown: Mapping[str, Any]) -> tuple[tuple[str, str, object], ...]:
-    """Return for each default its name in a request, the attribute of a draft that it fills, and its value."""
-    defaults = defaults_of(DefaultsSpec.model_validate(shown))
-    parts = [(field.name, getattr(defaults, field.name)) for field in fields_of(defaults)]
-    return tuple(
-        (_NAMES.get(name, name), name, value) for name, value in parts if value is not None
-    )
+    return [part for part in parts if part[2] is not None]

@@ -1,19 +1,17 @@
-"""Reads the keywords of a schema into a node of its normal form: one function for each.
+"""Reads the keywords of a schema into its node: one function for each, which raises `Unreadable`."""
 
-Each returns what it expected instead of the value, None when the value is valid.
-"""
-
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
 
-from taskmill.wire.contracts import words
-from taskmill.wire.contracts.exact import exact_number
-from taskmill.wire.contracts.patterns import UnsupportedPattern, conditions_of
-from taskmill.wire.contracts.references import Schema, step
-from taskmill.wire.wording import plain
-
-Node: TypeAlias = dict[str, Any]
+from taskmill.wire.contracts.comparing import equality_key, exact_number, is_unique, multiple_of
+from taskmill.wire.contracts.nodes import Node, Rule, Union
+from taskmill.wire.contracts.patterns import Pattern, UnsupportedPattern, read_pattern
+from taskmill.wire.contracts.references import step
+from taskmill.wire.contracts.words import KIND_WORDS, listed_values, one_of
+from taskmill.wire.wording import counted, describe, plain
 
 _MOST_VALUES: Final = 1_000
 _DATE: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -29,307 +27,234 @@ _FORMATS: Final = {
     ),
     "uuid": ("^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", "a UUID"),
 }
-_SCHEMAS: Final = "an array of schemas"
-_SCHEMAS_BY_NAME: Final = "an object of schemas"
 
 
-class Compiler(Protocol):
-    """The functions that a keyword's reader uses."""
-
-    def node(self, schema: object, pointer: str) -> int:
-        """Return the number of a schema's node."""
-        ...
-
-    def fault(self, pointer: str, expected: str, came: str) -> None:
-        """Add a fault of the schema."""
-        ...
+Kind = TypeVar("Kind")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable(Exception):
+    """A keyword has a value that it may not have; the text says what is expected instead."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """A keyword that is read: its value, its pointer, and the schema around it."""
+    """A keyword that is read: the node of its schema, its value and pointer.
 
-    compiler: Compiler
+    `compiled` returns the node of a schema at a pointer, `fault` adds what is wrong at one.
+    """
+
     node: Node
-    schema: Schema
     value: Any
     pointer: str
+    compiled: Callable[[object, str], Node]
+    fault: Callable[[str, str, str], None]
+
+    def of(self, kind: type[Kind], expected: str) -> Kind:
+        """Return its value if it is of a kind."""
+        if not isinstance(self.value, kind):
+            raise Unreadable(expected)
+        return self.value
+
+    def text(self) -> str:
+        """Return its string."""
+        return self.of(str, "a string")
+
+    def number(self) -> float:
+        """Return its number, as an integer if it is whole."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            raise Unreadable("a number")
+        return exact_number(self.value)
+
+    def schema_within(self) -> Node:
+        """Return the node of its schema."""
+        return self.compiled(self.value, self.pointer)
+
+    def schemas(self) -> list[Node]:
+        """Return the nodes of its array of schemas."""
+        several = self.of(list, "an array of schemas")
+        if not several:
+            raise Unreadable("an array of schemas")
+        return [self.compiled(one, f"{self.pointer}/{at}") for at, one in enumerate(several)]
+
+    def schemas_by_name(self) -> dict[str, Node]:
+        """Return the nodes of its object of schemas."""
+        named = self.of(dict, "an object of schemas").items()
+        return {name: self.compiled(one, self.pointer + step(name)) for name, one in named}
 
 
-Reader: TypeAlias = Callable[[Reading], str | None]
+Reader: TypeAlias = Callable[[Reading], object]
 
 
-def _type(at: Reading) -> str | None:
+def _type(at: Reading) -> None:
     kinds = at.value if isinstance(at.value, list) else [at.value]
-    if not kinds or not all(isinstance(k, str) and k in words.KIND_WORDS for k in kinds):
-        return f"one or more of {', '.join(words.KIND_WORDS)}"
-    at.node["types"] = sorted({*kinds, *(("integer",) if "number" in kinds else ())})
-    at.node["type_words"] = words.one_of([words.KIND_WORDS[kind] for kind in kinds])
-    return None
+    if not kinds or not all(isinstance(k, str) and k in KIND_WORDS for k in kinds):
+        raise Unreadable(f"one or more of {', '.join(KIND_WORDS)}")
+    at.node.types = frozenset((*kinds, "integer") if "number" in kinds else kinds)
+    at.node.type_words = one_of([KIND_WORDS[kind] for kind in kinds])
 
 
-def _enum(at: Reading) -> str | None:
+def _enum(at: Reading) -> None:
     if not isinstance(at.value, list) or not 0 < len(at.value) <= _MOST_VALUES:
-        return f"an array of 1 to {_MOST_VALUES:,} values"
-    return _values(at, at.value)
+        raise Unreadable(f"an array of 1 to {_MOST_VALUES:,} values")
+    _add_values(at, at.value)
 
 
-def _const(at: Reading) -> str | None:
-    return _values(at, [at.value])
+def _const(at: Reading) -> None:
+    _add_values(at, [at.value])
 
 
-def _values(at: Reading, values: list[object]) -> str | None:
-    if "enum" in at.node:
-        return "either enum or const"
-    at.node["enum"] = [_exact(value) for value in values]
-    at.node["enum_words"] = words.listed_values(at.node["enum"])
-    return None
+def _add_values(at: Reading, values: list[object]) -> None:
+    if at.node.values is not None:
+        raise Unreadable("either enum or const")
+    at.node.values = {equality_key(value): value for value in values}
+    at.node.value_words = listed_values(values)
 
 
-def _format(at: Reading) -> str | None:
-    if not isinstance(at.value, str):
-        return "a string"
-    if at.value in _FORMATS:
+def _format(at: Reading) -> None:
+    if at.text() in _FORMATS:
         pattern, expected = _FORMATS[at.value]
-        _add_rule(at, "string", "matches", _conditions(at, pattern, "text_weight"), expected)
-    return None
+        _add_pattern(at, read_pattern(pattern), expected)
 
 
-def _pattern(at: Reading) -> str | None:
-    if not isinstance(at.value, str):
-        return "a string"
-    conditions = _read_pattern(at, at.value, at.pointer, "text_weight")
-    expected = f"a string that matches {plain(at.value)}"
-    _add_rule(at, "string", "matches", conditions, expected)
-    return None
+def _pattern(at: Reading) -> None:
+    expected = f"a string that matches {plain(at.text())}"
+    _add_pattern(at, _read_pattern(at, at.value, at.pointer), expected)
 
 
-def _read_pattern(at: Reading, pattern: str, pointer: str, weight: str) -> list[list[object]]:
+def _add_pattern(at: Reading, pattern: Pattern, expected: str) -> None:
+    at.node.text_weight += pattern.weight
+    at.node.rules.append(Rule(("string",), pattern.matches, expected))
+
+
+def _read_pattern(at: Reading, pattern: str, pointer: str) -> Pattern:
     try:
-        return _conditions(at, pattern, weight)
+        return read_pattern(pattern)
     except UnsupportedPattern as error:
         expected = "a regular expression that can be checked: see docs/how-to/contracts.md"
-        at.compiler.fault(pointer, expected, plain(str(error)))
-        return []
+        at.fault(pointer, expected, plain(str(error)))
+        return read_pattern("")
 
 
-def _unique(at: Reading) -> str | None:
-    if not isinstance(at.value, bool):
-        return "true or false"
-    if at.value:
-        _add_rule(at, "array", "unique", None, "an array without repeated items")
-    return None
+def _unique(at: Reading) -> None:
+    if at.of(bool, "true or false"):
+        at.node.has_unique_items = True
+        expected = "an array without repeated items"
+        at.node.rules.append(Rule(("array",), is_unique, expected, lambda _: "a repeated item"))
 
 
-def _required(at: Reading) -> str | None:
+def _required(at: Reading) -> None:
     if not isinstance(at.value, list) or not all(isinstance(name, str) for name in at.value):
-        return "an array of names"
-    at.node["required"] = [[name, None] for name in dict.fromkeys(at.value)]
-    return None
+        raise Unreadable("an array of names")
+    at.node.required = dict.fromkeys(at.value, "")
 
 
-def _properties(at: Reading) -> str | None:
-    if not isinstance(at.value, dict):
-        return _SCHEMAS_BY_NAME
-    at.node["properties"] = [
-        [name, at.compiler.node(schema, at.pointer + step(name))]
-        for name, schema in at.value.items()
-    ]
-    return None
+def _patterns(at: Reading) -> None:
+    for text, node in at.schemas_by_name().items():
+        pattern = _read_pattern(at, text, at.pointer + step(text))
+        at.node.name_weight += pattern.weight
+        at.node.patterns.append((pattern.matches, node))
 
 
-def _patterns(at: Reading) -> str | None:
-    if not isinstance(at.value, dict):
-        return _SCHEMAS_BY_NAME
-    pointers = {pattern: at.pointer + step(pattern) for pattern in at.value}
-    at.node["patterns"] = [
-        [
-            _read_pattern(at, pattern, pointer, "name_weight"),
-            at.compiler.node(at.value[pattern], pointer),
-        ]
-        for pattern, pointer in pointers.items()
-    ]
-    return None
-
-
-def _others(at: Reading) -> str | None:
+def _others(at: Reading) -> None:
     if at.value is False:
-        properties = at.schema.get("properties")
-        names = list(properties) if isinstance(properties, dict) else []
-        at.node["others"] = -1
-        at.node["others_words"] = words.known_fields(names)
+        at.node.closed_words = "no such field"
     elif at.value is not True and at.value != {}:
-        at.node["others"] = at.compiler.node(at.value, at.pointer)
-    return None
+        at.node.others = at.schema_within()
 
 
-def _names(at: Reading) -> str | None:
-    at.node["names"] = at.compiler.node(at.value, at.pointer)
-    return None
-
-
-def _items(at: Reading) -> str | None:
+def _items(at: Reading) -> None:
     if isinstance(at.value, list):
-        return "a schema (an array of them is prefixItems in draft 2020-12)"
-    at.node["items"] = at.compiler.node(at.value, at.pointer)
-    return None
+        raise Unreadable("a schema (an array of them is prefixItems in draft 2020-12)")
+    at.node.items = at.schema_within()
 
 
-def _prefix(at: Reading) -> str | None:
-    if not _is_list(at.value):
-        return _SCHEMAS
-    at.node["prefix"] = _nodes(at)
-    return None
+def _all(at: Reading) -> None:
+    at.node.all += at.schemas()
 
 
-def _all(at: Reading) -> str | None:
-    if not _is_list(at.value):
-        return _SCHEMAS
-    at.node.setdefault("all", []).extend(_nodes(at))
-    return None
-
-
-def _ref(at: Reading) -> str | None:
+def _ref(at: Reading) -> None:
     # Only beside other keywords; alone it has no node of its own.
-    number = at.compiler.node({"$ref": at.value}, at.pointer)
-    at.node.setdefault("all", []).append(number)
-    return None
+    at.node.all.append(at.compiled({"$ref": at.value}, at.pointer))
 
 
-def _not(at: Reading) -> str | None:
-    number = at.compiler.node(at.value, at.pointer)
-    at.node["nots"] = [[number, "a value that does not fit what `not` says"]]
-    return None
+def _any(at: Reading) -> None:
+    at.node.unions.append(Union(at.schemas(), is_exactly_one=False))
 
 
-def _any(at: Reading) -> str | None:
-    return _union(at, exactly=False)
+def _one(at: Reading) -> None:
+    at.node.unions.append(Union(at.schemas(), is_exactly_one=True))
 
 
-def _one(at: Reading) -> str | None:
-    return _union(at, exactly=True)
-
-
-def _union(at: Reading, *, exactly: bool) -> str | None:
-    if not _is_list(at.value):
-        return _SCHEMAS
-    at.node.setdefault("unions", []).append({"exactly": exactly, "of": _nodes(at)})
-    return None
-
-
-def _defined(at: Reading) -> str | None:
-    """Read definitions, also those without references, since documents show them."""
-    if not isinstance(at.value, dict):
-        return _SCHEMAS_BY_NAME
-    for name, schema in at.value.items():
-        at.compiler.node(schema, at.pointer + step(name))
-    return None
-
-
-def _content(at: Reading) -> str | None:
-    at.compiler.node(at.value, at.pointer)
-    return None
-
-
-def _head(at: Reading) -> str | None:
+def _head(at: Reading) -> None:
     """Read a keyword that only the whole schema may have: below it would change what references mean."""
     if at.pointer.count("/") > 1:
-        return "nothing here: only the whole schema has one"
-    return None if isinstance(at.value, str) else "a string"
+        raise Unreadable("nothing here: only the whole schema has one")
+    at.text()
 
 
-def _discriminator(at: Reading) -> str | None:
+def _discriminator(at: Reading) -> None:
     value = at.value if isinstance(at.value, dict) else {}
     mapping = value.get("mapping", {})
     is_one = isinstance(value.get("propertyName"), str) and isinstance(mapping, dict)
-    if is_one and all(isinstance(target, str) for target in mapping.values()):
-        return None
-    return "an object with propertyName and, if need be, a mapping to schemas"
+    if not is_one or not all(isinstance(target, str) for target in mapping.values()):
+        raise Unreadable("an object with propertyName and, if need be, a mapping to schemas")
 
 
-def _annotation(kind: type | None, expected: str = "") -> Reader:
-    def read(at: Reading) -> str | None:
-        return None if kind is None or isinstance(at.value, kind) else expected
-
-    return read
+def _stored(attribute: str, read: Callable[[Reading], object]) -> Reader:
+    """Return the reader of a keyword whose schemas the node has as they are."""
+    return lambda at: setattr(at.node, attribute, read(at))
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list) and bool(value)
+def _annotation(kind: type, expected: str) -> Reader:
+    return lambda at: at.of(kind, expected)
 
 
-def _nodes(at: Reading) -> list[int]:
-    return [at.compiler.node(schema, f"{at.pointer}/{n}") for n, schema in enumerate(at.value)]
+def _bound(holds: Callable[[float, Any], bool], expected: str) -> Reader:
+    """Return the reader of a keyword that compares its number, the first argument, with the value."""
 
-
-def _conditions(at: Reading, pattern: str, weight: str) -> list[list[object]]:
-    """Return the conditions of an expression, and add their cost to the node's `weight`."""
-    read = conditions_of(pattern)
-    at.node[weight] = at.node.get(weight, 0) + sum(one.weight for one in read)
-    return [[one.negated, one.rust, one.postgres] for one in read]
-
-
-def _add_rule(at: Reading, kind: str, rule: str, argument: object, expected: str) -> None:
-    at.node.setdefault("rules", []).append([kind, rule, argument, expected])
-
-
-def _exact(value: object) -> object:
-    """Return the value with whole numbers as integers, where PostgreSQL and Python agree on all digits."""
-    match value:
-        case float():
-            return exact_number(value)
-        case dict():
-            return {key: _exact(member) for key, member in value.items()}
-        case list():
-            return [_exact(item) for item in value]
-        case _:
-            return value
-
-
-def _bound(rule: str, expected: str) -> Reader:
-    def read(at: Reading) -> str | None:
-        if not isinstance(at.value, int | float) or isinstance(at.value, bool):
-            return "a number"
-        if rule == "multiple" and at.value <= 0:
-            return "a number over 0"
-        bound = _exact(at.value)
-        _add_rule(at, "number", rule, bound, expected.format(bound))
-        return None
+    def read(at: Reading) -> None:
+        bound = at.number()
+        at.node.rules.append(Rule(_NUMBERS, partial(holds, bound), expected.format(bound)))
 
     return read
 
 
-def _size(kind: str, rule: str, expected: str, noun: str) -> Reader:
-    def read(at: Reading) -> str | None:
-        size = _exact(at.value)
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            return "a whole number, not negative"
-        _add_rule(at, kind, rule, size, expected.format(words.counted(size, noun)))
-        return None
+def _multiple(at: Reading) -> None:
+    factor = at.number()
+    if factor <= 0:
+        raise Unreadable("a number over 0")
+    at.node.rules.append(Rule(_NUMBERS, multiple_of(factor), f"a multiple of {factor}"))
+
+
+def _size(kind: str, holds: Callable[[int, int], bool], expected: str, noun: str) -> Reader:
+    """Return the reader of a keyword that compares its number, the first argument, with the value's length."""
+
+    def got(value: Sized) -> str:
+        return counted(len(value), "item") if kind == "array" else describe(value)
+
+    def read(at: Reading) -> None:
+        size = at.number()
+        if not isinstance(size, int) or size < 0:
+            raise Unreadable("a whole number, not negative")
+        words = f"{expected} {counted(size, noun)}"
+        at.node.rules.append(Rule((kind,), lambda value: holds(size, len(value)), words, got))
 
     return read
 
 
-_TEXT: Final = _annotation(str, "a string")
-_FLAG: Final = _annotation(bool, "true or false")
-_ANYTHING: Final = _annotation(None)
+_NUMBERS: Final = ("integer", "number")
+_TEXTS: Final = ("title", "description", "$comment", "contentMediaType", "contentEncoding")
 
 ANNOTATIONS: Final[Mapping[str, Reader]] = {
-    "title": _TEXT,
-    "description": _TEXT,
-    "$comment": _TEXT,
-    "contentMediaType": _TEXT,
-    "contentEncoding": _TEXT,
-    "default": _ANYTHING,
-    "example": _ANYTHING,
+    **dict.fromkeys(_TEXTS, Reading.text),
+    **dict.fromkeys(("default", "example"), _annotation(object, "a value")),
+    **dict.fromkeys(("deprecated", "readOnly", "writeOnly"), _annotation(bool, "true or false")),
     "examples": _annotation(list, "an array"),
-    "deprecated": _FLAG,
-    "readOnly": _FLAG,
-    "writeOnly": _FLAG,
     "discriminator": _discriminator,
-    "contentSchema": _content,
-    "$defs": _defined,
-    "definitions": _defined,
+    "contentSchema": Reading.schema_within,
+    # Those without references, too, since documents show them.
+    "$defs": Reading.schemas_by_name,
+    "definitions": Reading.schemas_by_name,
     "$schema": _head,
     "$id": _head,
 }
@@ -340,31 +265,31 @@ READERS: Final[Mapping[str, Reader]] = {
     "type": _type,
     "enum": _enum,
     "const": _const,
-    "minimum": _bound("min", "a number of at least {}"),
-    "maximum": _bound("max", "a number of at most {}"),
-    "exclusiveMinimum": _bound("over", "a number over {}"),
-    "exclusiveMaximum": _bound("under", "a number under {}"),
-    "multipleOf": _bound("multiple", "a multiple of {}"),
-    "minLength": _size("string", "least", "a string of at least {}", "character"),
-    "maxLength": _size("string", "most", "a string of at most {}", "character"),
+    "minimum": _bound(operator.le, "a number of at least {}"),
+    "maximum": _bound(operator.ge, "a number of at most {}"),
+    "exclusiveMinimum": _bound(operator.lt, "a number over {}"),
+    "exclusiveMaximum": _bound(operator.gt, "a number under {}"),
+    "multipleOf": _multiple,
+    "minLength": _size("string", operator.le, "a string of at least", "character"),
+    "maxLength": _size("string", operator.ge, "a string of at most", "character"),
     "pattern": _pattern,
     "format": _format,
-    "minItems": _size("array", "least", "an array of at least {}", "item"),
-    "maxItems": _size("array", "most", "an array of at most {}", "item"),
+    "minItems": _size("array", operator.le, "an array of at least", "item"),
+    "maxItems": _size("array", operator.ge, "an array of at most", "item"),
     "uniqueItems": _unique,
-    "minProperties": _size("object", "least", "an object of at least {}", "field"),
-    "maxProperties": _size("object", "most", "an object of at most {}", "field"),
+    "minProperties": _size("object", operator.le, "an object of at least", "field"),
+    "maxProperties": _size("object", operator.ge, "an object of at most", "field"),
     "required": _required,
-    "properties": _properties,
+    "properties": _stored("properties", Reading.schemas_by_name),
     "patternProperties": _patterns,
     "additionalProperties": _others,
-    "propertyNames": _names,
+    "propertyNames": _stored("names", Reading.schema_within),
     "items": _items,
-    "prefixItems": _prefix,
+    "prefixItems": _stored("prefix", Reading.schemas),
     "allOf": _all,
     "anyOf": _any,
     "oneOf": _one,
-    "not": _not,
+    "not": _stored("excluded", Reading.schema_within),
     "$ref": _ref,
 }
 """Every keyword that is allowed; any other is refused."""

@@ -1,318 +1,225 @@
-r"""Rewrites regular expressions of schemas so that the engines of all entry points understand them alike.
+r"""Rewrites regular expressions of schemas for Rust's `regex`, whose time is linear in the text.
 
 JSON Schema has those of ECMA-262. This accepts the part that consists of sets of characters, groups, alternatives
 and repetitions: `\d`, `\w`, `\s` and `.` are spelled out as ECMA-262 defines them, lazy repetition is dropped (it
 does not change whether a text matches), and lookahead is accepted at the beginning of the expression, where it is
-only a second condition. No accepted expression can make an engine backtrack without end: Python uses Rust's
-`regex`, whose time is linear in the text, and PostgreSQL's engine gets no back references.
+only a second condition.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-Range: TypeAlias = tuple[int, int]
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-# PostgreSQL accepts no higher bound of a repetition.
-_LARGEST_BOUND: Final = 255
 _MOST_REPEATS: Final = 1_000
 # The most single characters of an expression when its repetitions are written out.
 _MOST_WEIGHT: Final = 2_000
 _LONGEST: Final = 500
-# The most nested groups: each costs this reader, and both engines, some of their stack.
+# The most nested groups: each costs the engine some of its stack.
 _DEEPEST: Final = 50
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
-_DIGIT: Final[tuple[Range, ...]] = ((0x30, 0x39),)
-_WORD: Final[tuple[Range, ...]] = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
-_SPACE: Final[tuple[Range, ...]] = (
-    (0x09, 0x0D),
-    (0x20, 0x20),
-    (0xA0, 0xA0),
-    (0x1680, 0x1680),
-    (0x2000, 0x200A),
-    (0x2028, 0x2029),
-    (0x202F, 0x202F),
-    (0x205F, 0x205F),
-    (0x3000, 0x3000),
-    (0xFEFF, 0xFEFF),
+_CLASSES: Final = {
+    "d": "0-9",
+    "w": "0-9A-Z_a-z",
+    "s": r"\x{9}-\x{D}\x{20}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}",
+}
+_NO_LINE_END: Final = r"[^\x{A}\x{D}\x{2028}\x{2029}]"
+_CONTROLS: Final = {"t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
+
+_ESCAPED: Final = r"\\(?:[tnvfr\W_]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\})"
+_IN_SET: Final = rf"(?:{_ESCAPED}|[^\\\]])"
+# A class, a range or a character; no range begins or ends with a class.
+_MEMBER: Final = rf"(?:\\[dDwWsS](?!-[^\]])|{_IN_SET}-{_IN_SET}|{_IN_SET}(?!-[^\]]))"
+_TOKEN: Final = re.compile(
+    rf"""
+    (?P<open> \( (?: \?: | \?P?<[A-Za-z_][A-Za-z0-9_]*> )? (?!\?) )
+    | (?P<close> \) )
+    | (?P<branch> \| )
+    | (?P<anchor> [\^$] )
+    | (?P<repeat> (?P<times> [*+?] | \{{(?P<low>[0-9]{{1,5}}) (?:,(?P<high>[0-9]{{0,5}}))?\}} ) \?? )
+    | (?P<set> \[ (?P<negated> \^(?!\]) | (?!\^) ) (?P<members> {_MEMBER}+ ) \] )
+    | (?P<any> \. )
+    | (?P<character> \\[dDwWsS] | {_ESCAPED} | [^\\()\[{{] )
+    """,
+    re.VERBOSE | re.DOTALL,
 )
-_LINE_END: Final[tuple[Range, ...]] = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
-_SETS: Final = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
-_CONTROLS: Final = {"t": 0x09, "n": 0x0A, "v": 0x0B, "f": 0x0C, "r": 0x0D}
-_GROUP: Final = re.compile(r"\((?:\?:|\?P?<[A-Za-z_][A-Za-z0-9_]*>)?(?!\?)")
-_BOUNDS: Final = re.compile(r"\{([0-9]{1,5})(,?)([0-9]{0,5})\}")
-_HEX: Final = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}")
-_CODE: Final = re.compile(r"\\x\{([0-9A-F]+)\}")
+_UNCLOSED: Final = "a missing ')'"
+_AHEAD: Final = re.compile(r"\(\?[=!]")
 
 
 class UnsupportedPattern(ValueError):
-    """The expression is invalid, or can't be checked alike at all entry points; the text has the reason."""
+    """The expression is invalid, or can't be checked; the text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One expression that a text must match (or, `negated`, must not) in the two dialects that are needed.
+class Pattern:
+    """An expression, ready for texts.
 
-    `weight` estimates how many states an engine may be in at once: the cost of one character of the text.
+    `weight` estimates how many states the engine may be in at once: the cost of one character of a text.
     """
 
-    negated: bool
-    rust: str
+    matches: Callable[[str], bool]
     weight: int
 
-    @property
-    def postgres(self) -> str:
-        """The same with PostgreSQL's escapes for characters."""
-        return _CODE.sub(lambda found: _postgres_character(int(found[1], 16)), self.rust)
 
-
-def conditions_of(pattern: str) -> list[Condition]:
-    """Return the conditions that a text must match, all of them.
+def read_pattern(text: str) -> Pattern:
+    """Return an expression that texts can be matched against.
 
     Raises:
-        UnsupportedPattern: It can't be checked alike at all entry points.
+        UnsupportedPattern: It can't be checked.
     """
-    if len(pattern) > _LONGEST:
+    if len(text) > _LONGEST:
         raise UnsupportedPattern(f"more than {_LONGEST} characters")
-    return list(_Reader(pattern).conditions())
+    conditions = list(_Reader(text).conditions())
+    tests = [(_matcher(regex), is_negated) for regex, _, is_negated in conditions]
+    return Pattern(
+        matches=lambda value: all(matches(value) != is_negated for matches, is_negated in tests),
+        weight=sum(weight for _, weight, _ in conditions),
+    )
+
+
+def _matcher(regex: str) -> Callable[[str], bool]:
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=regex)).isinstance_python
+    except SchemaError:
+        raise UnsupportedPattern("one that is too large") from None
 
 
 class _Reader:
-    """Reads an expression from left to right; each method returns what it read, rewritten, and its weight."""
+    """Reads an expression from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._depth = 0
+        # The weight of what has been read in each open group, and of what may be repeated now.
+        self._weights = [0]
+        self._last: int | None = None
 
-    def conditions(self) -> Iterator[Condition]:
+    def conditions(self) -> Iterator[tuple[str, int, bool]]:
+        """Yield expressions with their weights; with True, a text must not match."""
         if not self._text.startswith(("^(?=", "^(?!")):
-            yield _condition(self._whole(self._alternatives()))
+            yield *self._to_end(), False
             return
         self._at = 1
-        while self._is_at("(?=", "(?!"):
-            negated = self._text[self._at + 2] == "!"
-            self._at += 3
-            ahead, weight = self._light(self._alternatives())
-            self._skip(")")
-            yield _condition((f"^(?:{ahead})", weight), negated=negated)
-        remaining, weight = self._whole(self._sequence())
-        yield _condition((f"^{remaining}", weight))
+        while ahead := _AHEAD.match(self._text, self._at):
+            self._at = ahead.end()
+            regex, weight = self._part()
+            if self._at == len(self._text):
+                raise UnsupportedPattern(_UNCLOSED)
+            self._at += 1
+            yield f"^(?:{regex})", weight, ahead[0] == "(?!"
+        regex, weight = self._to_end(may_branch=False)
+        yield f"^{regex}", weight, False
 
-    def _whole(self, read: tuple[str, int]) -> tuple[str, int]:
+    def _to_end(self, *, may_branch: bool = True) -> tuple[str, int]:
+        part = self._part(may_branch=may_branch)
         if self._at < len(self._text):
-            raise UnsupportedPattern(f"{self._text[self._at]!r} at character {self._at}")
-        return self._light(read)
+            raise self._unreadable()
+        return part
 
-    def _light(self, read: tuple[str, int]) -> tuple[str, int]:
-        if read[1] > _MOST_WEIGHT:
+    def _part(self, *, may_branch: bool = True) -> tuple[str, int]:
+        """Read to the end, or to what closes no group that opened here; return that, rewritten, and its weight."""
+        self._weights, self._last = [0], None
+        written = []
+        while self._at < len(self._text):
+            token = _TOKEN.match(self._text, self._at)
+            is_outside = len(self._weights) == 1
+            if token is None or (token["branch"] and is_outside and not may_branch):
+                raise self._unreadable()
+            if token["close"] and is_outside:
+                break
+            self._at = token.end()
+            written.append(self._rewritten(token))
+        if len(self._weights) > 1:
+            raise UnsupportedPattern(_UNCLOSED)
+        if self._weights[0] > _MOST_WEIGHT:
             raise UnsupportedPattern("repetitions that are too long when they are written out")
-        return read
+        return "".join(written), self._weights[0]
 
-    def _alternatives(self) -> tuple[str, int]:
-        written, weight = self._sequence()
-        while self._is_at("|"):
-            self._at += 1
-            more, heavier = self._sequence()
-            written, weight = f"{written}|{more}", weight + heavier
-        return written, weight
+    def _unreadable(self) -> UnsupportedPattern:
+        return UnsupportedPattern(
+            f"{self._text[self._at : self._at + 4]!r} at character {self._at}"
+        )
 
-    def _sequence(self) -> tuple[str, int]:
-        parts, total = [], 0
-        while self._at < len(self._text) and not self._is_at("|", ")"):
-            part, weight = self._piece()
-            parts.append(part)
-            total += weight
-        return "".join(parts), total
+    def _rewritten(self, token: re.Match[str]) -> str:
+        match token.lastgroup:
+            case "open":
+                return self._opened()
+            case "close":
+                self._add(self._weights.pop())
+                return ")"
+            case "branch" | "anchor":
+                self._last = None
+                return token[0]
+            case "repeat":
+                return self._repeated(token)
+            case _:
+                self._add(1)
+                return _characters(token)
 
-    def _piece(self) -> tuple[str, int]:
-        if self._is_at("^", "$"):
-            self._at += 1
-            if self._is_at("*", "+", "?", "{"):
-                raise UnsupportedPattern("a repeated anchor")
-            return self._text[self._at - 1], 0
-        atom, weight = self._atom()
-        return self._repeated(atom, weight)
+    def _add(self, weight: int) -> None:
+        self._weights[-1] += weight
+        self._last = weight
 
-    def _atom(self) -> tuple[str, int]:
-        character = self._text[self._at]
-        if character == "(":
-            return self._group()
-        if character == "[":
-            return _written(self._class()), 1
-        if character == ".":
-            self._at += 1
-            return _written(_complement(_LINE_END)), 1
-        if character == "\\":
-            return _written(self._escape()), 1
-        if character in "*+?{":
-            raise UnsupportedPattern(f"{character!r} with nothing to repeat")
-        self._at += 1
-        return _written([(ord(character), ord(character))]), 1
-
-    def _group(self) -> tuple[str, int]:
-        opening = _GROUP.match(self._text, self._at)
-        if opening is None:
-            shown = self._text[self._at : self._at + 4]
-            raise UnsupportedPattern(f"{shown!r}: lookahead within, lookbehind, flags, …")
-        if self._depth == _DEEPEST:
+    def _opened(self) -> str:
+        if len(self._weights) > _DEEPEST:
             raise UnsupportedPattern(f"more than {_DEEPEST} groups within each other")
-        self._at = opening.end()
-        self._depth += 1
-        written, weight = self._light(self._alternatives())
-        self._depth -= 1
-        self._skip(")")
-        return f"(?:{written})", weight
+        self._weights.append(0)
+        self._last = None
+        return "(?:"
 
-    def _repeated(self, atom: str, weight: int) -> tuple[str, int]:
-        if self._is_at("*", "+", "?"):
-            atom += self._text[self._at]
-            self._at += 1
-        elif self._is_at("{"):
-            low, high = self._bounds()
-            atom, weight = _bounded(atom, low, high), weight * max(low, high or 0, 1)
-        else:
-            return atom, weight
-        if self._is_at("?"):  # lazy: the same texts match
-            self._at += 1
-        if self._is_at("*", "+", "?", "{"):
-            raise UnsupportedPattern("a repeated repetition")
-        return f"(?:{atom})", weight
+    def _repeated(self, token: re.Match[str]) -> str:
+        if self._last is None:
+            raise UnsupportedPattern(f"{token[0]!r} with nothing to repeat")
+        low = int(token["low"] or 1)
+        high = int(token["high"] or low)
+        if low > high or high > _MOST_REPEATS:
+            raise UnsupportedPattern(f"a repetition {token[0]}: at most {_MOST_REPEATS}")
+        self._weights[-1] += self._last * (max(high, 1) - 1)
+        self._last = None
+        return token["times"]
 
-    def _bounds(self) -> tuple[int, int | None]:
-        found = _BOUNDS.match(self._text, self._at)
-        if found is None:
-            raise UnsupportedPattern("'{' that begins no repetition")
-        self._at = found.end()
-        low = int(found[1])
-        high = (int(found[3]) if found[3] else None) if found[2] else low
-        if max(low, high or 0) > _MOST_REPEATS or (high is not None and high < low):
-            raise UnsupportedPattern(f"a repetition {found[0]}: at most {_MOST_REPEATS}")
-        return low, high
 
-    def _class(self) -> list[Range]:
-        self._at += 1
-        negated = self._is_at("^")
-        self._at += negated
-        ranges: list[Range] = []
-        while not self._is_at("]"):
-            ranges += self._member()
-        self._at += 1
-        if not ranges:
-            raise UnsupportedPattern("an empty set of characters")
-        return _complement(ranges) if negated else _merged(ranges)
+def _characters(token: re.Match[str]) -> str:
+    """Write a token that matches one character of a text."""
+    if token["any"]:
+        return _NO_LINE_END
+    if token["character"]:
+        return f"[{_member(token['character'])}]"
+    members = re.findall(_MEMBER, token["members"], re.DOTALL)
+    return f"[{token['negated']}{''.join(map(_member, members))}]"
 
-    def _member(self) -> list[Range]:
-        first = self._single()
-        if not (self._is_at("-") and not self._is_at("-]")):
-            return first
-        self._at += 1
-        last = self._single()
-        low, high = first[0][0], last[-1][1]
-        if len(first) > 1 or len(last) > 1 or first[0][0] != first[0][1] or low > high:
-            raise UnsupportedPattern("an invalid range")
-        return [(low, high)]
 
-    def _single(self) -> list[Range]:
-        if self._at >= len(self._text):
-            raise UnsupportedPattern("a set of characters that does not end")
-        if self._is_at("\\"):
-            return self._escape()
-        self._at += 1
-        code = ord(self._text[self._at - 1])
-        return [(code, code)]
+def _member(text: str) -> str:
+    """Write a member of a set: a class, a range or a character."""
+    name = text[1:]
+    if name.lower() in _CLASSES:
+        inside = _CLASSES[name.lower()]
+        return inside if name.islower() else f"[^{inside}]"
+    codes = [_code(one) for one in re.findall(rf"{_ESCAPED}|[^\\]", text, re.DOTALL)]
+    if codes[0] > codes[-1]:
+        raise UnsupportedPattern(f"the range {text}")
+    return f"{_written(codes[0])}-{_written(codes[-1])}"
 
-    def _escape(self) -> list[Range]:
-        self._at += 1
-        character = self._text[self._at : self._at + 1]
-        if character.lower() in _SETS:
-            self._at += 1
-            inside = _SETS[character.lower()]
-            return list(inside) if character.islower() else _complement(inside)
-        code = self._code(character)
-        if code in _SURROGATES or not 0 < code <= _LAST:
-            raise UnsupportedPattern("a character that no text has")
-        return [(code, code)]
 
-    def _code(self, character: str) -> int:
-        if found := _HEX.match(self._text, self._at):
-            self._at = found.end()
-            return int(found[1] or found[2] or found[3], 16)
-        self._at += 1
-        if character in _CONTROLS:
-            return _CONTROLS[character]
-        if not character or character.isalnum():
-            raise UnsupportedPattern(f"'\\{character}'")
+def _code(character: str) -> int:
+    """Return the code of a character, which may be escaped."""
+    escaped = character[1:]
+    if not escaped:
         return ord(character)
-
-    def _is_at(self, *texts: str) -> bool:
-        return self._text.startswith(texts, self._at)
-
-    def _skip(self, text: str) -> None:
-        if not self._is_at(text):
-            raise UnsupportedPattern(f"a missing {text!r}")
-        self._at += len(text)
+    if len(escaped) == 1:
+        return ord(_CONTROLS.get(escaped, escaped))
+    code = int(escaped[1:].strip("{}"), 16)
+    if code in _SURROGATES or not 0 < code <= _LAST:
+        raise UnsupportedPattern("a character that no text has")
+    return code
 
 
-def _condition(read: tuple[str, int], *, negated: bool = False) -> Condition:
-    return Condition(negated=negated, rust=read[0], weight=read[1])
-
-
-def _written(ranges: list[Range]) -> str:
-    """Write a set of characters; letters and digits stand for themselves."""
-    parts = [_character(a) if a == b else f"{_character(a)}-{_character(b)}" for a, b in ranges]
-    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-        return parts[0]
-    return f"[{''.join(parts)}]"
-
-
-def _character(code: int) -> str:
+def _written(code: int) -> str:
+    """Write a character for a set; letters and digits stand for themselves."""
     text = chr(code)
     return text if text.isascii() and text.isalnum() else f"\\x{{{code:X}}}"
-
-
-def _postgres_character(code: int) -> str:
-    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"  # noqa: PLR2004 - four hexadecimal digits
-
-
-def _merged(ranges: list[Range]) -> list[Range]:
-    merged: list[Range] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
-        else:
-            merged.append((low, high))
-    return merged
-
-
-def _complement(ranges: list[Range] | tuple[Range, ...]) -> list[Range]:
-    """Return all other characters; the first is 1, since no text has a NUL."""
-    others, begin = [], 1
-    for low, high in _merged(list(ranges)):
-        if low > begin:
-            others.append((begin, low - 1))
-        begin = high + 1
-    if begin <= _LAST:
-        others.append((begin, _LAST))
-    if not others:
-        raise UnsupportedPattern("an empty set of characters")
-    return others
-
-
-def _bounded(atom: str, low: int, high: int | None) -> str:
-    """Repeat within PostgreSQL's bounds: 300 times is 255 times and 45 times."""
-    parts = [f"{atom}{{{count}}}" for count in _chunks(low)]
-    if high is None:
-        parts.append(f"{atom}*")
-    else:
-        parts += [f"{atom}{{0,{count}}}" for count in _chunks(high - low)]
-    return "(?:" + "".join(parts or [f"{atom}{{0}}"]) + ")"
-
-
-def _chunks(count: int) -> Iterator[int]:
-    while count > 0:
-        yield min(count, _LARGEST_BOUND)
-        count -= _LARGEST_BOUND

@@ -3,89 +3,66 @@
 For a value that fits no alternative the errors are those of the alternative that was meant, if that can be known:
 the only one that accepts values of its kind, or the one whose tag it has. A tag is a field that all alternatives
 for objects require, with texts that each belong to one of them.
-
-    exactly        whether exactly one has to fit (`oneOf`)
-    of             the nodes
-    words          what is expected, when it is unknown which of them was meant
-    tag, by_tag    the tag, and the alternative (an index in `of`) of each of its texts
-    tag_words      what is expected instead of another text
 """
 
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from taskmill.wire.contracts import words
+from taskmill.wire.contracts.nodes import Node, Union
 
-Node: TypeAlias = dict[str, Any]
-
-_FALLBACK: Final = "a value"
 _DEEPEST: Final = 2
+_OBJECTS: Final = frozenset({"object"})
 _MOST_NAMED: Final = 8
 
 
-def finish_unions(nodes: list[Node]) -> None:
-    """Complete all unions, and the texts for missing fields."""
+def complete_words(nodes: Iterable[Node]) -> None:
+    """Write the words that need other nodes: they are known once all are read."""
     for node in nodes:
-        for union in node.get("unions", ()):
-            _finish(nodes, union)
-        for field in node.get("required", ()):
-            field[1] = _FALLBACK if field[1] is None else summary(nodes, field[1])
+        if node.closed_words and node.properties:
+            node.closed_words = words.known_fields(list(node.properties))
+        for union in node.unions:
+            _complete(union)
+        for name in node.required:
+            node.required[name] = _summary(node.properties.get(name, _ANY))
 
 
-def summary(nodes: list[Node], number: int, depth: int = 0) -> str:
-    """Describe in a few words what fits a node."""
-    node = nodes[number]
-    if "enum_words" in node:
-        return str(node["enum_words"])
-    if "type_words" in node:
-        return str(node["type_words"])
-    if "unions" in node and depth < _DEEPEST:
-        return _alternatives(nodes, node["unions"][0]["of"], depth + 1)
-    return _FALLBACK
+_ANY: Final = Node()
 
 
-def _alternatives(nodes: list[Node], numbers: list[int], depth: int = 0) -> str:
-    named = [summary(nodes, number, depth) for number in numbers[:_MOST_NAMED]]
-    return words.one_of([*named, "…"] if len(numbers) > _MOST_NAMED else named)
-
-
-def _finish(nodes: list[Node], union: Node) -> None:
-    union["words"] = _alternatives(nodes, union["of"])
-    if union["exactly"]:
-        union["several_words"] = "a value that fits exactly one of the alternatives"
-    found = _tag(nodes, union["of"])
-    if found is not None:
-        union["tag"], union["by_tag"] = found
-        union["tag_words"] = words.listed_values(list(found[1]))
-
-
-def _tag(nodes: list[Node], numbers: list[int]) -> tuple[str, dict[str, int]] | None:
-    objects = [
-        (at, nodes[number]) for at, number in enumerate(numbers) if _accepts_objects(nodes[number])
-    ]
-    if len(objects) < 2 or any(node.get("types") != ["object"] for _, node in objects):  # noqa: PLR2004 - a choice
-        return None
-    for name in (field[0] for field in objects[0][1].get("required", ())):
-        by_tag: dict[str, int] = {}
-        for at, node in objects:
-            texts = list(_texts(nodes, node, name))
-            if not texts or not by_tag.keys().isdisjoint(texts):
-                break
-            by_tag.update(dict.fromkeys(texts, at))
-        else:
-            return name, by_tag
-    return None
-
-
-def _accepts_objects(node: Node) -> bool:
-    return "object" in node.get("types", ("object",))
-
-
-def _texts(nodes: list[Node], node: Node, name: str) -> Iterator[str]:
-    """Yield the texts that a required field may have; nothing if it may have other values."""
-    if name not in (field[0] for field in node.get("required", ())):
+def _complete(union: Union) -> None:
+    union.words = _alternatives(union.of)
+    objects = [(at, node) for at, node in enumerate(union.of) if node.accepts("object")]
+    if len(objects) < 2 or any(node.types != _OBJECTS for _, node in objects):  # noqa: PLR2004 - a choice
         return
-    number = dict(node.get("properties", ())).get(name)
-    values = [] if number is None else nodes[number].get("enum", [])
-    if all(isinstance(value, str) for value in values):
-        yield from values
+    for name in objects[0][1].required:
+        by_tag = _by_tag(objects, name)
+        if by_tag:
+            union.tag, union.by_tag, union.tag_words = name, by_tag, words.listed_values(by_tag)
+            return
+
+
+def _by_tag(objects: Iterable[tuple[int, Node]], name: str) -> dict[str, int]:
+    """Return the alternative of each text that the field may have; empty when it is no tag."""
+    by_tag: dict[str, int] = {}
+    for at, node in objects:
+        values = node.properties.get(name, _ANY).values if name in node.required else None
+        texts = [value for value in values or () if isinstance(value, str)]
+        if not texts or len(texts) < len(values or ()) or not by_tag.keys().isdisjoint(texts):
+            return {}
+        by_tag.update(dict.fromkeys(texts, at))
+    return by_tag
+
+
+def _summary(node: Node, depth: int = 0) -> str:
+    """Describe in a few words what fits a node."""
+    if node.value_words or node.type_words:
+        return node.value_words or node.type_words
+    if node.unions and depth < _DEEPEST:
+        return _alternatives(node.unions[0].of, depth + 1)
+    return "a value"
+
+
+def _alternatives(nodes: Sequence[Node], depth: int = 0) -> str:
+    named = [_summary(node, depth) for node in nodes[:_MOST_NAMED]]
+    return words.one_of([*named, "…"] if len(nodes) > _MOST_NAMED else named)

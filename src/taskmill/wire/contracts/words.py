@@ -1,7 +1,7 @@
 """The texts for what a contract expects."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import orjson
 
@@ -21,18 +21,13 @@ KIND_WORDS: Final = {
 }
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def one_of(options: Sequence[str]) -> str:
     """Join alternatives, as in `a string, a number or null`."""
     *most, last = dict.fromkeys(options)
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def listed_values(values: Sequence[Any]) -> str:
+def listed_values(values: Iterable[object]) -> str:
     """Return the values of an enumeration, as many as fit."""
     shown: list[str] = []
     for value in values:
@@ -45,8 +40,6 @@ def listed_values(values: Sequence[Any]) -> str:
 
 def known_fields(names: Sequence[str]) -> str:
     """Return which fields an object may have."""
-    if not names:
-        return "no such field"
     shown = [json_pointer((name,))[1:] for name in names[:_MOST_NAMES]]
     remaining = len(names) - len(shown)
     more = f" and {remaining} more" if remaining else ""
