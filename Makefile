@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos bench bench-full lock
+.PHONY: up test test-all check docs chaos mutation bench bench-full lock
 
 up:
 	./taskmill up
@@ -24,6 +24,11 @@ SEEDS ?= 10
 chaos:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
 	    PYTHONPATH=src .venv-test/bin/python -m tests.chaos --seeds $(SEEDS) $(ARGS)
+
+# Minutes to hours; as in `make mutation ARGS="domain"`. Interrupt it when you like: it continues.
+mutation:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-mutation mutation && \
+	    PYTHONPATH= .venv-mutation/bin/python -m tools.mutation $(ARGS)
 
 # Ten minutes; as in `make bench ARGS="noop_drain --quick"`, too.
 bench:

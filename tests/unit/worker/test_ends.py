@@ -46,6 +46,7 @@ def test_a_failure_is_retried_by_the_tasks_policy_or_the_services(own: RetryPoli
     attempt.settle(Failed(error=ERROR), at=1.0)
     jitter = random.Random(SEED).random()  # noqa: S311 - no secret
     end = end_of(attempt)
+    assert end.fence == attempt.fence
     assert end.transition.delay == (own or OF_SERVICE).delay(2, jitter)
     assert end.if_cancel_requested.status == "cancelled"
 

@@ -1,0 +1,154 @@
+"""The command: `make mutation ARGS="AREA [MODULE]"`. It needs the environment of requirements/mutation.txt."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+
+from tools.mutation.report import (
+    NOTICED,
+    UNTESTED,
+    Mutant,
+    change_of,
+    lines_of,
+    read_explained,
+    report,
+)
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+EXPLAINED: Final = Path(__file__).with_name("explained.toml")
+_ABOUT = """\
+Change the code of an area in thousands of small ways, one at a time, and list the changes that no test notices.
+It continues where the last run stopped, be it by Ctrl-C. Results are in the folder mutants; delete that to begin
+anew.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Files below src/taskmill that are changed together, and the tests that should notice it."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+AREAS: Final = {
+    "domain": Area(("domain/*.py",), ("tests/unit/domain",)),
+    "worker": Area(
+        tuple(f"worker/{name}.py" for name in ("attempt", "ends", "pool", "recorder")),
+        tuple(
+            f"tests/unit/worker/test_{name}*.py" for name in ("attempt", "ends", "pool", "recorder")
+        ),
+    ),
+    "inbox": Area(("intake/inbox.py",), ("tests/unit/intake",)),
+    "create": Area(
+        ("operations/create.py",), ("tests/unit/operations", "tests/integration/test_creation*.py")
+    ),
+    "relay": Area(
+        ("relay/*.py",),
+        (
+            "tests/unit/relay",
+            "tests/conformance/test_relays.py",
+            "tests/conformance/test_feed_*.py",
+        ),
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Test the mutants of an area; returns 1 unless all of them are noticed or explained."""
+    chosen = _parser().parse_args(arguments)
+    folder = _prepare(chosen.area, AREAS[chosen.area])
+    status = 0
+    if not chosen.report:
+        names = [f"taskmill.*.{chosen.module}.*"] if chosen.module else []
+        if chosen.survivors:
+            names = [mutant.name for mutant in _mutants(folder) if _survived(mutant)]
+        if names or not chosen.survivors:
+            status = _run(folder, names, chosen.jobs)
+    explained = read_explained(EXPLAINED.read_text(encoding="utf-8"))
+    found = report(_mutants(folder), explained)
+    print("\n".join(lines_of(found)))  # noqa: T201 - the command's output
+    return status or int(not found.is_clean)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make mutation", description=_ABOUT)
+    parser.add_argument("area", choices=AREAS)
+    parser.add_argument("module", nargs="?", help="test all mutants of this module again")
+    parser.add_argument(
+        "--survivors", action="store_true", help="test those again that no test noticed"
+    )
+    parser.add_argument("--report", action="store_true", help="only list what is known")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time")
+    return parser
+
+
+def _prepare(name: str, area: Area) -> Path:
+    """Make the folder that mutmut works in: it has one configuration a folder, and areas differ."""
+    folder = ROOT / "mutants" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    # Mutmut copies without deleting: a test that is gone would still run.
+    shutil.rmtree(folder / "mutants/tests", ignore_errors=True)
+    linked = ("pyproject.toml", "src", "tests", "alembic.ini")
+    for one in linked:
+        if not (folder / one).is_symlink():
+            (folder / one).symlink_to(ROOT / one)
+    options = {
+        "source_paths": ("src",),
+        "only_mutate": _paths("src/taskmill", area.sources),
+        # These functions are for the type checker alone.
+        "do_not_mutate_patterns": (r"assert_never\(",),
+        "pytest_add_cli_args_test_selection": _paths(".", area.tests),
+        # With the sources: what is not changed would not be copied again, such as SQL.
+        "also_copy": linked,
+        "use_git_change_detection": ("false",),
+    }
+    lines = [f"{key} =\n    " + "\n    ".join(values) for key, values in options.items()]
+    (folder / "setup.cfg").write_text("\n".join(["[mutmut]", *lines, ""]), encoding="utf-8")
+    return folder
+
+
+def _paths(folder: str, patterns: tuple[str, ...]) -> list[str]:
+    """Return what the patterns match below a folder, as paths from the root."""
+    found = {path for pattern in patterns for path in (ROOT / folder).glob(pattern)}
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def _run(folder: Path, names: list[str], jobs: int) -> int:
+    """Test mutants: those without a result, or those that are named."""
+    program = Path(sys.executable).with_name("mutmut")
+    return subprocess.run(  # noqa: S603 - our own program and words
+        [program, "run", "--max-children", str(jobs), *names], cwd=folder, check=False
+    ).returncode
+
+
+def _mutants(folder: Path) -> Iterator[Mutant]:
+    with chdir(folder):
+        for meta in sorted(Path("mutants").rglob("*.meta")):
+            source = meta.relative_to("mutants").with_suffix("")
+            results = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+            for name, exit_code in results.items():
+                mutant = Mutant(name=name, status=status_by_exit_code[exit_code])
+                if _survived(mutant):
+                    diff = get_diff_for_mutant(name, path=source).splitlines()
+                    mutant = Mutant(name=name, status=mutant.status, change=change_of(name, diff))
+                yield mutant
+
+
+def _survived(mutant: Mutant) -> bool:
+    return mutant.status not in UNTESTED and mutant.status not in NOTICED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
