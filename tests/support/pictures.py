@@ -1,21 +1,24 @@
 """What `taskmill top` draws, of data that tests make up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from taskmill.cli.top.frame import Picture, frame
-from taskmill.cli.top.notices import notices
-from taskmill.cli.top.rates import Rates
+from textual.pilot import Pilot
+
+from taskmill.cli.top.app import Top
+from taskmill.cli.top.picture import Picture
 from taskmill.cli.top.reading import Failure, Snapshot
-from taskmill.cli.top.rows import board
-from taskmill.cli.top.view import View
+from taskmill.cli.top.summary import Options
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import COUNTED
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
+from tests.support.fake_service import unused_url
 
 NOW = datetime(2030, 1, 31, 9, 0, 30, tzinfo=UTC)
 _TIMES = {"tasks": 9, "mean_s": 1.0, "p50_s": 0.012, "p95_s": 4.5, "p99_s": 90.0}
@@ -148,30 +151,33 @@ def a_snapshot(
     )
 
 
-def a_picture(
-    snapshot: Snapshot | None, view: View | None = None, trouble: str | None = None
-) -> Picture:
-    """What would be drawn of a snapshot."""
-    rates, shown = Rates(), snapshot or a_snapshot()
-    rates.add(shown.activity)
-    rows = board(shown, rates)
-    return Picture(
-        url="http://127.0.0.1:8000",
-        interval_s=1,
-        view=view or View(),
-        rates=rates,
-        board=rows,
-        snapshot=snapshot,
-        notices=notices(shown, rows),
-        trouble=trouble,
+def a_picture(snapshot: Snapshot) -> Picture:
+    """What is known of a service with only this snapshot."""
+    picture = Picture()
+    picture.take(snapshot)
+    return picture
+
+
+@asynccontextmanager
+async def a_top(
+    snapshot: Snapshot | None = None, *, url: str | None = None, width: int = 80, height: int = 24
+) -> AsyncIterator[tuple[Top, Pilot[int]]]:
+    """The live view of a service, or of a snapshot, which stays as it is."""
+    options = Options(
+        url=url or "http://127.0.0.1:8000", window="15m", interval_s=0.2 if url else 1
     )
+    async with AsyncTaskmillClient(url or unused_url(), retries=0) as client:
+        app = Top(client, options)
+        app.is_frozen = url is None
+        if snapshot is not None:
+            app.picture.take(snapshot)
+        async with app.run_test(size=(width, height), notifications=True) as pilot:
+            yield app, pilot
 
 
-def rendered(
-    snapshot: Snapshot | None, view: View | None = None, width: int = 80, height: int = 24
-) -> list[str]:
-    """Return the lines of its picture, as text."""
-    return [line.plain.rstrip() for line in frame(a_picture(snapshot, view), width, height)]
+def lines(app: Top) -> list[str]:
+    """Return the lines on the screen, as text."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
 
 
 def created(number: int) -> dict[str, int]:

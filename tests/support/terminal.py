@@ -1,5 +1,6 @@
 """A terminal in which the program runs: its screen, its keys, its size."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -14,6 +15,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from rich.cells import cell_len
+
 from tests.support.polling import wait_until
 
 # The child makes it its controlling terminal, as a shell would: then Ctrl-C and changes of size reach it.
@@ -21,7 +24,10 @@ _START = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "from taskmill.cli.main import main; main()"
 )
-_TOKEN = re.compile(r"\x1b\[(?P<parameters>[?0-9;]*)(?P<command>[A-Za-z])|(?P<text>[^\x1b]+)")
+_TOKEN = re.compile(
+    r"\x1b\[(?P<parameters>[<=>?0-9;$]*)(?P<command>[A-Za-z])|(?P<text>[^\x1b]+)"
+    r"|\x1b\][^\x07]*\x07|\x1b[^\[\]]"
+)
 
 
 class Terminal:
@@ -32,6 +38,9 @@ class Terminal:
     ) -> None:
         self._ours, self._theirs = pty.openpty()
         self.resize(width, height)
+        self._cells: dict[tuple[int, int], str] = {}
+        self._row = self._column = 1
+        self._position = 0
         self.before = termios.tcgetattr(self._theirs)
         self.sent = ""
         self.process = subprocess.Popen(  # noqa: S603 - our own program
@@ -66,6 +75,7 @@ class Terminal:
 
     def resize(self, width: int, height: int) -> None:
         """Change the size."""
+        self._width, self._height = width, height
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def modes(self) -> list[Any]:
@@ -73,22 +83,32 @@ class Terminal:
         return termios.tcgetattr(self._theirs)
 
     def lines(self) -> list[str]:
-        """Return the lines on the screen, for a program that writes line by line."""
-        screen: dict[int, str] = {}
-        row = 1
-        for token in _TOKEN.finditer(self.sent):
-            match token["command"], token["parameters"]:
-                case "H", position:
-                    row = int(position.partition(";")[0] or 1)
-                case "J", _:
-                    screen.clear()
-                case "K", _:
-                    screen[row] = ""
-                case None, _:
-                    screen[row] = screen.get(row, "") + token["text"]
-                case _:
-                    pass
-        return [screen.get(row, "") for row in range(1, max(screen, default=0) + 1)]
+        """Return the lines on the screen, for a program that clears none of it."""
+        while token := _TOKEN.match(self.sent, self._position):
+            self._position = token.end()
+            if token["command"] == "H":
+                row, _, column = token["parameters"].partition(";")
+                self._row, self._column = int(row or 1), int(column or 1)
+            for letter in token["text"] or "":
+                self._put(letter)
+        return [
+            "".join(self._cells.get((row, column), " ") for column in range(1, self._width + 1))
+            for row in range(1, self._height + 1)
+        ]
+
+    def _put(self, letter: str) -> None:
+        width = cell_len(letter)
+        if letter == "\r":
+            self._column = 1
+        elif letter == "\n":
+            self._row += 1
+        elif not width:  # joins the one before
+            self._cells[self._row, self._column - 1] += letter
+        else:
+            self._cells[self._row, self._column] = letter
+            for more in range(1, width):
+                self._cells[self._row, self._column + more] = ""
+            self._column += width
 
     def shows(self, *texts: str) -> list[str]:
         """Wait until all of these texts are on the screen; returns its lines."""
@@ -108,11 +128,10 @@ class Terminal:
         return self.process.wait(15)
 
     def _read(self) -> None:
-        data = b""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         with suppress(OSError):  # how Linux reports that the other end is closed
             while part := os.read(self._ours, 65536):
-                data += part
-                self.sent = data.decode(errors="replace")
+                self.sent += decoder.decode(part)
 
 
 def _environment() -> Mapping[str, str]:

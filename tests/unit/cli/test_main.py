@@ -129,7 +129,7 @@ def test_settings_with_a_word_are_explained(
 
 
 def test_the_help_and_the_version_import_no_heavy_library(environment: dict[str, str]) -> None:
-    heavy = ["httpx", "pydantic", "rich", "sqlalchemy", "fastapi", "asyncio"]
+    heavy = ["httpx", "pydantic", "rich", "textual", "sqlalchemy", "fastapi", "asyncio"]
     script = (
         "import sys; from taskmill.cli.main import run; run(['--help']); run(['--version'])\n"
         f"print([name for name in {heavy} if name in sys.modules])"

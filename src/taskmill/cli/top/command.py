@@ -7,16 +7,16 @@ from dataclasses import asdict
 from shutil import get_terminal_size
 
 import click
+from rich.text import Text
 
 from taskmill.cli import show
 from taskmill.cli.numbers import Number
 from taskmill.cli.server import json_option, url_option
-from taskmill.cli.top.frame import Picture, frame
-from taskmill.cli.top.notices import notices
-from taskmill.cli.top.rates import Rates
-from taskmill.cli.top.reading import Failures, as_json as fields_of, read
-from taskmill.cli.top.rows import board
-from taskmill.cli.top.view import View
+from taskmill.cli.top.picture import Picture
+from taskmill.cli.top.reading import Snapshot, as_json as fields_of
+from taskmill.cli.top.rows import Pane
+from taskmill.cli.top.summary import Options, notice_lines, summary, title
+from taskmill.cli.top.tables import Table, table
 from taskmill.client import calls
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import Window
@@ -25,6 +25,10 @@ __all__ = ["top"]
 
 _PLAIN_SIZE = (120, 50)
 _NARROWEST = 60
+_NOTICES, _ROWS = 3, 20
+_NOT_INSTALLED = (
+    "the live view needs Textual: pip install 'taskmill[top]' (--once works without it)"
+)
 _EPILOG = """\b
 Examples:
   taskmill top
@@ -64,57 +68,51 @@ def top(*, interval: float, window: str, once: bool, url: str, as_json: bool) ->
     the keys: they choose rows, open details, filter, and pause or resume a queue.
     """
     calls.address(url)
-    view = View(window=Window(window))
+    options = Options(url=url, window=window, interval_s=interval)
     if as_json or once or not _is_terminal():
-        asyncio.run(_print_once(url, interval, view, as_json=as_json))
+        asyncio.run(_print_once(options, as_json=as_json))
         return 0
-    return _live(url, interval, view)
+    return _live(options)
 
 
 def _is_terminal() -> bool:
     is_dumb = os.environ.get("TERM", "dumb") == "dumb"  # noqa: TID251 - what the terminal calls itself
-    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb
+    # Textual draws on standard error.
+    return not is_dumb and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr))
 
 
-def _live(url: str, interval_s: float, view: View) -> int:
-    if sys.platform == "win32":
-        raise click.ClickException("the live view needs a Unix terminal; --once works here")
-    # Imported here: not every system has what they need.
-    from taskmill.cli.top.live import Live  # noqa: PLC0415 - see above
-    from taskmill.cli.top.screen import Screen  # noqa: PLC0415 - see above
+def _live(options: Options) -> int:
+    try:
+        # Imported here: it takes a third of the start, and need not be installed.
+        from taskmill.cli.top.app import run  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "textual":
+            raise
+        raise click.ClickException(_NOT_INSTALLED) from None
+    return asyncio.run(run(options))
 
-    with Screen() as screen:
-        return asyncio.run(Live(url, interval_s=interval_s, view=view).run(screen))
 
-
-async def _print_once(url: str, interval_s: float, view: View, *, as_json: bool) -> None:
-    rates = Rates()
-    async with AsyncTaskmillClient(url, retries=1) as client:
+async def _print_once(options: Options, *, as_json: bool) -> None:
+    picture = Picture()
+    async with AsyncTaskmillClient(options.url, retries=1) as client:
         if not as_json:  # a rate needs two snapshots
-            rates.add((await read(client, Failures(), view.window)).activity)
-            await asyncio.sleep(interval_s)
-        snapshot = await read(client, Failures(), view.window)
-    rates.add(snapshot.activity)
-    rows = board(snapshot, rates)
-    found = notices(snapshot, rows)
+            await picture.read(client, options.window)
+            await asyncio.sleep(options.interval_s)
+        snapshot = await picture.read(client, options.window)
     if as_json:
-        show.json_lines([fields_of(url, snapshot, [asdict(one) for one in found])])
+        notices = [asdict(one) for one in picture.notices]
+        show.json_lines([fields_of(options.url, snapshot, notices)])
         return
-    picture = Picture(
-        url=url,
-        interval_s=interval_s,
-        view=view,
-        rates=rates,
-        board=rows,
-        snapshot=snapshot,
-        notices=found,
-    )
-    _print(picture)
-
-
-def _print(picture: Picture) -> None:
-    """Print a picture without colours, and without its last line, which lists keys."""
     # Printed text can be scrolled: only the width matters.
     width = max(get_terminal_size(_PLAIN_SIZE).columns, _NARROWEST)
-    lines = frame(picture, width, _PLAIN_SIZE[1])[:-1]
+    lines = [title(options, picture, width), *_body(picture, snapshot, width)]
     click.echo("\n".join(line.plain.rstrip() for line in lines).rstrip())
+
+
+def _body(picture: Picture, snapshot: Snapshot, width: int) -> list[Text]:
+    lines = summary(snapshot, picture.rates, width)
+    lines += notice_lines(picture.notices, width, _NOTICES)
+    for pane in Pane:
+        content = Table(pane=pane, rows=picture.board.rows(pane), position=0, has_keys=False)
+        lines += [Text(), *table(snapshot, content, width, 1 + _ROWS)]
+    return lines

@@ -76,7 +76,8 @@ def help_lines(width: int) -> list[Text]:
     """Explain the keys."""
     keys = [Text.assemble(cell(show.strong(names), 12), text) for names, text in _HELP]
     meanings = [line for text in _MEANINGS for line in _wrapped(text, width)]
-    return [show.strong("Keys"), *keys, Text(), show.strong("What is shown"), *meanings]
+    heading = Text.assemble(show.strong("Keys"), show.dim("        any key: back  q: quit"))
+    return [heading, *keys, Text(), show.strong("What is shown"), *meanings]
 
 
 def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:

@@ -1,6 +1,6 @@
 """What the tables show: queues, workers and failures, those that matter most first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,13 +13,30 @@ from taskmill.domain.system import Liveness, WorkerRequest
 from taskmill.wire.activity import DurationsView
 from taskmill.wire.system import WorkerView
 
-__all__ = ["Board", "QueueRow", "QueueTrouble", "Row", "WorkerRow", "WorkerTrouble", "board"]
+__all__ = [
+    "Board",
+    "Pane",
+    "QueueRow",
+    "QueueTrouble",
+    "Row",
+    "WorkerRow",
+    "WorkerTrouble",
+    "board",
+]
 
 LATE_S = 60.0
 
 CREATED = (EventType.CREATED, EventType.RUN_AGAIN)
 ENDED = (EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED, EventType.CANCELLED)
 FAILED = (EventType.FAILED, EventType.EXPIRED)
+
+
+class Pane(StrEnum):
+    """A table."""
+
+    QUEUES = "queues"
+    WORKERS = "workers"
+    FAILURES = "failures"
 
 
 class QueueTrouble(StrEnum):
@@ -98,6 +115,21 @@ class Board:
     queues: Sequence[QueueRow]
     workers: Sequence[WorkerRow]
     failures: Sequence[Failure]
+
+    def rows(self, pane: Pane, wanted: str = "") -> Sequence[Row]:
+        """Return the rows of a table that have the wanted text in them."""
+        tables: Mapping[Pane, Sequence[Row]] = {
+            Pane.QUEUES: self.queues,
+            Pane.WORKERS: self.workers,
+            Pane.FAILURES: self.failures,
+        }
+        rows, wanted = tables[pane], wanted.casefold()
+        return [row for row in rows if wanted in row.text.casefold()] if wanted else rows
+
+    def current(self, row: Row) -> Row:
+        """Return what has become of a row; one that has gone stays as it was."""
+        every: list[Row] = [*self.queues, *self.workers, *self.failures]
+        return next((one for one in every if one.key == row.key and type(one) is type(row)), row)
 
 
 def board(snapshot: Snapshot, rates: Rates) -> Board:

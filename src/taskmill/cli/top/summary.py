@@ -1,6 +1,7 @@
-"""The lines above the tables: numbers of tasks, rates, and what needs attention."""
+"""The lines above the tables: a title, numbers of tasks, rates, and what needs attention."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
@@ -8,8 +9,9 @@ from rich.text import Text
 
 from taskmill.cli import show
 from taskmill.cli.show import Cell
-from taskmill.cli.top.drawing import bar, cell, count, per_second, seconds, spark
+from taskmill.cli.top.drawing import bar, beside, cell, count, per_second, seconds, spark
 from taskmill.cli.top.notices import Level, Notice
+from taskmill.cli.top.picture import Picture
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED
@@ -17,11 +19,39 @@ from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.activity import ActivityView, DurationsView, PointView
 
-__all__ = ["notice_lines", "series", "summary", "times"]
+__all__ = ["Options", "notice_lines", "series", "summary", "times", "title", "trouble_line"]
 
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
 # The rate of a step that has only begun would be far off.
 _FEWEST_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Which service is shown, over which time span, and how often it is read."""
+
+    url: str
+    window: str
+    interval_s: float
+
+
+def title(options: Options, picture: Picture, width: int, *changes: str) -> Text:
+    """Return the first line; `changes` say how the picture differs from the usual one."""
+    left = Text.assemble(show.strong("taskmill top"), "  ", show.printable(options.url))
+    span = "last" if picture.rates.are_of_now else "rates over"
+    parts = [f"{span} {options.window}, every {options.interval_s:g} s"]
+    if picture.snapshot is not None:
+        parts.append(f"{picture.snapshot.at.astimezone():%H:%M:%S}")
+    marks = [Text(show.printable(change), style="reverse") for change in changes]
+    return beside(left, Text("  ").join([*marks, show.dim("  ".join(parts))]), width)
+
+
+def trouble_line(picture: Picture, trouble: str | None) -> list[Text]:
+    """Return why there is no newer snapshot, no line when there is."""
+    if trouble is None:
+        return []
+    old = "" if picture.snapshot is None else "what is shown is old, "
+    return [Text(show.printable(f"{old}trying again: {trouble}"))]
 
 
 def summary(snapshot: Snapshot, rates: Rates, width: int) -> list[Text]:

@@ -9,8 +9,7 @@ from taskmill.cli import show
 from taskmill.cli.show import Cell
 from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_second, row, seconds
 from taskmill.cli.top.reading import Failure, Snapshot
-from taskmill.cli.top.rows import QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
-from taskmill.cli.top.view import Pane
+from taskmill.cli.top.rows import Pane, QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
 
 __all__ = ["Table", "queue_state", "table", "worker_state"]
 

@@ -1,10 +1,12 @@
 """One picture or one snapshot, without a terminal."""
 
+import sys
 from collections.abc import Callable
 
 import orjson
 import pytest
 
+from taskmill.cli.top import command
 from tests.support.fake_service import FakeService, unused_url
 
 Taskmill = Callable[..., tuple[int, str, str]]
@@ -71,6 +73,48 @@ def test_one_snapshot_takes_as_many_requests_however_many_tasks_there_are(
 
     paths = [request[1].partition("?")[0].rpartition("/")[2] for request in service.requests]
     assert paths == ["stats", "queues", "workers", "tasks"]
+
+
+@pytest.fixture
+def without_textual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an environment without the extra has."""
+    for name in ("taskmill.cli.top.app", "taskmill.cli.top.widgets"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "textual"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "textual", None)
+
+
+@pytest.mark.usefixtures("without_textual")
+def test_without_its_extra_one_line_says_how_to_install_it(
+    taskmill: Taskmill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_is_terminal", lambda: True)
+
+    assert taskmill("top", "--url", unused_url()) == (
+        1,
+        "",
+        "Error: the live view needs Textual: pip install 'taskmill[top]' (--once works without it)\n",
+    )
+
+
+@pytest.mark.usefixtures("busy", "without_textual")
+@pytest.mark.parametrize("option", ["--once", "--json"])
+def test_one_picture_needs_no_extra(taskmill: Taskmill, option: str) -> None:
+    status, out, err = taskmill("top", option, "--interval", "0.2")
+
+    assert (status, err) == (0, "")
+    assert "no such customer" in out
+
+
+def test_another_missing_module_is_not_taken_for_the_extra(
+    taskmill: Taskmill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_is_terminal", lambda: True)
+    monkeypatch.setitem(sys.modules, "taskmill.cli.top.app", None)
+
+    with pytest.raises(ModuleNotFoundError, match=r"top\.app"):
+        taskmill("top", "--url", unused_url())
 
 
 def test_an_unreachable_service_is_one_message(taskmill: Taskmill) -> None:
