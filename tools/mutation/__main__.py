@@ -128,9 +128,12 @@ def _paths(folder: str, patterns: tuple[str, ...]) -> list[str]:
 def _run(folder: Path, names: list[str], jobs: int) -> int:
     """Test mutants: those without a result, or those that are named."""
     program = Path(sys.executable).with_name("mutmut")
-    return subprocess.run(  # noqa: S603 - our own program and words
-        [program, "run", "--max-children", str(jobs), *names], cwd=folder, check=False
-    ).returncode
+    words = [str(program), "run", "--max-children", str(jobs), *names]
+    with subprocess.Popen(words, cwd=folder) as run:  # noqa: S603 - our own program and words
+        try:
+            return run.wait()
+        except KeyboardInterrupt:  # it got one, too: it stores what it knows, and ends
+            return run.wait() or 130
 
 
 def _mutants(folder: Path) -> Iterator[Mutant]:
