@@ -253,9 +253,10 @@ async def test_a_queue_is_paused_only_after_a_yes_and_stays_open(
 
         await is_there("mail")
         for no in ("n", "enter", "escape", "q", "P", "tab"):
-            shown = await pressed(pilot, "P")
-            assert "pause mail? y/n  its tasks wait then" in shown
-            assert "nothing was changed" in await pressed(pilot, no)
+            await pilot.press("P")
+            await is_there("pause mail? y/n  its tasks wait then")
+            await pilot.press(no)
+            await is_there("nothing was changed")
             app.clear_notifications()
         assert service.paused == set()
         await pressed(pilot, "P", "y")
@@ -263,7 +264,8 @@ async def test_a_queue_is_paused_only_after_a_yes_and_stays_open(
         assert service.paused == {"mail"}
         await pressed(pilot, "enter")
         await is_there("queue mail  paused")
-        assert "resume mail? y/n  its tasks are handed out then" in await pressed(pilot, "P")
+        await pilot.press("P")
+        await is_there("resume mail? y/n  its tasks are handed out then")
         await pressed(pilot, "Y")
         await is_there("mail is open")
         await is_there("queue mail  open")
