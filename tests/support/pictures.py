@@ -19,6 +19,7 @@ from taskmill.wire.activity import ActivityView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
 from tests.support.fake_service import unused_url
+from tests.support.polling import eventually
 
 NOW = datetime(2030, 1, 31, 9, 0, 30, tzinfo=UTC)
 _TIMES = {"tasks": 9, "mean_s": 1.0, "p50_s": 0.012, "p95_s": 4.5, "p99_s": 90.0}
@@ -172,6 +173,12 @@ async def a_top(
         if snapshot is not None:
             app.picture.take(snapshot)
         async with app.run_test(size=(width, height), notifications=True) as pilot:
+
+            async def has_keys() -> bool:
+                await pilot.pause()
+                return bool(app.query("FooterKey"))
+
+            await eventually(has_keys, "the line of keys is there")
             yield app, pilot
 
 

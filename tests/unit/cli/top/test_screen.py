@@ -18,6 +18,7 @@ from tests.support.pictures import (
     created,
     lines,
 )
+from tests.support.polling import eventually
 
 SIZES = [(60, 12), (80, 24), (100, 31), (120, 40), (237, 70), (30, 8), (1, 1)]
 OPENED = {
@@ -123,6 +124,12 @@ async def test_whatever_is_open_is_as_large_as_the_terminal_and_steers_nothing(o
     keys, last = OPENED[opened]
     async with a_top(few() if opened == "question" else hostile()) as (app, pilot):
         await pilot.press(*keys)
+
+        async def is_open() -> bool:
+            await pilot.pause()
+            return lines(app)[-1].startswith(last)
+
+        await eventually(is_open, last)
         for width, height in SIZES:
             await pilot.resize_terminal(width, height)
             await pilot.pause()
