@@ -127,6 +127,23 @@ async def test_an_open_transaction_that_notes_a_type_again_delays_nobody(stage: 
     assert await names(stage, "unserved_type") == ["ended", "waits"]
 
 
+async def test_running_a_task_again_waits_for_no_transaction_that_makes_its_queue(
+    stage: Stage,
+) -> None:
+    task = await stage.created(queue="made")
+    await stage.service.cancel(task.id)
+    await stage.service.remove_queue("made")
+    async with a_session(stage) as session:
+        await session.execute("BEGIN")
+        await create(session, queue="made")
+        async with asyncio.timeout(5):
+            await stage.service.retry(task.id)
+        await session.execute("ROLLBACK")
+    await tidy(stage.database)
+    assert await names(stage, "queue") == ["made"]
+    await assert_safe(stage.sql)
+
+
 async def test_a_batch_of_messages_waits_for_no_transaction_that_makes_names(
     stage: Stage, broker_url: str
 ) -> None:

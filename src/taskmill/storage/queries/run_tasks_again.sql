@@ -50,9 +50,15 @@ counted AS (
     UNION ALL
     SELECT queue, 'new', count(*) FROM again GROUP BY queue
 ),
--- The queue may be gone: it was empty.
+-- The queue may be gone: it was empty. One that a user's transaction is making is left to that (add_queues).
 restored AS (
-    INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM again ORDER BY queue ON CONFLICT (name) DO NOTHING
+    INSERT INTO taskmill.queue (name)
+    SELECT DISTINCT queue
+    FROM again
+    WHERE NOT EXISTS (SELECT FROM taskmill.queue AS q WHERE q.name = again.queue)
+        AND pg_try_advisory_xact_lock(hashtext('taskmill.queue'), hashtext(again.queue))
+    ORDER BY queue
+    ON CONFLICT (name) DO NOTHING
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
