@@ -12,7 +12,7 @@
 #
 # What it writes to its standard error is the task's log, and the end of it is the error's message. A line
 # "0.4 page 4 of 10" on its file descriptor 3 is progress. When its task is cancelled, lost or out of time, the command
-# and its children get SIGTERM, and SIGKILL if they still run after --patience seconds.
+# and its children get SIGTERM, and SIGKILL if they still run after --kill-after seconds.
 #
 # The worker ends with SIGTERM or SIGINT: a running command has --grace seconds to end, then its task is handed back,
 # which costs no attempt.
@@ -29,11 +29,11 @@ stopping='' signals=0
 trap 'stopping=yes signals=$((signals + 1))' TERM INT
 
 usage="usage: worker.sh --type TYPE [--type TYPE…] [--queue QUEUE…] [--url URL] [--name NAME] [--ttl S] [--wait S]
-                 [--grace S] [--patience S] [--json] -- command [argument…]"
+                 [--grace S] [--kill-after S] [--json] -- command [argument…]"
 
 url=${TASKMILL_URL:-http://127.0.0.1:8000}
 name=$(uname -n)-$$
-ttl=30 wait=30 grace=10 patience=5
+ttl=30 wait=30 grace=10 kill_after=5
 types='' queues='' json_result=''
 
 while [ $# -gt 0 ]; do
@@ -45,7 +45,7 @@ while [ $# -gt 0 ]; do
     --ttl) ttl=$2 && shift 2 ;;
     --wait) wait=$2 && shift 2 ;;
     --grace) grace=$2 && shift 2 ;;
-    --patience) patience=$2 && shift 2 ;;
+    --kill-after) kill_after=$2 && shift 2 ;;
     --json) json_result=yes && shift ;;
     --) shift && break ;;
     *) echo "$usage" >&2 && exit 64 ;;
@@ -251,7 +251,7 @@ send_log() {
 
 # Stops the command, and all processes that it has started.
 stop_command() {
-  local give_up_at=$((SECONDS + patience))
+  local give_up_at=$((SECONDS + kill_after))
   kill -TERM -- "-$command" 2>/dev/null
   while kill -0 -- "-$command" 2>/dev/null && [ "$SECONDS" -lt "$give_up_at" ]; do pause 0.1; done
   kill -KILL -- "-$command" 2>/dev/null

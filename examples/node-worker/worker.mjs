@@ -28,7 +28,7 @@ const DEFAULTS = {
   ttl: 30, // seconds until a task goes to another worker when this process falls silent
   wait: 30, // seconds that a call waits for a task
   grace: 10, // seconds that a handler has to end when the worker must stop
-  patience: 5, // seconds between `task.signal` and going on without the handler
+  abandonAfter: 5, // seconds between `task.signal` and going on without the handler
 };
 
 /**
@@ -122,7 +122,7 @@ async function callHandler(worker, claim, state, stopWork) {
   const outcome = call().catch((error) => ({ error: error ?? new Error("nothing was thrown") }));
   const aborted = new Promise((resolve) => state.abort.signal.addEventListener("abort", resolve, { once: true }));
   await Promise.race([outcome, aborted]);
-  const tooLate = pause(worker.patience * 1000, state.ended.signal).then(() => ({
+  const tooLate = pause(worker.abandonAfter * 1000, state.ended.signal).then(() => ({
     error: new Error("the handler does not stop"),
   }));
   return await Promise.race([outcome, tooLate]);

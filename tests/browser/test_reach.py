@@ -153,7 +153,7 @@ def pages_of(mill: Mill) -> list[str]:
     task = mill.http.get("/tasks").json()["items"][0]["id"]
     workers = mill.http.get("/workers").json()["items"]
     lost = next(one["id"] for one in workers if one["lost_tasks"])
-    alive = next(one["id"] for one in workers if one["state"] == "alive" and not one["asked_to"])
+    alive = next(one["id"] for one in workers if one["state"] == "alive" and not one["request"])
     refused = mill.http.get("/rejections").json()["items"][0]["id"]
     return [
         *("/", "/ui/tasks", f"/ui/tasks?queue={LONG}&status=new&label=a%3Db&order=asc"),

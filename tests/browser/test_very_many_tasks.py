@@ -56,7 +56,7 @@ def paths(mill: Mill) -> list[str]:
         "/ui/tasks?queue=queue-299&since=24h&order=asc",
         f"/ui/tasks?status=failed&queue=queue-290&before={failed}",
         *("/ui/tasks?status=cancelled", "/ui/tasks?queue=queue-7&status=cancelled"),
-        *("/ui/tasks?name=report", "/ui/tasks?name=nowhere", "/ui/tasks?name=nowhere&look=longer"),
+        *("/ui/tasks?name=report", "/ui/tasks?name=nowhere", "/ui/tasks?name=nowhere&scan=longer"),
         "/ui/tasks?type=type-3&name=7&status=failed",
         *("/ui/tasks?label=team%3Dblue", "/ui/tasks?type=none"),
         *(f"/ui/tasks/{first_of(mill, status=one)}" for one in ("new", "in_progress", "failed")),

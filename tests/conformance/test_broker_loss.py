@@ -194,7 +194,7 @@ async def test_without_any_relay_workers_claim_from_the_database_and_log_it_once
             async def gets_hints_again() -> bool:
                 await stage.service.create_all([a_draft() for _ in range(30)])
                 await all_ended(stage)
-                return bool(log_lines.named("hints.heard"))
+                return bool(log_lines.named("hints.resumed"))
 
             await eventually(gets_hints_again, "the worker to get hints again")
     assert set(recorder.runs.values()) == {1}

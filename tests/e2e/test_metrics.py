@@ -91,7 +91,7 @@ def test_every_role_serves_a_valid_page_and_the_numbers_agree(system: System) ->
         created = "taskmill_tasks_created_total"
         assert page.value(created, queue="reports", type="emulate") == WELL
         assert page.value(created, queue="default", type="emulate") == FAILING + CANCELLED
-        assert page.value("taskmill_cancels_total", answer="done") == CANCELLED
+        assert page.value("taskmill_cancels_total", outcome="done") == CANCELLED
     worker = pages["worker"]
     reports, default = ({"queue": q, "type": "emulate"} for q in ("reports", "default"))
     finished = "taskmill_tasks_finished_total"

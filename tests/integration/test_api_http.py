@@ -326,7 +326,7 @@ async def test_a_refused_upload_is_not_read_for_ever(api: Served) -> None:
 
 
 async def test_requests_in_flight_are_served_before_the_end(stage: Stage) -> None:
-    feed = Feed(stage.database, SETTINGS.feed, kept_days=7)
+    feed = Feed(stage.database, SETTINGS.feed, retained_days=7)
     app = create_app(
         stage.service,
         feed=feed,

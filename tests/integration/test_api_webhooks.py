@@ -280,7 +280,7 @@ async def test_a_task_with_a_callback_url_shows_its_deliveries(api: Served, stag
         await settled(stage, 1)
         shown = CallbackView.model_validate((await api.get(path)).json())
         [delivery] = shown.items
-        assert (delivery.state, delivery.answer, delivery.version) == ("delivered", 200, 2)
+        assert (delivery.state, delivery.response_status, delivery.version) == ("delivered", 200, 2)
         assert delivery.webhook_id is None
         [received] = endpoint.received
         assert received.path == "/done"

@@ -165,7 +165,7 @@ async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
     last = await stage.created(type="rare")
     response = await pages.get(f"/ui/tasks?type=rare&before={first.id}")
     assert response.status_code == 200
-    [go_on] = re.findall(r'<a class="button main" href="([^"]*look=longer)"', response.text)
+    [go_on] = re.findall(r'<a class="button main" href="([^"]*scan=longer)"', response.text)
     response = await pages.get(go_on.replace("&amp;", "&"))
     assert f'id="t{last.id}"' in response.text
 

@@ -67,7 +67,7 @@ async def test_bad_actions_are_refused(pages: Served, stage: Stage) -> None:
         assert (await pages.post(path)).status_code == status, path
         foreign = await pages.post(path, headers={"sec-fetch-site": "cross-site"})
         assert foreign.status_code == 403
-    assert (await stage.service.workers())[0].asked_to is None
+    assert (await stage.service.workers())[0].request is None
 
 
 async def test_a_queue_shows_what_waits_and_is_paused_and_resumed(
@@ -169,7 +169,7 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
     ):
         response = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
         assert (response.status_code, response.headers["location"]) == (303, back)
-        assert (await worker(stage, "the-worker")).asked_to is expected
+        assert (await worker(stage, "the-worker")).request is expected
         assert f"</i>{shown}</span>" in (await pages.get(f"/ui/workers/{lease_id}")).text
     assert f'action="/ui/workers/{lease_id}/' not in (await pages.get("/ui/workers")).text
 

@@ -247,7 +247,7 @@ async def test_rescue_counts_what_it_closes_and_what_becomes_of_tasks(stage: Sta
     assert grown("leases_expired_total") == 1
     counted = {o: grown("tasks_rescued_total", outcome=o) for o in ("lost", "failed", "cancelled")}
     assert counted == {"lost": 2, "failed": 1, "cancelled": 1}
-    assert grown("cancels_total", answer="asked") == 1
+    assert grown("cancels_total", outcome="requested") == 1
 
 
 async def test_expired_tasks_are_counted_by_their_queue(stage: Stage) -> None:
@@ -269,8 +269,8 @@ async def test_cancels_and_new_runs_are_counted_one_by_one_and_in_sweeps(stage: 
         await stage.created()
     step = await stage.service.sweep(Sweep.CANCEL, TaskFilter(), None, dry_run=False)
     assert (step.changed, step.requested) == (3, 1)
-    assert grown("cancels_total", answer="done") == 4
-    assert grown("cancels_total", answer="asked") == 1
+    assert grown("cancels_total", outcome="done") == 4
+    assert grown("cancels_total", outcome="requested") == 1
     cancelled = TaskFilter(statuses=frozenset({Status.CANCELLED}))
     await stage.service.sweep(Sweep.RETRY, cancelled, None, dry_run=False)
     again = await stage.created()

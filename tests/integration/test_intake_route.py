@@ -60,7 +60,7 @@ async def test_a_deleted_exchange_is_created_again_and_bound(
         await delete_exchange(broker_management, broker_url, EXCHANGE)
         await publish_until_taken(broker_url)
         await until_counted(stage, 1, 0)
-        assert len(log_lines.named("intake.mended")) == 1
+        assert len(log_lines.named("intake.restored")) == 1
         assert intake.state().presence is IntakePresence.OK
 
 
@@ -112,7 +112,7 @@ async def test_the_changes_exchange_is_created_again_while_idle(
             await eventually(binds, "a consumer can bind a queue")
         finally:
             stop.set()
-    assert len(log_lines.named("exchange.mended")) == 1
+    assert len(log_lines.named("exchange.restored")) == 1
 
 
 async def test_a_route_that_can_not_be_maintained_is_reported(

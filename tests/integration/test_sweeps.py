@@ -234,7 +234,7 @@ async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
     assert first == {
         "matched": 2,
         "changed": 2,
-        "asked": 0,
+        "cancel_requested": 0,
         "dry_run": False,
         "is_complete": False,
     }

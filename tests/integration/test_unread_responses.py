@@ -43,7 +43,7 @@ async def a_server(pace: Pace, *, total: int = 100) -> AsyncIterator[str]:
 
 
 def disconnected() -> float:
-    return CONNECTIONS_LIMITED.value("http", "slow_answer")
+    return CONNECTIONS_LIMITED.value("http", "slow_response")
 
 
 async def is_whole(connection: RawConnection) -> bool:
@@ -71,7 +71,7 @@ async def test_a_client_that_reads_nothing_of_its_response_is_disconnected(
         await eventually(are_disconnected, "both are cut")
         assert [await is_whole(connection) for connection in attack] == [False, False]
     [connection] = log_lines.named("connections.limited")
-    assert (connection["reason"], connection["address"]) == ("slow_answer", "127.0.0.2")
+    assert (connection["reason"], connection["address"]) == ("slow_response", "127.0.0.2")
 
 
 async def test_a_client_that_reads_slowly_gets_the_whole_response() -> None:

@@ -161,7 +161,7 @@ async def test_a_lease_is_renewed_while_cancels_can_not_be_read(
             for _ in range(3):
                 before = await _renewed_at(stage, running)
                 await eventually(renewed, "a renewal")
-        assert log_lines.named("cancel.unanswered")
+        assert log_lines.named("cancels.unread")
         await stage.service.cancel(made.id)
         assert (await finished(stage, made.id)).status is Status.CANCELLED
 

@@ -22,7 +22,7 @@ async def nothing(_: Context) -> None: ...
 
 async def until_requested(worker: RunningWorker, request: WorkerRequest | None) -> None:
     async def probe() -> bool:
-        return worker.keeper.asked_to is request
+        return worker.keeper.request is request
 
     await eventually(probe, f"the worker to learn of {request}")
 
@@ -50,7 +50,7 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
         running = await stage.created(type="waits")
         lease_id = await lease_of(worker)
         changed = await stage.service.set_worker_request(lease_id, WorkerRequest.QUIET)
-        assert changed.asked_to is WorkerRequest.QUIET
+        assert changed.request is WorkerRequest.QUIET
         await until_requested(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
         may_end.set()
@@ -111,7 +111,7 @@ async def test_a_worker_that_is_to_stop_when_empty_finishes_its_tasks_takes_none
         changed = await stage.service.set_worker_request(
             lease_id, WorkerRequest.STOP, when_empty=True
         )
-        assert (changed.asked_to, changed.stop_when_empty) == (WorkerRequest.QUIET, True)
+        assert (changed.request, changed.stop_when_empty) == (WorkerRequest.QUIET, True)
         await until_requested(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
         # Once it learns of a new request, it has seen the new task, too.
@@ -152,13 +152,13 @@ async def test_each_request_has_its_address(api: Served, stage: Stage) -> None:
         lease_id = await lease_of(worker)
         for address, request in (("quiet", "quiet"), ("stop", "stop"), ("resume", None)):
             response = await api.post(f"/workers/{lease_id}/{address}")
-            assert (response.status_code, response.json()["asked_to"]) == (202, request)
+            assert (response.status_code, response.json()["request"]) == (202, request)
             [listed] = (await api.get("/workers")).json()["items"]
-            assert (listed["id"], listed["asked_to"]) == (str(lease_id), request)
+            assert (listed["id"], listed["request"]) == (str(lease_id), request)
         for query, seen in (("true", ("quiet", True)), ("false", ("stop", False))):
             response = await api.post(f"/workers/{lease_id}/stop?when_empty={query}")
             item = response.json()
-            assert (item["asked_to"], item["stop_when_empty"]) == seen
+            assert (item["request"], item["stop_when_empty"]) == seen
         for query in ("when_empty=1", "when_empty=", "empty=true"):
             assert (await api.post(f"/workers/{lease_id}/stop?{query}")).status_code == 422
     gone = await api.post(f"/workers/{lease_id}/quiet")

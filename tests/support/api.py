@@ -62,7 +62,7 @@ async def serving(
     pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a service that has been entered."""
-    feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
+    feed = Feed(service._database, settings.feed, retained_days=settings.retention.change_days)
     pull = a_pull(service._database, settings.pull)
     app = create_app(
         service,

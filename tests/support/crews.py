@@ -103,8 +103,9 @@ class BashCrew(Crew):
     """The example in bash and curl, over HTTP."""
 
     def command(self, name: str, task_type: str, *, grace_s: int) -> Sequence[str | Path]:
-        options = f"--url {self.url} --name {name} --type {task_type} --ttl {TTL_S} --grace {grace_s} --patience 2"
-        return [BASH_WORKER, *options.split(), "--", WORK]
+        addressed = f"--url {self.url} --name {name} --type {task_type}"
+        timed = f"--ttl {TTL_S} --grace {grace_s} --kill-after 2"
+        return [BASH_WORKER, *addressed.split(), *timed.split(), "--", WORK]
 
 
 class NodeCrew(Crew):

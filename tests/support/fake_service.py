@@ -166,7 +166,7 @@ class FakeService(FakeTasks):
         refused = await self.record(request)
         action = request.path_params["action"]
         return refused or json_response(
-            {**self._worker("host-1"), "asked_to": None if action == "resume" else action}
+            {**self._worker("host-1"), "request": None if action == "resume" else action}
         )
 
     def _worker(self, name: str) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class FakeService(FakeTasks):
             "expires_at": moment,
             "closed_at": None,
             "close_reason": None,
-            "asked_to": None,
+            "request": None,
             "state": "alive",
         }
 

@@ -271,11 +271,11 @@ class FakeTasks(FakeRequests):
             and task["status"] in (sweep.get("status") or usual)
             and sweep.get("queue") in (None, task["queue"])
         ]
-        step = {"matched": len(fits[:2]), "changed": 0, "asked": 0, "dry_run": dry_run}
+        step = {"matched": len(fits[:2]), "changed": 0, "cancel_requested": 0, "dry_run": dry_run}
         for task in [] if dry_run else fits[:2]:
             if action == "cancel" and task["status"] == "in_progress":
                 task["cancel_requested"] = True
-                step["asked"] += 1
+                step["cancel_requested"] += 1
                 continue
             status = "cancelled" if action == "cancel" else "new"
             self._record(task, "cancelled" if action == "cancel" else "run_again", status)

@@ -56,7 +56,7 @@ class FakeWebhooks:
             "tried_at": moment,
             "next_at": None,
             "finished_at": moment,
-            "answer": 204,
+            "response_status": 204,
             "trouble": None,
             **fields,
         }
@@ -104,7 +104,7 @@ class FakeWebhooks:
         refused = await self._record(request)
         if request.path_params["id"] not in self.stored:
             return refused or NO_WEBHOOK
-        waiting = {"attempts": 0, "tried_at": None, "finished_at": None, "answer": None}
+        waiting = {"attempts": 0, "tried_at": None, "finished_at": None, "response_status": None}
         made = self.deliver("pending", task_id=None, version=None, **waiting)
         return refused or json_response(made, 202)
 

@@ -41,4 +41,4 @@ async function handler(payload, task) {
   return `claim ${task.claim_no} of "${task.type}"`;
 }
 
-await work({ [type]: handler }, { url, name, ttl: Number(ttl), grace: Number(grace), patience: 2 });
+await work({ [type]: handler }, { url, name, ttl: Number(ttl), grace: Number(grace), abandonAfter: 2 });

@@ -54,7 +54,7 @@ def tasks(client: Client) -> None:
     assert_type(client.create_each([{"name": "a"}], chunk=10), Iterator[CreateResult])
     assert_type(client.get("0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"), TaskView)
     assert_type(client.wait(ID, timeout_s=5), TaskView)
-    assert_type(client.looks(ID, hold_s=5), Iterator[TaskView])
+    assert_type(client.watch(ID, hold_s=5), Iterator[TaskView])
     assert_type(client.list(status=["new", "failed"], label="a=b"), Iterator[TaskView])
     assert_type(client.page(limit=5, cursor=None), TaskList)
     assert_type(client.cancel(ID), TaskView)

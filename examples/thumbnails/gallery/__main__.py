@@ -62,7 +62,7 @@ def request(image: Path, sizes: list[int]) -> dict[str, Any]:
 def watch(client: Client, task_id: UUID, title: str) -> bool:
     """Show a task's progress until it has ended; True when it succeeded."""
     shown = None
-    for task in client.looks(task_id, hold_s=1):
+    for task in client.watch(task_id, hold_s=1):
         if task.progress is not None and task.progress != shown and task.finished_at is None:
             print(f"{title}: {task.progress.share:.0%}, {task.progress.message}", flush=True)
         shown = task.progress

@@ -45,9 +45,9 @@ class ExchangeUpkeep:
                 async with self._link.side_channel() as channel:
                     await declare_exchange(channel, self._exchange)
         except (BrokerAway, *BROKER_ERRORS) as error:
-            log.info("exchange.unmended", name=self._exchange, trouble=in_words(error))
+            log.info("exchange.unrestored", name=self._exchange, trouble=in_words(error))
             return
-        log.warning("exchange.mended", name=self._exchange)
+        log.warning("exchange.restored", name=self._exchange)
 
     async def _is_there(self) -> bool:
         try:

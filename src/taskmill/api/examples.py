@@ -172,7 +172,7 @@ _DELIVERY: Final[Json] = {
     "tried_at": _FINISHED,
     "next_at": None,
     "finished_at": _FINISHED,
-    "answer": 204,
+    "response_status": 204,
     "trouble": None,
 }
 _CALLBACK: Final[Json] = {
@@ -192,7 +192,7 @@ _BLOCKERS: Final[list[Json]] = [
     {
         "blocker": "queue_paused",
         "state": "holds",
-        "sentence": "Queue reports is paused since 2026-11-25T01:23:32Z (2m 3s ago).",
+        "sentence": "Queue reports has been paused since 2026-11-25T01:23:32Z (2m 3s ago).",
         "todo": "`taskmill queue resume reports`",
         "facts": {"queue": "reports", "paused_at": _CREATED},
     },
@@ -260,7 +260,7 @@ RESPONSES: Final[dict[str, Json]] = {
     "SweepView": {
         "matched": 4000,
         "changed": 3958,
-        "asked": 42,
+        "cancel_requested": 42,
         "dry_run": False,
         "is_complete": False,
         "next_cursor": "AaIQTQVUcACqMX4XluP_BAGiEE0FVAAAAAAAAAAAAAAHfzQeMAAAAA==",

@@ -39,7 +39,7 @@ def _row(item: DeliveryView) -> tuple[show.Cell, ...]:
         _state(item),
         "test" if item.task_id is None else str(item.task_id),
         str(item.attempts),
-        "-" if item.answer is None else str(item.answer),
+        "-" if item.response_status is None else str(item.response_status),
         show.age(item.created_at),
         "-" if item.next_at is None else show.age(item.next_at),
         item.trouble or "",

@@ -200,9 +200,9 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
     state = show.good(item.state) if item.state == "alive" else show.dim(item.state)
     if item.close_reason == EXPIRED:
         state = show.failure(f"lost, with {item.lost_tasks:,}" if item.lost_tasks else "lost")
-    elif item.asked_to and item.state != Liveness.CLOSED:
-        is_stopping = item.stop_when_empty or item.asked_to == WorkerRequest.STOP
-        state = show.warning("stopping" if is_stopping else item.asked_to)
+    elif item.request and item.state != Liveness.CLOSED:
+        is_stopping = item.stop_when_empty or item.request == WorkerRequest.STOP
+        state = show.warning("stopping" if is_stopping else item.request)
     return (
         item.name,
         state,
@@ -245,7 +245,7 @@ def _worker_lines(item: WorkerView) -> Lines:
 def _request_text(item: WorkerView) -> str:
     if item.stop_when_empty:
         return "stop when it is empty"
-    match item.asked_to:
+    match item.request:
         case None:
             return "take tasks again"
         case WorkerRequest.STOP:

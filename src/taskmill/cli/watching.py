@@ -44,7 +44,7 @@ def follow(client: TaskmillClient, task_id: TaskId) -> int:
     shown, status = 0, Status.NEW
     before: datetime | None = None
     with show.StatusLine() as status_line:
-        for task in client.looks(task_id, hold_s=_HOLD_S):
+        for task in client.watch(task_id, hold_s=_HOLD_S):
             status = task.status
             if task.version > shown:
                 status_line.clear()
@@ -59,7 +59,7 @@ def follow(client: TaskmillClient, task_id: TaskId) -> int:
 def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -> int:
     """Print the task as JSON at each change, or once at its end."""
     shown, status = 0, Status.NEW
-    for task in client.looks(task_id):
+    for task in client.watch(task_id):
         status = task.status
         if task.version > shown and (not only_end or status in TERMINAL):
             show.json_lines([task])

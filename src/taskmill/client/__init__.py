@@ -23,7 +23,7 @@ from taskmill.client.errors import (
 from taskmill.client.many import CreateResult
 from taskmill.client.refusals import (
     BadCursor,
-    CancelNotAsked,
+    CancelNotRequested,
     ChangesForgotten,
     ContractRefused,
     DeliveryNotFound,
@@ -77,7 +77,7 @@ __all__ = [
     "AsyncTaskmillClient",
     "BadCursor",
     "BadRequest",
-    "CancelNotAsked",
+    "CancelNotRequested",
     "ChangesForgotten",
     "ClientError",
     "Conflict",

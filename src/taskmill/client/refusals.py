@@ -21,14 +21,14 @@
     ├── Conflict                     409
     │   ├── TransitionRefused        `task_id`, `task_status`, `action`
     │   ├── StaleFence               `task_id`
-    │   ├── CancelNotAsked           `task_id`
+    │   ├── CancelNotRequested           `task_id`
     │   ├── LeaseClosed
     │   ├── WorkerGone
     │   ├── QueueNotEmpty            `waiting`, `running`
     │   ├── WebhookInactive
     │   └── KeyInFlight              `retry_after_s`
     ├── Gone                         410
-    │   └── ChangesForgotten         `kept_days`
+    │   └── ChangesForgotten         `retained_days`
     ├── VersionMismatch              412: `task_id`, `action`
     ├── TooLarge                     413: `limit`
     ├── UriTooLong                   414
@@ -170,10 +170,10 @@ class StaleFence(_OfTask, Conflict):
     problem_type = "/problems/stale-fence"
 
 
-class CancelNotAsked(_OfTask, Conflict):
+class CancelNotRequested(_OfTask, Conflict):
     """The task's cancellation was not requested."""
 
-    problem_type = "/problems/cancel-not-asked"
+    problem_type = "/problems/cancel-not-requested"
 
 
 class LeaseClosed(Conflict):
@@ -222,9 +222,9 @@ class ChangesForgotten(Gone):
     problem_type = "/problems/changes-forgotten"
 
     @property
-    def kept_days(self) -> int | None:
+    def retained_days(self) -> int | None:
         """For how many days changes are kept."""
-        return self.problem.kept_days
+        return self.problem.retained_days
 
 
 class InvalidInput(Unprocessable):

@@ -29,7 +29,7 @@ class NotFound(NotAccepted):
 
 
 class MethodNotAllowed(NotAccepted):
-    """The address does not take this method."""
+    """The address does not accept this method."""
 
     problem_type: ClassVar[str | None] = "/problems/method-not-allowed"
     http_status: ClassVar[int | None] = 405

@@ -12,7 +12,7 @@ __all__ = ["OnStep", "Selected", "Sweep", "added", "step"]
 Sweep: TypeAlias = Literal["cancel", "retry"]
 OnStep: TypeAlias = Callable[[SweepView], None] | None
 
-_SUMMED: Final = ("matched", "changed", "asked")
+_SUMMED: Final = ("matched", "changed", "cancel_requested")
 
 
 class Selected(TypedDict, total=False):

@@ -231,7 +231,7 @@ class Process(ProcessContext):
         feed = Feed(
             self.database,
             settings.feed,
-            kept_days=settings.retention.change_days,
+            retained_days=settings.retention.change_days,
             idle_backoff=self.idle_backoff,
         )
         pull, contracts = self._pull(), contract_refresher(self)

@@ -147,7 +147,11 @@ class Jobs:
             log.exception("job.failed", job=str(job.id))
             return
         log.info(
-            "job.ended", job=str(job.id), state=job.state, changed=job.changed, asked=job.requested
+            "job.ended",
+            job=str(job.id),
+            state=job.state,
+            changed=job.changed,
+            requested=job.requested,
         )
 
     async def _go_through(self, job: Job) -> JobState:

@@ -19,7 +19,7 @@
     ├── TransitionRefused       the task's status does not allow the action
     ├── VersionMismatch         the task is not as the caller knows it
     ├── StaleFence              the claim is not, or no longer, the caller's
-    ├── CancelNotAsked          a claim can't end as cancelled without a requested cancel
+    ├── CancelNotRequested          a claim can't end as cancelled without a requested cancel
     ├── LeaseNotFound           no such lease of a worker that pulls over HTTP
     ├── LeaseClosed             the lease has ended
     ├── IdempotencyConflict     the key was used for another request
@@ -109,17 +109,17 @@ class ContractRefused(InvalidInput):
 class ChangesForgotten(TaskmillError):
     """The feed no longer has all that follows the cursor: who went on would miss changes without knowing.
 
-    `kept_days` is how many days changes are kept, None where that is not known.
+    `retained_days` is how many days changes are kept, None where that is not known.
     """
 
-    def __init__(self, after: str, kept_days: int | None = None) -> None:
-        kept = "" if kept_days is None else f" (they are kept for {kept_days} days)"
+    def __init__(self, after: str, retained_days: int | None = None) -> None:
+        kept = "" if retained_days is None else f" (they are kept for {retained_days} days)"
         super().__init__(
             f"changes after {after} are no longer all there{kept}: read the tasks as they are now, "
             "then follow the feed without a cursor, or with after=0 from the oldest change that is kept"
         )
         self.after = after
-        self.kept_days = kept_days
+        self.retained_days = retained_days
 
 
 class MalformedJson(TaskmillError):
@@ -251,11 +251,11 @@ class StaleFence(TaskmillError):
         self.task_id = task_id
 
 
-class CancelNotAsked(TaskmillError):
+class CancelNotRequested(TaskmillError):
     """No cancel of the task was requested: an attempt that did not do its work has failed."""
 
     def __init__(self, task_id: UUID) -> None:
-        super().__init__(f"nobody has asked to cancel task {task_id}")
+        super().__init__(f"no cancel of task {task_id} was requested")
         self.task_id = task_id
 
 
@@ -290,7 +290,7 @@ class KeyInFlight(TaskmillError):
     """Another request with this idempotency key is still under way; try again soon."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"a request with the idempotency key {key!r} is still being answered")
+        super().__init__(f"a request with the idempotency key {key!r} is still in progress")
         self.key = key
 
 

@@ -86,7 +86,7 @@ def not_released(c: ExplainSnapshot) -> Blocker:
     out_until = c.released_at + c.hint_life if c.released_at else None
     facts = {"released_at": c.released_at, "hint_valid_until": out_until}
     if c.broker.presence is not BrokerPresence.OK:
-        sentence = "No broker is told of it: workers claim from PostgreSQL."
+        sentence = "No hint is sent for it: workers claim from PostgreSQL."
         return passed(BlockerName.NOT_RELEASED, sentence, facts)
     if c.released_at and out_until and out_until > c.now:
         sentence = (
@@ -109,7 +109,7 @@ def not_claimed(c: ExplainSnapshot) -> Blocker:
     ready_at = max(c.run_at, c.last.at) if c.last else c.run_at
     ready_for = c.now - ready_at
     facts = {"ready_at": ready_at, "ready_for_s": ready_for.total_seconds()}
-    sentence = f"Nothing keeps it since {span(ready_for)}: the next claim takes it."
+    sentence = f"Nothing has kept it for {span(ready_for)}: the next claim takes it."
     todo = (
         "Ask again in a second. If it stays so, look for `claim.failed` and `hints.missing` "
         "in the workers' logs."

@@ -97,7 +97,7 @@ def _after_the_end(c: ExplainSnapshot, kind: EndKind) -> str:
         case EndKind.PAYLOAD_REFUSED:
             return f"Create it anew with a payload that fits. {again} runs it as it is."
         case EndKind.PERMANENT_FAILURE | EndKind.ATTEMPTS_USED_UP:
-            return f"Mend the cause, then run it again: {again}."
+            return f"Fix the cause, then run it again: {again}."
         case _:
             assert_never(kind)
 
@@ -139,8 +139,8 @@ def _how_it_runs(c: ExplainSnapshot, lease: HeldLease, timeout_at: datetime | No
     since = f" since {when(c.started_at, c.now)}" if c.started_at else ""
     sentence = (
         f"It runs on {lease.worker}{since}, attempt {c.attempt} of {c.max_attempts}; "
-        f"the worker was heard of {span(c.now - lease.renewed_at)} ago, "
-        f"its lease holds until {moment(lease.expires_at)}."
+        f"the worker renewed its lease {span(c.now - lease.renewed_at)} ago, "
+        f"which holds until {moment(lease.expires_at)}."
     )
     if timeout_at:
         sentence += f" The attempt's time is up at {when(timeout_at, c.now)}."
@@ -183,7 +183,7 @@ def lease_ended(c: ExplainSnapshot) -> Blocker:
 _OUTLOOKS = {
     Status.NEW: "Then it waits again, which costs a loss and no attempt.",
     Status.FAILED: "Then it fails: no loss is left.",
-    Status.CANCELLED: "Then it is cancelled, as was asked.",
+    Status.CANCELLED: "Then it is cancelled, as was requested.",
 }
 
 
@@ -202,7 +202,7 @@ def _how_the_lease_ended(c: ExplainSnapshot) -> str:
     ended = when(c.lease.expires_at, c.now)
     return (
         f"{c.lease.worker} fell silent, and its lease ran out at {ended}; "
-        "if it is heard of before it is closed, the task goes on."
+        "if it is renewed before it is closed, the task goes on."
     )
 
 
@@ -244,7 +244,7 @@ def maintenance_away(c: ExplainSnapshot) -> Blocker:
     of_leases = (
         f"; {counted(len(expired), 'lease')} that ran out wait to be closed" if expired else ""
     )
-    sentence = f"What maintenance has to do is undone since {when(since, c.now)}{of_leases}."
+    sentence = f"What maintenance has to do has been overdue since {when(since, c.now)}{of_leases}."
     todo = (
         "See that a process with the role runs (`taskmill run maintenance`), and what its log says; "
         "after its start it waits for the time of a lease."

@@ -16,7 +16,7 @@ _MOST_WORKERS = 20
 def not_enqueued(c: ExplainSnapshot) -> Blocker:
     """A waiting task has a row in `dispatch`; without one it was damaged from outside."""
     if c.is_enqueued:
-        return passed(BlockerName.NOT_ENQUEUED, "It stands in line.")
+        return passed(BlockerName.NOT_ENQUEUED, "It is in the queue.")
     return holds(
         BlockerName.NOT_ENQUEUED,
         "It is new, but has no row in `dispatch`: no worker can find it.",
@@ -29,7 +29,7 @@ def queue_paused(c: ExplainSnapshot) -> Blocker:
     facts = {"queue": c.queue, "paused_at": c.queue_paused_at}
     if c.queue_paused_at is None:
         return passed(BlockerName.QUEUE_PAUSED, f"Queue {c.queue} is open.", facts)
-    sentence = f"Queue {c.queue} is paused since {when(c.queue_paused_at, c.now)}."
+    sentence = f"Queue {c.queue} has been paused since {when(c.queue_paused_at, c.now)}."
     return holds(
         BlockerName.QUEUE_PAUSED, sentence, facts, todo=f"`taskmill queue resume {c.queue}`"
     )
@@ -68,7 +68,7 @@ def _delay_texts(c: ExplainSnapshot, kind: DelayKind, reason: str | None) -> tup
             return f"It is scheduled for {due}.", f"Wait. {cancel}"
         case DelayKind.BACKOFF:
             failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {error_line(c.error)}."
-            return f"{failed} The next is due at {due}.", f"Wait, or mend the cause. {cancel}"
+            return f"{failed} The next is due at {due}.", f"Wait, or fix the cause. {cancel}"
         case DelayKind.HANDED_BACK:
             sentence = f"Its worker handed it back ({reason}); it is due again at {due}."
             if reason == Reason.NO_HANDLER:

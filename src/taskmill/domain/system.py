@@ -141,7 +141,7 @@ class WorkerState:
     expires_at: datetime
     closed_at: datetime | None
     close_reason: str | None
-    asked_to: WorkerRequest | None
+    request: WorkerRequest | None
     remote: bool
     state: Liveness
     version: str | None = None

@@ -37,7 +37,7 @@ class ReplyPublisher:
     """Publishes on a connection of its own: an alarm at the broker blocks publishers, not consumers."""
 
     def __init__(self, url: str) -> None:
-        self._link = BrokerLink(url, name="intake-answers")
+        self._link = BrokerLink(url, name="intake-replies")
         self._publisher = Publisher(self._link, timeout_s=_TIMEOUT_S)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -51,7 +51,7 @@ class ReplyPublisher:
                 for reply in replies:
                     group.create_task(self._send(reply))
         except TimeoutError:
-            log.warning("answers.unsent", answers=len(replies), trouble=self._link.trouble)
+            log.warning("replies.unsent", replies=len(replies), trouble=self._link.trouble)
 
     async def _send(self, reply: Reply) -> None:
         while True:
@@ -62,7 +62,7 @@ class ReplyPublisher:
             except Unroutable:
                 await self._declare_again()
             except Exception as error:  # noqa: BLE001 - it contains what a producer sent, and must not stop the others
-                log.warning("answers.unsent", answers=1, trouble=repr(error))
+                log.warning("replies.unsent", replies=1, trouble=repr(error))
                 return
             else:
                 return

@@ -44,5 +44,5 @@ class Route:
             self.trouble = in_words(error)
             return
         if was_repaired:
-            log.warning("intake.mended", queue=CREATE_QUEUE)
+            log.warning("intake.restored", queue=CREATE_QUEUE)
         self.trouble = None

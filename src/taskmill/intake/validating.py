@@ -267,7 +267,7 @@ def _built(make: Callable[[], Reply | None]) -> list[Reply]:
     try:
         reply = make()
     except Exception as error:  # noqa: BLE001 - see above
-        log.warning("answers.unsent", answers=1, trouble=repr(error))
+        log.warning("replies.unsent", replies=1, trouble=repr(error))
         return []
     return [] if reply is None else [reply]
 

@@ -80,9 +80,9 @@ RAN: Final = _tasks.histogram(
 )
 CANCELS: Final = _tasks.tally(
     "cancels_total",
-    "Cancels: `done` is a waiting task that was cancelled, `asked` a running one that was asked to stop",
-    "answer",
-    known=(("done",), ("asked",)),
+    "Cancels: `done` is a waiting task that was cancelled, `requested` a running one that was asked to stop",
+    "outcome",
+    known=(("done",), ("requested",)),
 )
 RUN_AGAIN: Final = _tasks.tally(
     "tasks_run_again_total", "Finished tasks that an operator sent into a new run"

@@ -243,8 +243,8 @@ _connections = Section(
     notes="""\
 `server` is `api` or `admin`. `reason` is `all` (the limit on all connections is reached: the one that has been
 idle for the longest, or the new one), `address` (one address has too many incomplete requests), `slow_head` or
-`slow_body` (a request that does not arrive in time), `slow_answer` (a client that does not read its response). The
-limits are [settings](settings.md#api).
+`slow_body` (a request that does not arrive in time), `slow_response` (a client that does not read its response).
+The limits are [settings](settings.md#api).
 """,
 )
 CONNECTIONS: Final = _connections.reading(

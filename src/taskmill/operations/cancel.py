@@ -38,7 +38,7 @@ async def cancel_task(
             log.info("task.cancelled", task_id=str(task_id))
             return CancelResult.CANCELLED, await tasks.get_one(database, task_id)
         if await database.fetch("request_cancels", [task_id], wanted, for_one=True):
-            CANCELS.add(1, ("asked",))
+            CANCELS.add(1, ("requested",))
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelResult.REQUESTED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)

@@ -70,13 +70,13 @@ class Feed:
         database: Database,
         settings: FeedSettings,
         *,
-        kept_days: int,
+        retained_days: int,
         idle_backoff: IdleBackoff | None = None,
     ) -> None:
         self._idle_backoff = idle_backoff or IdleBackoff(SystemClock())
         self._database = database
         self._settings = settings
-        self._kept_days = kept_days
+        self._retained_days = retained_days
         self._streams: set[Stream] = set()
         self._watches: dict[UUID, set[Watch]] = {}
         self._watching = 0
@@ -231,7 +231,7 @@ class Feed:
             raise BadCursor(got, pointer="query:after", expected=expected)
         # The first batch ever has position 1.
         if max(after.position, 1) < (bounds.oldest or 1):
-            raise ChangesForgotten(str(after), self._kept_days)
+            raise ChangesForgotten(str(after), self._retained_days)
         return after
 
     async def _follow(self, stop: asyncio.Event) -> None:

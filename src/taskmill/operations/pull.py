@@ -61,7 +61,7 @@ class Pull:
             most_waiting=settings.waiting,
             poll_s=settings.poll_s,
             response_limit=ResponseLimit(
-                response_bytes=settings.answer_bytes, payload_bytes=payload_bytes
+                response_bytes=settings.response_bytes, payload_bytes=payload_bytes
             ),
         )
 

@@ -11,7 +11,7 @@ from typing import NoReturn, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 from taskmill.domain.errors import (
-    CancelNotAsked,
+    CancelNotRequested,
     LeaseClosed,
     LeaseNotFound,
     StaleFence,
@@ -62,7 +62,7 @@ class PullEnds:
         self._database = database
         self._policy = policy
         self._randomness = randomness
-        self._ends: Batcher[_Ending, EndedAttempt | CancelNotAsked | None] = Batcher(
+        self._ends: Batcher[_Ending, EndedAttempt | CancelNotRequested | None] = Batcher(
             self._end_all,
             name="finish",
             max_size=_MOST_AT_ONCE,
@@ -97,10 +97,10 @@ class PullEnds:
         Raises:
             TaskNotFound: there is no such task.
             StaleFence: the claim has ended in another way, or is not of a lease over HTTP.
-            CancelNotAsked: it is to end as cancelled, and no cancel was requested.
+            CancelNotRequested: it is to end as cancelled, and no cancel was requested.
         """
         ended = await _submit(self._ends, (fence, outcome))
-        if isinstance(ended, CancelNotAsked):
+        if isinstance(ended, CancelNotRequested):
             raise ended
         return ended or await self._earlier_end(fence, outcome)
 
@@ -151,7 +151,7 @@ class PullEnds:
 
     async def _end_all(
         self, endings: list[_Ending]
-    ) -> Sequence[EndedAttempt | CancelNotAsked | None]:
+    ) -> Sequence[EndedAttempt | CancelNotRequested | None]:
         found = await remote_leases.find_attempts(self._database, {fence for fence, _ in endings})
         # Of two ends of one claim the first one counts; the other returns what became of it.
         chosen: dict[Fence, Outcome] = {}
@@ -256,10 +256,10 @@ def _result(
     outcome: Outcome,
     found: dict[Fence, RemoteAttempt],
     ended: EndedAttempt | None,
-) -> EndedAttempt | CancelNotAsked | None:
+) -> EndedAttempt | CancelNotRequested | None:
     claim = found.get(fence)
     if ended is None and claim is not None and isinstance(outcome, Cancelled):
-        return None if claim.cancel_requested else CancelNotAsked(fence.task_id)
+        return None if claim.cancel_requested else CancelNotRequested(fence.task_id)
     return ended
 
 

@@ -128,7 +128,7 @@ async def _cancel(
         if Status.IN_PROGRESS in statuses and remaining:
             rows = await database.fetch("request_cancels", sorted(remaining))
             done = _logged("task.cancel_requested", (row["id"] for row in rows))
-            CANCELS.add(len(done), ("asked",))
+            CANCELS.add(len(done), ("requested",))
             remaining, requested = remaining - done, requested + len(done)
         if not remaining:
             break

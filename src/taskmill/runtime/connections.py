@@ -23,7 +23,7 @@ ALL: Final = "all"
 ADDRESS: Final = "address"
 SLOW_HEAD: Final = "slow_head"
 SLOW_BODY: Final = "slow_body"
-SLOW_ANSWER: Final = "slow_answer"
+SLOW_RESPONSE: Final = "slow_response"
 
 _LOG_INTERVAL_S: Final = 10.0
 # Finding the oldest walks through all connections of an address, so it closes several at once.

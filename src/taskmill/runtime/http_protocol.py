@@ -17,9 +17,9 @@ import uvicorn
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.client_transport import ClientTransport
 from taskmill.runtime.connections import (
-    SLOW_ANSWER,
     SLOW_BODY,
     SLOW_HEAD,
+    SLOW_RESPONSE,
     ConnectionLimits,
     Connections,
     address_group,
@@ -310,7 +310,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _abort_stalled(self) -> None:
-        self._connections.report(SLOW_ANSWER, self.address)
+        self._connections.report(SLOW_RESPONSE, self.address)
         self._abort()
 
     def _mark_disconnected(self) -> None:

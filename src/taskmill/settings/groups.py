@@ -293,7 +293,7 @@ class PullSettings(Group):
     """What workers that pull over HTTP may request; more is cut to it."""
 
     tasks: int = Field(100, ge=1, le=1000, description="most tasks of one lease")
-    answer_bytes: Count = Field(
+    response_bytes: Count = Field(
         32 * 2**20,
         description="most bytes that the payloads of one lease have together; a lease has one task at least",
     )

@@ -21,7 +21,7 @@ class OutboundSettings(Group):
         "key that `taskmill webhook callback-key` prints",
     )
     timeout_s: Seconds = Field(30.0, description="timeout of a push without one in its payload")
-    answer_bytes: Count = Field(64 * 1024, description="most that is read of a response's body")
+    response_bytes: Count = Field(64 * 1024, description="most that is read of a response's body")
     retry_after_s: Seconds = Field(3600.0, description="longest `Retry-After` that is respected")
     connections: Count = Field(
         500,

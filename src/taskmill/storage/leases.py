@@ -33,7 +33,7 @@ class WorkerProfile:
 class Renewed:
     """A renewed lease, and what its worker is asked to do; `stop_when_empty` is for a quiet worker."""
 
-    asked_to: WorkerRequest | None
+    request: WorkerRequest | None
     stop_when_empty: bool
 
 
@@ -43,7 +43,7 @@ async def open_lease(
     card: WorkerProfile,
     *,
     ttl_s: float,
-    asked_to: WorkerRequest | None = None,
+    request: WorkerRequest | None = None,
     stop_when_empty: bool = False,
 ) -> None:
     """Open a lease of `ttl_s` seconds; what the worker was asked to do under an earlier one carries over."""
@@ -55,7 +55,7 @@ async def open_lease(
         sorted(card.types),
         card.slots,
         ttl_s,
-        asked_to,
+        request,
         version(),
         stop_when_empty,
     )
@@ -70,7 +70,7 @@ async def renew_lease(
         return None
     requested = row["asked_to"]
     return Renewed(
-        asked_to=None if requested is None else WorkerRequest(requested),
+        request=None if requested is None else WorkerRequest(requested),
         stop_when_empty=row["stop_when_empty"],
     )
 

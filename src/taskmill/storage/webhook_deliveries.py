@@ -59,7 +59,7 @@ class EndedTry:
     delivery: DueDelivery
     state: DeliveryState
     wait_s: float = 0.0
-    answer: int | None = None
+    response_status: int | None = None
     trouble: str | None = None
 
 
@@ -129,7 +129,14 @@ async def claim(
 async def record(database: Database, ended: Iterable[EndedTry]) -> int:
     """Record how tries ended; return how many of them still counted."""
     rows = [
-        (one.delivery.id, one.delivery.attempt, one.state, one.wait_s, one.answer, one.trouble)
+        (
+            one.delivery.id,
+            one.delivery.attempt,
+            one.state,
+            one.wait_s,
+            one.response_status,
+            one.trouble,
+        )
         for one in sorted(ended, key=lambda one: one.delivery.id)
     ]
     return len(await database.fetch("record_deliveries", *zip(*rows, strict=True)))

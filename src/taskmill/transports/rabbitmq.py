@@ -192,7 +192,7 @@ class RabbitTransport:
         if self._subscriptions.has_arrived:
             if self._hints_missing:
                 self._hints_missing = False
-                log.info("hints.heard", worker=self._worker)
+                log.info("hints.resumed", worker=self._worker)
             self._woken.set()
             if self._fallback is not None:
                 self._fallback.wake()

@@ -231,24 +231,24 @@ class DeliveryLoop:
     ) -> EndedTry:
         if response.status in _SUCCESS:
             return EndedTry(
-                delivery=delivery, state=DeliveryState.DELIVERED, answer=response.status
+                delivery=delivery, state=DeliveryState.DELIVERED, response_status=response.status
             )
         if response.status == _GONE:
             return EndedTry(
                 delivery=delivery,
                 state=DeliveryState.FAILED,
-                answer=_GONE,
+                response_status=_GONE,
                 trouble="the endpoint answered 410: it is gone for good",
             )
         trouble = f"the endpoint answered {response.status}"
-        return self._again(delivery, trouble=trouble, answer=response.status, wait=wait)
+        return self._again(delivery, trouble=trouble, response_status=response.status, wait=wait)
 
     def _again(
         self,
         delivery: DueDelivery,
         *,
         trouble: str,
-        answer: int | None = None,
+        response_status: int | None = None,
         wait: timedelta | None = None,
     ) -> EndedTry:
         """Schedule a retry, unless the delivery will have been given up by then."""
@@ -259,7 +259,7 @@ class DeliveryLoop:
             delivery=delivery,
             state=DeliveryState.FAILED if is_over else DeliveryState.PENDING,
             wait_s=delay.total_seconds(),
-            answer=answer,
+            response_status=response_status,
             trouble=trouble,
         )
 
@@ -272,7 +272,7 @@ class DeliveryLoop:
 
     async def _update_webhooks(self, ended: Sequence[EndedTry]) -> None:
         """Disable webhooks whose endpoint is gone, or has been failing for too long."""
-        gone = {one.delivery.webhook_id: one for one in ended if one.answer == _GONE}
+        gone = {one.delivery.webhook_id: one for one in ended if one.response_status == _GONE}
         for webhook_id, one in gone.items():
             if webhook_id is not None and await webhooks.disable(
                 self._database, webhook_id, str(one.trouble)
@@ -303,7 +303,7 @@ def _report(ended: EndedTry) -> None:
         "webhook_id": None if delivery.webhook_id is None else str(delivery.webhook_id),
         "task_id": None if delivery.pair is None else str(delivery.pair.task_id),
         "attempt": delivery.attempt,
-        "answer": ended.answer,
+        "response_status": ended.response_status,
     }
     match ended.state:
         case DeliveryState.DELIVERED:

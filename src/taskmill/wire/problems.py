@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import (
     BadCursor,
-    CancelNotAsked,
+    CancelNotRequested,
     ChangesForgotten,
     ContractRefused,
     DeliveryNotFound,
@@ -86,7 +86,7 @@ class Problem(BaseModel):
                 },
                 {
                     "type": "/problems/unavailable",
-                    "title": "A part that the answer needs is away",
+                    "title": "A part of the service is unavailable",
                     "status": 503,
                     "detail": "the database is not available; try again in 1 s",
                     "instance": "/tasks",
@@ -103,7 +103,7 @@ class Problem(BaseModel):
     instance: str | None = Field(default=None, description="the path of the request")
     errors: list[ProblemItem] | None = Field(default=None, description="all that is wrong")
     limit: int | None = Field(default=None, description="what was exceeded")
-    kept_days: int | None = Field(default=None, description="for how long changes are retained")
+    retained_days: int | None = Field(default=None, description="for how long changes are retained")
     retry_after_s: float | None = Field(default=None, description="when to send the request again")
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
@@ -145,13 +145,13 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "invalid-input", 422, "The request says something that is not allowed", _violations
     ),
     ContractRefused: ProblemKind(
-        "contract-refused", 422, "The contract can't be kept", _violations
+        "contract-refused", 422, "The contract can't be registered", _violations
     ),
     ChangesForgotten: ProblemKind(
         "changes-forgotten",
         410,
         "The feed no longer has what follows the cursor",
-        lambda error: {"kept_days": error.kept_days},
+        lambda error: {"retained_days": error.retained_days},
     ),
     MalformedJson: ProblemKind("malformed-json", 400, "The body is not strict JSON"),
     TooLarge: ProblemKind(
@@ -199,7 +199,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     VersionMismatch: ProblemKind(
         "version-mismatch",
         412,
-        "The task is not as you know it",
+        "The task has another version",
         lambda error: {"task_id": str(error.task_id), "action": error.action},
     ),
     StaleFence: ProblemKind(
@@ -208,10 +208,10 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "The claim is not, or no longer, yours",
         lambda error: {"task_id": str(error.task_id)},
     ),
-    CancelNotAsked: ProblemKind(
-        "cancel-not-asked",
+    CancelNotRequested: ProblemKind(
+        "cancel-not-requested",
         409,
-        "Nobody has asked to cancel the task",
+        "No cancel of the task was requested",
         lambda error: {"task_id": str(error.task_id)},
     ),
     LeaseNotFound: ProblemKind("lease-not-found", 404, "There is no such lease"),
@@ -222,7 +222,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     KeyInFlight: ProblemKind(
         "key-in-flight",
         409,
-        "The first request with this idempotency key is still being answered",
+        "The first request with this idempotency key is still in progress",
         lambda _: {"retry_after_s": 1.0},
     ),
     QueueLimitReached: ProblemKind(
@@ -245,13 +245,13 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     Unavailable: ProblemKind(
         "unavailable",
         503,
-        "A part that the answer needs is away",
+        "A part of the service is unavailable",
         lambda error: {"retry_after_s": error.retry_after_s},
     ),
 }
 """The problem of every error that a request can meet; any other error is a fault of the service."""
 
-_FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log tells why")
+_FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log says why")
 
 _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     400: (ProblemKind("bad-request", 400, "The request can't be read"), "it is not proper HTTP"),
@@ -261,23 +261,28 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     ),
     404: (ProblemKind("not-found", 404, "Nothing is here"), "this path leads nowhere"),
     405: (
-        ProblemKind("method-not-allowed", 405, "This path does not take this method"),
-        "the Allow header names the methods that it takes",
+        ProblemKind("method-not-allowed", 405, "This path does not accept this method"),
+        "the Allow header names the methods that it accepts",
     ),
     406: (
-        ProblemKind("not-acceptable", 406, "The answer has no form that was asked for"),
-        "answers are JSON",
+        ProblemKind("not-acceptable", 406, "The response has no form that the request accepts"),
+        "responses are JSON",
     ),
-    408: (ProblemKind("request-timeout", 408, "The request took too long"), "it never ended"),
-    413: (PROBLEMS[TooLarge], "the body is larger than the service takes"),
+    408: (
+        ProblemKind("request-timeout", 408, "The request took too long"),
+        "it did not arrive completely",
+    ),
+    413: (PROBLEMS[TooLarge], "the body is larger than the service accepts"),
     414: (ProblemKind("uri-too-long", 414, "The address is too long"), "shorten the query"),
     415: (
-        ProblemKind("unsupported-media-type", 415, "The body has a form that is not taken"),
+        ProblemKind(
+            "unsupported-media-type", 415, "The body has a media type that is not accepted"
+        ),
         "bodies are JSON",
     ),
     421: (
         ProblemKind("unknown-host", 421, "The service is not known under this name"),
-        "ask by address, or name it in TASKMILL_API__ALLOWED_HOSTS",
+        "send the request to its address, or name it in TASKMILL_API__ALLOWED_HOSTS",
     ),
     422: (PROBLEMS[InvalidInput], "it does not fit"),
     431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),

@@ -91,7 +91,9 @@ class SweepView(BaseModel):
     changed: int = Field(
         description="of these, tasks that are cancelled now, or wait for a new run"
     )
-    asked: int = Field(description="of these, running tasks whose worker was asked to stop them")
+    cancel_requested: int = Field(
+        description="of these, running tasks whose worker was asked to stop them"
+    )
     dry_run: bool
     is_complete: bool = Field(description="every task that fitted at the beginning was seen")
     next_cursor: str | None = Field(description="null when it is complete")
@@ -144,7 +146,7 @@ def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> by
         {
             "matched": step.matched,
             "changed": step.changed,
-            "asked": step.requested,
+            "cancel_requested": step.requested,
             "dry_run": dry_run,
             "is_complete": next_cursor is None,
             "next_cursor": next_cursor,

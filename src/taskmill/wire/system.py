@@ -66,7 +66,7 @@ class WorkerView(BaseModel):
     expires_at: Timestamp = Field(description="until when its lease holds without a renewal")
     closed_at: Timestamp | None = Field(description="when its lease ended")
     close_reason: str | None = Field(description="why its lease ended")
-    asked_to: WorkerRequest | None = Field(
+    request: WorkerRequest | None = Field(
         default=None,
         description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither",
     )
@@ -196,7 +196,7 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "expires_at": format_timestamp(worker.expires_at),
         "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
         "close_reason": worker.close_reason,
-        "asked_to": worker.asked_to,
+        "request": worker.request,
         "remote": worker.remote,
         "state": worker.state,
         "stop_when_empty": worker.stop_when_empty,

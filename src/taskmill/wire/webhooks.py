@@ -170,7 +170,7 @@ class DeliveryView(BaseModel):
     tried_at: Timestamp | None
     next_at: Timestamp | None = Field(description="when it is tried next; null when that is over")
     finished_at: Timestamp | None
-    answer: int | None = Field(description="the status of the last response")
+    response_status: int | None = Field(description="the status of the last response")
     trouble: str | None = Field(description="what was wrong with the last try")
 
 
@@ -291,7 +291,7 @@ def _delivery(delivery: Delivery) -> dict[str, object]:
         "tried_at": _time(delivery.tried_at),
         "next_at": _time(delivery.next_at),
         "finished_at": _time(delivery.finished_at),
-        "answer": delivery.response_status,
+        "response_status": delivery.response_status,
         "trouble": delivery.trouble,
     }
 

@@ -59,7 +59,7 @@ class LeaseKeeper:
         self._ids = ids
         self._clock = clock
         self._lease_id: UUID | None = None
-        self.asked_to: WorkerRequest | None = None
+        self.request: WorkerRequest | None = None
         self.stop_when_empty = False
         self._holds_until = float("-inf")
         self._thread: threading.Thread | None = None
@@ -169,7 +169,7 @@ class LeaseKeeper:
                 connection, lease_id, timeout_s=_CANCELS_TIMEOUT_S
             )
         except TimeoutError:
-            log.info("cancel.unanswered", worker=self._card.name)
+            log.info("cancels.unread", worker=self._card.name)
             return
         if cancelled:
             self._notify(self._on_cancels, cancelled)
@@ -196,7 +196,7 @@ class LeaseKeeper:
             new_id,
             self._card,
             ttl_s=self._ttl_s,
-            asked_to=self.asked_to,
+            request=self.request,
             stop_when_empty=self.stop_when_empty,
         )
         self._lease_id, self._holds_until = new_id, sent_at + self._ttl_s
@@ -207,11 +207,11 @@ class LeaseKeeper:
         self._notify(self._on_change)
 
     def _note_requests(self, renewed: Renewed) -> None:
-        asked_to, when_empty = renewed.asked_to, renewed.stop_when_empty
-        if (asked_to, when_empty) != (self.asked_to, self.stop_when_empty):
-            name = "stop when empty" if when_empty else asked_to or "work"
-            log.info("worker.asked", worker=self._card.name, asked_to=name)
-            self.asked_to, self.stop_when_empty = asked_to, when_empty
+        request, when_empty = renewed.request, renewed.stop_when_empty
+        if (request, when_empty) != (self.request, self.stop_when_empty):
+            name = "stop when empty" if when_empty else request or "work"
+            log.info("worker.request_changed", worker=self._card.name, request=name)
+            self.request, self.stop_when_empty = request, when_empty
             self._notify(self._on_request)
 
     def _notify(self, listener: Callable[..., None], *news: object) -> None:

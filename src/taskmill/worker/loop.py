@@ -131,7 +131,7 @@ class Worker:
 
     def _on_request(self) -> None:
         """Do what an operator has requested."""
-        if self._keeper.asked_to is WorkerRequest.STOP:
+        if self._keeper.request is WorkerRequest.STOP:
             self._process_end.begin()
         self._process_end.request_when_empty(self, is_requested=self._keeper.stop_when_empty)
         self._wake_up()
@@ -146,9 +146,9 @@ class Worker:
             self._wake.clear()
             lease_id = self._keeper.lease_id
             free = self.pool.free_slots
-            is_quiet = self._keeper.asked_to is not None or self._process_end.waits_for_empty
+            is_quiet = self._keeper.request is not None or self._process_end.waits_for_empty
             if lease_id is None or free <= 0 or is_quiet:
-                if until_idle and self._keeper.asked_to is not None and not self.pool:
+                if until_idle and self._keeper.request is not None and not self.pool:
                     return
                 self._process_end.note(self, is_empty=is_quiet and not self.pool)
                 self._transport.suspend()

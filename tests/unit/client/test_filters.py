@@ -20,7 +20,7 @@ def test_a_filter_given_as_an_iterator_holds_for_every_page() -> None:
 
 
 def test_a_filter_given_as_an_iterator_holds_for_every_step() -> None:
-    step = {"matched": 1, "changed": 1, "asked": 0, "dry_run": False}
+    step = {"matched": 1, "changed": 1, "cancel_requested": 0, "dry_run": False}
     first = {**step, "is_complete": False, "next_cursor": "c"}
     transport = FakeTransport(
         a_response(first), a_response({**step, "is_complete": True, "next_cursor": None})

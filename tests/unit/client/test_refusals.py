@@ -122,9 +122,9 @@ def test_the_fields_of_a_refusal_are_typed() -> None:
     assert isinstance(full, QueueLimitReached)
     assert (large.limit, full.limit) == (1024, 1000)
 
-    old = refused(status=410, type="/problems/changes-forgotten", kept_days=7)
+    old = refused(status=410, type="/problems/changes-forgotten", retained_days=7)
     assert isinstance(old, ChangesForgotten)
-    assert old.kept_days == 7
+    assert old.retained_days == 7
 
 
 def test_when_to_try_again_comes_from_the_problem_or_from_the_header() -> None:
@@ -166,7 +166,7 @@ def test_what_a_newer_service_leaves_out_is_none() -> None:
         ("transition-refused", 409, "action"),
         ("too-large", 413, "limit"),
         ("webhook-limit-reached", 422, "limit"),
-        ("changes-forgotten", 410, "kept_days"),
+        ("changes-forgotten", 410, "retained_days"),
     ):
         assert getattr(refused(status=status, type=f"/problems/{slug}"), name) is None
     bare = refused(status=422, type="/problems/invalid-input")

@@ -19,7 +19,7 @@ def test_a_sweep_goes_on_until_it_is_complete(client: TaskmillClient, service: F
     )
 
     assert (counted.matched, counted.changed, counted.is_complete) == (5, 0, True)
-    assert (done.matched, done.changed, done.asked, done.is_complete) == (4, 4, 0, True)
+    assert (done.matched, done.changed, done.cancel_requested, done.is_complete) == (4, 4, 0, True)
     assert sums == [2, 4]
     sent = orjson.loads(service.requests[-1][3])
     assert (sent["status"], sent["queue"], sent["cursor"]) == (["new"], "a", "3")

@@ -169,7 +169,7 @@ def test_workers_are_their_view_to_the_byte() -> None:
         expires_at=NOON + timedelta(seconds=15),
         closed_at=None,
         close_reason=None,
-        asked_to=None,
+        request=None,
         remote=False,
         state=Liveness.ALIVE,
     )

@@ -68,7 +68,7 @@ class LogQuery(BaseModel):
 async def list_logs(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read the lines that the handlers of a task logged, claim by claim, oldest first.
 
-    `has_more` tells whether there are more lines already. `next_cursor` is always present: a later request with it
+    `has_more` says whether there are more lines already. `next_cursor` is always present: a later request with it
     gets the lines that have come since. Lines arrive about a quarter of a second after they were written.
     """
     query = queries.read_query(request.scope, LogQuery)

@@ -126,7 +126,7 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
     """Read a task as it was committed after the request came.
 
     With `If-None-Match` and `Prefer: wait=30` the response comes as soon as the task has another version, or as
-    304 when the time is up; `Preference-Applied: wait` tells that it waited.
+    304 when the time is up; `Preference-Applied: wait` says that it waited.
     """
     return (
         await single_tasks.read_task(context, request.scope, request.receive, id)

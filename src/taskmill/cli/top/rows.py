@@ -218,7 +218,7 @@ def _worker_trouble(views: Sequence[WorkerView]) -> WorkerTrouble | None:
     open_ones = [one for one in views if one.state != Liveness.CLOSED]
     if any(one.state == Liveness.EXPIRED for one in open_ones):
         return WorkerTrouble.SILENT
-    requests = {one.asked_to for one in open_ones}
+    requests = {one.request for one in open_ones}
     if WorkerRequest.STOP in requests:
         return WorkerTrouble.STOPPING
     return WorkerTrouble.QUIET if WorkerRequest.QUIET in requests else None

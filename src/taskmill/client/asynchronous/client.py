@@ -288,7 +288,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
                 waiting.note_trouble(error)
         return task
 
-    async def looks(
+    async def watch(
         self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S
     ) -> AsyncIterator[TaskView]:
         """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""

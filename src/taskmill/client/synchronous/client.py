@@ -265,7 +265,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
                 waiting.note_trouble(error)
         return task
 
-    def looks(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
+    def watch(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
         """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""
         waiting = Waiting(None, hold_s=hold_s)
         task = self.get(task_id)

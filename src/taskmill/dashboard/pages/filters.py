@@ -74,7 +74,7 @@ class Filters:
             error=next((value for key, value in query if key == "error"), ""),
             worker=first(query, "worker"),
             oldest_first=first(query, "order") == "asc",
-            scans_longer=first(query, "look") == "longer",
+            scans_longer=first(query, "scan") == "longer",
         )
         filters._read_statuses(every(query, "status"))
         filters._read_position(first(query, "after"), first(query, "before"))

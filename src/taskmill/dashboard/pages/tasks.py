@@ -139,7 +139,7 @@ def _go_on(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
     """Return the query that goes on where this page ends, in its direction; None when there is no more."""
     if page.next_after is None:
         return None
-    longer = [] if len(page.items) == _ON_A_PAGE else [("look", "longer")]
+    longer = [] if len(page.items) == _ON_A_PAGE else [("scan", "longer")]
     parameter = "after" if filters.before is None else "before"
     return [*filters.pairs, (parameter, str(page.next_after)), *longer]
 

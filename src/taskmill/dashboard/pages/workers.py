@@ -59,7 +59,7 @@ class Row:
         """The requests that can be made to it."""
         if self.worker.remote or self.worker.closed_at is not None:
             return []
-        match self.worker.asked_to:
+        match self.worker.request:
             case None:
                 return [WorkerRequest.QUIET, _STOP_WHEN_EMPTY, WorkerRequest.STOP]
             case WorkerRequest.QUIET if self.worker.stop_when_empty:
@@ -175,7 +175,7 @@ def _condition(worker: WorkerState) -> Condition:
         return Condition.LOST if worker.is_lost else Condition.ENDED
     if worker.state is Liveness.EXPIRED:
         return Condition.SILENT
-    match worker.asked_to:
+    match worker.request:
         case None:
             return Condition.WORKING
         case WorkerRequest.QUIET:
@@ -193,7 +193,7 @@ def _capacity(workers: Sequence[WorkerState]) -> Capacity:
         free=sum(
             max(one.slots - one.running, 0)
             for one in alive
-            if one.asked_to is None and not one.remote
+            if one.request is None and not one.remote
         ),
     )
 

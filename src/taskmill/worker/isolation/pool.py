@@ -251,7 +251,7 @@ class _Child(asyncio.SubprocessProtocol):
                 self._take_attempt_report(report, self._context)
             case _:
                 # From a thread that the handler of an earlier attempt left behind.
-                log.debug("isolated.late_answer", pid=self.pid, kind=report.kind)
+                log.debug("isolated.late_report", pid=self.pid, kind=report.kind)
 
     def _take_attempt_report(
         self, report: Began | Line | Logged | Progressed | Finished, context: Context

@@ -66,7 +66,7 @@ def test_nothing_is_reported_while_all_is_fine() -> None:
             ("warning", "20% of what ended in the last 15m failed"),
         ),
         (
-            {"workers": [a_worker_view(asked_to="quiet"), a_worker_view("b", 2, asked_to="stop")]},
+            {"workers": [a_worker_view(request="quiet"), a_worker_view("b", 2, request="stop")]},
             ("warning", "take no more tasks: b (stopping), host-1 (quiet)"),
         ),
     ],
