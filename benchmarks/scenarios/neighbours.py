@@ -1,8 +1,8 @@
 """How hostile clients affect a normal one, while every role of `taskmill up` runs.
 
-It is measured during each attack, and calm just before and just after it, and the two are compared. Attackers have
-an address of their own and a low priority, as if they were on a machine of their own. An attack counts only if the
-server's responses show that it worked.
+It is measured during each attack, and undisturbed just before and just after it, and the two are compared.
+Attackers have an address of their own and a low priority, as if they were on a machine of their own. An attack
+counts only if the server's responses show that it worked.
 """
 
 import json
@@ -24,13 +24,13 @@ from benchmarks.process_tree import used_s
 from benchmarks.programs import Program, completed, running
 from benchmarks.stored_tasks import store_tasks
 
-TITLE = "a normal client of a whole `taskmill up`, calm and while others attack it"
+TITLE = "a normal client of a whole `taskmill up`, undisturbed and while others attack it"
 
 _MOST = 3
 _START_S, _TIMEOUT_S = 180.0, 60.0
-_CALM_STEP_S, _CALM_TRIES = 0.5, 40
-# It is calm when no request of a new client takes longer than this, which allows for a flush to disk.
-_CALM_MS = 50.0
+_UNDISTURBED_STEP_S, _UNDISTURBED_TRIES = 0.5, 40
+# It is undisturbed when no request of a new client takes longer than this, which allows for a flush to disk.
+_UNDISTURBED_MS = 50.0
 _SHARES = (50, 95, 99)
 
 
@@ -58,7 +58,7 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """One round: calm before the first attack and after the last, and each attack with the calm around it."""
+    """One round: undisturbed before the first attack and after the last; each attack with the time around it."""
 
     first: Seen
     last: Seen
@@ -105,16 +105,16 @@ async def _prepare(lab: Lab, url: str) -> None:
 
 async def _attacked(lab: Lab, program: Program) -> Round:
     url = str(program.url)
-    calm_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
-    first = before = await _calm(lab, url, calm_s)
-    print(f"  calm: {before}", flush=True)
+    undisturbed_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
+    first = before = await _undisturbed(lab, url, undisturbed_s)
+    print(f"  undisturbed: {before}", flush=True)
     pairs = {}
     for name, attack in attacks().items():
         during = await _during(lab, program, name, attack, attack_s)
-        after_s, after = monotonic(), await _calm(lab, url, calm_s)
-        calm_after_s = monotonic() - after_s - calm_s
+        after_s, after = monotonic(), await _undisturbed(lab, url, undisturbed_s)
+        undisturbed_after_s = monotonic() - after_s - undisturbed_s
         pairs[name] = (during, before + after)
-        print(f"    calm again {calm_after_s:.1f} s after: {after}", flush=True)
+        print(f"    undisturbed again {undisturbed_after_s:.1f} s after: {after}", flush=True)
         before = after
     return Round(first=first, last=before, pairs=pairs)
 
@@ -140,11 +140,11 @@ def _shares(before: Mapping[str, float], after: Mapping[str, float], seconds: fl
     return ", ".join(f"{name} {part / seconds:.0%}" for name, part in used.most_common())
 
 
-async def _calm(lab: Lab, url: str, seconds: float) -> Seen:
+async def _undisturbed(lab: Lab, url: str, seconds: float) -> Seen:
     """Measure without an attack, once the effects of the one before have ended."""
-    for _ in range(_CALM_TRIES):
-        soon = await _normal(lab, url, _CALM_STEP_S)
-        if not soon.failed and soon.ms(_SHARES[-1]) < _CALM_MS:
+    for _ in range(_UNDISTURBED_TRIES):
+        soon = await _normal(lab, url, _UNDISTURBED_STEP_S)
+        if not soon.failed and soon.ms(_SHARES[-1]) < _UNDISTURBED_MS:
             break
     seen = await _normal(lab, url, seconds)
     if seen.failed:
@@ -171,7 +171,7 @@ async def _normal(lab: Lab, url: str, seconds: float) -> Seen:
 
 
 def figures_of(rounds: Sequence[Round]) -> list[Figure]:
-    """Return the figures against calm: of each attack, and of the calm after all of them."""
+    """Return the figures against those of undisturbed times: of each attack, and of the time after all of them."""
     by_attack = [
         figure
         for name in rounds[0].pairs
@@ -183,15 +183,15 @@ def figures_of(rounds: Sequence[Round]) -> list[Figure]:
     return [*by_attack, *left]
 
 
-def _figures_of(name: str, seen: Sequence[Seen], calm: Sequence[Seen]) -> list[Figure]:
+def _figures_of(name: str, seen: Sequence[Seen], undisturbed: Sequence[Seen]) -> list[Figure]:
     return [
         *(
             Figure(
                 name=f"{name}: p{share}",
                 unit="ms",
                 ours=[one.ms(share) for one in seen],
-                against="calm",
-                theirs=[one.ms(share) for one in calm],
+                against="undisturbed",
+                theirs=[one.ms(share) for one in undisturbed],
                 target=at_most(_MOST) if share == 95 else None,  # noqa: PLR2004 - the 95th
             )
             for share in _SHARES

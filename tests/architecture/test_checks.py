@@ -13,5 +13,5 @@ def test_the_page_has_every_check_with_its_meaning_in_order() -> None:
     for text, is_warning in ((violations, False), (warnings, True)):
         rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
         checks = [check for check in Check if check.is_warning is is_warning]
-        told = [(c, CHECK_MEANINGS[c].means, CHECK_MEANINGS[c].advice) for c in checks]
-        assert rows == told
+        described = [(c, CHECK_MEANINGS[c].means, CHECK_MEANINGS[c].advice) for c in checks]
+        assert rows == described

@@ -34,8 +34,8 @@ def table() -> list[list[str]]:
 
 
 def test_the_diagram_shows_exactly_the_allowed_transitions() -> None:
-    drawn = {(before, after) for before, after, _ in arrows()}
-    assert drawn == {(before, after) for before in Status for after in ALLOWED[before]}
+    shown = {(before, after) for before, after, _ in arrows()}
+    assert shown == {(before, after) for before in Status for after in ALLOWED[before]}
 
 
 def test_the_diagrams_arrows_are_the_events_that_change_the_status() -> None:
@@ -50,10 +50,10 @@ def test_the_table_has_every_event_and_every_reason() -> None:
 
 
 def test_the_table_and_the_diagram_agree() -> None:
-    told = set()
+    documented = set()
     for event, change, *_ in table():
         before, arrow, after = change.partition("→")
         begins = sorted(TERMINAL) if "any terminal" in before else re.findall(r"`(\w+)`", before)
         for end in re.findall(r"`(\w+)`", after) if arrow else []:
-            told |= {(begin, end, event.strip("`")) for begin in begins}
-    assert told == arrows()
+            documented |= {(begin, end, event.strip("`")) for begin in begins}
+    assert documented == arrows()

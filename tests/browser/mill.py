@@ -48,6 +48,6 @@ async def shout(context: Context, lines: int) -> None:
 @app.task("say", max_attempts=1)
 async def say(text: str, context: Context) -> None:
     context.progress(0.5, f"{text} on its way")
-    said = f"{text} was said"
-    context.logger.info(said, text=text, number=42)
+    text_logged = f"{text} was text_logged"
+    context.logger.info(text_logged, text=text, number=42)
     raise RuntimeError(f"{text} went wrong\nand that was all")

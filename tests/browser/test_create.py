@@ -150,7 +150,7 @@ def test_while_the_database_is_away_the_form_stays_and_makes_one_task_then(
         expect(page.locator("main .banner").last).to_contain_text("what you filled in is here")
         expect(page.locator("#f-name")).to_have_value("Through an outage")
     finally:
-        window.mill.wire.mend()
+        window.mill.wire.restore()
 
     def is_back() -> bool:
         return window.mill.http.get("/tasks").status_code == httpx.codes.OK

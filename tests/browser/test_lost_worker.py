@@ -15,7 +15,7 @@ from tests.support.processes import FAST_LEASES, Program
 from tests.support.wire import a_wire
 
 # Pages refresh workers every 5 s; figures may be another 5 s old.
-TOLD_MS = 15_000
+SHOWN_MS = 15_000
 
 
 @pytest.fixture
@@ -79,20 +79,22 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         ]
         row = workers.locator("tr", has_text="first")
         expect(row.locator(".status")).to_have_text("Working")
-        expect(row.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
+        expect(row.locator(".slots")).to_contain_text("1 / ", timeout=SHOWN_MS)
         expect(task.locator(".facts").get_by_role("link", name="first")).to_be_visible()
         # Until its tasks are rescued, it is only silent.
         maintenance.process.send_signal(signal.SIGSTOP)
         first.process.kill()
-        expect(row.locator(".status")).to_have_text("Silent", timeout=TOLD_MS)
+        expect(row.locator(".status")).to_have_text("Silent", timeout=SHOWN_MS)
         expect(workers.locator(".tile strong").first).to_have_text("0")
-        expect(overview.locator(".problems")).to_contain_text("No worker is alive", timeout=TOLD_MS)
+        expect(overview.locator(".problems")).to_contain_text(
+            "No worker is alive", timeout=SHOWN_MS
+        )
         expect(task.locator("main .status").first).to_have_text("In progress")
         maintenance.process.send_signal(signal.SIGCONT)
         expect(task.locator("main .status").first).to_have_text("New")
         expect(task.locator(".history")).to_contain_text("Worker lost")
         expect(tasks.locator(f"#t{task_id} .status")).to_have_text("New")
-        expect(row.locator(".status")).to_have_text("Lost", timeout=TOLD_MS)
+        expect(row.locator(".status")).to_have_text("Lost", timeout=SHOWN_MS)
         # Its page lists what it ran.
         is_shown_with_what_it_ran(window, row, task_id)
     with a_worker("second", database_url, tmp_path):
@@ -100,9 +102,9 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         expect(task.locator(".facts").get_by_role("link", name="second")).to_be_visible()
         expect(tasks.locator(f"#t{task_id} .status")).to_have_text("In progress")
         newcomer = workers.locator("tr", has_text="second")
-        expect(newcomer.locator(".status")).to_have_text("Working", timeout=TOLD_MS)
-        expect(newcomer.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
+        expect(newcomer.locator(".status")).to_have_text("Working", timeout=SHOWN_MS)
+        expect(newcomer.locator(".slots")).to_contain_text("1 / ", timeout=SHOWN_MS)
         expect(row.locator(".status")).to_have_text("Lost")
-        expect(overview.locator(".problems")).to_have_count(0, timeout=TOLD_MS)
+        expect(overview.locator(".problems")).to_have_count(0, timeout=SHOWN_MS)
         assert [has_stayed(page) for page in pages] == [True] * len(pages)
         assert window.errors == []

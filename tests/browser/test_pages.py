@@ -239,7 +239,7 @@ def test_an_outage_is_reported_and_the_pages_recover_by_themselves(window: Windo
         other.goto(window.mill.url + "/ui/tasks?status=succeeded")
         expect(other.locator("main")).to_contain_text("No accepted task is lost")
     finally:
-        window.mill.wire.mend()
+        window.mill.wire.restore()
     expect(page.locator("#banner")).to_be_hidden()
     assert has_stayed(page)
     expect(other.locator("#list tbody tr").first).to_be_visible()

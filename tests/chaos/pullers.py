@@ -96,10 +96,10 @@ class Pullers:
     ) -> None:
         """Report an end until there is a response; this is cancelled if the task belongs to another worker."""
 
-        async def is_answered() -> bool:
+        async def has_response() -> bool:
             return await self._send(http, path, body) is not None
 
-        await eventually(is_answered, f"a response to {path}", timeout_s=_GIVE_UP_S)
+        await eventually(has_response, f"a response to {path}", timeout_s=_GIVE_UP_S)
 
     async def _send(
         self, http: aiohttp.ClientSession, path: str, body: object = None

@@ -115,7 +115,9 @@ def commands(pid: int) -> bytes:
     return b" ".join(map(command, descendants(pid)))
 
 
-def test_results_may_be_json_and_what_is_none_fails_for_good(service: Service, kind: str) -> None:
+def test_results_may_be_json_and_what_is_no_json_fails_for_good(
+    service: Service, kind: str
+) -> None:
     good = service.create(kind, "return")
     running = worker(service, "--type", kind, "--json", "--", "cat")
     try:

@@ -80,30 +80,30 @@ def test_a_wrong_password_is_refused(server: EmbeddedPostgres) -> None:
 
 def test_a_server_that_was_killed_is_revived_at_its_address(server: EmbeddedPostgres) -> None:
     with server:
-        fetch(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        fetch(server.url, "CREATE TABLE stored AS SELECT 42 AS n")
         assert server.revive() is False
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
 
-        def answers() -> bool:
+        def has_row() -> bool:
             # The first tries fail while processes of the killed server still hold its memory.
             server.revive()
             try:
-                return fetch(server.url, "SELECT answer FROM kept") == 42
+                return fetch(server.url, "SELECT n FROM stored") == 42
             except (OSError, asyncpg.PostgresError):
                 return False
 
-        wait_until(answers, "the revived server")
+        wait_until(has_row, "the revived server")
     assert server.revive() is False
 
 
 def test_data_and_password_outlive_a_stop(server: EmbeddedPostgres) -> None:
     with server:
         password = urlsplit(server.url).password
-        fetch(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        fetch(server.url, "CREATE TABLE stored AS SELECT 42 AS n")
     with server:
         assert urlsplit(server.url).password == password
-        assert fetch(server.url, "SELECT answer FROM kept") == 42
+        assert fetch(server.url, "SELECT n FROM stored") == 42
 
 
 def test_a_stop_leaves_neither_process_nor_socket_nor_shared_memory(

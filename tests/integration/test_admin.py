@@ -64,9 +64,9 @@ async def test_it_is_ready_with_a_database_and_names_the_broker(stage: Stage) ->
 
 async def test_a_broker_that_is_away_makes_nothing_unready() -> None:
     async with serving() as admin:
-        answer = await admin.get("/readyz")
-        assert answer.status_code == 200
-        assert answer.json()["parts"]["broker"] == "away: nobody answers"
+        response = await admin.get("/readyz")
+        assert response.status_code == 200
+        assert response.json()["parts"]["broker"] == "away: nobody answers"
 
 
 async def test_without_its_database_it_is_alive_and_not_ready() -> None:
@@ -84,18 +84,18 @@ async def test_without_its_database_it_is_alive_and_not_ready() -> None:
 
 async def test_while_it_stops_it_is_not_ready() -> None:
     async with serving(is_stopping=True) as admin:
-        answer = await admin.get("/readyz")
-        assert (answer.status_code, answer.json()["detail"]) == (503, "process: it is stopping")
+        response = await admin.get("/readyz")
+        assert (response.status_code, response.json()["detail"]) == (503, "process: it is stopping")
 
 
-async def test_metrics_come_as_prometheus_asks_for_them() -> None:
+async def test_metrics_come_in_the_format_of_prometheus() -> None:
     async with serving() as admin:
-        answer = await admin.get("/metrics")
-        assert answer.headers["content-type"] == metrics.CONTENT_TYPE
-        assert "\ntaskmill_hints_published_total " in answer.text
+        response = await admin.get("/metrics")
+        assert response.headers["content-type"] == metrics.CONTENT_TYPE
+        assert "\ntaskmill_hints_published_total " in response.text
 
 
-async def test_it_has_three_addresses_to_look_at_and_no_more() -> None:
+async def test_it_serves_three_addresses_and_no_more() -> None:
     async with serving() as admin:
         missing = await admin.get("/tasks")
         assert (missing.status_code, missing.json()["type"]) == (404, "/problems/not-found")
@@ -105,7 +105,7 @@ async def test_it_has_three_addresses_to_look_at_and_no_more() -> None:
         assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_a_question_that_hangs_or_breaks_is_answered_all_the_same(
+async def test_a_request_whose_probe_hangs_or_fails_still_gets_a_response(
     log_lines: LogLines,
 ) -> None:
     async def hanging() -> Readiness:
@@ -125,7 +125,7 @@ async def test_a_question_that_hangs_or_breaks_is_answered_all_the_same(
     assert "ZeroDivisionError" in line["exception"]
 
 
-async def test_a_taken_port_is_said_with_the_settings_that_choose_another() -> None:
+async def test_a_taken_port_is_reported_with_the_settings_that_choose_another() -> None:
     async with serving() as admin:
         port = admin.base_url.port
         assert port

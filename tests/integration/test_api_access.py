@@ -188,14 +188,14 @@ async def test_responses_have_default_headers_for_browsers(api: Served) -> None:
 
 
 async def test_pages_of_allowed_origins_may_send_requests_and_read(stage: Stage) -> None:
-    asks = {
+    preflight_headers = {
         "origin": APP,
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type,idempotency-key",
     }
     writes = {"origin": APP, "sec-fetch-site": "same-site"}
     async with serving(stage.service, OPEN) as api:
-        preflight = await api.http.options("/tasks", headers=asks)
+        preflight = await api.http.options("/tasks", headers=preflight_headers)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == APP
         assert "idempotency-key" in preflight.headers["access-control-allow-headers"]
@@ -204,12 +204,14 @@ async def test_pages_of_allowed_origins_may_send_requests_and_read(stage: Stage)
         assert "Location" in made.headers["access-control-expose-headers"]
         assert "Origin" in made.headers["vary"]
         for other in ("http://localhost:5174", "http://evil.test", "null"):
-            refused = await api.http.options("/tasks", headers={**asks, "origin": other})
+            refused = await api.http.options(
+                "/tasks", headers={**preflight_headers, "origin": other}
+            )
             assert "access-control-allow-origin" not in refused.headers
             read = await api.get("/tasks", headers={"origin": other})
             assert "access-control-allow-origin" not in read.headers
     async with serving(stage.service, SETTINGS) as api:
-        assert (await api.http.options("/tasks", headers=asks)).status_code == 405
+        assert (await api.http.options("/tasks", headers=preflight_headers)).status_code == 405
 
 
 async def ready() -> Readiness:
@@ -217,7 +219,7 @@ async def ready() -> Readiness:
     return Readiness(parts={"database": None}, broker=broker)
 
 
-async def admin_answers(access: AccessRules, *requests: bytes) -> list[int]:
+async def admin_statuses(access: AccessRules, *requests: bytes) -> list[int]:
     server, stop = (
         AdminServer(AdminApp(ready, lambda: False, access=access), host="127.0.0.1", port=0),
         asyncio.Event(),
@@ -246,5 +248,5 @@ async def test_a_scrape_of_the_admin_port_needs_an_address_or_a_known_name() -> 
         b"GET /healthz HTTP/1.0\r\n",
         b"GET /readyz HTTP/1.1\r\nhost: anything.test\r\n",
     )
-    found = await admin_answers(AccessRules(["worker"]), *requests)
+    found = await admin_statuses(AccessRules(["worker"]), *requests)
     assert found == [200, 200, 200, 200, 421, 400, 400, 421, 200, 200]

@@ -51,7 +51,7 @@ async def test_many_requests_for_activity_do_not_delay_creating_tasks(stage: Sta
     other = await stage.database.connect()
     await other.execute("BEGIN; LOCK TABLE taskmill.task_minute IN ACCESS EXCLUSIVE MODE")
     async with asyncio.TaskGroup() as group:
-        asking = [group.create_task(stage.service.stats(request)) for _ in range(30)]
+        requests = [group.create_task(stage.service.stats(request)) for _ in range(30)]
 
         async def is_held() -> bool:
             blocked = "SELECT count(*) > 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -59,7 +59,7 @@ async def test_many_requests_for_activity_do_not_delay_creating_tasks(stage: Sta
 
         await eventually(is_held, "requests that wait for the roll-up")
         await stage.created()
-        assert not any(one.done() for one in asking)
+        assert not any(one.done() for one in requests)
         await other.execute("ROLLBACK")
     await other.close()
 

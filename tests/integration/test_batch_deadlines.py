@@ -44,18 +44,18 @@ async def test_a_large_array_has_longer_than_a_task(short_stage: Stage) -> None:
             large = group.create_task(served.post("/tasks/batch", tasks))
             assert (await served.post("/tasks", {"name": "a"})).status_code == 503
             await asyncio.sleep(0.8)  # the wait itself is what is tested: longer than both limits
-        answer = await large
-        assert (answer.status_code, len(answer.json()["ids"])) == (201, COUNT)
+        response = await large
+        assert (response.status_code, len(response.json()["ids"])) == (201, COUNT)
     await assert_safe(short_stage.sql)
 
 
 async def refused(served: Served, stage: Stage, tasks: list[dict[str, str]]) -> httpx.Response:
     async with locked(stage):
-        answer = await served.post("/tasks/batch", tasks)
-    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
-    assert answer.headers["retry-after"] == "1"
-    assert "the batch may have been stored" in answer.json()["detail"]
-    return answer
+        response = await served.post("/tasks/batch", tasks)
+    assert (response.status_code, response.json()["type"]) == (503, "/problems/unavailable")
+    assert response.headers["retry-after"] == "1"
+    assert "the batch may have been stored" in response.json()["detail"]
+    return response
 
 
 @pytest.mark.parametrize("is_short", [True, False])
@@ -71,13 +71,13 @@ async def test_a_batch_that_is_given_up_says_how_to_go_on(
     ):
         await stage.created()
         with_keys = [keyed(number) for number in range(3)]
-        answer = await refused(served, stage, with_keys)
-        assert "send the same request again" in answer.json()["detail"]
+        response = await refused(served, stage, with_keys)
+        assert "send the same request again" in response.json()["detail"]
         again = await served.post("/tasks/batch", with_keys)
         assert again.status_code == 201
         assert (await served.post("/tasks/batch", with_keys)).json() == again.json()
-        answer = await refused(served, stage, [*with_keys, {"name": "without a key"}])
-        assert "GET /tasks?created_after=" in answer.json()["detail"]
-        assert "send the same request again" not in answer.json()["detail"]
+        response = await refused(served, stage, [*with_keys, {"name": "without a key"}])
+        assert "GET /tasks?created_after=" in response.json()["detail"]
+        assert "send the same request again" not in response.json()["detail"]
         assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") in {4, 5}
         await assert_safe(stage.sql)

@@ -163,9 +163,9 @@ async def test_pausing_and_resuming_read_few_buckets_of_the_queue(
     resumed = await crowded.service.set_queue_paused("queue-0", paused=False)
     await crowded.sql.execute(move, timedelta(days=1), last)
     assert paused.paused_at is not None
-    for answer in (paused, resumed):
-        assert answer.oldest_due_at is not None
-        assert crowded.clock.now() - answer.oldest_due_at < timedelta(hours=1)
+    for change in (paused, resumed):
+        assert change.oldest_due_at is not None
+        assert crowded.clock.now() - change.oldest_due_at < timedelta(hours=1)
 
 
 async def test_a_worker_finds_its_own_tasks_among_very_many_names(crowded: Stage) -> None:

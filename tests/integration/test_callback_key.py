@@ -65,8 +65,8 @@ async def test_callbacks_are_delivered_unsigned_when_the_key_was_deleted(stage: 
 
 def test_the_command_prints_the_key_of_the_database(taskmill: Taskmill, stage_url: str) -> None:
     change(stage_url, "UPDATE taskmill.callback_key SET secret = $1", SET)
-    asked = ("webhook", "callback-key", "--database-url", stage_url)
-    assert taskmill(*asked) == (0, f"{SET}\n", "")
+    command = ("webhook", "callback-key", "--database-url", stage_url)
+    assert taskmill(*command) == (0, f"{SET}\n", "")
 
 
 def test_the_command_warns_that_keys_of_the_settings_win(

@@ -42,7 +42,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
 BAD = {"copies": 0}
-SAID = [
+DETAILS = [
     ("/payload/to", "a string", "nothing"),
     ("/payload/copies", "a number of at least 1", "the number 0"),
 ]
@@ -208,7 +208,7 @@ async def test_a_payload_that_does_not_fit_is_refused_before_there_is_a_task(sta
     known = await registered(stage, a_contract())
     with pytest.raises(InvalidInput) as caught:
         a_draft(known, a_body(BAD))
-    assert details(caught.value) == SAID
+    assert details(caught.value) == DETAILS
     with pytest.raises(InvalidInput) as caught:
         a_draft(known, {"name": "", "type": TYPE})
     assert [one.pointer for one in caught.value.violations] == ["/name", "/payload/to"]
@@ -251,7 +251,7 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
         await stage.service.create(a_draft(known, {**body, "name": "another"}))
     with pytest.raises(InvalidInput) as caught:
         await stage.service.create(a_draft(known, {**body, "idempotency_key": "free"}))
-    assert details(caught.value) == SAID
+    assert details(caught.value) == DETAILS
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now()")
     with pytest.raises(InvalidInput):
@@ -277,7 +277,7 @@ async def test_a_bad_payload_waits_for_the_first_request_of_its_key(stage: Stage
         await holder.close()
         [response] = waiting.result()
         assert isinstance(response, CreatedTask) == is_replayed
-        assert is_replayed or (isinstance(response, InvalidInput) and details(response) == SAID)
+        assert is_replayed or (isinstance(response, InvalidInput) and details(response) == DETAILS)
     await assert_safe(stage.sql)
 
 
@@ -288,7 +288,7 @@ async def test_intake_refuses_with_the_same_texts_and_stores_the_others(stage: S
     bad = b'{"name": "b", "type": "send-email", "payload": {"copies": 0}}'
     with pytest.raises(InvalidInput) as caught:
         message_draft(CreationMessage(body=bad), limits)
-    assert details(caught.value) == SAID
+    assert details(caught.value) == DETAILS
     drafts = [
         message_draft(CreationMessage(body=body, message_id=f"m{n}"), limits)
         for n, body in enumerate((fits, bad, fits))
@@ -296,7 +296,7 @@ async def test_intake_refuses_with_the_same_texts_and_stores_the_others(stage: S
     responses = await stage.creation.store_each(stage.creation.with_ids(drafts))
     assert [isinstance(response, CreatedTask) for response in responses] == [True, False, True]
     assert isinstance(responses[1], InvalidInput)
-    assert details(responses[1]) == SAID
+    assert details(responses[1]) == DETAILS
     await assert_safe(stage.sql)
 
 

@@ -120,12 +120,12 @@ def as_text(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("pointer", "fields"), REFUSED, ids=str)
-async def test_what_does_not_fit_a_column_is_refused_with_its_place(
+async def test_what_does_not_fit_a_column_is_refused_with_its_pointer(
     stage: Stage, pointer: str, fields: dict[str, Any]
 ) -> None:
-    told = await problem(stage.sql, **as_text(fields))
-    assert (told["type"], told["status"]) == ("/problems/invalid-input", 422)
-    assert [one["pointer"] for one in told["errors"]] == [pointer]
+    refusal = await problem(stage.sql, **as_text(fields))
+    assert (refusal["type"], refusal["status"]) == ("/problems/invalid-input", 422)
+    assert [one["pointer"] for one in refusal["errors"]] == [pointer]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
 
 
@@ -134,8 +134,8 @@ async def test_what_does_not_fit_a_column_is_refused_with_its_place(
 async def test_json_that_somebody_could_not_read_is_refused(
     stage: Stage, argument: str, json: str
 ) -> None:
-    told = await problem(stage.sql, **{argument: json})
-    assert [one["pointer"] for one in told["errors"]] == [f"/{argument}"]
+    refusal = await problem(stage.sql, **{argument: json})
+    assert [one["pointer"] for one in refusal["errors"]] == [f"/{argument}"]
 
 
 @pytest.mark.parametrize("payload", STRICT + ODD, ids=lambda text: text[:20])
@@ -144,7 +144,7 @@ async def test_a_payload_is_stored_as_it_came(stage: Stage, payload: str) -> Non
     assert (await stage.task(made)).payload == (None if payload == "null" else payload)
 
 
-async def test_whatever_it_takes_no_answer_of_the_api_is_a_fault(
+async def test_whatever_it_takes_no_response_of_the_api_is_a_fault(
     stage: Stage, pages: Served
 ) -> None:
     """All bad input is sent; what is stored of it is read in every way, before and after it was claimed."""
@@ -187,27 +187,27 @@ async def assert_all_is_readable(stage: Stage, pages: Served, ids: list[str]) ->
         paths += [f"/ui/tasks/{one}", f"/ui/create?like={one}", f"/task_service/api/v1/task/{one}/"]
     paths += [f"/tasks/{row['number']}" for row in numbers]
     for path in paths:
-        answer = await pages.get(path)
-        assert answer.status_code < 500, (path, answer.text)
+        response = await pages.get(path)
+        assert response.status_code < 500, (path, response.text)
         if path.startswith("/tasks"):
-            assert answer.status_code == 200
-            answer.json()
+            assert response.status_code == 200
+            response.json()
 
 
 async def test_times_have_their_bounds(stage: Stage) -> None:
     early, late = datetime(1999, 12, 31, tzinfo=UTC), datetime(2101, 1, 2, tzinfo=UTC)
-    told = await problem(stage.sql, run_at=early, expires_at=late)
-    assert [one["pointer"] for one in told["errors"]] == ["/run_at"]
-    told = await problem(stage.sql, expires_at=late)
-    assert [one["pointer"] for one in told["errors"]] == ["/expires_at"]
-    told = await problem(
+    refusal = await problem(stage.sql, run_at=early, expires_at=late)
+    assert [one["pointer"] for one in refusal["errors"]] == ["/run_at"]
+    refusal = await problem(stage.sql, expires_at=late)
+    assert [one["pointer"] for one in refusal["errors"]] == ["/expires_at"]
+    refusal = await problem(
         stage.sql,
         run_at=datetime(2030, 1, 2, tzinfo=UTC),
         expires_at=datetime(2030, 1, 1, tzinfo=UTC),
     )
-    assert [one["expected"] for one in told["errors"]] == ["a time after run_at"]
-    told = await problem(stage.sql, run_at=datetime(2030, 1, 2, tzinfo=UTC), delay_s=1.0)
-    assert [one["expected"] for one in told["errors"]] == ["either run_at or delay_s"]
+    assert [one["expected"] for one in refusal["errors"]] == ["a time after run_at"]
+    refusal = await problem(stage.sql, run_at=datetime(2030, 1, 2, tzinfo=UTC), delay_s=1.0)
+    assert [one["expected"] for one in refusal["errors"]] == ["either run_at or delay_s"]
     for never in ("'infinity'", "'-infinity'"):
         with pytest.raises(asyncpg.InvalidParameterValueError):
             await stage.sql.fetchval(f"SELECT taskmill.create_task('x', run_at => {never})")
@@ -223,14 +223,14 @@ async def test_queues_and_labels_are_limited_as_the_settings_say(stage: Stage) -
     await create(stage.sql, queue="a")
     await create(stage.sql, queue="b")
     await create(stage.sql, queue="a")
-    told = await problem(stage.sql, queue="c")
-    assert (told["type"], told["limit"]) == ("/problems/queue-limit-reached", 2)
-    told = await problem(stage.sql, labels='{"a": "1", "b": "2"}')
-    assert [one["expected"] for one in told["errors"]] == ["at most 1 labels"]
-    told = await problem(stage.sql, idempotency_key="long")
-    assert [one["expected"] for one in told["errors"]] == ["1 to 3 printable characters"]
-    told = await problem(stage.sql, payload=orjson.dumps({"a": "x" * 50}).decode())
-    assert [one["expected"] for one in told["errors"]] == ["at most 50 bytes"]
+    refusal = await problem(stage.sql, queue="c")
+    assert (refusal["type"], refusal["limit"]) == ("/problems/queue-limit-reached", 2)
+    refusal = await problem(stage.sql, labels='{"a": "1", "b": "2"}')
+    assert [one["expected"] for one in refusal["errors"]] == ["at most 1 labels"]
+    refusal = await problem(stage.sql, idempotency_key="long")
+    assert [one["expected"] for one in refusal["errors"]] == ["1 to 3 printable characters"]
+    refusal = await problem(stage.sql, payload=orjson.dumps({"a": "x" * 50}).decode())
+    assert [one["expected"] for one in refusal["errors"]] == ["at most 50 bytes"]
 
 
 ROWS = {

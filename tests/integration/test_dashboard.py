@@ -138,8 +138,8 @@ async def test_the_first_view_of_a_page_is_small(pages: Served, stage: Stage) ->
 async def test_the_language_is_the_browsers_until_one_is_chosen(pages: Served) -> None:
     russian = await pages.get("/ui/tasks", headers={"accept-language": "ru-RU,ru;q=0.9"})
     assert (title_of(russian.text), 'lang="ru"' in russian.text) == ("Задачи", True)
-    kept = await pages.post("/ui/preferences", b"language=ru&back=/ui/tasks?queue=a")
-    assert (kept.status_code, kept.headers["location"]) == (303, "/ui/tasks?queue=a")
+    changed = await pages.post("/ui/preferences", b"language=ru&back=/ui/tasks?queue=a")
+    assert (changed.status_code, changed.headers["location"]) == (303, "/ui/tasks?queue=a")
     assert (
         title_of((await pages.get("/ui/tasks", headers={"accept-language": "en"})).text) == "Задачи"
     )
@@ -157,9 +157,9 @@ async def test_below_a_prefix_every_address_has_it(stage: Stage) -> None:
             addresses = re.findall(r'(?:href|src|action|hx-get|hx-post|data-live)="([^"#]+)"', html)
             assert len(addresses) > 10
             assert {one for one in addresses if not one.startswith("/mill/")} == set()
-        kept = await pages.post("/ui/preferences", b"theme=dark&back=/ui/tasks")
-        assert kept.headers["location"] == "/mill/ui/tasks"
-        assert "path=/mill/" in kept.headers["set-cookie"].lower()
+        changed = await pages.post("/ui/preferences", b"theme=dark&back=/ui/tasks")
+        assert changed.headers["location"] == "/mill/ui/tasks"
+        assert "path=/mill/" in changed.headers["set-cookie"].lower()
 
 
 async def test_htmx_gets_the_live_part_only(pages: Served) -> None:

@@ -145,10 +145,10 @@ async def test_an_action_that_meets_an_outage_is_not_repeated_by_itself(
     ):
         network.refuse(refuses=True)
         network.break_all()
-        looked = await pages.get(f"/ui/tasks/{task.id}")
+        shown = await pages.get(f"/ui/tasks/{task.id}")
         acted = await pages.post(f"/ui/tasks/{task.id}/cancel")
-        assert (looked.status_code, acted.status_code) == (503, 503)
-        assert "data-outage" in looked.text
+        assert (shown.status_code, acted.status_code) == (503, 503)
+        assert "data-outage" in shown.text
         assert "data-outage" not in acted.text
         assert "it is not known whether the action was done" in acted.text
         network.refuse(refuses=False)

@@ -131,7 +131,7 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     task = await stage.created(name="long lived", delay=timedelta(hours=1))
     await stage.sql.execute(LIFE, task.id, MANY)
     await stage.sql.execute(LINES, task.id, MANY)
-    kept = await store_refused(
+    stored = await store_refused(
         stage.url, [refused_message(str(number).encode()) for number in range(3_000)]
     )
     worker = await stage.open_lease()
@@ -139,7 +139,7 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     return {
         "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],
-        "/ui/rejections/{id}": [f"/ui/rejections/{kept[0]}"],
+        "/ui/rejections/{id}": [f"/ui/rejections/{stored[0]}"],
     }
 
 

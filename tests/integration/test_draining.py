@@ -29,11 +29,11 @@ async def test_one_worker_at_a_time_runs_what_the_legacy_address_starts(stage: S
                 assert is_ours
                 before = await stage.sql.fetchval(SESSIONS)
 
-                async def has_asked_for_the_lock() -> bool:
+                async def waits_for_the_lock() -> bool:
                     return bool(await stage.sql.fetchval(SESSIONS) >= before + 2)
 
                 drainer.drain()
-                await eventually(has_asked_for_the_lock, "it has asked for the lock")
+                await eventually(waits_for_the_lock, "a process that waits for the lock")
                 assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.lease") == 0
                 async with drain_lock(stage.database) as is_anothers:
                     assert not is_anothers

@@ -23,18 +23,20 @@ async def test_only_the_task_that_can_not_be_stored_fails(
 ) -> None:
     await api.create()  # the queue and the type are known: all go in one batch
     await stage.sql.execute(BREAKS)
-    answers = await asyncio.gather(*(api.post("/tasks", {"name": name}) for name in NAMES))  # noqa: TID251 - a test
-    assert [answer.status_code for answer in answers] == [
+    responses = await asyncio.gather(*(api.post("/tasks", {"name": name}) for name in NAMES))  # noqa: TID251 - a test
+    assert [response.status_code for response in responses] == [
         500 if name == "poison" else 201 for name in NAMES
     ]
     body = b"\n".join(orjson.dumps({"name": name}) for name in NAMES)
-    answer = await api.post("/tasks/batch", body, headers={"content-type": "application/x-ndjson"})
-    lines = [orjson.loads(line) for line in answer.content.splitlines()]
+    response = await api.post(
+        "/tasks/batch", body, headers={"content-type": "application/x-ndjson"}
+    )
+    lines = [orjson.loads(line) for line in response.content.splitlines()]
     assert [line["status"] for line in lines] == [
         500 if name == "poison" else 201 for name in NAMES
     ]
-    [told] = log_lines.named("line.failed")
-    assert told["line"] == 8
+    [logged] = log_lines.named("line.failed")
+    assert logged["line"] == 8
 
 
 async def test_only_the_task_that_can_not_be_read_fails(api: Served, stage: Stage) -> None:
@@ -43,7 +45,7 @@ async def test_only_the_task_that_can_not_be_read_fails(api: Served, stage: Stag
     # No time that Python knows.
     broken = "UPDATE taskmill.task SET timeout_s = 1e300 WHERE id = $1"
     await stage.sql.execute(broken, ids[7])
-    answers = await asyncio.gather(*(api.get(f"/tasks/{one}") for one in ids))  # noqa: TID251 - a test
-    assert [answer.status_code for answer in answers] == [
+    responses = await asyncio.gather(*(api.get(f"/tasks/{one}") for one in ids))  # noqa: TID251 - a test
+    assert [response.status_code for response in responses] == [
         500 if place == 7 else 200 for place in range(20)
     ]

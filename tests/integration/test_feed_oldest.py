@@ -64,7 +64,7 @@ async def test_changes_of_dropped_tasks_have_no_key_and_are_skipped(stage: Stage
     assert await read(stage) == KeyHeads([], Cursor(1, 1), is_last=True)
 
 
-async def test_a_cursor_before_what_is_kept_is_an_error(stage: Stage) -> None:
+async def test_a_cursor_before_what_is_retained_is_an_error(stage: Stage) -> None:
     for _ in range(3):
         await stage.created()
         await all_numbered(stage)

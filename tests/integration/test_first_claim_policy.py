@@ -92,7 +92,7 @@ async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(
 
 
 @pytest.mark.parametrize("given", [{name: value} for name, value in EXPLICIT.items()] + [EXPLICIT])
-async def test_values_of_the_request_are_kept(stage: Stage, given: dict[str, Any]) -> None:
+async def test_values_of_the_request_stay(stage: Stage, given: dict[str, Any]) -> None:
     """Also a null, which means the service's policy, or no timeout."""
     task = await created(stage, **given)
     await registers(stage)

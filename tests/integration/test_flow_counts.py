@@ -28,7 +28,7 @@ from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished
 
 Payload = Mapping[str, Any]
-ASKING = LeaseRequest(
+LEASE_REQUEST = LeaseRequest(
     worker="w",
     queues=frozenset(),
     types=frozenset({"emulate"}),
@@ -189,7 +189,7 @@ async def test_a_renewal_that_comes_after_the_end_has_lost_nothing(stage: Stage)
         grown = Growth()
         for reason, lost in (("finished", 0), ("stopped", 0), ("expired", 1)):
             await stage.created()
-            lease = await pull.claim(ASKING)
+            lease = await pull.claim(LEASE_REQUEST)
             assert lease is not None
             if reason == "finished":
                 await pull.end(lease.tasks[0].id, lease.id, 1, Succeeded())

@@ -26,14 +26,14 @@ def prefers(seconds: int, tag: str = '"1.0"') -> dict[str, str]:
 async def is_held(api: Served) -> None:
     """Wait until a request is held."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         feed = api.app._context.feed
         return feed._watching > 0 and feed._started.is_set()
 
-    await eventually(look, "a request to be held")
+    await eventually(probe, "a request to be held")
 
 
-async def test_an_answer_comes_as_soon_as_the_task_has_another_version(
+async def test_a_response_comes_as_soon_as_the_task_has_another_version(
     api: Served, stage: Stage
 ) -> None:
     task, other = await stage.created(), await stage.created()
@@ -43,25 +43,25 @@ async def test_an_answer_comes_as_soon_as_the_task_has_another_version(
         await stage.service.cancel(other.id)
         began = now()
         await stage.service.cancel(task.id)
-    answer = held.result()
-    assert answer.status_code == 200
-    assert answer.json()["status"] == "cancelled"
-    assert answer.headers["ETag"] == '"2.0"'
-    assert answer.headers["Preference-Applied"] == "wait"
+    response = held.result()
+    assert response.status_code == 200
+    assert response.json()["status"] == "cancelled"
+    assert response.headers["ETag"] == '"2.0"'
+    assert response.headers["Preference-Applied"] == "wait"
     assert now() - began < 5
 
 
-async def test_an_unchanged_task_is_held_for_the_time_that_was_asked_for(
+async def test_the_read_of_an_unchanged_task_is_held_for_the_requested_time(
     api: Served, stage: Stage
 ) -> None:
     task = await stage.created()
     began = now()
-    answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+    response = await api.get(f"/tasks/{task.id}", headers=prefers(1))
     assert 1 <= now() - began < 10
-    assert answer.status_code == 304
-    assert answer.headers["Preference-Applied"] == "wait"
-    assert answer.headers["ETag"] == '"1.0"'
-    assert answer.content == b""
+    assert response.status_code == 304
+    assert response.headers["Preference-Applied"] == "wait"
+    assert response.headers["ETag"] == '"1.0"'
+    assert response.content == b""
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ async def test_an_unchanged_task_is_held_for_the_time_that_was_asked_for(
         ({"If-None-Match": "W/1.0", "Prefer": "wait=9"}, 200),
     ],
 )
-async def test_what_is_no_wish_to_wait_is_answered_at_once(
+async def test_a_read_without_a_wish_to_wait_gets_its_response_at_once(
     api: Served, stage: Stage, headers: dict[str, str], status: int
 ) -> None:
     task = await stage.created()
     began = now()
-    answer = await api.get(f"/tasks/{task.id}", headers=headers)
-    assert answer.status_code == status
-    assert "Preference-Applied" not in answer.headers
+    response = await api.get(f"/tasks/{task.id}", headers=headers)
+    assert response.status_code == status
+    assert "Preference-Applied" not in response.headers
     assert now() - began < 5
 
 
@@ -102,9 +102,9 @@ async def test_only_the_version_counts_and_the_header_may_say_more(
     api: Served, stage: Stage, headers: dict[str, str]
 ) -> None:
     task = await stage.created()
-    answer = await api.get(f"/tasks/{task.id}", headers=headers)
-    assert answer.headers["Preference-Applied"] == "wait"
-    assert answer.status_code == (304 if '"1.0"' in headers["If-None-Match"] else 200)
+    response = await api.get(f"/tasks/{task.id}", headers=headers)
+    assert response.headers["Preference-Applied"] == "wait"
+    assert response.status_code == (304 if '"1.0"' in headers["If-None-Match"] else 200)
 
 
 async def test_nobody_waits_longer_than_the_service_lets_them(stage: Stage) -> None:
@@ -112,20 +112,20 @@ async def test_nobody_waits_longer_than_the_service_lets_them(stage: Stage) -> N
     task = await stage.created()
     async with serving(stage.service, settings) as api:
         began = now()
-        answer = await api.get(f"/tasks/{task.id}", headers=prefers(3600))
-        assert answer.status_code == 304
+        response = await api.get(f"/tasks/{task.id}", headers=prefers(3600))
+        assert response.status_code == 304
         assert 0.3 <= now() - began < 5
 
 
-async def test_a_held_answer_outlives_the_deadline_of_requests(stage: Stage) -> None:
+async def test_a_held_response_outlives_the_deadline_of_requests(stage: Stage) -> None:
     limits = SETTINGS.limits.model_copy(update={"request_timeout_s": 1.0})
     task = await stage.created()
     async with serving(stage.service, SETTINGS.model_copy(update={"limits": limits})) as api:
-        answer = await api.get(f"/tasks/{task.id}", headers=prefers(2))
-        assert answer.status_code == 304
+        response = await api.get(f"/tasks/{task.id}", headers=prefers(2))
+        assert response.status_code == 304
 
 
-async def test_held_answers_are_given_when_the_server_stops(stage: Stage) -> None:
+async def test_held_responses_are_sent_when_the_server_stops(stage: Stage) -> None:
     task = await stage.created()
     async with serving(stage.service) as api, asyncio.TaskGroup() as group:
         held = group.create_task(api.get(f"/tasks/{task.id}", headers=prefers(30)))
@@ -139,15 +139,15 @@ async def test_held_answers_are_given_when_the_server_stops(stage: Stage) -> Non
         assert "Preference-Applied" not in again.headers
 
 
-async def test_more_than_are_allowed_are_answered_at_once(stage: Stage) -> None:
+async def test_more_reads_than_may_be_held_get_their_responses_at_once(stage: Stage) -> None:
     settings = SETTINGS.model_copy(update={"feed": FeedSettings(streams=1)})
     task = await stage.created()
     async with serving(stage.service, settings) as api, asyncio.TaskGroup() as group:
         held = group.create_task(api.get(f"/tasks/{task.id}", headers=prefers(30)))
         await is_held(api)
-        answer = await api.get(f"/tasks/{task.id}", headers=prefers(30))
-        assert answer.status_code == 304
-        assert "Preference-Applied" not in answer.headers
+        response = await api.get(f"/tasks/{task.id}", headers=prefers(30))
+        assert response.status_code == 304
+        assert "Preference-Applied" not in response.headers
         await stage.service.cancel(task.id)
         assert (await held).status_code == 200
 
@@ -171,12 +171,12 @@ async def test_who_leaves_is_not_waited_for_and_what_is_held_is_no_measure_of_sp
             return feed._watching == 0
 
         await eventually(nobody_is_held, "all to be let go")
-        answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
-        assert answer.status_code == 304
+        response = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+        assert response.status_code == 304
         assert observed() == before
 
 
-async def test_a_hundred_held_answers_cost_one_reader(stage: Stage, log_lines: LogLines) -> None:
+async def test_a_hundred_held_responses_cost_one_reader(stage: Stage, log_lines: LogLines) -> None:
     tasks = [await stage.created() for _ in range(20)]
     limits = httpx.Limits(max_connections=200)
     async with (

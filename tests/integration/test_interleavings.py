@@ -18,7 +18,7 @@ from tests.support.stage import Stage
 from tests.support.writers import WRITERS, Scene, Session, a_scene
 
 # What a third session holds while the two begin.
-GATES = {
+BLOCKING = {
     "dispatch": "SELECT FROM taskmill.dispatch WHERE queue = $1 FOR UPDATE",
     "task": "SELECT FROM taskmill.task WHERE queue = $1 FOR UPDATE",
     "one_task": "SELECT FROM taskmill.task WHERE queue = $1 ORDER BY id DESC LIMIT 1 FOR UPDATE",
@@ -72,7 +72,7 @@ async def both_stop(
     """Both begin while a third holds rows that they need."""
     one, other, third = sessions
     await third.connection.execute("BEGIN")
-    await third.connection.execute(GATES[blocker].replace("$1", f"'{scene.queue}'"))
+    await third.connection.execute(BLOCKING[blocker].replace("$1", f"'{scene.queue}'"))
     async with asyncio.TaskGroup() as group:
         for name, session in ((first, one), (second, other)):
             writing = group.create_task(write(name, session, scene))
@@ -82,7 +82,7 @@ async def both_stop(
 
 ENDS = ("commit", "rollback")
 USUAL = ("commit", "task")
-OTHERS = tuple(order for order in (*ENDS, *GATES) if order not in USUAL)
+OTHERS = tuple(order for order in (*ENDS, *BLOCKING) if order not in USUAL)
 
 
 @pytest.mark.parametrize("first", WRITERS)

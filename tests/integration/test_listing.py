@@ -39,11 +39,11 @@ async def population(stage: Stage) -> list[Task]:
     for taken in (await stage.take(lease, limit=100))[::2]:
         outcome = Succeeded() if taken.task.id.int % 2 else Failed(error=ERROR)
         await stage.end(taken, lease, outcome)
-    for answer in made[::7]:
-        await stage.service.cancel(answer.task.id) if await _runs(stage, answer.task) else None
-    for n, answer in enumerate(made):
-        if n % 5 == 0 and not await _runs(stage, answer.task):
-            await stage.service.retry(answer.task.id)
+    for created in made[::7]:
+        await stage.service.cancel(created.task.id) if await _runs(stage, created.task) else None
+    for n, created in enumerate(made):
+        if n % 5 == 0 and not await _runs(stage, created.task):
+            await stage.service.retry(created.task.id)
     return sorted([await stage.task(a.task.id) for a in made], key=lambda task: task.id)
 
 

@@ -25,28 +25,28 @@ async def test_a_number_stands_for_the_id(api: Served) -> None:
     held = await api.get(by_number, headers={"if-none-match": '"1.0"'})
     assert held.status_code == 304
     for action, status in (("cancel", "cancelled"), ("retry", "new")):
-        answer = await api.post(f"{by_number}/{action}")
-        assert (answer.status_code, answer.json()["status"]) == (200, status)
-        assert answer.json()["id"] == task["id"]
+        response = await api.post(f"{by_number}/{action}")
+        assert (response.status_code, response.json()["status"]) == (200, status)
+        assert response.json()["id"] == task["id"]
 
 
 @pytest.mark.parametrize("number", ["0", "2", "999", "9223372036854775807", "9" * 19, "9" * 900])
 async def test_a_number_that_no_task_has_is_not_found(api: Served, number: str) -> None:
     await api.create()
-    for answer in (
+    for response in (
         await api.get(f"/tasks/{number}"),
         await api.get(f"/tasks/{number}/events"),
         await api.post(f"/tasks/{number}/cancel"),
     ):
-        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/task-not-found")
+        assert (response.status_code, response.json()["type"]) == (404, "/problems/task-not-found")
 
 
 @pytest.mark.parametrize("number", ["01", "+1", "-1", "1.0", "0x1", "1_0", "\u0661", "1e0", "1 "])
 async def test_another_spelling_is_no_number(api: Served, number: str) -> None:
     await api.create()
-    answer = await api.get(f"/tasks/{number}")
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "path:id"
+    response = await api.get(f"/tasks/{number}")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "path:id"
 
 
 async def test_every_number_is_found_among_many_of_all_ages(stage: Stage) -> None:

@@ -76,7 +76,7 @@ def error_of(task: Task) -> tuple[str, str]:
     return error["type"], error["message"]
 
 
-async def test_a_push_is_the_request_that_was_asked_for_and_its_result_the_response(
+async def test_a_push_sends_the_request_of_its_payload_and_its_result_is_the_response(
     stage: Stage,
 ) -> None:
     async with an_endpoint() as endpoint, a_pusher(stage):
@@ -246,7 +246,7 @@ async def test_the_timeout_of_the_task_and_a_cancel_end_a_push(stage: Stage) -> 
         ("ö".encode() * 3000, "text/plain", ("cut", "ö" * 2048)),
     ],
 )
-async def test_whatever_the_response_is_it_can_be_kept(
+async def test_whatever_the_response_is_it_can_be_stored(
     stage: Stage, body: bytes, kind: str, shown: tuple[str, object]
 ) -> None:
     async def respond(_: Received) -> web.StreamResponse:

@@ -142,8 +142,8 @@ async def test_a_cancel_waits_for_a_claim_and_is_then_requested_of_the_running_t
         cancel = group.create_task(stage.service.cancel(made.id))
         await until_blocked(stage)
         await claiming.execute("COMMIT")
-    answer, task = cancel.result()
-    assert (answer, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
+    result, task = cancel.result()
+    assert (result, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
     await assert_safe(stage.sql)
 
 
@@ -256,7 +256,7 @@ async def test_two_workers_never_claim_the_same_task(stage: Stage) -> None:
             claiming = [group.create_task(claim(*side)) for side in sides]
     claimed = Counter(task_id for task in claiming for task_id in task.result())
     assert set(claimed.values()) == {1}
-    assert claimed.keys() <= {answer.task.id for answer in made}
+    assert claimed.keys() <= {created.task.id for created in made}
     async with a_session(stage) as rest:
         claimed.update(row["id"] for row in await claim_with(rest, sides[0][1], 400))
         await rest.execute("COMMIT")

@@ -113,7 +113,7 @@ async def test_a_worker_runs_it_within_its_polling_interval(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("field", ["type", "queue"])
-async def test_a_transaction_that_can_not_see_a_new_name_is_told_to_try_again(
+async def test_a_transaction_that_can_not_see_a_new_name_gets_an_error_to_try_again(
     stage: Stage, field: str
 ) -> None:
     async with a_session(stage) as early:
@@ -188,12 +188,12 @@ async def test_a_task_that_commits_late_is_in_the_feed_and_in_order_of_its_commi
     assert await changes.number(stage.database, 10) == 1
     async with a_session(stage) as late:
         await late.execute("BEGIN")
-        first_drawn = await create(late)
+        first_created = await create(late)
         then = await create(stage.sql)
-        assert first_drawn < then
+        assert first_created < then
         assert await changes.number(stage.database, 10) == 1
         await late.execute("COMMIT")
     assert await changes.number(stage.database, 10) == 1
     fed = await stage.sql.fetch("SELECT task_ids FROM taskmill.change_batch ORDER BY position")
-    assert [row["task_ids"] for row in fed][1:] == [[then], [first_drawn]]
+    assert [row["task_ids"] for row in fed][1:] == [[then], [first_created]]
     assert await found_in(stage.database) == {}

@@ -91,7 +91,7 @@ async def too_late(_: Context) -> None:
     await asyncio.Event().wait()
 
 
-async def asks_again(_: Context) -> None:
+async def retries_later(_: Context) -> None:
     raise RetryLater("the mail server is away", after=timedelta(0))
 
 
@@ -107,7 +107,7 @@ async def returns_what_is_no_json(_: Context) -> object:
     ("handler", "outcome", "error"),
     [
         (too_late, "failed", "Timeout"),
-        (asks_again, "retry", "RetryLater"),
+        (retries_later, "retry", "RetryLater"),
         (gives_up, "permanent", "PermanentFailure"),
         (returns_what_is_no_json, "permanent", "ResultNotJson"),
     ],
@@ -227,7 +227,7 @@ def lines(log_lines: LogLines, event: str) -> Any:  # noqa: ANN401 - what `event
 
 
 @pytest.mark.parametrize("rubbish", ["00-abc-def-01", "", "\u2603" * 500])
-async def test_a_stored_context_that_is_none_begins_a_trace(
+async def test_an_invalid_stored_context_begins_a_trace(
     stage: Stage, spans: Spans, rubbish: str
 ) -> None:
     options = WorkerOptions(traces=spans.traces)

@@ -60,9 +60,9 @@ async def test_a_handler_is_traced_as_the_child_of_the_request_that_created_its_
     async with serving(stage.service, traces=spans.traces) as api:
         async with a_worker(stage, {"work": succeeds}, options):
             body = {"name": "a", "type": "work", "queue": "reports"}
-            answer = await api.post("/tasks", body, headers={"traceparent": CALLER})
-            assert answer.status_code == 201
-            task = answer.json()
+            response = await api.post("/tasks", body, headers={"traceparent": CALLER})
+            assert response.status_code == 201
+            task = response.json()
             process = await spans.one("process work")
         create = await spans.one("POST /tasks")
     assert parent_ids(create) == (TRACE_ID, PARENT_ID)
@@ -111,15 +111,15 @@ async def test_a_context_that_is_not_valid_begins_a_trace_too(
 ) -> None:
     async with serving(stage.service, traces=spans.traces) as api:
         headers = {"traceparent": hostile.encode("latin-1")}
-        answer = await api.post("/tasks", {"name": "a"}, headers=headers)
-        assert answer.status_code == 201
+        response = await api.post("/tasks", {"name": "a"}, headers=headers)
+        assert response.status_code == 201
         create = await spans.one("POST /tasks")
     assert create.parent is None
     trace_id, span_id = ids(create)
     assert trace_id != TRACE_ID
-    [kept] = await stored(stage)
-    assert kept is not None
-    assert kept.startswith(f"00-{trace_id}-{span_id}-")
+    [stored_context] = await stored(stage)
+    assert stored_context is not None
+    assert stored_context.startswith(f"00-{trace_id}-{span_id}-")
 
 
 async def test_two_contexts_are_none(stage: Stage, spans: Spans) -> None:
@@ -136,23 +136,23 @@ async def test_two_contexts_are_none(stage: Stage, spans: Spans) -> None:
     assert TRACE_ID not in second
 
 
-async def test_a_trace_that_is_not_sampled_makes_no_span_and_is_kept(
+async def test_a_trace_that_is_not_sampled_makes_no_span_and_is_stored(
     stage: Stage, spans: Spans
 ) -> None:
     seen: list[bool] = []
 
-    async def looks(_: Context) -> None:
+    async def reads_nothing(_: Context) -> None:
         with spans.library.start_as_current_span("inside") as inside:
             seen.append(inside.is_recording())
             assert f"{inside.get_span_context().trace_id:032x}" == TRACE_ID
 
     async with (
         serving(stage.service, traces=spans.traces) as api,
-        a_worker(stage, {"work": looks}, WorkerOptions(traces=spans.traces)),
+        a_worker(stage, {"work": reads_nothing}, WorkerOptions(traces=spans.traces)),
     ):
         body = {"name": "a", "type": "work"}
-        answer = await api.post("/tasks", body, headers={"traceparent": UNSAMPLED})
-        task = await finished(stage, UUID(answer.json()["id"]))
+        response = await api.post("/tasks", body, headers={"traceparent": UNSAMPLED})
+        task = await finished(stage, UUID(response.json()["id"]))
     assert task.status is Status.SUCCEEDED
     assert await stored(stage) == [UNSAMPLED]
     assert seen == [False]
@@ -179,7 +179,9 @@ async def test_all_tasks_of_a_batch_and_of_the_earlier_address_belong_to_their_r
     batches = spans.named("POST /tasks/batch")
     earlier = spans.named("POST /task_service/api/v1/task/")
     expected = [ids(span)[1] for span in [batches[0]] * 2 + [batches[1]] * 2 + earlier]
-    assert [(kept or "").split("-")[2] for kept in await stored(stage)] == expected
+    assert [
+        (stored_context or "").split("-")[2] for stored_context in await stored(stage)
+    ] == expected
     assert {parent_ids(span) for span in spans.all()} == {(TRACE_ID, PARENT_ID)}
 
 
@@ -280,8 +282,8 @@ async def test_a_pipelined_request_does_not_belong_to_the_one_before_it(
     )
     get = b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     async with serving(stage.service, traces=spans.traces) as api:
-        answers = await raw_request(api.url, post + get)
-    assert (answers.count(b"HTTP/1.1 201"), answers.count(b"HTTP/1.1 200")) == (1, 1)
+        responses = await raw_request(api.url, post + get)
+    assert (responses.count(b"HTTP/1.1 201"), responses.count(b"HTTP/1.1 200")) == (1, 1)
     lines = {line["path"]: line for line in log_lines.named("request.served")}
     assert "trace_id" in lines["/tasks"]
     assert "trace_id" not in lines["/stats"]
@@ -299,7 +301,7 @@ async def test_a_request_that_the_service_fails_is_an_error(spans: Spans, status
     assert (span.status.status_code is StatusCode.ERROR) == (status == 503)
 
 
-async def test_a_request_without_an_answer_ends_its_span(spans: Spans) -> None:
+async def test_a_request_without_a_response_ends_its_span(spans: Spans) -> None:
     async def leaves(_: Scope, __: Receive, ___: Send) -> None:
         """Do what the edge does when the client is gone."""
 

@@ -27,7 +27,7 @@ def error_of(task: Task) -> dict[str, str]:
     return error
 
 
-async def test_a_handler_gets_its_payload_and_its_result_is_kept(stage: Stage) -> None:
+async def test_a_handler_gets_its_payload_and_its_result_is_stored(stage: Stage) -> None:
     seen: list[Context] = []
 
     async def double(context: Context) -> object:
@@ -188,7 +188,7 @@ async def test_an_endless_message_is_cut(stage: Stage) -> None:
         ("x" * 999, "ResultTooLarge"),
     ],
 )
-async def test_a_result_that_can_not_be_kept_fails_the_task_for_good(
+async def test_a_result_that_can_not_be_stored_fails_the_task_for_good(
     stage: Stage, result: object, error_type: str
 ) -> None:
     async def returns(_: Context) -> object:
@@ -212,7 +212,7 @@ async def test_a_result_that_can_not_be_kept_fails_the_task_for_good(
         (0, "0"),
     ],
 )
-async def test_odd_results_are_kept(stage: Stage, result: object, text: str) -> None:
+async def test_odd_results_are_stored(stage: Stage, result: object, text: str) -> None:
     async def returns(_: Context) -> object:
         return result
 

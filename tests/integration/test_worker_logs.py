@@ -26,7 +26,7 @@ def look_up() -> None:
     raise LookupError("gone")
 
 
-async def test_lines_of_the_contexts_logger_are_kept_and_still_go_to_the_processs_log(
+async def test_lines_of_the_contexts_logger_are_stored_and_still_go_to_the_processs_log(
     stage: Stage, log_lines: LogLines
 ) -> None:
     async def talks(context: Context) -> None:
@@ -60,7 +60,7 @@ async def test_lines_of_the_contexts_logger_are_kept_and_still_go_to_the_process
     assert log_lines.named("bound")[-1]["exception"].endswith("LookupError: gone")
 
 
-async def test_lines_of_pythons_logging_are_kept_wherever_the_handler_works(
+async def test_lines_of_pythons_logging_are_stored_wherever_the_handler_works(
     stage: Stage, log_lines: LogLines
 ) -> None:
     logger = logging.getLogger("billing.invoices")
@@ -133,23 +133,23 @@ async def test_every_claim_has_its_own_lines(stage: Stage) -> None:
     assert [line.position for line in found] == [(1, 1), (2, 1), (3, 1)]
 
 
-async def test_the_level_decides_what_is_kept(stage: Stage, log_lines: LogLines) -> None:
+async def test_the_level_decides_what_is_stored(stage: Stage, log_lines: LogLines) -> None:
     async def talks(context: Context) -> None:
         for name in ("debug", "info", "warning", "critical"):
             getattr(context.logger, name)(f"own.{name}")
             getattr(logging.getLogger("levels"), name)("library %s", name)
         logging.getLogger("levels").log(35, "between")
 
-    async def kept_messages(level: int) -> list[str]:
+    async def stored_messages(level: int) -> list[str]:
         options = WorkerOptions(lines=LineLimits(level=level))
         async with a_worker(stage, {"*": talks}, options):
             made = await stage.created()
             await finished(stage, made.id)
         return [line.message for line in await stored_lines(stage, made.id)]
 
-    assert await kept_messages(logging.ERROR) == ["own.critical", "library critical"]
-    assert await kept_messages(NOTHING) == []
-    everything = await kept_messages(logging.DEBUG)
+    assert await stored_messages(logging.ERROR) == ["own.critical", "library critical"]
+    assert await stored_messages(NOTHING) == []
+    everything = await stored_messages(logging.DEBUG)
     assert everything[:2] == ["own.debug", "library debug"]
     assert len(everything) == 9
     assert len(log_lines.named("own.info")) == 3
@@ -172,7 +172,7 @@ def keep_out_of_report(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("log_lines")
-async def test_whatever_is_logged_the_handler_succeeds_and_the_line_is_kept(
+async def test_whatever_is_logged_the_handler_succeeds_and_the_line_is_stored(
     stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_out_of_report(caplog, monkeypatch)
@@ -208,7 +208,7 @@ async def test_whatever_is_logged_the_handler_succeeds_and_the_line_is_kept(
     assert len(found[3].fields or "") < 4096
 
 
-async def test_lines_after_the_end_of_the_handler_are_kept_until_the_next_claim(
+async def test_lines_after_the_end_of_the_handler_are_stored_until_the_next_claim(
     stage: Stage,
 ) -> None:
     may_talk, has_talked = threading.Event(), threading.Event()
@@ -248,7 +248,7 @@ async def test_lines_after_the_end_of_the_handler_are_kept_until_the_next_claim(
         ({"delay_s": 0, "failure_probability": 0}, []),
     ],
 )
-async def test_emulated_work_logs_what_it_was_asked_to_do_and_how_it_ended(
+async def test_emulated_work_logs_what_it_is_to_do_and_how_it_ended(
     stage: Stage, payload: Payload, logged: list[tuple[str, str]]
 ) -> None:
     profile = Profile(delay_min_s=1, delay_max_s=1, failure_probability=0.0)

@@ -134,8 +134,8 @@ def test_every_name_is_named_whatever_it_is() -> None:
     )
     payload = orjson.dumps(dict.fromkeys(names, 1))
     schema = {"additionalProperties": False, "required": ["\t\u0100", "x" * 61]}
-    said = found_in(schema, payload)
-    assert len(said) == len(names) + 2
+    violations = found_in(schema, payload)
+    assert len(violations) == len(names) + 2
 
 
 UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
@@ -158,12 +158,12 @@ MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
         ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 32_000: 1}, False),
     ],
 )  # fmt: skip
-def test_what_is_large_is_not_looked_at_again_and_again(
+def test_what_is_large_is_not_read_again_and_again(
     schema: dict[str, Any], value: object, *, is_too_much: bool
 ) -> None:
     payload = orjson.dumps({"v": value})
     began = time.process_time()
-    said = found_in({"properties": {"v": schema}}, payload)
+    violations = found_in({"properties": {"v": schema}}, payload)
     # No promise of speed: what is looked at again and again takes far longer.
     assert time.process_time() - began < 30
     assert any("100,000 steps" in one.expected for one in said) is is_too_much
@@ -174,12 +174,12 @@ def test_a_check_ends_after_so_many_steps_and_violations() -> None:
     assert len(found_in({"additionalProperties": False}, many)) == 20
     numbers = {"properties": {"a": {"items": {"type": "integer"}}}}
     for size, count in ((99_998, 0), (99_999, 1)):
-        said = found_in(numbers, orjson.dumps({"a": [1] * size}))
-        assert len(said) == count
+        violations = found_in(numbers, orjson.dumps({"a": [1] * size}))
+        assert len(violations) == count
     named: dict[str, Any] = {"patternProperties": {"^a": {}, "^b": {}}}
     for size, count in ((49_999, 0), (50_000, 1)):
-        said = found_in(named, orjson.dumps({f"c{n}": 1 for n in range(size)}))
-        assert len(said) == count
+        violations = found_in(named, orjson.dumps({f"c{n}": 1 for n in range(size)}))
+        assert len(violations) == count
     twice = {"anyOf": [{"properties": {"n": {"$ref": "#"}}, "required": [name]} for name in "ab"]}
     payload: dict[str, Any] = {}
     for _ in range(40):

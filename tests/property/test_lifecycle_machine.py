@@ -170,8 +170,8 @@ class Lifecycle(RuleBasedStateMachine):
             a_draft(queue=queue, max_attempts=max_attempts, max_losses=max_losses, retry=AT_ONCE)
             for _ in range(count)
         ]
-        for answer in self.world.run(self.stage.service.create_all(drafts)):
-            self.tasks[answer.task.id] = Model(
+        for created in self.world.run(self.stage.service.create_all(drafts)):
+            self.tasks[created.task.id] = Model(
                 queue=queue, max_attempts=max_attempts, max_losses=max_losses
             )
 
@@ -183,13 +183,13 @@ class Lifecycle(RuleBasedStateMachine):
             with pytest.raises(IdempotencyConflict):
                 self.world.run(self.stage.service.create(draft))
             return
-        answer = self.world.run(self.stage.service.create(draft))
-        assert answer.replayed is (known is not None)
+        created = self.world.run(self.stage.service.create(draft))
+        assert created.replayed is (known is not None)
         if known:
-            assert answer.task.id == known[1]
+            assert created.task.id == known[1]
         else:
-            self.keys[key] = (body, answer.task.id)
-            self.tasks[answer.task.id] = Model(queue="a", max_attempts=1, max_losses=3)
+            self.keys[key] = (body, created.task.id)
+            self.tasks[created.task.id] = Model(queue="a", max_attempts=1, max_losses=3)
 
     @rule(target=held, data=st.data(), limit=st.integers(1, 4))
     @precondition(lambda self: self.open_leases)
@@ -280,8 +280,8 @@ class Lifecycle(RuleBasedStateMachine):
             with pytest.raises(TransitionRefused):
                 self.world.run(self.stage.service.cancel(task_id))
             return
-        answer, _ = self.world.run(self.stage.service.cancel(task_id))
-        assert answer == ("cancelled" if model.status is Status.NEW else "requested")
+        result, _ = self.world.run(self.stage.service.cancel(task_id))
+        assert result == ("cancelled" if model.status is Status.NEW else "requested")
         if model.status is Status.NEW:
             model.status = Status.CANCELLED
         model.cancel_requested = True

@@ -42,11 +42,11 @@ def names(database_server: DatabaseServer, database_template: str) -> Iterator[p
 
 def found(names: psycopg.Connection, needle: str, name: str) -> bool:
     """Ask PostgreSQL by the condition of the listing."""
-    asked = select(has_in_name(needle)).compile(dialect=_DIALECT)
-    text = f"WITH task AS (SELECT %(the_name)s::text AS name) {asked}"
+    query = select(has_in_name(needle)).compile(dialect=_DIALECT)
+    text = f"WITH task AS (SELECT %(the_name)s::text AS name) {query}"
     row = names.execute(
         text.replace("FROM taskmill.task", "FROM task").replace("taskmill.task.name", "task.name"),
-        {**asked.params, "the_name": name},
+        {**query.params, "the_name": name},
     ).fetchone()
     assert row is not None
     return bool(row[0])

@@ -26,7 +26,7 @@ def postgres(
     database_server.drop(url)
 
 
-def asked(postgres: psycopg.Connection, query: str, *arguments: object) -> Any:  # noqa: ANN401 - a value of PostgreSQL
+def fetched(postgres: psycopg.Connection, query: str, *arguments: object) -> Any:  # noqa: ANN401 - a value of PostgreSQL
     row = postgres.execute(query.encode(), arguments).fetchone()
     assert row is not None
     return row[0]
@@ -40,9 +40,9 @@ def origin_in_python(url: str) -> str | None:
 
 
 def assert_both_see_the_same_origin(postgres: psycopg.Connection, url: str) -> str | None:
-    told = origin_in_python(url)
-    assert asked(postgres, "SELECT taskmill.url_origin(%s)", url) == told
-    return told
+    origin = origin_in_python(url)
+    assert fetched(postgres, "SELECT taskmill.url_origin(%s)", url) == origin
+    return origin
 
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -129,5 +129,5 @@ def test_both_write_an_address_of_ipv6_alike(postgres: psycopg.Connection, text:
 @pytest.mark.parametrize("size", [2047, 2048, 2049])
 def test_both_end_at_the_same_length(postgres: psycopg.Connection, size: int) -> None:
     url = URL + "x" * (size - len(URL))
-    told = assert_both_see_the_same_origin(postgres, url)
-    assert (told is None) == (size > 2048)
+    origin = assert_both_see_the_same_origin(postgres, url)
+    assert (origin is None) == (size > 2048)

@@ -44,7 +44,7 @@ class FakeService(FakeTasks):
                 Route("/rejections/{id}", self._rejection),
                 Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
                 Route("/workers", self._workers),
-                Route("/workers/{id}/{action}", self._ask_worker, methods=["POST"]),
+                Route("/workers/{id}/{action}", self._set_worker_request, methods=["POST"]),
                 Route("/stats", self._stats),
                 Route("/readyz", self._ready),
                 *self.webhooks.routes,
@@ -162,7 +162,7 @@ class FakeService(FakeTasks):
         refused = await self.record(request)
         return refused or json_response({"items": [self._worker(name) for name in self.workers]})
 
-    async def _ask_worker(self, request: Request) -> Response:
+    async def _set_worker_request(self, request: Request) -> Response:
         refused = await self.record(request)
         action = request.path_params["action"]
         return refused or json_response(

@@ -22,7 +22,7 @@ class Wire:
         self._loop.call_soon_threadsafe(lambda: self._network.refuse(refuses=True))
         self._loop.call_soon_threadsafe(self._network.break_all)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Accept connections again."""
         self._loop.call_soon_threadsafe(lambda: self._network.refuse(refuses=False))
 

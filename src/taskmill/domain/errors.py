@@ -113,9 +113,9 @@ class ChangesForgotten(TaskmillError):
     """
 
     def __init__(self, after: str, retained_days: int | None = None) -> None:
-        kept = "" if retained_days is None else f" (they are kept for {retained_days} days)"
+        retained = "" if retained_days is None else f" (they are kept for {retained_days} days)"
         super().__init__(
-            f"changes after {after} are no longer all there{kept}: read the tasks as they are now, "
+            f"changes after {after} are no longer all there{retained}: read the tasks as they are now, "
             "then follow the feed without a cursor, or with after=0 from the oldest change that is kept"
         )
         self.after = after

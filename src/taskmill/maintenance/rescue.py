@@ -35,7 +35,7 @@ class Rescue:
         self._name = name
         self._clock = clock
         self._reachable_since: float | None = None
-        self._queried_at = self._answered_at = clock.monotonic()
+        self._queried_at = self._responded_at = clock.monotonic()
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to take back at once."""
@@ -53,13 +53,13 @@ class Rescue:
     def note_query(self) -> float:
         """Note that a query begins, one of ours or one of the `DutyTrigger`; return the time."""
         self._queried_at = self._clock.monotonic()
-        if self._queried_at - self._answered_at > self._longest_silence_s:
+        if self._queried_at - self._responded_at > self._longest_silence_s:
             self._reachable_since = None
         return self._queried_at
 
     def note_result(self) -> None:
         """Note that the database has answered."""
-        self._answered_at = self._queried_at
+        self._responded_at = self._queried_at
         if self._reachable_since is None:
             self._reachable_since = self._queried_at
 

@@ -94,8 +94,8 @@ def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator
             expected="the time when it was sent again, and a task",
             found="the time only" if task_id is None else "the task only",
         )
-    is_kept = task_id is not None and Week.of(identity.created_at(task_id)) in weeks
-    if is_kept and not rejection.has_task:
+    is_retained = task_id is not None and Week.of(identity.created_at(task_id)) in weeks
+    if is_retained and not rejection.has_task:
         yield Finding(
             check=Check.RESEND_WITHOUT_TASK,
             task_id=task_id,

@@ -8,7 +8,7 @@ from taskmill.outbound.client import Response
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import safe_text
 
-_KEPT_HEADERS: Final = (
+_STORED_HEADERS: Final = (
     *("content-type", "date", "etag", "last-modified", "location", "retry-after"),
     *("request-id", "x-request-id"),
 )
@@ -39,7 +39,7 @@ def excerpt(response: Response, longest: int) -> str:
 def _headers(response: Response) -> dict[str, str]:
     return {
         name: safe_text(response.headers[name], _LONGEST_HEADER)
-        for name in _KEPT_HEADERS
+        for name in _STORED_HEADERS
         if name in response.headers
     }
 

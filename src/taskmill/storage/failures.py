@@ -11,7 +11,7 @@ from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 # The steps in s, and for how many days their rows are retained: longer than any window reads them.
-KEPT_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
+RETAINED_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
 # Handlers make up their errors, so there may be very many.
 MOST_KINDS: Final = 200
 _STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Window.MONTH: 86_400}
@@ -28,7 +28,7 @@ async def fold(database: Database) -> bool:
         if not await connection.fetchval(statement("lock_failures")):
             return False
         taken = await connection.fetchval(
-            statement("fold_failures"), _MOST_TAKEN, MOST_KINDS, list(KEPT_DAYS)
+            statement("fold_failures"), _MOST_TAKEN, MOST_KINDS, list(RETAINED_DAYS)
         )
     return bool(taken == _MOST_TAKEN)
 
@@ -37,7 +37,7 @@ async def prune(database: Database) -> bool:
     """Prune rows past their retention; True when there may be many more."""
     pruned = [
         await database.fetch("prune_failures", step, days, _MOST_PRUNED)
-        for step, days in KEPT_DAYS.items()
+        for step, days in RETAINED_DAYS.items()
     ]
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 

@@ -27,8 +27,8 @@ from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 # The steps in s, and for how many days their rows are retained: longer than any window reads them.
-KEPT_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
-_STEPS: Final = tuple(KEPT_DAYS)
+RETAINED_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
+_STEPS: Final = tuple(RETAINED_DAYS)
 CARRIED: Final = _STEPS[:-1]
 """The steps whose rows are carried into longer ones."""
 # Types that have rows of their own within a step. Requests make up types, so there may be very many.
@@ -61,7 +61,7 @@ async def prune(database: Database) -> bool:
     """Prune rows past their retention; True when there may be many more."""
     pruned = [
         await database.fetch("prune_minutes", step, days, _MOST_PRUNED, step == _STEPS[-1])
-        for step, days in KEPT_DAYS.items()
+        for step, days in RETAINED_DAYS.items()
     ]
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 

@@ -119,11 +119,13 @@ async def test_what_could_not_be_sent_in_time_is_refused_and_the_client_ends(
         (Seen(response_ms=[5.0] * 20, failed=["503"]), [Verdict.MET, Verdict.MISSED]),
     ],
 )
-def test_an_attack_is_withstood_if_p95_is_below_three_times_calm_and_nothing_is_refused(
+def test_an_attack_is_withstood_if_p95_is_below_three_times_undisturbed_and_nothing_is_refused(
     during: Seen, verdicts: list[Verdict]
 ) -> None:
-    calm = Seen(response_ms=[5.0] * 20)
-    figures = figures_of([Round(first=calm, last=calm, pairs={"an attack": (during, calm)})])
+    undisturbed = Seen(response_ms=[5.0] * 20)
+    figures = figures_of(
+        [Round(first=undisturbed, last=undisturbed, pairs={"an attack": (during, undisturbed)})]
+    )
     with_target = [one for one in figures if one.target is not None]
     assert [one.verdict for one in with_target if one.name.startswith("an attack")] == verdicts
 

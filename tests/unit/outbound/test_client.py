@@ -115,7 +115,7 @@ async def test_an_allowed_name_may_lead_anywhere_and_others_may_not() -> None:
             await sent(outbound, endpoint.url.replace("127.0.0.1", "other.internal"))
 
 
-async def test_connections_are_kept_and_shared_one_after_the_other() -> None:
+async def test_connections_are_reused_one_after_the_other() -> None:
     async with an_endpoint() as endpoint, an_outbound() as outbound:
         for _ in range(5):
             response = await sent(outbound, endpoint.url)
@@ -138,7 +138,7 @@ async def test_redirects_are_not_followed() -> None:
         assert inner.received == []
 
 
-async def test_no_cookie_is_kept_and_no_credential_is_found() -> None:
+async def test_no_cookie_is_stored_and_no_credential_is_found() -> None:
     async with an_endpoint(status(200, Set_Cookie="a=b")) as endpoint, an_outbound() as outbound:
         for _ in range(2):
             await sent(outbound, endpoint.url)

@@ -15,7 +15,7 @@ RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD"])
-async def test_a_request_whose_kept_connection_is_cut_is_not_sent_again(method: str) -> None:
+async def test_a_request_whose_reused_connection_is_cut_is_not_sent_again(method: str) -> None:
     """The second one over a connection gets no response: nobody knows whether it was done."""
     came: list[int] = []
 

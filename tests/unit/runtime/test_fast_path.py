@@ -52,7 +52,7 @@ class App:
         self.fast_path = self
         self.begun: list[FastRequest] = []
         self.bodies: list[bytes] = []
-        self.answered: list[bytes] = []
+        self.responded: list[bytes] = []
         self.headers: list[list[tuple[bytes, bytes]]] = []
         self.is_willing = True
 
@@ -67,7 +67,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.headers.append(scope["headers"])
-        self.answered.append((await receive())["body"])
+        self.responded.append((await receive())["body"])
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
         )
@@ -112,7 +112,7 @@ async def test_an_ordinary_request_goes_to_the_fast_path(
     assert (bytes(request.body), request.headers[0]) == (b"{}", (b"host", b"x"))
     request.respond(201, ((b"etag", b"1"),), b"done")
     assert wire.written == b"HTTP/1.1 201 Created\r\netag: 1\r\ncontent-length: 4\r\n\r\ndone"
-    assert app.answered == []
+    assert app.responded == []
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_unusual_requests_go_to_the_app(
 ) -> None:
     connection.data_received(request_bytes)
     await iterate()
-    assert (app.begun, app.answered) == ([], [b"{}"])
+    assert (app.begun, app.responded) == ([], [b"{}"])
 
 
 async def test_what_the_fast_path_refuses_goes_to_the_app(
@@ -138,10 +138,10 @@ async def test_what_the_fast_path_refuses_goes_to_the_app(
     app.is_willing = False
     connection.data_received(REQUEST)
     await iterate()
-    assert app.answered == [b"{}"]
+    assert app.responded == [b"{}"]
     connection.data_received(REQUEST)
     await iterate()
-    assert app.answered == [b"{}", b"{}"]
+    assert app.responded == [b"{}", b"{}"]
 
 
 async def test_a_client_that_reads_no_responses_gets_none_by_the_fast_path(
@@ -154,7 +154,7 @@ async def test_a_client_that_reads_no_responses_gets_none_by_the_fast_path(
     assert app.begun == []
     connection.resume_writing()
     await iterate()
-    assert app.answered == [b"{}"]
+    assert app.responded == [b"{}"]
 
 
 async def test_a_pipelined_request_waits_until_the_fast_path_has_responded(
@@ -162,10 +162,10 @@ async def test_a_pipelined_request_waits_until_the_fast_path_has_responded(
 ) -> None:
     connection.data_received(REQUEST + REQUEST)
     await iterate()
-    assert (len(app.begun), app.answered, wire.written) == (1, [], b"")
+    assert (len(app.begun), app.responded, wire.written) == (1, [], b"")
     app.begun[0].respond(201, (), b"")
     await iterate()
-    assert app.answered == [b"{}"]
+    assert app.responded == [b"{}"]
     assert [line for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/")] == [
         b"HTTP/1.1 201 Created",
         b"HTTP/1.1 200 OK",
@@ -216,7 +216,7 @@ async def test_a_refusal_is_not_taken_for_the_response_to_an_earlier_request(
     statuses = [line[9:12] for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/")]
     assert statuses[0] == (b"201" if app.begun else b"200")
     assert statuses[1:] in ([], [b"400"])
-    assert app.answered == [b"{}"] * (not app.begun)
+    assert app.responded == [b"{}"] * (not app.begun)
 
 
 @pytest.mark.parametrize("path", [b"/quick", b"/other"])
@@ -232,7 +232,7 @@ async def test_several_upgrades_in_a_row_are_ignored(
         request.respond(201, (), b"")
     await iterate(50)
     bodies = [bytes(parts) for parts in app.bodies]
-    assert [*bodies, *app.answered] == [b"{}", b"[]", b"12"]
+    assert [*bodies, *app.responded] == [b"{}", b"[]", b"12"]
 
 
 async def test_a_served_request_is_freed_with_its_body_and_its_connection(
@@ -286,6 +286,6 @@ async def test_an_upgrade_request_may_close_the_connection(
     wish = b"host: x\r\nupgrade: h2c\r\nconnection: Close, Upgrade"
     connection.data_received(REQUEST.replace(b"host: x", wish))
     await iterate()
-    assert app.answered == [b"{}"]
+    assert app.responded == [b"{}"]
     assert b"connection: close\r\n" in wire.written
     assert wire.is_closed

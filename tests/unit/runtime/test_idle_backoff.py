@@ -31,7 +31,7 @@ def test_a_notified_process_is_idle_some_time_after_the_latest_activity() -> Non
     clock.advance(LONGER)
     assert idle_backoff.pause_s(0.1) == IDLE_PAUSE_S
     assert idle_backoff.pause_s(0.1, 1.0) == 1.0
-    assert idle_backoff.pause_s(60) == 60, "nobody looks sooner because of the calm"
+    assert idle_backoff.pause_s(60) == 60, "being idle makes nobody poll sooner"
     idle_backoff.mark_activity()
     assert idle_backoff.pause_s(0.1) == 0.1
 

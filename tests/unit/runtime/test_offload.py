@@ -47,11 +47,11 @@ async def run(offload: Offload, function: Callable[[], object], host: str = "a")
 
 async def test_after_long_work_it_pauses_before_the_next_but_not_before_the_result() -> None:
     offload, first, second = Offload(), Work(0.03), Work(0)
-    answered_at = []
+    done_at = []
 
     async def record_end(work: Work) -> None:
         await offload.run(work)
-        answered_at.append(perf_counter())
+        done_at.append(perf_counter())
 
     offload.note_response()
     async with asyncio.TaskGroup() as group:
@@ -59,7 +59,7 @@ async def test_after_long_work_it_pauses_before_the_next_but_not_before_the_resu
         group.create_task(record_end(second))
     # Ten times the step whose pause has the same length, so the pause is a hundred times as long.
     assert second.began - first.ended >= 0.3 * 0.9
-    assert answered_at[0] < second.began
+    assert done_at[0] < second.began
 
 
 async def test_shorter_work_is_followed_by_a_shorter_pause() -> None:

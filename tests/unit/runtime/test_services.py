@@ -27,24 +27,24 @@ class Recorder:
 
     def __init__(self, name: str, reports: list[str], *, stubborn: bool = False) -> None:
         self.name = name
-        self._told = reports
+        self._reports = reports
         self._stubborn = stubborn
         self.fails_with: Exception | None = None
         self.ends_early = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        self._told.append(f"{self.name} runs")
+        self._reports.append(f"{self.name} runs")
         if self.fails_with is not None:
             raise self.fails_with
         if self.ends_early:
             return
         try:
             await stop.wait()
-            self._told.append(f"{self.name} stops")
+            self._reports.append(f"{self.name} stops")
             if self._stubborn:
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self._told.append(f"{self.name} is cancelled")
+            self._reports.append(f"{self.name} is cancelled")
             raise
 
 
@@ -220,13 +220,13 @@ def test_only_a_ctrl_c_that_is_not_the_first_signal_ends_the_process_at_once(
 import asyncio, os, signal
 from taskmill.runtime.signals import stop_on_signal
 async def main():
-    heard = asyncio.Event()
+    signalled = asyncio.Event()
     with stop_on_signal() as stop:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, signalled.set)
         for number in ({first:d}, {second:d}, signal.SIGUSR1):
             os.kill(os.getpid(), number)
         await stop.wait()
-        await heard.wait()
+        await signalled.wait()
 asyncio.run(main())
 """
     assert status_of(code) == status

@@ -85,9 +85,9 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 def test_each_error_has_its_problem(
     error: TaskmillError, slug: str, status: int, members: dict[str, object]
 ) -> None:
-    answered, headers, body = problem_json(error, "/tasks")
+    response_status, headers, body = problem_json(error, "/tasks")
     problem = json.loads(body)
-    assert answered == status
+    assert response_status == status
     assert headers["content-type"] == "application/problem+json"
     assert {name: problem.pop(name) for name in members} == members
     assert set(problem) == {"type", "title", "status", "detail", "instance"}
@@ -171,9 +171,9 @@ def test_nothing_long_or_unprintable_is_shown(text: str, path: str) -> None:
     ],
 )
 def test_what_the_framework_refuses_is_a_problem_too(status: int, slug: str) -> None:
-    answered, headers, body = problem_for_status(status, "/nowhere")
+    response_status, headers, body = problem_for_status(status, "/nowhere")
     problem = Problem.model_validate_json(body)
-    assert answered == problem.status == status
+    assert response_status == problem.status == status
     assert problem.type == f"/problems/{slug}"
     assert problem.instance == "/nowhere"
     assert headers["content-type"] == "application/problem+json"

@@ -61,7 +61,7 @@ def test_a_message_is_text_of_limited_length(message: object, text: str) -> None
     assert lines.message_text(message, 20) == text
 
 
-def test_a_record_whose_arguments_do_not_fit_is_kept_as_it_is() -> None:
+def test_a_record_whose_arguments_do_not_fit_is_stored_as_it_is() -> None:
     assert lines.record_message(a_record("%s of %d", 1, 2)) == "1 of 2"
     assert lines.record_message(a_record("%d", "one")) == "%d"
     assert lines.record_message(a_record("%s", Awkward())) == "%s"
@@ -92,7 +92,7 @@ def test_no_fields_are_none() -> None:
         (float("inf"), None),
     ],
 )
-def test_a_value_is_kept_as_json_or_as_text(value: object, shown: object) -> None:
+def test_a_value_is_stored_as_json_or_as_text(value: object, shown: object) -> None:
     assert parsed_fields({"value": value, "other": 1}) == {"value": shown, "other": 1}
 
 
@@ -106,19 +106,19 @@ def test_a_value_that_is_too_long_leaves_room_for_the_others() -> None:
 
 def test_fields_that_are_too_many_are_counted() -> None:
     shown = parsed_fields({f"f{n}": n for n in range(1000)})
-    kept_count = len(shown) - 1
+    stored_count = len(shown) - 1
     assert shown["f0"] == 0
-    assert 20 < kept_count < 60
-    assert shown["…"] == f"{1000 - kept_count} fields left out"
+    assert 20 < stored_count < 60
+    assert shown["…"] == f"{1000 - stored_count} fields left out"
 
 
-def test_of_a_long_traceback_the_end_is_kept() -> None:
+def test_of_a_long_traceback_the_end_is_stored() -> None:
     shown = parsed_fields({"exception": "Traceback\n" + "x\n" * 1000 + "ValueError: no"})
     assert shown["exception"].startswith("…")
     assert shown["exception"].endswith("ValueError: no")
 
 
-def test_an_exception_is_kept_with_its_traceback() -> None:
+def test_an_exception_is_stored_with_its_traceback() -> None:
     try:
         raise LookupError("gone")  # noqa: TRY301 - to be caught
     except LookupError as error:

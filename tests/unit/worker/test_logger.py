@@ -43,7 +43,7 @@ def written(stream: io.StringIO) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_what_is_kept_and_what_is_written_are_two_levels() -> None:
+def test_what_is_stored_and_what_is_written_are_two_levels() -> None:
     logs.configure(format="json", level="error", stream=(stream := io.StringIO()))
     context, log = logging_context(logging.INFO)
     context.logger.debug("neither")
@@ -58,7 +58,7 @@ def test_what_is_kept_and_what_is_written_are_two_levels() -> None:
     assert (line["attempt"], line["n"]) == (2, 1)
 
 
-def test_what_is_not_kept_is_written_all_the_same() -> None:
+def test_what_is_not_stored_is_written_all_the_same() -> None:
     logs.configure(format="json", level="debug", stream=(stream := io.StringIO()))
     context, log = logging_context(logging.ERROR)
     context.logger.bind(level="fine", event="odd").debug("written", task="x")
@@ -67,7 +67,7 @@ def test_what_is_not_kept_is_written_all_the_same() -> None:
     assert (line["task"], line["event"], line["level"]) == ("x", "odd", "fine")
 
 
-async def test_the_asynchronous_methods_are_kept_too() -> None:
+async def test_the_lines_of_asynchronous_methods_are_stored_too() -> None:
     logs.configure(format="json", stream=io.StringIO())
     context, log = logging_context(logging.INFO)
     await context.logger.ainfo("said %d", 5, a=1)

@@ -125,7 +125,7 @@ async def list_workers(context: InContext) -> Response:
 )
 async def quiet_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
     """Ask a worker to take no more tasks; it learns of it when it renews its lease, and ends what it runs."""
-    return await _ask(context, id, WorkerRequest.QUIET)
+    return await _set_request(context, id, WorkerRequest.QUIET)
 
 
 @router.post(
@@ -159,10 +159,12 @@ async def stop_worker(request: Request, context: InContext, id: WorkerId) -> Res
 )
 async def resume_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
     """Ask a worker that was made quiet to take tasks again."""
-    return await _ask(context, id, None)
+    return await _set_request(context, id, None)
 
 
-async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None) -> Response:
+async def _set_request(
+    context: InContext, lease_id: UUID, request: WorkerRequest | None
+) -> Response:
     return RawResponse(
         202, worker_json(await context.service.set_worker_request(lease_id, request))
     ).to_starlette()

@@ -119,7 +119,7 @@ async def show_worker(view: View) -> Response:
     )
 
 
-async def ask_worker(view: View) -> Response:
+async def set_worker_request(view: View) -> Response:
     """Ask it to be quiet, to stop (maybe when it is empty) or to go on, and lead back to the page."""
     worker_id = view.id
     await view.form()
@@ -201,5 +201,5 @@ def _capacity(workers: Sequence[WorkerState]) -> Capacity:
 ROUTES = [
     ("GET", "/ui/workers", show_workers),
     ("GET", "/ui/workers/{id}", show_worker),
-    ("POST", "/ui/workers/{id}/{what}", ask_worker),
+    ("POST", "/ui/workers/{id}/{what}", set_worker_request),
 ]

@@ -129,7 +129,7 @@ def test_a_wrong_option_is_exit_status_2(taskmill: Taskmill, wrong: tuple[str, s
     assert taskmill("top", *wrong)[0] == 2
 
 
-def test_a_bad_address_is_an_error_before_anything_is_drawn(taskmill: Taskmill) -> None:
+def test_a_bad_address_is_an_error_before_anything_is_shown(taskmill: Taskmill) -> None:
     status, out, err = taskmill("top", "--url", "nowhere")
 
     assert (status, out) == (1, "")

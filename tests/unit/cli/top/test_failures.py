@@ -53,7 +53,7 @@ async def test_they_are_listed_when_there_are_more_until_the_feed_has_one(
     assert (names(failures)[0], len(service.requests)) == ("missed", 3)
 
 
-def test_the_newest_are_kept() -> None:
+def test_the_newest_stay() -> None:
     failures = Failures()
     failures.add(a_failure(str(number), number) for number in range(1, 500))
     assert names(failures) == [str(number) for number in range(1, 201)]
