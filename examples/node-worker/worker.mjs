@@ -194,7 +194,7 @@ async function report(worker, claim, state, { result = null, error }) {
     );
   }
   if (isJson(result) && (await sendEnd(worker, claim, "finish", { result }))) return;
-  const refused = { type: "ResultRefused", message: "the result is no JSON that the service takes" };
+  const refused = { type: "ResultRefused", message: "the result is not JSON that the service accepts" };
   await sendEnd(worker, claim, "fail", { error: refused, permanent: true });
 }
 

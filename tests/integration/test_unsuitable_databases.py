@@ -60,7 +60,7 @@ async def test_the_error_for_a_silent_database_has_the_reason(
     port = server.sockets[0].getsockname()[1]
     monkeypatch.setenv("TASKMILL_DATABASE__CONNECT_TIMEOUT_S", "0.2")
     async with server:
-        with pytest.raises(ConfigurationError, match=r"can't be reached: no answer in time$"):
+        with pytest.raises(ConfigurationError, match=r"can't be reached: no response in time$"):
             await started(f"postgresql://nobody@127.0.0.1:{port}/nowhere?sslmode=disable")
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nowhere", SETTINGS)
     with pytest.raises(Unavailable) as refused:

@@ -187,6 +187,6 @@ def _cause(error: Exception) -> str:
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return "the connection was cut"
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
-            return "the answer is no HTTP"
+            return "the response is not HTTP"
         case _:
             return type(error).__name__

@@ -43,7 +43,7 @@ def in_words(error: BaseException) -> str:
     text = str(error).strip()
     if text:
         return text
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return "no response in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 def is_item_fault(error: BaseException) -> bool:

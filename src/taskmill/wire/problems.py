@@ -286,7 +286,7 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     ),
     422: (PROBLEMS[InvalidInput], "it does not fit"),
     431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
-    500: (_FAULT, "something unforeseen happened; nothing is known of what was done"),
+    500: (_FAULT, "something unforeseen happened; it is unknown what was done"),
     503: (PROBLEMS[Unavailable], "a part is away for now"),
 }
 

@@ -94,7 +94,7 @@ def test_a_bad_legacy_body_is_refused(body: object) -> None:
         (
             RuntimeError("secret"),
             500,
-            "something unforeseen happened; nothing is known of what was done",
+            "something unforeseen happened; it is unknown what was done",
         ),
     ],
 )

@@ -202,7 +202,7 @@ class _Child(asyncio.SubprocessProtocol):
                 self._take(REPORT.validate_json(line))
             except ValidationError:
                 # Something else wrote to the pipe: nothing that it delivers can be trusted any more.
-                self._trouble = "its process wrote what is no answer"
+                self._trouble = "its process wrote something that is not a report"
                 self.kill()
             except Exception as error:  # noqa: BLE001 - the app's own logging filter; later reports must arrive
                 log.warning("isolated.line_failed", pid=self.pid, error=repr(error))
