@@ -87,7 +87,7 @@ class TaskCreation:
         self._notifying = DutyCycle(
             clock, share=_NOTIFY_SHARE, most_s=_NOTIFY_BURST_S, longest_s=_LONGEST_PAUSE_S
         )
-        self._owes_notification = False
+        self._must_notify = False
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -261,14 +261,14 @@ class TaskCreation:
                 results = await self._store_with(connection, new, notifies=notifies)
         except BaseException:
             # It may have been stored: then the next try finds it, stores nothing, and would not notify.
-            self._owes_notification = True
+            self._must_notify = True
             raise
         finally:
             self._in_flight -= 1
         if notifies:
             self._notifying.charge(self._clock.monotonic() - began_at)
-        if not notifies or self._owes_notification:
-            self._owes_notification = False
+        if not notifies or self._must_notify:
+            self._must_notify = False
             self._notifier.notify()
         self._report_created(results)
         return results
@@ -296,7 +296,7 @@ class TaskCreation:
             # The queue of notifications is full, as when somebody listens and never ends a transaction.
             if not notifies:
                 raise
-            self._owes_notification = True
+            self._must_notify = True
             self._notifying.charge(float("inf"))
             return await storing.store(connection, new)
 

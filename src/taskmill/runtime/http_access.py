@@ -140,7 +140,7 @@ class AccessRules:
         if not authority.is_address and not self._is_known(authority.host):
             shown = safe_text(authority.host, _LONGEST_SHOWN)
             detail = (
-                f'this service is not known as "{shown}": ask by address (127.0.0.1), or name it in '
+                f'this service is not known as "{shown}": send requests to its address (127.0.0.1), or name it in '
                 "TASKMILL_API__ALLOWED_HOSTS"
             )
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, detail)
