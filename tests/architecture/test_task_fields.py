@@ -70,7 +70,7 @@ def test_a_worker_gets_the_fields_that_are_claimed() -> None:
         assert {field.name for field in claimed} <= set(re.findall(r"\w+", returned))
 
 
-def test_every_field_is_kept_on_the_way_from_a_request_to_a_task() -> None:
+def test_every_field_of_a_request_gets_to_its_task() -> None:
     assert {field.attribute for field in SHOWN} <= attributes(Task)
     now = datetime(2030, 1, 1, tzinfo=UTC)
     for field in GIVEN:
