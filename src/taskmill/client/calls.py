@@ -241,9 +241,7 @@ def workers() -> Call[Sequence[WorkerView]]:
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
-def set_worker_request(
-    lease_id: WorkerId, what: str, *, when_empty: bool = False
-) -> Call[WorkerView]:
+def worker_request(lease_id: WorkerId, what: str, *, when_empty: bool = False) -> Call[WorkerView]:
     """Ask a worker to be quiet, to stop (maybe only `when_empty`) or to `resume`."""
     path = f"/workers/{_segment(str(lease_id))}/{what}"
     parameters = parameters_of({"when_empty": "true"} if when_empty else {})

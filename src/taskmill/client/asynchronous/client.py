@@ -241,15 +241,15 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
 
     async def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a worker to take no more tasks; the id is that of its lease."""
-        return await self._send(calls.set_worker_request(worker_id, "quiet"))
+        return await self._send(calls.worker_request(worker_id, "quiet"))
 
     async def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
         """Ask a worker to end its tasks and then its process; with `when_empty`, to only end once it is idle."""
-        return await self._send(calls.set_worker_request(worker_id, "stop", when_empty=when_empty))
+        return await self._send(calls.worker_request(worker_id, "stop", when_empty=when_empty))
 
     async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
-        return await self._send(calls.set_worker_request(worker_id, "resume"))
+        return await self._send(calls.worker_request(worker_id, "resume"))
 
     async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""

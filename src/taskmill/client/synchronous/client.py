@@ -219,15 +219,15 @@ class TaskmillClient(WebhookCalls, ContractCalls):
 
     def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a worker to take no more tasks; the id is that of its lease."""
-        return self._send(calls.set_worker_request(worker_id, "quiet"))
+        return self._send(calls.worker_request(worker_id, "quiet"))
 
     def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
         """Ask a worker to end its tasks and then its process; with `when_empty`, to only end once it is idle."""
-        return self._send(calls.set_worker_request(worker_id, "stop", when_empty=when_empty))
+        return self._send(calls.worker_request(worker_id, "stop", when_empty=when_empty))
 
     def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
-        return self._send(calls.set_worker_request(worker_id, "resume"))
+        return self._send(calls.worker_request(worker_id, "resume"))
 
     def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
