@@ -47,7 +47,7 @@ _QUEUES = 20
 _TICK_S, _SETTLE_S = 0.03, 3.0
 _EVENTS = "SELECT count(*) FROM taskmill.task_event WHERE task_id > $1"
 _REJECTIONS = """
-INSERT INTO taskmill.rejection (id, created_at, door, message_id, body, body_hash, headers, status, problem)
+INSERT INTO taskmill.rejection (id, created_at, source, message_id, body, body_hash, headers, status, problem)
 SELECT
     ('018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, now(), 'amqp', 'm' || n,
     convert_to('{"name": ""}', 'UTF8'), sha256(n::text::bytea), '{}', 422,

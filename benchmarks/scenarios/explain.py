@@ -56,7 +56,7 @@ INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
 SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
 """
 _HISTORY = """
-INSERT INTO taskmill.task_event (task_id, version, happening, status, run, attempt, losses, claim_no, run_at)
+INSERT INTO taskmill.task_event (task_id, version, event, status, run, attempt, losses, claim_no, run_at)
 SELECT id, 1, 'created', status, 1, attempt, 0, 1, run_at FROM taskmill.task
 """
 _WORKER = """

@@ -28,7 +28,7 @@ _TIMEOUT_S = 120.0
 _POLL_S = 0.01
 _NUMBERED_AT_ONCE = 1000
 _FROM_THE_BEGIN = """
-INSERT INTO taskmill.feed_delivery (place, position, ordinal) VALUES ('rabbitmq', 0, 0)
+INSERT INTO taskmill.feed_delivery (follower, position, ordinal) VALUES ('rabbitmq', 0, 0)
 """
 _PUBLISHED = """
 SELECT coalesce(sum(least(
@@ -36,7 +36,7 @@ SELECT coalesce(sum(least(
 )), 0)::integer
 FROM taskmill.feed_delivery AS held
 JOIN taskmill.change_batch AS b ON b.position <= held.position
-WHERE held.place = 'rabbitmq'
+WHERE held.follower = 'rabbitmq'
 """
 
 

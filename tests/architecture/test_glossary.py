@@ -3,18 +3,23 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from scripts.metrics_page import page
 from taskmill.observability.catalogue import SECTIONS
+from taskmill.storage.schema import metadata
 from tests.support.processes import ROOT
 
 SOURCE = ROOT / "src/taskmill"
 MIGRATIONS = SOURCE / "storage/migrations/versions"
+QUERIES = SOURCE / "storage/queries"
+OTHER_CODE = ("tests", "benchmarks", "tools", "scripts", "examples")
 PAGE = (ROOT / "docs/reference/glossary.md").read_text(encoding="utf-8")
 LOGGED = {"debug", "info", "warning", "error", "exception"}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_DEFINED = re.compile(r"^\s*(?:async def|def|class) (\w+)", re.MULTILINE)
+_NO_SQL = re.compile(r"--.*|'[^']*'")
 
 
 def rows(cells: int) -> list[list[str]]:
@@ -30,10 +35,10 @@ def words_of(name: str) -> set[str]:
     return found | {word.removesuffix("s") for word in found}
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        if MIGRATIONS not in path.parents:
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[Path, ast.Module]]:
+    paths = [path for path in sorted(SOURCE.rglob("*.py")) if MIGRATIONS not in path.parents]
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def classes() -> list[tuple[str, str]]:
@@ -65,12 +70,49 @@ def metric_names() -> set[str]:
     return {metric.name for section in SECTIONS for metric in section.metrics}
 
 
+def identifiers() -> set[str]:
+    """Every name that the program gives: functions, parameters, fields, members, locals."""
+    found = set()
+    for _, tree in trees():
+        for node in ast.walk(tree):
+            match node:
+                case (
+                    ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.arg(arg=name)
+                ):
+                    found.add(name)
+                case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                    found.add(name)
+    return found
+
+
+def names_of_other_code() -> set[str]:
+    """The functions and classes of tests, benchmarks and the like."""
+    paths = (path for folder in OTHER_CODE for path in (ROOT / folder).rglob("*.py"))
+    return {name for path in paths for name in _DEFINED.findall(path.read_text(encoding="utf-8"))}
+
+
+def names_in_sql() -> set[str]:
+    """Every word of the statements that is neither in a comment nor in a string."""
+    texts = (path.read_text(encoding="utf-8") for path in QUERIES.glob("*.sql"))
+    return {word for text in texts for word in re.findall(r"[a-z_]+", _NO_SQL.sub(" ", text))}
+
+
+def names_in_the_schema() -> set[str]:
+    tables = metadata.tables.values()
+    columns = {f"{table.name}.{column.name}" for table in tables for column in table.columns}
+    return columns | {str(index.name) for table in tables for index in table.indexes}
+
+
 def names() -> dict[str, set[str]]:
     """What the retired words may not be in, by kind."""
     return {
         "class": {name for name, _ in classes()},
         "module": {path.relative_to(SOURCE).with_suffix("").as_posix() for path, _ in trees()},
-        "SQL file": {path.stem for path in (SOURCE / "storage/queries").glob("*.sql")},
+        "name in code": identifiers(),
+        "function or class outside the program": names_of_other_code(),
+        "SQL file": {path.stem for path in QUERIES.glob("*.sql")},
+        "name in SQL": names_in_sql(),
+        "column or index": names_in_the_schema(),
         "log event": log_events(),
         "metric": metric_names(),
     }

@@ -91,7 +91,7 @@ def turning(mill: Mill) -> list[str]:
 @pytest.mark.parametrize(
     "window", [("desktop", "light", "en"), ("phone", "dark", "ru")], indirect=True, ids="-".join
 )
-def test_what_turns_text_turns_nothing_around_it(window: Window, turning: list[str]) -> None:
+def test_what_reverses_text_reverses_nothing_around_it(window: Window, turning: list[str]) -> None:
     found = {}
     for path in turning:
         page = window.open(path)

@@ -44,7 +44,7 @@ INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
 SELECT gen_random_uuid(), name, repeat('q', 63), 4, now() - interval '300 days' FROM taskmill.queue;
 
 INSERT INTO taskmill.lease (
-    id, worker, queues, types, slots, running, started_at, expires_at, closed_at, close_reason, asked_to, remote,
+    id, worker, queues, types, slots, running, started_at, expires_at, closed_at, close_reason, request, remote,
     version, stop_when_empty, lost_task_ids
 )
 SELECT

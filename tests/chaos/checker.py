@@ -61,7 +61,7 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
     """Return everything that is wrong once the site has settled."""
     tasks = await sql.fetch("SELECT id::text AS id, name FROM taskmill.task")
     events = await sql.fetch(
-        "SELECT task_id::text AS id, happening, claim_no FROM taskmill.task_event ORDER BY task_id, version"
+        "SELECT task_id::text AS id, event, claim_no FROM taskmill.task_event ORDER BY task_id, version"
     )
     rejections = Counter(
         row["message_id"] for row in await sql.fetch("SELECT message_id FROM taskmill.rejection")
@@ -134,14 +134,14 @@ def _of_strangers(history: History, by_name: Mapping[str, list[Row]]) -> Iterabl
 
 def _of_cancels(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
     for task_id in history.cancelled:
-        if not any(event["happening"] == "cancelled" for event in happened[task_id]):
+        if not any(event["event"] == "cancelled" for event in happened[task_id]):
             yield f"cancel_forgotten: {task_id} was reported as cancelled"
 
 
 def _of_retries(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
     """A task starts a new run for each confirmed request, and never without a request."""
     for task_id, events in happened.items():
-        runs = sum(event["happening"] == "run_again" for event in events)
+        runs = sum(event["event"] == "run_again" for event in events)
         sent, confirmed = history.retries_sent[task_id], history.retries_confirmed[task_id]
         if runs > sent:
             yield f"ran_again_unasked: {task_id} began {runs} new runs, {sent} were requested"
@@ -179,12 +179,12 @@ def _of_effects(happened: Mapping[str, list[Row]], effects: Iterable[Row]) -> It
         (event["id"], event["claim_no"])
         for events in happened.values()
         for event in events
-        if event["happening"] == "claimed"
+        if event["event"] == "claimed"
     }
     for claim in begun.keys() - claims:
         yield f"ran_unclaimed: {claim} has no claim in the history"
     for event in (event for events in happened.values() for event in events):
-        if event["happening"] == "succeeded" and (event["id"], event["claim_no"]) not in ended:
+        if event["event"] == "succeeded" and (event["id"], event["claim_no"]) not in ended:
             yield f"succeeded_unrun: {event['id']} claim {event['claim_no']} never ran to its end"
 
 

@@ -88,7 +88,7 @@ async def test_queues_are_served_by_their_weights(transport: TransportSetup, sta
     assert 20 <= served[:250].count("seldom") <= 90
 
 
-async def test_names_with_dots_are_kept_apart(transport: TransportSetup, stage: Stage) -> None:
+async def test_names_with_dots_stay_apart(transport: TransportSetup, stage: Stage) -> None:
     """`a.b` with `c`, and `a` with `b.c`, are not the same."""
     recorder = Recorder()
     options = WorkerOptions(queues=("a.b",))
@@ -158,7 +158,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(
         await all_ended(stage)
     events = await stage.sql.fetch(
         "SELECT extract(epoch FROM at - run_at)::float AS late_s FROM taskmill.task_event "
-        "WHERE happening = 'claimed'"
+        "WHERE event = 'claimed'"
     )
     late = [row["late_s"] for row in events]
     assert len(late) == 40

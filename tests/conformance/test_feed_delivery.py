@@ -142,7 +142,7 @@ async def test_a_lost_cursor_lease_is_noticed(
         usurper = stage.ids()
         await stage.sql.execute(
             "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h' "
-            "WHERE place = 'rabbitmq'",
+            "WHERE follower = 'rabbitmq'",
             usurper,
         )
         await stage.created()
@@ -151,7 +151,7 @@ async def test_a_lost_cursor_lease_is_noticed(
             return bool(log_lines.named("feed.handed_over"))
 
         await eventually(has_noticed, "the loss to be noticed")
-        position = "SELECT position FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+        position = "SELECT position FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
         assert await stage.sql.fetchval(position) == 0
         await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now()")
         await stage.created()
@@ -204,7 +204,7 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
         async def is_delivered() -> bool:
             seen = await stage.sql.fetchrow(
                 "SELECT d.position = max(b.position) FROM taskmill.feed_delivery AS d, "
-                "taskmill.change_batch AS b WHERE d.place = 'rabbitmq' GROUP BY d.position"
+                "taskmill.change_batch AS b WHERE d.follower = 'rabbitmq' GROUP BY d.position"
             )
             return bool(seen and seen[0])
 

@@ -94,7 +94,7 @@ async def taken(queue: AbstractQueue, consumer: Consumer) -> list[str]:
 
 async def is_passed(stage: Stage) -> bool:
     seen = await stage.sql.fetchrow(
-        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
     )
     last = await stage.sql.fetchrow(
         "SELECT position, cardinality(task_ids) FROM taskmill.change_batch "

@@ -117,7 +117,7 @@ async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attemp
     spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.task")
     assert [tuple(row) for row in spent] == [(1, 0)]
     handed_back = await stage.sql.fetchval(
-        "SELECT count(*) FROM taskmill.task_event WHERE happening = 'handed_back'"
+        "SELECT count(*) FROM taskmill.task_event WHERE event = 'handed_back'"
     )
     assert handed_back > 0, "nothing ran longer than the grace time"
     await assert_safe(stage.sql)

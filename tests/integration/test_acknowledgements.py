@@ -180,7 +180,7 @@ async def take_message_id(queue: aio_pika.abc.AbstractQueue) -> str:
 
 async def stored(stage: Stage) -> Cursor:
     row = await stage.sql.fetchrow(
-        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
     )
     assert row is not None
     return Cursor(row["position"], row["ordinal"])

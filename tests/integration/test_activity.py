@@ -196,7 +196,7 @@ async def test_a_time_that_is_missing_or_runs_backwards_stops_no_roll_up(stage: 
     moment = await now(stage)
     await add_events(stage, moment, "succeeded", tasks=1)
     await stage.sql.execute(
-        "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE happening = 'succeeded'"
+        "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE event = 'succeeded'"
     )
     await settle(stage)
     activity = await read_activity(stage)

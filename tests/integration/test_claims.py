@@ -314,7 +314,7 @@ async def test_a_success_is_written_alike_whoever_ends_beside_it(
 _COUNTS = """
     SELECT queue, status, sum(tasks)::int AS tasks FROM taskmill.task_count GROUP BY queue, status
     UNION ALL
-    SELECT type, happening, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, happening
+    SELECT type, event, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, event
 """
 # All columns of a task and its last event, except ids and times.
 _WRITTEN = """

@@ -98,7 +98,7 @@ STRICT = [
     '{"many": [' + ", ".join(["[]"] * 500) + "]}",
     "null",
 ]
-MISFITS: list[dict[str, Any]] = [
+UNFIT: list[dict[str, Any]] = [
     {"payload": {"delay_s": -1, "seed": 1.5, "failure_probability": 2}},
     {"payload": {"delay_s": 1, "delay_min_s": 2}},
     {"payload": {"delay_min_s": 1e15, "delay_max_s": 1.5e300}},
@@ -149,7 +149,7 @@ async def test_whatever_it_takes_no_response_of_the_api_is_a_fault(
 ) -> None:
     """All bad input is sent; what is stored of it is read in every way, before and after it was claimed."""
     await registered(stage, a_contract())
-    bad = [as_text(fields) for _, fields in REFUSED] + [as_text(fields) for fields in MISFITS]
+    bad = [as_text(fields) for _, fields in REFUSED] + [as_text(fields) for fields in UNFIT]
     bad += [{argument: json} for json in UNREADABLE for argument in CASTS]
     bad += [{"payload": json, "type": "free"} for json in STRICT + ODD]
     bad += [{"labels": json} for json in ('{"a": "x", "a": "y"}', '{"a\\u0041": "\\u202e"}')]
@@ -157,14 +157,14 @@ async def test_whatever_it_takes_no_response_of_the_api_is_a_fault(
     for arguments in bad:
         with suppress(asyncpg.InvalidParameterValueError):
             made.append(await create(stage.sql, **arguments))
-    assert len(made) == len(MISFITS) + len(STRICT) + len(ODD) + 2
+    assert len(made) == len(UNFIT) + len(STRICT) + len(ODD) + 2
     await assert_all_is_readable(stage, pages, [str(one) for one in made])
     lease = {"worker": "w", "types": ["free", "emulate", "http", TYPE], "limit": 100, "wait_s": 5}
     claimed = (await pages.post("/leases", lease)).json()["tasks"]
     assert len(claimed) == len(STRICT) + 2
     await assert_all_is_readable(stage, pages, [str(one) for one in made])
     failed = await stage.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'failed'")
-    assert len(failed) == len(MISFITS) + len(ODD)
+    assert len(failed) == len(UNFIT) + len(ODD)
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}
 

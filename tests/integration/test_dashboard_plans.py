@@ -22,7 +22,7 @@ async def a_long_life(stage: Stage) -> UUID:
     await stage.sql.execute(
         """
         INSERT INTO taskmill.task_event
-            (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+            (task_id, version, at, event, status, run, attempt, losses, claim_no, run_at)
         SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
         """,
         task.id,
@@ -89,10 +89,10 @@ _MINUTES = """
         ) AS at
         CROSS JOIN generate_series(1, 40) AS queue
     )
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-    SELECT 'q' || n % 40 + 1, 'emulate', happening, 5, 1, 1
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
+    SELECT 'q' || n % 40 + 1, 'emulate', event, 5, 1, 1
     FROM generate_series(1, 100) AS n
-    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS happening
+    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS event
 """
 
 

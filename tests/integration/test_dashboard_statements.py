@@ -47,14 +47,14 @@ SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
 INSERT INTO taskmill.queue (name) SELECT 'q' || n FROM generate_series(0, 4) AS n;
 INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status;
-INSERT INTO taskmill.task_event (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+INSERT INTO taskmill.task_event (task_id, version, at, event, status, run, attempt, losses, claim_no, run_at)
 SELECT id, 1, created_at, 'created', 'new', 1, 0, 0, 0, run_at FROM taskmill.task;
 INSERT INTO taskmill.change_batch (task_ids, versions, position)
 SELECT '{}', '{}', n FROM generate_series(1, 20000) AS n;
 ANALYZE
 """
 LIFE = """
-INSERT INTO taskmill.task_event (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+INSERT INTO taskmill.task_event (task_id, version, at, event, status, run, attempt, losses, claim_no, run_at)
 SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
 """
 LINES = """

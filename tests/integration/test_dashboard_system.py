@@ -233,7 +233,7 @@ async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, sta
         " WHERE id = (SELECT id FROM taskmill.webhook ORDER BY id LIMIT 1)"
     )
     await stage.sql.execute(
-        "INSERT INTO taskmill.webhook_delivery (lane, webhook_id, give_up_at, next_at)"
+        "INSERT INTO taskmill.webhook_delivery (endpoint, webhook_id, give_up_at, next_at)"
         " SELECT 'webhook:' || id, id, now() + interval '1 day', now() - interval '10 min'"
         " FROM taskmill.webhook"
     )

@@ -36,7 +36,7 @@ SEED = """
     )
     SELECT id, 'task', 'emulate', 'default', 4, 'new', at, at, 1, 3, '{}', 'seed' FROM made;
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at
     )
     SELECT id, 1, 'created', 'new', 1, 0, 0, 0, at FROM made;
     INSERT INTO taskmill.change_batch (task_ids, versions, position)

@@ -132,7 +132,7 @@ async def test_queues_beyond_the_limit_share_one_series(
 
 
 DELIVERY = """
-    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, task_id, version, give_up_at, next_at, state)
+    INSERT INTO taskmill.webhook_delivery (endpoint, webhook_id, task_id, version, give_up_at, next_at, state)
     SELECT 'webhook:' || $1::uuid, $1, gen_random_uuid(), 1, now() + interval '1 day', now() + $2::interval, $3
 """
 
@@ -169,7 +169,7 @@ async def test_a_failing_endpoint_is_counted_and_makes_no_delivery_late(stage: S
     for _ in range(2):
         await stage.sql.execute(DELIVERY, dead, late, "pending")
         await stage.sql.execute(
-            "INSERT INTO taskmill.webhook_delivery (lane, task_id, version, give_up_at, next_at)"
+            "INSERT INTO taskmill.webhook_delivery (endpoint, task_id, version, give_up_at, next_at)"
             " VALUES ('callback:x', gen_random_uuid(), 1, now() + interval '1 day', now() + $1)",
             late,
         )

@@ -254,7 +254,7 @@ WORK = {
     "VALUES ('q', 'new', 1), ('q', 'new', 1)",
     "fold_failures": "INSERT INTO taskmill.failure_delta (type, error, task_id) "
     "VALUES ('t', 'e', gen_random_uuid())",
-    "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks) "
+    "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks) "
     "VALUES ('q', 't', 'created', 1)",
 }
 

@@ -115,7 +115,7 @@ async def test_a_history_of_many_long_errors_comes_in_parts(
     await stage.sql.execute(
         """
         INSERT INTO taskmill.task_event
-            (task_id, version, happening, status, run, attempt, losses, claim_no, run_at, error)
+            (task_id, version, event, status, run, attempt, losses, claim_no, run_at, error)
         SELECT
             $1, n + 1, 'retry_scheduled', 'new', 1, n, 0, n, now(),
             jsonb_build_object('type', 'E', 'message', repeat('x', 10000))
@@ -156,7 +156,7 @@ async def test_refused_messages_with_long_headers_come_in_parts(
 ) -> None:
     await stage.sql.execute(
         """
-        INSERT INTO taskmill.rejection (id, door, body, body_hash, headers, status, problem)
+        INSERT INTO taskmill.rejection (id, source, body, body_hash, headers, status, problem)
         SELECT gen_random_uuid(), 'amqp', '', sha256(n::text::bytea),
             json_build_object('headers', json_build_object('a', repeat('x', 20000))), 422,
             '{"type": "about:blank", "title": "t", "status": 422, "detail": "d"}'

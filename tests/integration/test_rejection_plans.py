@@ -10,7 +10,7 @@ from tests.support.stage import Stage
 
 SEED = """
     INSERT INTO taskmill.rejection (
-        id, door, message_id, body, body_hash, headers, status, problem
+        id, source, message_id, body, body_hash, headers, status, problem
     )
     SELECT
         (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 20000 + n), 12, '0')

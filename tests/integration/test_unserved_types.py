@@ -246,7 +246,7 @@ async def test_every_request_over_http_refuses_one_type_too_many(limited: Served
 
 async def test_sql_refuses_it_as_well(stage: Stage) -> None:
     call = "SELECT taskmill.create_task('a task', type => $1)"
-    await stage.sql.execute("UPDATE taskmill.door_limit SET unserved_types = 2")
+    await stage.sql.execute("UPDATE taskmill.request_limit SET unserved_types = 2")
     for kind in ("a", "b", "a", "emulate"):
         await stage.sql.execute(call, kind)
     with pytest.raises(asyncpg.InvalidParameterValueError) as caught:

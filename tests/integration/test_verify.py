@@ -62,7 +62,7 @@ def repeated(name: str) -> Damage:
             """
             INSERT INTO taskmill.task_event
             SELECT
-                task_id, version + 1, at, happening, status, run, attempt, losses, claim_no, run_at,
+                task_id, version + 1, at, event, status, run, attempt, losses, claim_no, run_at,
                 lease_id, worker, reason, error
             FROM taskmill.task_event WHERE task_id = $1 ORDER BY version DESC LIMIT 1
             RETURNING version
@@ -117,9 +117,7 @@ async def lose_an_entry(sql: Sql, mixture: Mixture) -> None:
 
 async def succeed_without_a_claim(sql: Sql, mixture: Mixture) -> None:
     done = "status = 'succeeded', cancel_requested = false"
-    await entry("cancelled", 2, "happening = 'succeeded', status = 'succeeded'", row=done)(
-        sql, mixture
-    )
+    await entry("cancelled", 2, "event = 'succeeded', status = 'succeeded'", row=done)(sql, mixture)
     await sql.execute("""
         INSERT INTO taskmill.task_count (queue, status, tasks)
         VALUES ('default', 'cancelled', -1), ('default', 'succeeded', 1)
@@ -132,7 +130,7 @@ async def leave_a_history_without_its_task(sql: Sql, mixture: Mixture) -> None:
     await sql.execute(
         """
         INSERT INTO taskmill.task_event (
-            task_id, version, happening, status, run, attempt, losses, claim_no, run_at
+            task_id, version, event, status, run, attempt, losses, claim_no, run_at
         )
         VALUES ($1, 1, 'created', 'new', 1, 0, 0, 0, now()), ($1, 2, 'cancelled', 'cancelled', 1, 0, 0, 0, now())
         """,
@@ -172,8 +170,8 @@ LATER = "interval '1 hour'"
 DAMAGES: list[tuple[Check, Damage]] = [
     (Check.VERSION_GAP, lose_an_entry),
     (Check.VERSION_GAP, row("waiting", "version = 2")),
-    (Check.UNKNOWN_ENTRY, entry("succeeded", 2, "happening = 'sneezed'")),
-    (Check.FORBIDDEN_TRANSITION, entry("expired", 2, "happening = 'failed'")),
+    (Check.UNKNOWN_ENTRY, entry("succeeded", 2, "event = 'sneezed'")),
+    (Check.FORBIDDEN_TRANSITION, entry("expired", 2, "event = 'failed'")),
     (Check.AFTER_THE_END, repeated("succeeded")),
     (Check.RUN_MISCOUNTED, entry("succeeded", 3, "run = 2", row="run = 2")),
     (Check.ATTEMPTS_MISCOUNTED, entry("succeeded", 3, "attempt = 0", row="attempt = 0")),
@@ -201,7 +199,7 @@ DAMAGES: list[tuple[Check, Damage]] = [
         entry(
             "cancelled while it ran, and run again",
             4,
-            "happening = 'failed', status = 'failed', reason = 'worker_lost'",
+            "event = 'failed', status = 'failed', reason = 'worker_lost'",
         ),
     ),
     (Check.ROW_DRIFT, row("succeeded", "losses = 1")),
@@ -321,9 +319,9 @@ async def test_nothing_is_found_after_every_kind_of_event(stage: Stage) -> None:
     assert (audit.counts, audit.unchecked, record.findings) == ({}, (), [])
     tasks = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
     assert audit.tasks == record.checked_tasks == record.expected == tasks > 20
-    events = await stage.sql.fetch("SELECT happening FROM taskmill.task_event")
+    events = await stage.sql.fetch("SELECT event FROM taskmill.task_event")
     assert audit.entries == len(events)
-    assert {row["happening"] for row in events} == set(EventType)
+    assert {row["event"] for row in events} == set(EventType)
 
 
 @pytest.mark.parametrize(

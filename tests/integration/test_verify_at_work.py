@@ -103,7 +103,7 @@ async def test_the_same_is_found_in_small_parts_as_in_a_large_one(
         UPDATE taskmill.idempotency SET task_id = gen_random_uuid() WHERE key < '5';
         UPDATE taskmill.change_batch SET position = NULL WHERE position % 5 = 2;
         UPDATE taskmill.rejection SET resent_at = now();
-        DELETE FROM taskmill.task_event WHERE happening = 'created';
+        DELETE FROM taskmill.task_event WHERE event = 'created';
         DELETE FROM taskmill.task WHERE status = 'failed';
     """)
     at_once = await found_in(stage.database)

@@ -31,7 +31,7 @@ async def test_an_event_comes_signed_as_a_cloud_event(stage: Stage) -> None:
         webhook, secret = await subscribed(stage, f"{endpoint.url}/hooks?a=b")
         task = await done(stage, queue="mine", labels='{"team":"x"}')
         [row] = await settled(stage, 1)
-        assert (row["state"], row["attempts"], row["answer"]) == ("delivered", 1, 204)
+        assert (row["state"], row["attempts"], row["response_status"]) == ("delivered", 1, 204)
         [received] = endpoint.received
         assert (received.method, received.path) == ("POST", "/hooks?a=b")
         assert received.headers["content-type"] == "application/cloudevents+json"

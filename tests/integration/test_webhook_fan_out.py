@@ -42,7 +42,7 @@ async def fanned_out(stage: Stage) -> list[asyncpg.Record]:
     async def is_done() -> bool:
         bounds = await changes.bounds(stage.database)
         row = await stage.sql.fetchrow(
-            "SELECT position, ordinal FROM taskmill.feed_delivery WHERE place = 'webhooks'"
+            "SELECT position, ordinal FROM taskmill.feed_delivery WHERE follower = 'webhooks'"
         )
         assert row is not None
         return bounds.latest is None or (row["position"], row["ordinal"]) >= bounds.latest
@@ -67,7 +67,7 @@ async def test_a_webhook_gets_what_ends_from_now_on(stage: Stage) -> None:
     second = await done(stage)
     assert changes_of(await fanned_out(stage)) == [(second.id, 3)]
     [row] = await deliveries(stage.sql, webhook.id)
-    assert row["lane"] == f"webhook:{webhook.id}"
+    assert row["endpoint"] == f"webhook:{webhook.id}"
 
 
 async def test_changes_from_before_a_webhook_are_not_delivered_though_they_are_read_later(
@@ -115,7 +115,7 @@ async def test_a_callback_is_made_each_time_that_its_task_ends(stage: Stage) -> 
     waiting = await stage.created(callback_url=URL)
     [row] = await fanned_out(stage)
     assert (row["task_id"], row["version"], row["webhook_id"]) == (task.id, 3, None)
-    assert row["lane"] == "callback:https://example.org:8443"
+    assert row["endpoint"] == "callback:https://example.org:8443"
     await stage.service.retry(task.id)
     await stage.service.cancel(task.id)
     await stage.service.cancel(waiting.id)
@@ -130,7 +130,7 @@ async def test_a_callback_that_came_over_sql_is_made_too(stage: Stage) -> None:
     await stage.service.cancel(task_id)
     [row] = await fanned_out(stage)
     assert (row["task_id"], row["version"]) == (task_id, 2)
-    assert row["lane"] == "callback:https://example.org:443"
+    assert row["endpoint"] == "callback:https://example.org:443"
 
 
 async def test_a_paused_webhook_gets_changes_later_and_a_disabled_one_never(stage: Stage) -> None:

@@ -12,7 +12,7 @@ ENDPOINTS = 100
 # Of the 100 endpoints, the first half has nothing due. Some of each have ended.
 SEED = """
     INSERT INTO taskmill.webhook_delivery (
-        lane, webhook_id, task_id, version, position, ordinal, state, give_up_at, next_at, finished_at
+        endpoint, webhook_id, task_id, version, position, ordinal, state, give_up_at, next_at, finished_at
     )
     SELECT
         'webhook:' || hook, hook::uuid, hook::uuid, 1, n, 1,

@@ -41,7 +41,7 @@ async def a_cursor_lease(stage: Stage) -> CursorLease:
 
 async def cursor(stage: Stage) -> Cursor:
     row = await stage.sql.fetchrow(
-        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE place = 'webhooks'"
+        "SELECT position, ordinal FROM taskmill.feed_delivery WHERE follower = 'webhooks'"
     )
     assert row is not None
     return Cursor(*row)

@@ -80,7 +80,7 @@ async def test_a_quiet_worker_stays_quiet_under_another_lease(stage: Stage) -> N
         await eventually(has_another, "another lease")
         second = worker.keeper.last_lease_id
         stored = await stage.sql.fetchval(
-            "SELECT asked_to FROM taskmill.lease WHERE id = $1", second
+            "SELECT request FROM taskmill.lease WHERE id = $1", second
         )
         assert stored == "quiet"
         with pytest.raises(WorkerGone):

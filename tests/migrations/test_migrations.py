@@ -192,6 +192,35 @@ _FAILED_BEFORE = """
 """
 
 
+async def test_renamed_columns_keep_their_rows_and_create_task_works_on_both_sides(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    names = [version.name for version in VERSIONS]
+    own = next(number for number, name in enumerate(names) if name.endswith("_plain_names.py"))
+    create = "SELECT taskmill.create_task('a', callback_url => 'https://example.org/done')"
+    row = ("created", "created", "callback:https://example.org:443")
+    await apart(migrate.upgrade, url, names[own - 1][:4])
+    await fetch_rows(url, create)
+    await apart(migrate.upgrade, url, names[own][:4])
+    await fetch_rows(url, create)
+    assert await fetch_rows(url, _CREATED.format(event="event", endpoint="endpoint")) == [row] * 2
+    assert await fetch_rows(url, "SELECT scope, queues FROM taskmill.request_limit") == [
+        ("all", 1000)
+    ]
+    await apart(downgrade, url, names[own - 1][:4])
+    await fetch_rows(url, create)
+    assert await fetch_rows(url, _CREATED.format(event="happening", endpoint="lane")) == [row] * 3
+    assert await fetch_rows(url, "SELECT place, queues FROM taskmill.door_limit") == [("all", 1000)]
+
+
+_CREATED = """
+    SELECT e.{event}, d.{event}, c.{endpoint}
+    FROM taskmill.task_event AS e JOIN taskmill.task_callback AS c USING (task_id)
+    JOIN LATERAL (SELECT {event} FROM taskmill.task_minute_delta LIMIT 1) AS d ON true
+"""
+
+
 async def test_a_database_gets_a_key_for_callbacks_once(empty_database_url: str) -> None:
     url, query = empty_database_url, "SELECT secret FROM taskmill.callback_key"
     await apart(migrate.upgrade, url)

@@ -80,7 +80,7 @@ def test_large_whole_numbers_are_multiples_by_all_their_digits(
     assert (not found_in(schema, payload)) is fits
 
 
-def test_enumerations_tell_values_of_all_kinds_apart() -> None:
+def test_enumerations_distinguish_values_of_all_kinds() -> None:
     values = [1, True, None, "1", "", [1], [], {}, {"a": 1}, [[1]], 1.5, False, 0]
     literals = (
         "1",

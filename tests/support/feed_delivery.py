@@ -89,7 +89,7 @@ async def lease_taken(stage: Stage) -> None:
     await eventually(probe, "somebody to deliver")
 
 
-HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
 
 
 async def read_history(stage: Stage) -> list[tuple[str, int]]:

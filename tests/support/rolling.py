@@ -38,9 +38,9 @@ def counts_of(activity: Activity) -> EventCounts:
 async def counted(stage: Stage) -> EventCounts:
     """The counts by the history."""
     rows = await stage.sql.fetch("""
-        SELECT t.queue, t.type, e.happening, count(*)
+        SELECT t.queue, t.type, e.event, count(*)
         FROM taskmill.task_event AS e JOIN taskmill.task AS t ON t.id = e.task_id
-        WHERE e.happening <> 'cancel_requested'
+        WHERE e.event <> 'cancel_requested'
         GROUP BY 1, 2, 3
     """)
     return {(row[0], row[1], row[2]): row[3] for row in rows}
@@ -50,12 +50,12 @@ async def durations(stage: Stage) -> tuple[list[float], list[float]]:
     """How long claimed tasks had waited, and how long ended attempts ran, by the history."""
     rows = await stage.sql.fetch("""
         SELECT
-            e.happening = 'claimed' AS has_waited,
-            date_part('epoch', e.at - CASE WHEN e.happening = 'claimed' THEN e.run_at ELSE c.at END)
+            e.event = 'claimed' AS has_waited,
+            date_part('epoch', e.at - CASE WHEN e.event = 'claimed' THEN e.run_at ELSE c.at END)
         FROM taskmill.task_event AS e
         LEFT JOIN taskmill.task_event AS c
-            ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.happening = 'claimed'
-        WHERE e.happening <> 'cancel_requested' AND e.lease_id IS NOT NULL
+            ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.event = 'claimed'
+        WHERE e.event <> 'cancel_requested' AND e.lease_id IS NOT NULL
     """)
     return [row[1] for row in rows if row[0]], [row[1] for row in rows if not row[0]]
 

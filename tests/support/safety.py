@@ -65,14 +65,14 @@ def _of_task(row: Row, events: Sequence[Row]) -> list[str]:
 
 def _of_transitions(events: Sequence[Row]) -> list[str]:
     problems = []
-    if events[0]["happening"] != "created":
+    if events[0]["event"] != "created":
         problems.append("history begins in its middle")
     for before, after in pairwise(events):
-        stays = after["happening"] == "cancel_requested" and before["status"] == after["status"]
+        stays = after["event"] == "cancel_requested" and before["status"] == after["status"]
         if not stays and not is_allowed(Status(before["status"]), Status(after["status"])):
             problems.append(f"went from {before['status']} to {after['status']}")
-        if (before["status"] in _ENDS_A_RUN) != (after["happening"] == "run_again"):
-            problems.append(f"{after['happening']} after {before['status']}")
+        if (before["status"] in _ENDS_A_RUN) != (after["event"] == "run_again"):
+            problems.append(f"{after['event']} after {before['status']}")
     return problems
 
 
@@ -82,12 +82,12 @@ def _of_claims(row: Row, events: Sequence[Row]) -> list[str]:
     running: Row | None = None
     last_no = 0
     for event in events:
-        if event["happening"] == "claimed":
+        if event["event"] == "claimed":
             problems += _of_claim(event, running, last_no)
             running, last_no = event, event["claim_no"]
-        elif running is not None and event["happening"] in _ENDS_A_CLAIM:
+        elif running is not None and event["event"] in _ENDS_A_CLAIM:
             if (event["lease_id"], event["claim_no"]) != (running["lease_id"], last_no):
-                problems.append(f"{event['happening']} under another fence")
+                problems.append(f"{event['event']} under another fence")
             running = None
     held = running["lease_id"] if running is not None else None
     if held != row["lease_id"]:
@@ -108,7 +108,7 @@ def _of_claim(claimed: Row, running: Row | None, last_no: int) -> list[str]:
 
 def _of_runs(row: Row, events: Sequence[Row]) -> list[str]:
     ends: dict[int, int] = defaultdict(int)
-    claimed_runs = {event["run"] for event in events if event["happening"] == "claimed"}
+    claimed_runs = {event["run"] for event in events if event["event"] == "claimed"}
     for event in events:
         ends[event["run"]] += event["status"] in _ENDS_A_RUN
         if event["status"] == "succeeded" and event["run"] not in claimed_runs:
@@ -126,7 +126,7 @@ def _of_runs(row: Row, events: Sequence[Row]) -> list[str]:
 def _last_error(events: Sequence[Row]) -> str | None:
     error = None
     for event in events:
-        if event["happening"] in {"succeeded", "run_again"}:
+        if event["event"] in {"succeeded", "run_again"}:
             error = None
         error = event["error"] or error
     return error

@@ -53,7 +53,7 @@ INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status;
 
 INSERT INTO taskmill.task_event (
-    task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at
+    task_id, version, at, event, status, run, attempt, losses, claim_no, run_at
 )
 SELECT id, 1, created_at, 'created', 'new', 1, 0, 0, 0, run_at FROM taskmill.task
 WHERE status IN ('new', 'in_progress')
@@ -91,9 +91,9 @@ JOIN sample AS ran ON ran.s = (7 * queue + type) % 50
 ORDER BY at, step.s
 """
 _DELTAS = """
-INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-SELECT 'queue-' || n % $1::integer, 'type-' || n / $1 % 5, happening, 20 + n % 25, 10, 1.5
-FROM generate_series(1, 1000) AS n, (VALUES ('claimed'), ('succeeded')) AS h (happening)
+INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
+SELECT 'queue-' || n % $1::integer, 'type-' || n / $1 % 5, event, 20 + n % 25, 10, 1.5
+FROM generate_series(1, 1000) AS n, (VALUES ('claimed'), ('succeeded')) AS h (event)
 """
 # As many kinds in each step of time as are distinguished there, not the same in all of them.
 _FAILURES = """

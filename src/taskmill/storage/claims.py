@@ -232,7 +232,7 @@ def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedAttempt]:
     return {
         row["id"]: EndedAttempt(
             status=_STATUSES[row["status"]],
-            event_type=_EVENT_TYPES[row["happening"]],
+            event_type=_EVENT_TYPES[row["event"]],
             reason=row["reason"],
             run_at=row["run_at"] if row["status"] == Status.NEW else None,
         )

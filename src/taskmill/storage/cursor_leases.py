@@ -1,4 +1,4 @@
-"""How far the feed was delivered to each destination, and who holds its cursor lease: one process, fenced."""
+"""How far the feed was delivered to its followers, RabbitMQ and webhooks; one process holds each cursor lease."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -9,9 +9,9 @@ from taskmill.storage.database import Database
 
 
 class CursorLease(NamedTuple):
-    """The right to deliver to a destination, for `hold_s` seconds after `take` and after each `move`."""
+    """The right to deliver to a follower, for `hold_s` seconds after `take` and after each `move`."""
 
-    destination: str
+    follower: str
     holder: UUID
     hold_s: float
 
@@ -19,10 +19,10 @@ class CursorLease(NamedTuple):
 async def take(database: Database, cursor_lease: CursorLease) -> Cursor | None:
     """Take the cursor lease and return the cursor to go on from; None while another process holds it.
 
-    A destination to which nothing was ever delivered begins at the end of the feed.
+    A follower to which nothing was ever delivered begins at the end of the feed.
     """
     begin = START
-    if not await database.fetch_value("find_feed_delivery", cursor_lease.destination):
+    if not await database.fetch_value("find_feed_delivery", cursor_lease.follower):
         begin = (await changes.bounds(database)).latest or START
     rows = await database.fetch("take_cursor_lease", *cursor_lease, *begin)
     return Cursor(rows[0]["position"], rows[0]["ordinal"]) if rows else None
@@ -35,4 +35,4 @@ async def move(database: Database, cursor_lease: CursorLease, cursor: Cursor) ->
 
 async def drop(database: Database, cursor_lease: CursorLease) -> None:
     """Give the cursor lease back."""
-    await database.fetch("drop_cursor_lease", cursor_lease.destination, cursor_lease.holder)
+    await database.fetch("drop_cursor_lease", cursor_lease.follower, cursor_lease.holder)

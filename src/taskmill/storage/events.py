@@ -29,7 +29,7 @@ def event_of(row: asyncpg.Record) -> TaskEvent:
         task_id=row["task_id"],
         version=row["version"],
         at=row["at"],
-        event_type=EventType(row["happening"]),
+        event_type=EventType(row["event"]),
         status=Status(row["status"]),
         run=row["run"],
         attempt=row["attempt"],

@@ -125,7 +125,7 @@ def _held_lease(row: asyncpg.Record) -> HeldLease | None:
 def _last_event(row: asyncpg.Record) -> LastEvent | None:
     if row["last_at"] is None:
         return None
-    event_type = EventType(row["last_happening"])
+    event_type = EventType(row["last_event"])
     return LastEvent(at=row["last_at"], event_type=event_type, reason=row["last_reason"])
 
 
@@ -139,7 +139,7 @@ def _open_lease(row: asyncpg.Record) -> OpenLease:
         running=row["running"],
         renewed_at=row["renewed_at"],
         expires_at=row["expires_at"],
-        is_quiet=row["asked_to"] is not None,
+        is_quiet=row["request"] is not None,
     )
 
 

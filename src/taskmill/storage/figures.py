@@ -116,4 +116,4 @@ async def _deliveries(database: Database) -> DeliveryFigures:
 
 
 async def _lags_s(database: Database) -> dict[str, float]:
-    return {row["place"]: row["lag_s"] for row in await database.fetch("read_feed_followers")}
+    return {row["follower"]: row["lag_s"] for row in await database.fetch("read_feed_followers")}

@@ -68,7 +68,7 @@ async def renew_lease(
     row = await connection.fetchrow(statement("renew_lease"), lease_id, ttl_s, running)
     if row is None:
         return None
-    requested = row["asked_to"]
+    requested = row["request"]
     return Renewed(
         request=None if requested is None else WorkerRequest(requested),
         stop_when_empty=row["stop_when_empty"],

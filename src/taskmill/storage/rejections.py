@@ -96,7 +96,7 @@ def _summary(row: asyncpg.Record) -> RejectionSummary:
     return RejectionSummary(
         id=row["id"],
         created_at=row["created_at"],
-        source=row["door"],
+        source=row["source"],
         message_id=row["message_id"],
         body_bytes=row["body_bytes"],
         properties=row["headers"],

@@ -240,7 +240,7 @@ async def find_own_end(database: Database, fence: Fence) -> EndedAttempt | None:
     [row] = rows
     return EndedAttempt(
         status=Status(row["status"]),
-        event_type=EventType(row["happening"]),
+        event_type=EventType(row["event"]),
         reason=row["reason"],
         run_at=row["run_at"] if row["status"] == Status.NEW else None,
     )

@@ -67,7 +67,7 @@ task = Table(
     Index("task_status_id", "status", "id"),
     Index("task_queue_status_id", "queue", "status", "id"),
     Index(
-        "task_cancel_asked",
+        "task_cancel_requested",
         "lease_id",
         postgresql_where=text("cancel_requested AND lease_id IS NOT NULL"),
     ),
@@ -84,7 +84,7 @@ dispatch = Table(
     required("run_at", TIME),
     Column("expires_at", TIME),
     Column("released_at", TIME),
-    Index("dispatch_lane", "queue", "type", "priority", "run_at", "task_id"),
+    Index("dispatch_bucket", "queue", "type", "priority", "run_at", "task_id"),
     Index("dispatch_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
 )
 
@@ -102,7 +102,7 @@ lease = Table(
     required("expires_at", TIME),
     Column("closed_at", TIME),
     Column("close_reason", Text),
-    Column("asked_to", Text),
+    Column("request", Text),
     required("remote", Boolean, text("false")),
     Column("task_ids", ARRAY(UUID(as_uuid=True))),
     Column("timeout_at", TIME),
@@ -124,7 +124,7 @@ task_event = Table(
     Column("task_id", UUID(as_uuid=True), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     required("at", TIME, NOW),
-    required("happening", Text),
+    required("event", Text),
     required("status", Text),
     *(required(name, Integer) for name in ("run", "attempt", "losses", "claim_no")),
     required("run_at", TIME),
@@ -175,7 +175,7 @@ change_batch = Table(
 feed_delivery = Table(
     "feed_delivery",
     metadata,
-    Column("place", Text, primary_key=True),
+    Column("follower", Text, primary_key=True),
     required("position", BigInteger),
     required("ordinal", Integer),
     Column("holder", UUID(as_uuid=True)),
@@ -216,7 +216,7 @@ task_minute_delta = Table(
     required("at", TIME, NOW),
     required("queue", Text),
     required("type", Text),
-    required("happening", Text),
+    required("event", Text),
     Column("bucket", SmallInteger),
     required("tasks", BigInteger),
     Column("seconds", Double),
@@ -278,7 +278,7 @@ rejection = Table(
     metadata,
     Column("id", UUID(as_uuid=True), primary_key=True),
     required("created_at", TIME, NOW),
-    required("door", Text),
+    required("source", Text),
     Column("message_id", Text),
     required("body", LargeBinary),
     required("body_hash", LargeBinary),
@@ -290,7 +290,7 @@ rejection = Table(
     Column("task_id", UUID(as_uuid=True)),
     Index(
         "rejection_message",
-        "door",
+        "source",
         "message_id",
         "body_hash",
         unique=True,
@@ -336,14 +336,14 @@ pulled_type = Table(
 contract_revision = Table(
     "contract_revision",
     metadata,
-    Column("place", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
     required("revision", BigInteger),
 )
 
-door_limit = Table(
-    "door_limit",
+request_limit = Table(
+    "request_limit",
     metadata,
-    Column("place", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
     required("queues", Integer),
     required("labels", Integer),
     required("idempotency_key_chars", Integer),

@@ -26,7 +26,7 @@ task_callback = Table(
     metadata,
     Column("task_id", UUID(as_uuid=True), primary_key=True),
     required("url", Text),
-    required("lane", Text),
+    required("endpoint", Text),
 )
 
 callback_key = Table(
@@ -42,7 +42,7 @@ webhook_delivery = Table(
     "webhook_delivery",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    required("lane", Text),
+    required("endpoint", Text),
     Column("webhook_id", UUID(as_uuid=True)),
     Column("task_id", UUID(as_uuid=True)),
     Column("version", Integer),
@@ -55,14 +55,14 @@ webhook_delivery = Table(
     required("give_up_at", TIME),
     Column("tried_at", TIME),
     Column("finished_at", TIME),
-    Column("answer", Integer),
+    Column("response_status", Integer),
     Column("trouble", Text),
-    Index("webhook_delivery_lane", "lane", "next_at", "id", postgresql_where=_PENDING),
+    Index("webhook_delivery_endpoint", "endpoint", "next_at", "id", postgresql_where=_PENDING),
     Index("webhook_delivery_give_up", "give_up_at", postgresql_where=_PENDING),
     Index("webhook_delivery_webhook", "webhook_id", "state", "id"),
     Index(
         "webhook_delivery_failing",
-        "lane",
+        "endpoint",
         postgresql_where=text("state = 'pending' AND trouble IS NOT NULL AND webhook_id IS NULL"),
     ),
     Index(

@@ -237,6 +237,6 @@ def _delivery(row: asyncpg.Record) -> Delivery:
         tried_at=row["tried_at"],
         next_at=row["next_at"] if is_pending else None,
         finished_at=row["finished_at"],
-        response_status=row["answer"],
+        response_status=row["response_status"],
         trouble=row["trouble"],
     )

@@ -29,7 +29,7 @@ def test_the_service_that_runs_here_is_found() -> None:
     assert settings.require_database_url() == "postgresql:///up"
 
 
-def test_an_option_beats_a_setting_and_a_setting_beats_the_service(
+def test_an_option_wins_over_a_setting_and_a_setting_over_the_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TASKMILL_BROKER_URL", "amqp://set/")

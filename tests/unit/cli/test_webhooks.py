@@ -121,7 +121,7 @@ def test_deliveries_are_listed_and_sent_again(
     assert taskmill("webhook", "test", made)[1].split() == ["1", "pending"]
     service.webhooks.deliver()
     trouble = "it took too long\x1b[2J"
-    service.webhooks.deliver("failed", attempts=3, answer=None, trouble=trouble)
+    service.webhooks.deliver("failed", attempts=3, response_status=None, trouble=trouble)
     _, out, _ = taskmill("webhook", "deliveries", made)
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["ID", "STATE", "TASK", "TRIES", "RESPONSE", "MADE", "NEXT", "TROUBLE"]

@@ -40,7 +40,7 @@ def test_what_is_shown_is_balanced_and_has_the_same_text(text: str) -> None:
         assert kinds.count("PDI") == sum(kinds.count(kind) for kind in ("LRI", "RLI", "FSI"))
 
 
-def test_the_snippets_escape_what_turns_and_mean_the_same() -> None:
+def test_the_snippets_escape_what_reverses_and_mean_the_same() -> None:
     body = {"name": f"a{RLO}b", "payload": {f"{PDI}k": 1}}
     shown = snippets_of("http://x", body)
     assert direction.without_turning(shown.curl + shown.amqp + shown.python) == (

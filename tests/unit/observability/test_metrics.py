@@ -11,7 +11,7 @@ from taskmill.wire.fields import NAME_PATTERN
 from tests.support.exposition import Page
 
 BOUNDED = {
-    *("status", "link", "pool", "cause", "batch", "method", "route", "duty", "outcome", "answer"),
+    *("status", "link", "pool", "cause", "batch", "method", "route", "duty", "outcome"),
     *("reason", "roles", "le", "queue", "type"),
     *("generation", "implementation", "major", "minor", "patchlevel", "version"),
 }

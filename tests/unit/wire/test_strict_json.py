@@ -180,7 +180,7 @@ JSON_ISH = st.text(st.sampled_from('{}[]",:\\u0aeE+-.1 \nd8'), max_size=40)
 
 
 @given(JSON_ISH.map(str.encode))
-def test_anything_that_looks_like_json_is_a_value_or_one_of_two_refusals(body: bytes) -> None:
+def test_anything_like_json_is_a_value_or_one_of_two_refusals(body: bytes) -> None:
     try:
         value = parse(body)
     except (MalformedJson, InvalidInput):
@@ -223,7 +223,7 @@ def test_the_canonical_hash_sees_content_and_not_form() -> None:
         ({"a": True}, {"a": 1}),
     ],
 )
-def test_the_canonical_hash_tells_different_values_apart(one: object, other: object) -> None:
+def test_the_canonical_hash_distinguishes_different_values(one: object, other: object) -> None:
     assert canonical_hash(one) != canonical_hash(other)
 
 

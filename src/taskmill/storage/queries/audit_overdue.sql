@@ -4,7 +4,7 @@
 -- or not, when there may be more after it.
 -- A task waits since it was created or came back: its due time may be years before. Leases of workers that pull
 -- over HTTP take no more tasks, however many of theirs have ended.
--- Reads only. A loose index scan over dispatch_lane, and task's primary key; leases and queues are few.
+-- Reads only. A loose index scan over dispatch_bucket, and task's primary key; leases and queues are few.
 WITH RECURSIVE bucket AS (
     (
         SELECT queue, type, priority, run_at, task_id, expires_at, 1 AS number

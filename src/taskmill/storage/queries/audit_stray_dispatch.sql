@@ -1,7 +1,7 @@
 -- Purpose: rows of `dispatch` in a range of ids that have no task. $1 uuid: after this id, $2 uuid: up to this
 -- one.
 -- Reads only; relies on the primary keys of dispatch and task. The range is a CTE of its own, so that several
--- processes don't read it from the wider dispatch_lane.
+-- processes don't read it from the wider dispatch_bucket.
 WITH part AS MATERIALIZED (
     SELECT task_id
     FROM taskmill.dispatch

@@ -21,7 +21,7 @@ cancelled AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, reason
     )
     SELECT id, version, 'cancelled', 'cancelled', run, attempt, losses, claim_no, run_at, $2
     FROM cancelled
@@ -37,7 +37,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('cancelled', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks)
     SELECT queue, type, 'cancelled', count(*) FROM cancelled GROUP BY queue, type
 )
 SELECT id FROM cancelled

@@ -1,14 +1,14 @@
 -- Purpose: take deliveries that are due, to try them. $1 text[] endpoints, $2 integer[] most of each, $3 double
 -- precision: seconds until they are tried again if the result of this try is not recorded.
--- Locks: the deliveries' rows, skipping what others hold. Relies on webhook_delivery_lane, once for each endpoint,
--- and the primary keys. Returns them with the address and the secrets of the webhook; both null where these are
--- gone.
+-- Locks: the deliveries' rows, skipping what others hold. Relies on webhook_delivery_endpoint, once for each
+-- endpoint, and the primary keys. Returns them with the address and the secrets of the webhook; both null where
+-- these are gone.
 WITH picked AS MATERIALIZED (
     SELECT one.id
     FROM unnest($1::text[], $2::integer[]) AS wanted (endpoint, most)
     CROSS JOIN LATERAL (
         SELECT d.id FROM taskmill.webhook_delivery AS d
-        WHERE d.state = 'pending' AND d.lane = wanted.endpoint AND d.next_at <= now()
+        WHERE d.state = 'pending' AND d.endpoint = wanted.endpoint AND d.next_at <= now()
         ORDER BY d.next_at, d.id
         LIMIT wanted.most
         FOR NO KEY UPDATE SKIP LOCKED
@@ -18,10 +18,10 @@ taken AS (
     UPDATE taskmill.webhook_delivery
     SET attempts = attempts + 1, tried_at = now(), next_at = now() + make_interval(secs => $3)
     WHERE id = ANY(ARRAY(SELECT id FROM picked)) AND state = 'pending'
-    RETURNING id, lane, webhook_id, task_id, version, position, ordinal, attempts, created_at, give_up_at
+    RETURNING id, endpoint, webhook_id, task_id, version, position, ordinal, attempts, created_at, give_up_at
 )
 SELECT
-    taken.id, taken.lane AS endpoint, taken.webhook_id, taken.task_id, taken.version, taken.position, taken.ordinal,
+    taken.id, taken.endpoint, taken.webhook_id, taken.task_id, taken.version, taken.position, taken.ordinal,
     taken.attempts, taken.created_at, taken.give_up_at, coalesce(w.url, c.url) AS url, w.secrets
 FROM taken
 LEFT JOIN taskmill.webhook AS w ON w.id = taken.webhook_id AND w.deleted_at IS NULL

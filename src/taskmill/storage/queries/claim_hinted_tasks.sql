@@ -3,7 +3,7 @@
 -- all).
 -- Locks in order: lease (shared), dispatch (in the order of ids; waits, as a row that is just being marked as
 -- released must not lose its hint), task, event, count.
--- Relies on: the primary keys of dispatch and task. IS TRUE keeps the planner from dispatch_lane, which it would
+-- Relies on: the primary keys of dispatch and task. IS TRUE keeps the planner from dispatch_bucket, which it would
 -- choose on an empty table and stay with: that index has another order, and is as long as the backlog. The mark of
 -- a release is not checked: hints may be late, doubled or forged, and claims follow the same rules as always.
 -- A task that was created without a policy takes it from its type at its first claim; then its open_policy is 0.
@@ -61,7 +61,7 @@ claimed AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
     )
     SELECT
         id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
@@ -79,7 +79,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
     SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(greatest(waited_s, 0))
     FROM claimed GROUP BY 1, 2, 4
 )

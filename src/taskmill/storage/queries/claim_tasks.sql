@@ -2,7 +2,7 @@
 -- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types, $6 smallint[]
 -- priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
 -- Locks in order: lease (shared), dispatch (skips what others hold), task, event, count.
--- Relies on: dispatch_lane, task's primary key, nested loops in the order of the buckets: rows are locked one by
+-- Relies on: dispatch_bucket, task's primary key, nested loops in the order of the buckets: rows are locked one by
 -- one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the closing of its
 -- lease wait for each other: a closed lease claims nothing.
 -- A task that was created without a policy takes it from its type at its first claim; then its open_policy is 0.
@@ -77,7 +77,7 @@ claimed AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
     )
     SELECT
         id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
@@ -95,7 +95,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
     SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(greatest(waited_s, 0))
     FROM claimed GROUP BY 1, 2, 4
 )

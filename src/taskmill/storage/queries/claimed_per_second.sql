@@ -16,6 +16,6 @@ LEFT JOIN LATERAL (
     UNION ALL
     SELECT tasks, true, false
     FROM taskmill.task_minute_delta
-    WHERE happening = 'claimed' AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
+    WHERE event = 'claimed' AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
 ) AS counted ON true
 GROUP BY span.since

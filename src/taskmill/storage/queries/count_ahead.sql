@@ -2,9 +2,9 @@
 -- priority that are due earlier. $1 text queue, $2 text[] types that go to the same workers (null: all), $3
 -- smallint priority, $4 timestamptz run_at, $5 uuid task id; $6 integer: most tasks to count, $7 integer: most
 -- buckets to read.
--- Reads only. A loose index scan over the queue's part of dispatch_lane, then an index scan from the head of each
--- bucket, the most urgent first, up to the task: its cost is bounded by $6 and $7, not by what waits. Tasks that
--- expire before they can be claimed are counted, too: to read `expires_at` would cost a visit of each row.
+-- Reads only. A loose index scan over the queue's part of dispatch_bucket, then an index scan from the head of
+-- each bucket, the most urgent first, up to the task: its cost is bounded by $6 and $7, not by what waits. Tasks
+-- that expire before they can be claimed are counted, too: to read `expires_at` would cost a visit of each row.
 WITH RECURSIVE bucket AS (
     (
         SELECT type, priority

@@ -2,7 +2,7 @@
 -- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most
 -- buckets to read in all queues, $4 integer: most rows to read in all buckets: both are shared out evenly, so the
 -- result may be too low where there are very many; $5 integer: most rows in one bucket.
--- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each bucket in
+-- Reads only. A loose index scan over each queue's part of dispatch_bucket, then the first rows of each bucket in
 -- its order, which is the order of releases: its cost is bounded, whatever waits.
 WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT name, CASE WHEN resumed_at <= now() THEN resumed_at END AS resumed_at FROM taskmill.queue

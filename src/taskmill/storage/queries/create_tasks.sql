@@ -51,7 +51,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at
     )
     SELECT id, 1, 'created', 'new', 1, 0, 0, 0, run_at FROM created
 ),
@@ -64,7 +64,7 @@ counted AS (
     SELECT queue, 'new', count(*) FROM created GROUP BY queue
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks)
     SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at

@@ -1,5 +1,5 @@
--- Purpose: release the cursor lease, so that another process can deliver the feed to a destination at once. $1
--- text place, $2 uuid holder. Locks: the row of the place.
+-- Purpose: release the cursor lease, so that another process can deliver the feed to a follower at once. $1
+-- text follower, $2 uuid holder. Locks: the row of the follower.
 UPDATE taskmill.feed_delivery
 SET holder = NULL, expires_at = NULL
-WHERE place = $1 AND holder = $2
+WHERE follower = $1 AND holder = $2

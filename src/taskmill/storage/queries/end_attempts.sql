@@ -5,8 +5,8 @@
 -- lease.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
 -- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
--- would otherwise read every running task by task_status_id for each of them. Returns the attempts that were ended;
--- a missing one belongs to another worker.
+-- would otherwise read every running task by task_status_id for each of them. Returns the attempts that were
+-- ended; a missing one belongs to another worker.
 -- Notifies.
 WITH input AS MATERIALIZED (
     SELECT *
@@ -16,7 +16,7 @@ WITH input AS MATERIALIZED (
         $9::double precision[], $10::boolean[], $11::boolean[], $12::text[], $13::text[]
     ) AS input (
         id, lease_id, claim_no,
-        status, happening, status_if_cancelled, happening_if_cancelled, reason,
+        status, event, status_if_cancelled, event_if_cancelled, reason,
         delay_s, spends_attempt, counts_loss, result, error
     )
 ),
@@ -47,7 +47,7 @@ ended AS (
     RETURNING
         t.id, t.version, t.status, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type,
         t.priority, t.expires_at, i.lease_id,
-        CASE WHEN t.status = i.status THEN i.happening ELSE i.happening_if_cancelled END AS happening,
+        CASE WHEN t.status = i.status THEN i.event ELSE i.event_if_cancelled END AS event,
         CASE WHEN t.status = i.status THEN i.reason ELSE 'cancelled' END AS reason,
         i.error,
         date_part('epoch', t.updated_at - t.started_at) AS ran_s
@@ -58,11 +58,11 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id,
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id,
         worker, reason, error
     )
     SELECT
-        id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id,
+        id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id,
         coalesce($14, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = ended.lease_id)),
         reason, error::jsonb
     FROM ended
@@ -78,8 +78,8 @@ counted AS (
     SELECT queue, status, count(*) FROM ended GROUP BY queue, status
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-    SELECT queue, type, happening, taskmill.duration_bucket(ran_s), count(*), sum(greatest(ran_s, 0))
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
+    SELECT queue, type, event, taskmill.duration_bucket(ran_s), count(*), sum(greatest(ran_s, 0))
     FROM ended GROUP BY 1, 2, 3, 4
 )
-SELECT id, claim_no, status, happening, reason, run_at FROM ended
+SELECT id, claim_no, status, event, reason, run_at FROM ended

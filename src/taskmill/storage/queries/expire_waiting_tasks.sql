@@ -26,7 +26,7 @@ expired AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason, error
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, reason, error
     )
     SELECT id, version, 'expired', 'failed', run, attempt, losses, claim_no, run_at, 'expired', error
     FROM expired
@@ -42,7 +42,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('failed', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks)
     SELECT queue, type, 'expired', count(*) FROM expired GROUP BY queue, type
 )
 SELECT id, queue FROM expired

@@ -1,17 +1,17 @@
 -- Purpose: make deliveries of changes, one for each webhook that subscribes to it and one for the callback of a
--- task that has ended, and move the cursor of the feed's place `webhooks` after them, all or nothing.
+-- task that has ended, and move the cursor of the follower `webhooks` after them, all or nothing.
 -- $1 uuid holder of the cursor lease, $2 double precision for how many seconds it is held from now on, $3 bigint
 -- and $4 integer: the cursor after the changes; $5 bigint[] positions, $6 integer[] ordinals, $7 uuid[] tasks, $8
 -- integer[] versions of the changes; $9 text[] terminal statuses, $10 double precision: seconds until a delivery
 -- is given up.
--- Locks: the row of the place, first: without the cursor lease nothing changes. Relies on the primary keys of
+-- Locks: the row of the follower, first: without the cursor lease nothing changes. Relies on the primary keys of
 -- task_callback, task_event and task; the latter two are not read when there is neither a webhook nor a callback.
 -- Returns how many deliveries were made; no row when the cursor lease was lost.
 WITH cursor_lease AS MATERIALIZED (
     UPDATE taskmill.feed_delivery
     SET position = $3, ordinal = $4, expires_at = clock_timestamp() + make_interval(secs => $2)
-    WHERE place = 'webhooks' AND holder = $1
-    RETURNING place
+    WHERE follower = 'webhooks' AND holder = $1
+    RETURNING follower
 ),
 pair AS MATERIALIZED (
     SELECT position, ordinal, task_id, version
@@ -21,8 +21,8 @@ pair AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM cursor_lease)
 ),
 called AS (
-    INSERT INTO taskmill.webhook_delivery (lane, task_id, version, position, ordinal, give_up_at)
-    SELECT c.lane, pair.task_id, pair.version, pair.position, pair.ordinal, now() + make_interval(secs => $10)
+    INSERT INTO taskmill.webhook_delivery (endpoint, task_id, version, position, ordinal, give_up_at)
+    SELECT c.endpoint, pair.task_id, pair.version, pair.position, pair.ordinal, now() + make_interval(secs => $10)
     FROM pair
     JOIN taskmill.task_callback AS c ON c.task_id = pair.task_id
     JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
@@ -38,7 +38,7 @@ change AS MATERIALIZED (
 ),
 subscribed AS (
     INSERT INTO taskmill.webhook_delivery (
-        lane, webhook_id, task_id, version, position, ordinal, give_up_at
+        endpoint, webhook_id, task_id, version, position, ordinal, give_up_at
     )
     SELECT
         'webhook:' || w.id, w.id, change.task_id, change.version, change.position, change.ordinal,

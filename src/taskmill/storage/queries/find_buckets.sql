@@ -4,10 +4,10 @@
 -- $1 text[] types and $2 text[] queues that are wanted (null: all); $3 integer: most buckets to read; where to
 -- begin: after $4 text queue, $5 text type, $6 smallint priority. `is_end`: the last bucket that was read, wanted
 -- or not, when there may be more after it.
--- Reads only. A loose index scan over dispatch_lane, which jumps from a type or queue that is not wanted straight
--- to the next one that is. Its cost is bounded by $3, and otherwise grows with the wanted buckets and with the
--- queues that also have others, not with tasks; and with rows that were deleted while an old snapshot is open
--- (0.09 µs each, 2026-11-26). No name serves as the highest one: that depends on the locale.
+-- Reads only. A loose index scan over dispatch_bucket, which jumps from a type or queue that is not wanted
+-- straight to the next one that is. Its cost is bounded by $3, and otherwise grows with the wanted buckets and
+-- with the queues that also have others, not with tasks; and with rows that were deleted while an old snapshot is
+-- open (0.09 µs each, 2026-11-26). No name serves as the highest one: that depends on the locale.
 WITH RECURSIVE bucket AS (
     (
         SELECT

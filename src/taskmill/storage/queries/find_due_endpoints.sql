@@ -1,21 +1,21 @@
 -- Purpose: endpoints that something is to be delivered to now. $1 text: only endpoints after this one; $2 integer:
 -- most endpoints to return; $3 integer: most to read, as most of them may have nothing due.
--- Reads only. Relies on webhook_delivery_lane: one probe for the next endpoint and one for its first delivery,
+-- Reads only. Relies on webhook_delivery_endpoint: one probe for the next endpoint and one for its first delivery,
 -- whatever waits behind these. Webhooks that are paused or disabled are left out. The last endpoint that was read
 -- is returned in any case when there may be more after it: `is_end`.
 WITH RECURSIVE found AS (
     (
-        SELECT lane AS endpoint, 1 AS number FROM taskmill.webhook_delivery
-        WHERE state = 'pending' AND lane > $1
-        ORDER BY lane
+        SELECT endpoint, 1 AS number FROM taskmill.webhook_delivery
+        WHERE state = 'pending' AND endpoint > $1
+        ORDER BY endpoint
         LIMIT 1
     )
     UNION ALL
     SELECT
         (
-            SELECT d.lane FROM taskmill.webhook_delivery AS d
-            WHERE d.state = 'pending' AND d.lane > found.endpoint
-            ORDER BY d.lane
+            SELECT d.endpoint FROM taskmill.webhook_delivery AS d
+            WHERE d.state = 'pending' AND d.endpoint > found.endpoint
+            ORDER BY d.endpoint
             LIMIT 1
         ),
         found.number + 1
@@ -28,7 +28,7 @@ scanned AS (
         found.number = $3::integer AS is_end,
         EXISTS (
             SELECT FROM taskmill.webhook_delivery AS d
-            WHERE d.state = 'pending' AND d.lane = found.endpoint AND d.next_at <= now()
+            WHERE d.state = 'pending' AND d.endpoint = found.endpoint AND d.next_at <= now()
         )
         AND NOT EXISTS (
             SELECT FROM taskmill.webhook AS w

@@ -11,7 +11,7 @@ SELECT
     CASE WHEN q.resumed_at IS NULL OR d.released_at > q.resumed_at THEN d.released_at END AS released_at,
     q.paused_at AS queue_paused_at,
     l.worker, l.renewed_at, l.expires_at AS lease_expires_at, l.closed_at, l.close_reason,
-    e.at AS last_at, e.happening AS last_happening, e.reason AS last_reason
+    e.at AS last_at, e.event AS last_event, e.reason AS last_reason
 FROM taskmill.task AS t
 LEFT JOIN taskmill.dispatch AS d ON d.task_id = $1
 LEFT JOIN taskmill.queue AS q ON q.name = t.queue

@@ -1,3 +1,3 @@
--- Purpose: whether the feed was ever delivered to a destination. $1 text place. Reads only; relies on the primary
+-- Purpose: whether the feed was ever delivered to a follower. $1 text follower. Reads only; relies on the primary
 -- key.
-SELECT EXISTS (SELECT FROM taskmill.feed_delivery WHERE place = $1)
+SELECT EXISTS (SELECT FROM taskmill.feed_delivery WHERE follower = $1)

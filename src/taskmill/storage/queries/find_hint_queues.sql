@@ -1,6 +1,6 @@
 -- Purpose: the queues and types of which the broker may have hints: tasks wait there, or live workers serve them.
 -- $1 integer: most rows. Workers that pull over HTTP take no hints.
--- Reads only. A loose index scan over dispatch_lane, as far as $1 goes; leases and queues are few.
+-- Reads only. A loose index scan over dispatch_bucket, as far as $1 goes; leases and queues are few.
 WITH RECURSIVE hint_queue AS (
     (
         SELECT queue, type, 1 AS number

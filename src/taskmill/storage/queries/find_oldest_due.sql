@@ -2,8 +2,8 @@
 -- A task waits at the earliest since its creation, the time in its id (its due time may be years before); an id of
 -- a clock that is ahead counts as made now.
 -- $1 text[] queues; $2 integer: most buckets to read in all of them, shared out evenly.
--- Reads only; one probe of dispatch_lane for each bucket, and one more for each queue: its cost depends neither on
--- what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
+-- Reads only; one probe of dispatch_bucket for each bucket, and one more for each queue: its cost depends neither
+-- on what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
 WITH RECURSIVE bucket AS (
     SELECT first.queue, first.type, first.priority, first.run_at, first.task_id, 1 AS number
     FROM unnest($1::text[]) AS wanted (name)

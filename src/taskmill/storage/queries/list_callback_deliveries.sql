@@ -2,7 +2,7 @@
 -- webhook_delivery_callback.
 SELECT
     d.id, d.webhook_id, d.task_id, d.version, d.position, d.ordinal, d.state, d.attempts, d.created_at, d.tried_at,
-    d.next_at, d.finished_at, d.answer, d.trouble, c.url
+    d.next_at, d.finished_at, d.response_status, d.trouble, c.url
 FROM taskmill.webhook_delivery AS d
 LEFT JOIN taskmill.task_callback AS c ON c.task_id = d.task_id
 WHERE d.task_id = $1 AND d.webhook_id IS NULL

@@ -2,14 +2,14 @@
 -- `found` counts all, without that limit. $1 uuid; $2 integer version; $3 integer: how many at most; $4 bigint.
 -- Reads only; relies on the primary key.
 SELECT
-    task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error, found
+    task_id, version, at, event, status, run, attempt, losses, claim_no, run_at, worker, reason, error, found
 FROM (
     SELECT
-        task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
+        task_id, version, at, event, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
         count(*) OVER () AS found, sum(bytes) OVER (ORDER BY version) - bytes AS bytes_before
     FROM (
         SELECT
-            task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
+            task_id, version, at, event, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
             coalesce(octet_length(error::text), 0) AS bytes
         FROM taskmill.task_event
         WHERE task_id = $1 AND version > $2

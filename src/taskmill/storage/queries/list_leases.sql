@@ -13,7 +13,7 @@ WITH busy AS MATERIALIZED (
 )
 SELECT
     l.id, l.worker, l.queues, l.types, l.slots, least(coalesce(busy.running, 0), l.slots) AS running, l.started_at,
-    l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.asked_to, l.remote, l.version,
+    l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.request, l.remote, l.version,
     l.stop_when_empty, cardinality(l.lost_task_ids) AS lost_tasks,
     l.expires_at < clock_timestamp() AS expired
 FROM taskmill.lease AS l

@@ -3,12 +3,12 @@
 -- each state.
 SELECT
     d.id, d.webhook_id, d.task_id, d.version, d.position, d.ordinal, d.state, d.attempts, d.created_at, d.tried_at,
-    d.next_at, d.finished_at, d.answer, d.trouble, w.url
+    d.next_at, d.finished_at, d.response_status, d.trouble, w.url
 FROM unnest($3::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
     SELECT
         id, webhook_id, task_id, version, position, ordinal, state, attempts, created_at, tried_at,
-        next_at, finished_at, answer, trouble
+        next_at, finished_at, response_status, trouble
     FROM taskmill.webhook_delivery
     WHERE webhook_id = $1 AND state = wanted.state AND id < $2
     ORDER BY id DESC

@@ -1,22 +1,22 @@
 -- Purpose: metrics of what is still to be delivered to webhooks and callbacks.
 -- $1 integer: most deliveries to count; $2 integer: most endpoints to read; $3 double precision: after how many
 -- seconds without success an endpoint counts as failing.
--- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a probe of the next
--- endpoint and one of its first delivery, whatever waits behind these; on change_batch_position. Webhooks that are
--- paused or disabled are counted, but never late; neither are endpoints that fail, as that is their own fault: for
--- callbacks webhook_delivery_failing shows it. A feed without followers is not behind.
+-- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_endpoint for a probe of the
+-- next endpoint and one of its first delivery, whatever waits behind these; on change_batch_position. Webhooks
+-- that are paused or disabled are counted, but never late; neither are endpoints that fail, as that is their own
+-- fault: for callbacks webhook_delivery_failing shows it. A feed without followers is not behind.
 WITH RECURSIVE found AS (
     (
-        SELECT lane AS endpoint FROM taskmill.webhook_delivery
+        SELECT endpoint FROM taskmill.webhook_delivery
         WHERE state = 'pending'
-        ORDER BY lane
+        ORDER BY endpoint
         LIMIT 1
     )
     UNION ALL
     SELECT (
-        SELECT d.lane FROM taskmill.webhook_delivery AS d
-        WHERE d.state = 'pending' AND d.lane > found.endpoint
-        ORDER BY d.lane
+        SELECT d.endpoint FROM taskmill.webhook_delivery AS d
+        WHERE d.state = 'pending' AND d.endpoint > found.endpoint
+        ORDER BY d.endpoint
         LIMIT 1
     )
     FROM found
@@ -37,7 +37,7 @@ SELECT
         FROM endpoints
         CROSS JOIN LATERAL (
             SELECT d.next_at FROM taskmill.webhook_delivery AS d
-            WHERE d.state = 'pending' AND d.lane = endpoints.endpoint
+            WHERE d.state = 'pending' AND d.endpoint = endpoints.endpoint
             ORDER BY d.next_at, d.id
             LIMIT 1
         ) AS earliest
@@ -48,13 +48,13 @@ SELECT
         )
             AND NOT EXISTS (
                 SELECT FROM taskmill.webhook_delivery AS d
-                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.lane = endpoints.endpoint
+                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.endpoint = endpoints.endpoint
             )
     )::double precision AS late_s,
     (
         SELECT greatest(extract(epoch FROM clock_timestamp() - b.at), 0)
         FROM taskmill.change_batch AS b
-        WHERE b.position > (SELECT position FROM taskmill.feed_delivery WHERE place = 'webhooks')
+        WHERE b.position > (SELECT position FROM taskmill.feed_delivery WHERE follower = 'webhooks')
             AND (
                 EXISTS (SELECT FROM taskmill.webhook WHERE deleted_at IS NULL)
                 OR EXISTS (SELECT FROM taskmill.task_callback)

@@ -14,13 +14,13 @@ WITH span AS MATERIALIZED (
 ),
 grouped AS (
     SELECT
-        at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
-        bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
-        bucket IS NOT NULL AND happening <> 'claimed' AS has_run
+        at, queue, type, event, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
+        bucket IS NOT NULL AND event = 'claimed' AS has_waited,
+        bucket IS NOT NULL AND event <> 'claimed' AS has_run
     FROM (
         SELECT
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
-            queue, type, happening, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
+            queue, type, event, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
         FROM taskmill.task_minute_delta
         WHERE at >= (SELECT since FROM span)
         GROUP BY 1, 2, 3, 4, 5
@@ -41,16 +41,16 @@ found AS (
     UNION ALL
     SELECT
         at, queue, type,
-        CASE happening WHEN 'created' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'claimed' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'succeeded' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'failed' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'retry_scheduled' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'handed_back' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'lost' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'expired' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'cancelled' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'run_again' THEN tasks ELSE 0 END,
+        CASE event WHEN 'created' THEN tasks ELSE 0 END,
+        CASE event WHEN 'claimed' THEN tasks ELSE 0 END,
+        CASE event WHEN 'succeeded' THEN tasks ELSE 0 END,
+        CASE event WHEN 'failed' THEN tasks ELSE 0 END,
+        CASE event WHEN 'retry_scheduled' THEN tasks ELSE 0 END,
+        CASE event WHEN 'handed_back' THEN tasks ELSE 0 END,
+        CASE event WHEN 'lost' THEN tasks ELSE 0 END,
+        CASE event WHEN 'expired' THEN tasks ELSE 0 END,
+        CASE event WHEN 'cancelled' THEN tasks ELSE 0 END,
+        CASE event WHEN 'run_again' THEN tasks ELSE 0 END,
         CASE WHEN has_waited THEN histogram ELSE 0 END,
         CASE WHEN has_waited THEN seconds ELSE 0 END,
         CASE WHEN has_run THEN histogram ELSE 0 END,

@@ -15,12 +15,12 @@ WITH span AS MATERIALIZED (
 ),
 grouped AS (
     SELECT
-        at, queue, happening, sum(tasks)::bigint AS tasks,
+        at, queue, event, sum(tasks)::bigint AS tasks,
         sum(taskmill.packed_bucket(tasks, bucket)) FILTER (WHERE bucket IS NOT NULL) AS histogram
     FROM (
         SELECT
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
-            queue, happening, bucket, sum(tasks)::bigint AS tasks
+            queue, event, bucket, sum(tasks)::bigint AS tasks
         FROM taskmill.task_minute_delta
         WHERE at >= (SELECT since FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
         GROUP BY 1, 2, 3, 4
@@ -38,11 +38,11 @@ found AS MATERIALIZED (
     UNION ALL
     SELECT
         at, queue,
-        CASE happening WHEN 'created' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'succeeded' THEN tasks ELSE 0 END,
-        CASE happening WHEN 'failed' THEN tasks ELSE 0 END,
-        CASE WHEN happening = 'claimed' THEN coalesce(histogram, 0) ELSE 0 END,
-        CASE WHEN happening <> 'claimed' THEN coalesce(histogram, 0) ELSE 0 END
+        CASE event WHEN 'created' THEN tasks ELSE 0 END,
+        CASE event WHEN 'succeeded' THEN tasks ELSE 0 END,
+        CASE event WHEN 'failed' THEN tasks ELSE 0 END,
+        CASE WHEN event = 'claimed' THEN coalesce(histogram, 0) ELSE 0 END,
+        CASE WHEN event <> 'claimed' THEN coalesce(histogram, 0) ELSE 0 END
     FROM grouped
 ),
 -- Two sums over the same rows: to add up the histograms, which are large numbers, by step as well would double the

@@ -6,11 +6,11 @@ UPDATE taskmill.webhook_delivery AS d
 SET state = input.state,
     next_at = now() + make_interval(secs => input.wait_s),
     finished_at = CASE WHEN input.state <> 'pending' THEN now() END,
-    answer = input.answer,
+    response_status = input.response_status,
     trouble = input.trouble
 FROM unnest(
     $1::bigint[], $2::integer[], $3::text[], $4::double precision[], $5::integer[], $6::text[]
-) AS input (id, attempt, state, wait_s, answer, trouble)
+) AS input (id, attempt, state, wait_s, response_status, trouble)
 WHERE d.id = input.id
     AND CASE
         WHEN input.state = 'delivered' THEN d.state <> 'delivered'

@@ -3,7 +3,7 @@
 -- hint in seconds; buckets, most urgent first: $6 smallint[] priorities and $7 timestamptz[] where to start in
 -- each.
 -- Locks: dispatch (skips what others hold). Run it under the lock of lock_release.
--- Relies on dispatch_lane, read in the order of the buckets up to twice the release limit. Marks touch no index.
+-- Relies on dispatch_bucket, read in the order of the buckets up to twice the release limit. Marks touch no index.
 WITH seen AS MATERIALIZED (
     SELECT waiting.row_id, bucket.priority, waiting.run_at, waiting.released_at, waiting.is_out
     FROM unnest($6::smallint[], $7::timestamptz[]) AS bucket (priority, from_run_at)

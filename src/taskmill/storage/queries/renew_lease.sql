@@ -7,4 +7,4 @@ SET renewed_at = clock_timestamp(),
     expires_at = clock_timestamp() + make_interval(secs => $2),
     running = $3
 WHERE id = $1 AND closed_at IS NULL
-RETURNING id, asked_to, stop_when_empty
+RETURNING id, request, stop_when_empty

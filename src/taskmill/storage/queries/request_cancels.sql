@@ -18,7 +18,7 @@ requested AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id
     )
     SELECT
         id, version, 'cancel_requested', 'in_progress', run, attempt, losses, claim_no, run_at, lease_id

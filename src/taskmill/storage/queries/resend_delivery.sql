@@ -7,4 +7,4 @@ FROM taskmill.webhook AS w
 WHERE d.id = $1 AND d.webhook_id = $2 AND w.id = d.webhook_id
 RETURNING
     d.id, d.webhook_id, d.task_id, d.version, d.position, d.ordinal, d.state, d.attempts, d.created_at, d.tried_at,
-    d.next_at, d.finished_at, d.answer, d.trouble, w.url
+    d.next_at, d.finished_at, d.response_status, d.trouble, w.url

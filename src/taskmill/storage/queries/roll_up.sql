@@ -11,7 +11,7 @@ WITH folded AS (
     WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM taskmill.task_minute_delta WHERE $2::integer = 0 LIMIT $3 FOR UPDATE SKIP LOCKED
     ))
-    RETURNING at, queue, type, happening, bucket, tasks, seconds
+    RETURNING at, queue, type, event, bucket, tasks, seconds
 ),
 carried AS (
     UPDATE taskmill.task_minute
@@ -28,13 +28,13 @@ carried AS (
 ),
 summed AS (
     SELECT
-        at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
-        bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
-        bucket IS NOT NULL AND happening <> 'claimed' AS has_run
+        at, queue, type, event, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
+        bucket IS NOT NULL AND event = 'claimed' AS has_waited,
+        bucket IS NOT NULL AND event <> 'claimed' AS has_run
     FROM (
         SELECT
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
-            queue, type, happening, bucket, sum(tasks)::bigint AS tasks, coalesce(sum(seconds), 0) AS seconds
+            queue, type, event, bucket, sum(tasks)::bigint AS tasks, coalesce(sum(seconds), 0) AS seconds
         FROM folded
         GROUP BY 1, 2, 3, 4, 5
     ) AS deltas
@@ -42,16 +42,16 @@ summed AS (
 taken AS (
     SELECT
         at, queue, type,
-        CASE happening WHEN 'created' THEN tasks ELSE 0 END AS created,
-        CASE happening WHEN 'claimed' THEN tasks ELSE 0 END AS claimed,
-        CASE happening WHEN 'succeeded' THEN tasks ELSE 0 END AS succeeded,
-        CASE happening WHEN 'failed' THEN tasks ELSE 0 END AS failed,
-        CASE happening WHEN 'retry_scheduled' THEN tasks ELSE 0 END AS retry_scheduled,
-        CASE happening WHEN 'handed_back' THEN tasks ELSE 0 END AS handed_back,
-        CASE happening WHEN 'lost' THEN tasks ELSE 0 END AS lost,
-        CASE happening WHEN 'expired' THEN tasks ELSE 0 END AS expired,
-        CASE happening WHEN 'cancelled' THEN tasks ELSE 0 END AS cancelled,
-        CASE happening WHEN 'run_again' THEN tasks ELSE 0 END AS run_again,
+        CASE event WHEN 'created' THEN tasks ELSE 0 END AS created,
+        CASE event WHEN 'claimed' THEN tasks ELSE 0 END AS claimed,
+        CASE event WHEN 'succeeded' THEN tasks ELSE 0 END AS succeeded,
+        CASE event WHEN 'failed' THEN tasks ELSE 0 END AS failed,
+        CASE event WHEN 'retry_scheduled' THEN tasks ELSE 0 END AS retry_scheduled,
+        CASE event WHEN 'handed_back' THEN tasks ELSE 0 END AS handed_back,
+        CASE event WHEN 'lost' THEN tasks ELSE 0 END AS lost,
+        CASE event WHEN 'expired' THEN tasks ELSE 0 END AS expired,
+        CASE event WHEN 'cancelled' THEN tasks ELSE 0 END AS cancelled,
+        CASE event WHEN 'run_again' THEN tasks ELSE 0 END AS run_again,
         CASE WHEN has_waited THEN histogram ELSE 0 END AS waiting,
         CASE WHEN has_waited THEN seconds ELSE 0 END AS waiting_s,
         CASE WHEN has_run THEN histogram ELSE 0 END AS running,

@@ -36,7 +36,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, reason
     )
     SELECT id, version, 'run_again', 'new', run, 0, 0, claim_no, run_at, 'operator' FROM again
 ),
@@ -61,7 +61,7 @@ restored AS (
     ON CONFLICT (name) DO NOTHING
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks)
     SELECT queue, type, 'run_again', count(*) FROM again GROUP BY queue, type
 )
 SELECT id FROM again

@@ -3,7 +3,7 @@
 -- asked: their leases are no processes.
 -- Locks: the lease. Relies on its primary key. Touches no indexed column.
 WITH requested AS (
-    UPDATE taskmill.lease SET asked_to = $2, stop_when_empty = $3
+    UPDATE taskmill.lease SET request = $2, stop_when_empty = $3
     WHERE id = $1 AND closed_at IS NULL AND NOT remote
     RETURNING id
 )

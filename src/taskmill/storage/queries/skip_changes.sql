@@ -1,7 +1,7 @@
--- Purpose: move the cursor of the feed's place `webhooks` to the end of the feed, if there is neither a webhook
+-- Purpose: move the cursor of the follower `webhooks` to the end of the feed, if there is neither a webhook
 -- that gets changes nor a callback. $1 uuid holder of the cursor lease, $2 double precision for how many seconds
 -- it is held then.
--- Locks: the row of the place. Relies on change_batch_position and on the primary key of task_callback.
+-- Locks: the row of the follower. Relies on change_batch_position and on the primary key of task_callback.
 -- All is read in one snapshot. What it skips was committed before any webhook that it does not see, which gets
 -- later changes only; a callback is committed with the first change of its task, so it is visible where that
 -- change is.
@@ -26,7 +26,7 @@ moved AS (
         ordinal = here.ordinal,
         expires_at = clock_timestamp() + make_interval(secs => $2)
     FROM here
-    WHERE held.place = 'webhooks'
+    WHERE held.follower = 'webhooks'
         AND held.holder = $1
         AND NOT here.is_followed
         AND (held.position, held.ordinal) < (here.position, here.ordinal)

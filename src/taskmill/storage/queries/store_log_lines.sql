@@ -24,7 +24,7 @@ fenced AS MATERIALIZED (
         WHERE t.claim_no > i.claim_no
             AND e.task_id = i.task_id
             AND e.claim_no = i.claim_no + 1
-            AND e.happening = 'claimed'
+            AND e.event = 'claimed'
         LIMIT 1
     ) AS superseded ON true
     WHERE t.claim_no = i.claim_no OR i.at < superseded.at + interval '0.1 s'

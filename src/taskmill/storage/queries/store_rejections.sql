@@ -9,16 +9,16 @@ WITH input AS MATERIALIZED (
         $1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
         $8::integer[], $9::text[], $10::integer[]
     ) AS input (
-        id, created_at, door, message_id, body, body_hash, headers, status, problem, redeliveries
+        id, created_at, source, message_id, body, body_hash, headers, status, problem, redeliveries
     )
 )
 INSERT INTO taskmill.rejection AS held (
-    id, created_at, door, message_id, body, body_hash, headers, status, problem, redeliveries
+    id, created_at, source, message_id, body, body_hash, headers, status, problem, redeliveries
 )
 SELECT
-    id, created_at, door, message_id, body, body_hash, headers::json, status, problem::json, redeliveries
+    id, created_at, source, message_id, body, body_hash, headers::json, status, problem::json, redeliveries
 FROM input
 WHERE NOT EXISTS (SELECT FROM taskmill.rejection AS earlier WHERE earlier.id = input.id)
-ON CONFLICT (door, message_id, body_hash) WHERE message_id IS NOT NULL DO UPDATE
+ON CONFLICT (source, message_id, body_hash) WHERE message_id IS NOT NULL DO UPDATE
     SET redeliveries = held.redeliveries + excluded.redeliveries + 1
 RETURNING id, message_id, body_hash

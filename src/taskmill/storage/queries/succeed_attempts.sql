@@ -1,8 +1,8 @@
--- Purpose: end a batch of attempts that have all succeeded, each only if its fence still holds. It does the same as
--- `end_attempts` in three quarters of the time: most attempts end so, and nothing is left to decide.
--- $1..$4: arrays, one element an attempt (see storage/claims.py), or empty for nulls only: the fence (id, lease,
--- claim_no) and the result. $5 text: the worker that ends them; null: for each the one that holds its lease.
--- Locks and relies as `end_attempts`. Returns the attempts that were ended; a missing one belongs to another worker.
+-- Purpose: end a batch of attempts that have all succeeded, each only if its fence still holds. It does the same
+-- as `end_attempts` in three quarters of the time: most attempts end so, and nothing is left to decide. $1..$4:
+-- arrays, one element an attempt (see storage/claims.py), or empty for nulls only: the fence (id, lease, claim_no)
+-- and the result. $5 text: the worker that ends them; null: for each the one that holds its lease. Locks and
+-- relies as `end_attempts`. Returns the attempts that were ended; a missing one belongs to another worker.
 -- Notifies.
 WITH ended AS (
     UPDATE taskmill.task AS t
@@ -25,7 +25,7 @@ WITH ended AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker
     )
     SELECT
         id, version, 'succeeded', 'succeeded', run, attempt, losses, claim_no, run_at, lease_id,
@@ -43,7 +43,7 @@ counted AS (
     CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
     SELECT queue, type, 'succeeded', taskmill.duration_bucket(ran_s), count(*), sum(greatest(ran_s, 0))
     FROM ended GROUP BY 1, 2, 4
 )
