@@ -90,7 +90,7 @@ async def test_a_worker_may_set_the_next_attempt_or_rule_it_out(api: Served) -> 
 
 async def test_only_a_requested_cancel_ends_the_task(api: Served, stage: Stage) -> None:
     task, fence = await taken(api)
-    assert problem(await report(api, task, "cancelled", fence)) == (409, "cancel-not-asked")
+    assert problem(await report(api, task, "cancelled", fence)) == (409, "cancel-not-requested")
     await api.post(f"/tasks/{task['id']}/cancel")
     for _ in range(2):
         response = await report(api, task, "cancelled", fence)

@@ -122,8 +122,10 @@ SHAPES = {
 async def test_both_paths_respond_alike_to_anything(api: Served, known: str, shape: bytes) -> None:
     request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
     slow = request.replace(b"host: localhost", b"host: localhost\r\ncontent-encoding: identity", 1)
-    quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
-    assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
+    quick_response, slow_response = [
+        await raw_request(api.url, one + LAST) for one in (request, slow)
+    ]
+    assert without_what_differs(quick_response) == without_what_differs(slow_response)
 
 
 @pytest.mark.usefixtures("known")

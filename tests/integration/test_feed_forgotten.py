@@ -22,7 +22,7 @@ async def test_a_position_that_a_failover_lost_counts_as_forgotten(stage: Stage)
         await changes.read(stage.database, Cursor(8, 1), 100)
 
 
-async def test_a_cursor_before_what_is_kept_is_refused_with_advice(
+async def test_a_cursor_before_what_is_retained_is_refused_with_advice(
     api: Served, stage: Stage
 ) -> None:
     for _ in range(5):
@@ -42,7 +42,7 @@ async def test_a_cursor_before_what_is_kept_is_refused_with_advice(
         assert refused.status_code == 410, refused.text
         problem = refused.json()
         assert problem["type"] == "/problems/changes-forgotten"
-        assert problem["kept_days"] == 7
+        assert problem["retained_days"] == 7
         assert "7 days" in problem["detail"]
         assert "after=0" in problem["detail"]
     async with a_stream(api.http, last="3.1") as stream:

@@ -59,10 +59,10 @@ async def test_a_refused_message_is_copied_untouched_with_the_reason_beside_it(
         "shop",
         "c",
     )
-    assert (row["door"], row["message_id"], row["redeliveries"]) == ("amqp", "order-1", 0)
+    assert (row["source"], row["message_id"], row["redeliveries"]) == ("amqp", "order-1", 0)
 
 
-async def test_the_same_refused_message_is_kept_once_and_counted(
+async def test_the_same_refused_message_is_stored_once_and_counted(
     stage: Stage, broker_url: str
 ) -> None:
     async with producing(broker_url) as producer, taking_in(stage, broker_url):

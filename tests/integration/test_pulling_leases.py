@@ -25,7 +25,7 @@ from tests.support.stage import Stage, a_stage
 
 async def test_a_lease_has_no_more_than_fits_into_a_response(stage: Stage) -> None:
     largest = 1000
-    settings = PullSettings(answer_bytes=4 * largest)
+    settings = PullSettings(response_bytes=4 * largest)
     made = [
         await stage.created(payload=json.dumps({"text": "é" * count}, ensure_ascii=False))
         for count in (480, 10, 10, 480, 480, 10, 480, 480, 10)
@@ -47,7 +47,7 @@ async def test_a_lease_has_no_more_than_fits_into_a_response(stage: Stage) -> No
 
 async def test_a_lease_may_have_one_task_of_any_size(stage: Stage) -> None:
     made = [await stage.created(payload='{"text": "%s"}' % ("x" * 500)) for _ in range(2)]
-    pull, stop = a_pull(stage.database, PullSettings(answer_bytes=1)), asyncio.Event()
+    pull, stop = a_pull(stage.database, PullSettings(response_bytes=1)), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(pull.run(stop))
         leases = [await lease_of(pull, limit=2) for _ in made]

@@ -40,7 +40,7 @@ async def a_pusher(
     options: WorkerOptions | None = None,
 ) -> AsyncIterator[None]:
     """A worker that has the handler of type http."""
-    outbound = Outbound(AddressRules(allow), OutboundSettings(answer_bytes=4096))
+    outbound = Outbound(AddressRules(allow), OutboundSettings(response_bytes=4096))
     push = Push(
         outbound,
         Signer(keys),

@@ -23,9 +23,9 @@ async def test_the_same_key_and_request_give_the_same_task_and_any_other_is_a_co
 ) -> None:
     first = await create(stage.sql, idempotency_key="k", payload='{"a": 1, "b": 2}')
     assert await create(stage.sql, idempotency_key="k", payload='{"b":2, "a":1}') == first
-    told = await problem(stage.sql, idempotency_key="k", payload='{"a": 1}')
-    assert (told["type"], told["status"]) == ("/problems/idempotency-conflict", 422)
-    assert "'k'" in told["detail"]
+    refusal = await problem(stage.sql, idempotency_key="k", payload='{"a": 1}')
+    assert (refusal["type"], refusal["status"]) == ("/problems/idempotency-conflict", 422)
+    assert "'k'" in refusal["detail"]
     async with a_session(stage) as elsewhere:
         await elsewhere.execute("SET timezone = 'Asia/Tokyo'")
         run_at = datetime(2030, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ async def test_who_brings_a_key_waits_for_the_transaction_that_brought_it_first(
     await assert_safe(stage.sql)
 
 
-async def test_a_transaction_that_can_not_see_the_keys_task_is_told_to_try_again(
+async def test_a_transaction_that_can_not_see_the_keys_task_gets_an_error_to_try_again(
     stage: Stage,
 ) -> None:
     await create(stage.sql)
@@ -73,9 +73,9 @@ async def test_a_transaction_that_can_not_see_the_keys_task_is_told_to_try_again
         (
             "type",
             "DELETE FROM taskmill.unserved_type",
-            "UPDATE taskmill.door_limit SET unserved_types = 1",
+            "UPDATE taskmill.request_limit SET unserved_types = 1",
         ),
-        ("queue", "DELETE FROM taskmill.queue", "UPDATE taskmill.door_limit SET queues = 1"),
+        ("queue", "DELETE FROM taskmill.queue", "UPDATE taskmill.request_limit SET queues = 1"),
     ],
 )
 async def test_a_repeated_key_gets_its_task_though_no_more_names_may_come(
@@ -96,8 +96,8 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
     made = await create(stage.sql, type=TYPE, payload=BAD, idempotency_key="k")
     await registered(stage, a_contract(NEEDS_TO))
     assert await create(stage.sql, type=TYPE, payload=BAD, idempotency_key="k") == made
-    told = await problem(stage.sql, type=TYPE, payload=BAD, idempotency_key="k", priority=1)
-    assert told["type"] == "/problems/idempotency-conflict"
+    refusal = await problem(stage.sql, type=TYPE, payload=BAD, idempotency_key="k", priority=1)
+    assert refusal["type"] == "/problems/idempotency-conflict"
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await registered(stage, a_contract(NEEDS_CC))
     assert (await stage.task(made)).status is Status.NEW
@@ -109,6 +109,6 @@ async def test_a_repeated_key_makes_no_second_callback_and_another_address_is_a_
     made = await create(stage.sql, idempotency_key="k", callback_url=URL)
     assert await create(stage.sql, idempotency_key="k", callback_url=URL) == made
     for other in ({}, {"callback_url": f"{URL}?"}):
-        told = await problem(stage.sql, idempotency_key="k", **other)
-        assert told["type"] == "/problems/idempotency-conflict"
+        refusal = await problem(stage.sql, idempotency_key="k", **other)
+        assert refusal["type"] == "/problems/idempotency-conflict"
     assert await callbacks(stage) == [(made, URL, "callback:https://example.org:443")]

@@ -27,8 +27,8 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
             assert await app.fetch(asks, TYPE) == [], "contracts are for who may create tasks"
             await stage.sql.execute("GRANT EXECUTE ON FUNCTION taskmill.create_task TO app_of_test")
             assert isinstance(await create(app), UUID)
-            told = await problem(app, name="")
-            assert told["status"] == 422
+            refusal = await problem(app, name="")
+            assert refusal["status"] == 422
             assert len(await app.fetch(asks, TYPE)) == 1
             for forbidden in (
                 "SELECT FROM taskmill.task",
@@ -94,7 +94,7 @@ OPEN_TO_ALL = {
 
 
 async def test_nothing_but_contract_of_is_open_to_the_public(stage: Stage) -> None:
-    """Not even the door: its owner grants it."""
+    """Not even `create_task`: its owner grants it."""
     functions = await stage.sql.fetch(
         "SELECT proname, prosecdef, proconfig, has_function_privilege('public', oid, 'EXECUTE') AS is_open "
         "FROM pg_proc WHERE pronamespace = 'taskmill'::regnamespace"

@@ -84,7 +84,7 @@ async def test_types_with_a_contract_or_a_worker_are_not_counted(
 
 async def assert_may_wait(stage: Stage, kind: str, *, expected: bool = True) -> None:
     """Assert that a new process and SQL accept a task of a type, or not, though the limit is reached."""
-    await stage.sql.execute("UPDATE taskmill.door_limit SET unserved_types = 0")
+    await stage.sql.execute("UPDATE taskmill.request_limit SET unserved_types = 0")
     known = KnownTypes(stage.database, limit=0, clock=stage.clock)
     assert await known.refused([kind]) == (set() if expected else {kind})
     create = stage.sql.execute("SELECT taskmill.create_task('a task', type => $1)", kind)

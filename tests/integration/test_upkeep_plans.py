@@ -153,6 +153,6 @@ _ROLLED = """
         ) AS at
         CROSS JOIN generate_series(0, 9) AS queue
     )
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)
     SELECT 'q' || n % 10, 'emulate', 'claimed', n % 100, 1, 1 FROM generate_series(1, 500) AS n
 """

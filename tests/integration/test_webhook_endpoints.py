@@ -31,7 +31,7 @@ async def test_what_waits_for_a_private_address_is_not_tried_over_and_over(stage
 async def test_buckets_are_scanned_some_at_a_time_and_none_is_skipped(stage: Stage) -> None:
     """Of 100 endpoints every seventh has something due."""
     await stage.sql.execute(
-        "INSERT INTO taskmill.webhook_delivery (lane, give_up_at, next_at) "
+        "INSERT INTO taskmill.webhook_delivery (endpoint, give_up_at, next_at) "
         "SELECT 'callback:' || lpad(n::text, 3, '0'), now() + interval '1 day', "
         "now() + CASE WHEN n % 7 = 0 THEN interval '-1 s' ELSE interval '1 h' END "
         "FROM generate_series(1, 100) AS n"

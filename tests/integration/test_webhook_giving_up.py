@@ -24,7 +24,7 @@ async def test_a_webhook_whose_endpoint_returns_410_is_disabled(
         webhook, _ = await subscribed(stage, endpoint.url)
         await done(stage)
         [row] = await settled(stage, 1)
-        assert (row["state"], row["attempts"], row["answer"]) == ("failed", 1, 410)
+        assert (row["state"], row["attempts"], row["response_status"]) == ("failed", 1, 410)
 
         async def is_disabled() -> bool:
             now = await a_webhooks(stage.database).get(webhook.id)
@@ -86,7 +86,7 @@ async def test_what_is_never_accepted_is_given_up_in_the_end(stage: Stage) -> No
         await eventually(is_tried_again, "several attempts")
         await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
         [row] = await settled(stage, 1)
-        assert (row["state"], row["answer"]) == ("failed", 503)
+        assert (row["state"], row["response_status"]) == ("failed", 503)
         assert row["trouble"] == "the endpoint answered 503"
         assert row["attempts"] > 2
 
@@ -140,11 +140,16 @@ async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivere
     assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
     for ended, recorded in (
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
-        (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.DELIVERED, answer=204), 1),
+        (
+            webhook_deliveries.EndedTry(
+                delivery=taken, state=DeliveryState.DELIVERED, response_status=204
+            ),
+            1,
+        ),
     ):
         assert await webhook_deliveries.record(stage.database, [ended]) == recorded
     [row] = await deliveries(stage.sql)
-    assert (row["id"], row["state"], row["answer"], row["trouble"]) == (
+    assert (row["id"], row["state"], row["response_status"], row["trouble"]) == (
         made.id,
         "delivered",
         204,

@@ -48,7 +48,7 @@ async def test_a_flood_is_cut_and_its_last_line_has_the_number_of_missing_lines(
     assert counted("claim_full") - before == 3_900
 
 
-async def test_bytes_of_a_claim_are_bounded_and_what_is_kept_has_no_holes(stage: Stage) -> None:
+async def test_bytes_of_a_claim_are_bounded_and_what_is_stored_has_no_holes(stage: Stage) -> None:
     async def talks(context: Context) -> None:
         context.logger.info("x" * 400)
         context.logger.info("ü" * 200, a=1)

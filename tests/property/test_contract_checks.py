@@ -134,8 +134,8 @@ def test_every_name_is_named_whatever_it_is() -> None:
     )
     payload = orjson.dumps(dict.fromkeys(names, 1))
     schema = {"additionalProperties": False, "required": ["\t\u0100", "x" * 61]}
-    violations = found_in(schema, payload)
-    assert len(violations) == len(names) + 2
+    found = found_in(schema, payload)
+    assert len(found) == len(names) + 2
 
 
 UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
@@ -163,10 +163,10 @@ def test_what_is_large_is_not_read_again_and_again(
 ) -> None:
     payload = orjson.dumps({"v": value})
     began = time.process_time()
-    violations = found_in({"properties": {"v": schema}}, payload)
+    found = found_in({"properties": {"v": schema}}, payload)
     # No promise of speed: what is looked at again and again takes far longer.
     assert time.process_time() - began < 30
-    assert any("100,000 steps" in one.expected for one in said) is is_too_much
+    assert any("100,000 steps" in one.expected for one in found) is is_too_much
 
 
 def test_a_check_ends_after_so_many_steps_and_violations() -> None:
@@ -174,12 +174,12 @@ def test_a_check_ends_after_so_many_steps_and_violations() -> None:
     assert len(found_in({"additionalProperties": False}, many)) == 20
     numbers = {"properties": {"a": {"items": {"type": "integer"}}}}
     for size, count in ((99_998, 0), (99_999, 1)):
-        violations = found_in(numbers, orjson.dumps({"a": [1] * size}))
-        assert len(violations) == count
+        found = found_in(numbers, orjson.dumps({"a": [1] * size}))
+        assert len(found) == count
     named: dict[str, Any] = {"patternProperties": {"^a": {}, "^b": {}}}
     for size, count in ((49_999, 0), (50_000, 1)):
-        violations = found_in(named, orjson.dumps({f"c{n}": 1 for n in range(size)}))
-        assert len(violations) == count
+        found = found_in(named, orjson.dumps({f"c{n}": 1 for n in range(size)}))
+        assert len(found) == count
     twice = {"anyOf": [{"properties": {"n": {"$ref": "#"}}, "required": [name]} for name in "ab"]}
     payload: dict[str, Any] = {}
     for _ in range(40):

@@ -46,6 +46,6 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
 async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
     """The stored callbacks: task, address and endpoint."""
     rows = await stage.sql.fetch(
-        "SELECT task_id, url, lane FROM taskmill.task_callback ORDER BY task_id"
+        "SELECT task_id, url, endpoint FROM taskmill.task_callback ORDER BY task_id"
     )
     return [tuple(row) for row in rows]

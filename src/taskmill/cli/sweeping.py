@@ -34,9 +34,9 @@ class Verbs:
             fits = "fits" if result.matched == 1 else "fit"
             return [(f"{_tasks(result.matched)} {fits}",)]
         parts = [f"{result.changed:,} {self.done}"]
-        if result.asked:
-            parts.append(f"{result.asked:,} running, asked to stop")
-        if moved := result.matched - result.changed - result.asked:
+        if result.cancel_requested:
+            parts.append(f"{result.cancel_requested:,} running, asked to stop")
+        if moved := result.matched - result.changed - result.cancel_requested:
             parts.append(f"{moved:,} moved on meanwhile")
         return [(", ".join(parts),)]
 

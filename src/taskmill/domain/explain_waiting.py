@@ -40,7 +40,7 @@ def not_due(c: ExplainSnapshot) -> Blocker:
     due_in = c.run_at - c.now
     facts: dict[str, object] = {"run_at": c.run_at, "due_in_s": due_in.total_seconds()}
     if due_in <= timedelta(0):
-        return passed(BlockerName.NOT_DUE, f"It is due since {when(c.run_at, c.now)}.", facts)
+        return passed(BlockerName.NOT_DUE, f"It has been due since {when(c.run_at, c.now)}.", facts)
     kind, reason = _delay_kind(c), c.last.reason if c.last else None
     facts |= {
         "delay": kind,

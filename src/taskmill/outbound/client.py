@@ -111,7 +111,7 @@ class Outbound:
 
     async def _read(self, incoming: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """Read up to the limit; a longer body is cut, and its connection closed."""
-        remaining = self._settings.answer_bytes + 1
+        remaining = self._settings.response_bytes + 1
         parts = []
         while remaining and (part := await incoming.content.read(min(remaining, _READ_AT_ONCE))):
             parts.append(part)

@@ -11,7 +11,7 @@ from taskmill.domain import errors
 from taskmill.domain.errors import (
     BadCursor,
     BrokerAway,
-    CancelNotAsked,
+    CancelNotRequested,
     ChangesForgotten,
     ConfigurationError,
     ContractRefused,
@@ -98,7 +98,7 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
             "changes after 7.1 are no longer all there (they are kept for 30 days): read the tasks as they are "
             "now, then follow the feed without a cursor, or with after=0 from the oldest change that is kept"
         ),
-        {"after": "7.1", "kept_days": 30},
+        {"after": "7.1", "retained_days": 30},
     ),
     (lambda: MalformedJson("not JSON"), "not JSON", {"message": "not JSON"}),
     (lambda: TooLarge(1024), "the body is larger than 1024 bytes", {"limit_bytes": 1024}),
@@ -144,7 +144,7 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
         ),
         {"task_id": ID},
     ),
-    (lambda: CancelNotAsked(ID), f"nobody has asked to cancel task {ID}", {"task_id": ID}),
+    (lambda: CancelNotRequested(ID), f"no cancel of task {ID} was requested", {"task_id": ID}),
     (lambda: LeaseNotFound(ID), f"there is no lease {ID}", {"lease_id": ID}),
     (
         lambda: LeaseClosed(ID, "expired"),
@@ -158,7 +158,7 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
     ),
     (
         lambda: KeyInFlight("k"),
-        "a request with the idempotency key 'k' is still being answered",
+        "a request with the idempotency key 'k' is still in progress",
         {"key": "k"},
     ),
     (

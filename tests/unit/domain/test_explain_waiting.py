@@ -82,7 +82,7 @@ def test_only_a_waiting_task_without_other_blockers_needs_its_position() -> None
             a_last(EventType.RETRY_SCHEDULED, Reason.ERROR),
             "backoff",
             "Attempt 1 of 3 failed: ValueError: no such customer. The next is due",
-            "mend the cause",
+            "fix the cause",
         ),
         (
             a_last(EventType.HANDED_BACK, Reason.NO_HANDLER),

@@ -26,7 +26,7 @@ def test_a_cursor_is_read_as_it_is_shown(position: int, ordinal: int) -> None:
     assert Cursor.parse(str(cursor)) == cursor
 
 
-def test_zero_is_before_the_oldest_change_that_is_kept() -> None:
+def test_zero_is_before_the_oldest_change_that_is_retained() -> None:
     assert Cursor.parse("0") is OLDEST
 
 

@@ -158,7 +158,7 @@ async def test_no_more_is_read_of_a_response_than_allowed() -> None:
     async def endless(_: Received) -> web.StreamResponse:
         return web.Response(body=b"x" * 5_000_000)
 
-    limits = OutboundSettings(answer_bytes=1000)
+    limits = OutboundSettings(response_bytes=1000)
     async with an_endpoint(endless) as endpoint, an_outbound(limits=limits) as outbound:
         response = await sent(outbound, endpoint.url)
         assert (response.body, response.is_cut) == (b"x" * 1000, True)

@@ -3,7 +3,7 @@
 -- only types that are served are deleted.
 -- Runs after lock_types in the same transaction. Locks: the rows of these types, but those that a user's transaction
 -- has locked stay. Returns them.
--- A loose index scan over dispatch_lane, if a type may be deleted at all. IS TRUE: see find_expected_types.
+-- A loose index scan over dispatch_bucket, if a type may be deleted at all. IS TRUE: see find_expected_types.
 WITH RECURSIVE old AS MATERIALIZED (
     SELECT name FROM taskmill.unserved_type WHERE noted_at < now() - interval '10 minutes'
 ),
