@@ -8,8 +8,8 @@ from alembic import op
 
 from taskmill.storage.migrate import script
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
@@ -22,5 +22,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for command in script(__file__, "down"):
         op.execute(command)
-    before = script(__file__.replace("0025_plain_names", "0022_plain_create_task"), "create_task")
+    before = script(__file__.replace("0026_plain_names", "0022_plain_create_task"), "create_task")
     op.execute(next(command for command in before if "FUNCTION taskmill.create_task" in command))
