@@ -184,13 +184,12 @@ def sources() -> Iterator[Path]:
 
 
 def events(file: Path) -> Iterator[str]:
-    """Yield the log events of a module: arguments of a logger's methods, or of names that stand for them."""
+    """Yield the log events of a module: arguments of a logger's methods, or of functions that stand for them."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             text = node.args[0].value
-            is_log = getattr(node.func, "attr", "") in LOG_METHODS or isinstance(
-                node.func, ast.Name
-            )
+            is_function = isinstance(node.func, ast.Name) and not node.func.id[0].isupper()
+            is_log = is_function or getattr(node.func, "attr", "") in LOG_METHODS
             if is_log and isinstance(text, str) and EVENT.fullmatch(text):
                 yield text
         if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
