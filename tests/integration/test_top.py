@@ -1,8 +1,12 @@
 """`taskmill top` in a terminal, against a real API with real tasks."""
 
 import asyncio
+import os
+import pty
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +19,7 @@ from tests.support.api import Served, serving
 from tests.support.cutting import a_cutter
 from tests.support.polling import eventually, wait_until
 from tests.support.stage import Stage
-from tests.support.terminal import Terminal
+from tests.support.terminal import Terminal, environment_of_a_terminal
 from tests.support.workers import a_worker, finished
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-8]|4[0-8])[;m]")
@@ -160,6 +164,38 @@ async def test_the_shell_has_the_terminal_while_it_is_suspended(api: Served) -> 
         await eventually(is_drawn, "it is drawn again")
         terminal.type("q")
         assert await asyncio.to_thread(terminal.exit_status) == 0
+
+
+async def test_it_ends_with_its_terminal_even_where_that_sends_no_signal(api: Served) -> None:
+    deaf = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program
+        [
+            sys.executable,
+            "-c",
+            f"{deaf}from taskmill.cli.main import main; main()",
+            "top",
+            "--url",
+            api.url,
+        ],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment_of_a_terminal(),
+    )
+    os.close(theirs)
+
+    def read_and_hang_up() -> int:
+        shown = b""
+        while b"QUEUES" not in shown:
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        return process.wait(15)
+
+    try:
+        assert await asyncio.to_thread(read_and_hang_up) == 0
+    finally:
+        process.kill()
 
 
 async def test_one_picture_has_rates_of_now(

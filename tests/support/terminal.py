@@ -48,7 +48,7 @@ class Terminal:
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,
-            env={**_environment(), **environment},
+            env={**environment_of_a_terminal(), **environment},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read)
@@ -134,7 +134,8 @@ class Terminal:
                 self.sent += decoder.decode(part)
 
 
-def _environment() -> Mapping[str, str]:
+def environment_of_a_terminal() -> Mapping[str, str]:
+    """Return the variables of a program in a terminal."""
     inherited = {
         name: value
         for name, value in os.environ.items()  # noqa: TID251 - for a child

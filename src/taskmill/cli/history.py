@@ -115,7 +115,7 @@ def _options(task: TaskView) -> Iterator[tuple[Cell, ...]]:
         value = getattr(task, field.name)
         if field.is_row and value is not None:
             text = show.duration(value) if field.kind is Kind.SECONDS else str(value)
-            yield _labelled(field.label.lower(), text)
+            yield _labelled(field.name.partition("_")[0], text)
 
 
 def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:

@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # What the meaning of a field does not say to those who type it.
 _ADDED: Final = {
     Kind.OBJECT: "; @- reads standard input",
-    Kind.RETRY: ', such as {"base_s": 5, "factor": 2}',
+    Kind.RETRY: '; for example {"base_s": 5, "factor": 2}',
     Kind.LABELS: "; may be given several times",
 }
 _METAVARS: Final = {

@@ -21,7 +21,7 @@
     ├── Conflict                     409
     │   ├── TransitionRefused        `task_id`, `task_status`, `action`
     │   ├── StaleFence               `task_id`
-    │   ├── CancelNotRequested           `task_id`
+    │   ├── CancelNotRequested       `task_id`
     │   ├── LeaseClosed
     │   ├── WorkerGone
     │   ├── QueueNotEmpty            `waiting`, `running`

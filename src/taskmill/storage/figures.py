@@ -52,8 +52,8 @@ async def read(database: Database) -> SystemFigures:
 
 async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
     counted = await counts.by_queue(database)
-    rows = await database.fetch("list_pauses")
-    open_queues = [row["name"] for row in rows if not row["is_paused"]]
+    rows = await database.fetch("list_queues")
+    open_queues = [row["name"] for row in rows if row["paused_at"] is None]
     oldest: dict[str, float] = defaultdict(float)
     due_types: dict[str, set[str]] = defaultdict(set)
     for due in await queues.oldest_due(database, open_queues):
@@ -63,7 +63,7 @@ async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
         QueueFigures(
             name=(name := row["name"]),
             counts=counted.get(name, {}),
-            is_paused=row["is_paused"],
+            is_paused=row["paused_at"] is not None,
             oldest_due_s=oldest[name],
             workers=workers.of_queue(name),
             unserved_types=sum(

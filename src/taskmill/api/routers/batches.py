@@ -49,7 +49,7 @@ _CHUNKS_AT_ONCE = 4
 _LARGE_BYTES = 16 * 1024
 # Bytes of lines, or an array's tasks, that are read in one step.
 _STEP_BYTES = 256 * 1024
-_STEP_TASKS = 500
+_STEP_TASKS = 200
 _PARSED_BYTES_A_S = 4 * 1024 * 1024
 _RETRY_ADVICE = (
     "the batch may have been stored: send the same request again, which makes no task twice, "

@@ -1,6 +1,7 @@
 """The live view: keeps the picture up to date, handles keys, and says what each widget shows."""
 
 import asyncio
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -132,10 +133,20 @@ class Top(App[int]):
         self._arrange()
         self.run_worker(self._refresh_forever())
         self.run_worker(self.picture.follow(self._client))
+        if sys.platform != "win32":
+            self.run_worker(self._end_with_the_terminal())
 
     def on_resize(self, _: Resize) -> None:
         """Draw in the new size."""
         self.draw()
+
+    async def _end_with_the_terminal(self) -> None:
+        """End when the terminal is gone: Textual would read its end again and again."""
+        gone = select.poll()
+        gone.register(sys.stdin, 0)  # its end is reported in any case
+        while not gone.poll(0):  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(1)
+        self.exit(0)
 
     async def _refresh_forever(self) -> None:
         """Refresh every interval, but pause at least as long as a refresh took, to spare a slow service."""

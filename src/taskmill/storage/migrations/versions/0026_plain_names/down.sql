@@ -1,3 +1,6 @@
+-- As in renames.sql: users' transactions first.
+LOCK TABLE taskmill.request_limit IN ACCESS EXCLUSIVE MODE;
+
 ALTER TABLE taskmill.lease RENAME COLUMN request TO asked_to;
 
 ALTER INDEX taskmill.dispatch_bucket RENAME TO dispatch_lane;

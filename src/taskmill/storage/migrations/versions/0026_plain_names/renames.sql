@@ -1,4 +1,7 @@
--- Each is quick, and takes its lock in the order in which programs take theirs.
+-- Each is quick. taskmill.create_task reads the limits before anything else: with their lock the migration waits for
+-- users' transactions while it holds nothing, and the other locks come in the order in which programs take theirs.
+LOCK TABLE taskmill.door_limit IN ACCESS EXCLUSIVE MODE;
+
 ALTER TABLE taskmill.lease RENAME COLUMN asked_to TO request;
 
 ALTER INDEX taskmill.dispatch_lane RENAME TO dispatch_bucket;
