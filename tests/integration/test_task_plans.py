@@ -146,7 +146,7 @@ async def test_progress_costs_what_is_reported_and_what_is_read(seeded: Stage) -
             check(plan, rows=3 * BATCH, pages=PAGES_PER_TASK * BATCH)
         found, plan = await session.fetch("get_tasks", [row["id"] for row in rows])
         assert {row["progress_message"] for row in found} == {"half"}
-        check(plan, rows=2 * BATCH, pages=WEEKS + 3 * pages_for_ids(seeded, BATCH))
+        check(plan, rows=2 * BATCH, pages=WEEKS + 4 * pages_for_ids(seeded, BATCH))
         await session.connection.execute("""
             INSERT INTO taskmill.task_progress (task_id, claim_no)
             SELECT lpad(to_hex(n), 32, '0')::uuid, 1 FROM generate_series(1, 10000) AS n
