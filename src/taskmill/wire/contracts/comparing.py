@@ -39,6 +39,6 @@ def exact_number(value: float) -> float:
 
 
 def multiple_of(factor: float) -> Callable[[float], bool]:
-    """Return a function that tells multiples by their decimal digits: 0.3 is one of 0.1, though not as doubles."""
+    """Return a function that finds multiples by their decimal digits: 0.3 is one of 0.1, though not as doubles."""
     exact = Fraction(str(factor))
     return lambda value: Fraction(str(exact_number(value))) % exact == 0
