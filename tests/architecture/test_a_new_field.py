@@ -129,6 +129,7 @@ def run_in(copy: Path, *command: str | Path) -> None:
         "PYTHONPATH": str(copy / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    env.pop("COVERAGE_PROCESS_START", None)  # the copy's lines are not the project's
     ended = subprocess.run(  # noqa: S603 - our own programs
         [sys.executable, *command], cwd=copy, env=env, capture_output=True, text=True, check=False
     )

@@ -133,7 +133,7 @@ class Top(App[int]):
         self._arrange()
         self.run_worker(self._refresh_forever())
         self.run_worker(self.picture.follow(self._client))
-        if sys.platform != "win32":
+        if sys.platform != "win32" and not self.is_headless:
             self.run_worker(self._end_with_the_terminal())
 
     def on_resize(self, _: Resize) -> None:
