@@ -48,7 +48,12 @@ def until_reported(program: Program, broker: str, intake: str) -> None:
         facts = program.facts
         return (facts["broker"], facts["intake"]) == (broker, intake)
 
-    wait_until(is_reported, f"broker {broker}, intake {intake}", timeout_s=60)
+    try:
+        wait_until(is_reported, f"broker {broker}, intake {intake}", timeout_s=60)
+    except AssertionError as error:
+        last_lines = program.log_file.read_text().splitlines()[-60:]
+        error.add_note("\n".join([f"reported: {program.facts}", *last_lines]))
+        raise
 
 
 @pytest.fixture(scope="module")

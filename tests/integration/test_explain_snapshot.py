@@ -1,6 +1,8 @@
 """An explanation is read in one snapshot, which leaves its connection as it found it."""
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -74,23 +76,23 @@ async def test_a_connection_whose_rollback_is_cut_off_is_not_used_again(
             assert (await connection.execute(text("SELECT 1"))).scalar() == 1
 
 
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 async def test_connections_that_the_server_ended_are_skipped(api: Served, stage: Stage) -> None:
     task = await stage.created()
     await explained(api, task.id)
     for _ in range(3):
-        await stage.sql.execute("""
-            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        ended = await stage.sql.fetch("""
+            SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()
         """)
 
-        async def are_ended() -> bool:
-            left: int = await stage.sql.fetchval("""
-                SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid()
-            """)
-            return left == 0
+        async def are_gone(pids: Sequence[int] = tuple(row["pid"] for row in ended)) -> bool:
+            return not any(map(is_running, pids))  # only then their sockets are closed
 
-        await eventually(are_ended, "the connections to end")
+        await eventually(are_gone, "the connections to end")
         assert holding(await explained(api, task.id)) == ["no_worker"]
 
 

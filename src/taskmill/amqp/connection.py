@@ -173,9 +173,7 @@ class BrokerLink:
             self.trouble = self.trouble or "the connection was lost"
             if was_up:
                 self._lost()
-            with suppress(*BROKER_ERRORS):
-                async with asyncio.timeout(_CLOSE_S):
-                    await connection.close()
+            await _close(connection)
 
     async def _open(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(self._on_closed)
@@ -223,9 +221,16 @@ async def connect(address: str, name: str) -> AbstractConnection:
             await connection.connect()
     except BaseException:
         # Otherwise it would close itself whenever it is garbage collected.
-        await connection.close()
+        await _close(connection)
         raise
     return connection
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close a connection whose peer may never respond."""
+    with suppress(*BROKER_ERRORS):
+        async with asyncio.timeout(_CLOSE_S):
+            await connection.close()
 
 
 def addresses(url: str) -> list[str]:
