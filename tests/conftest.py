@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.slices import pytest_addoption, pytest_collection_modifyitems
 from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir, data_parent
 from tests.support.rabbitmq import BrokerServer, Management
+
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
 
 # Machines are shared, and how fast they are is not what these tests are about. `scripts/test --all` tries more.
 for profile, examples in (("few", 40), ("many", 1_000)):

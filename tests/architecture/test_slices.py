@@ -1,0 +1,30 @@
+"""Each slow test has its turn: it is in one of the slices, which take about as long."""
+
+from tests.slices import LIMIT_S, SLICES, measured, slices
+
+OUTPUT = """\
+============================= slowest durations ==============================
+1.90s call     tests/unit/test_a.py::test_one[a b]
+0.40s setup    tests/unit/test_a.py::test_one[a b]
+1.90s call     tests/unit/test_a.py::test_two
+12.00s call    somewhere/else.py::test_three
+"""
+
+
+def test_each_test_is_in_one_slice_and_no_slice_is_much_longer_than_another() -> None:
+    seconds = {f"tests/test_{number}.py": 2.0 + number % 17 for number in range(200)}
+    shared = slices([*seconds, "tests/test_new.py"], seconds)
+    assert len(shared) == SLICES
+    assert sorted(one for ids in shared for one in ids) == sorted([*seconds, "tests/test_new.py"])
+    totals = [sum(seconds.get(one, 0.0) for one in ids) for ids in shared]
+    assert max(totals) - min(totals) < max(seconds.values()) * 2
+
+
+def test_slices_do_not_depend_on_the_order_of_tests() -> None:
+    seconds = {"a": 3.0, "b": 3.0, "c": 9.0}
+    assert slices(["a", "b", "c"], seconds) == slices(["c", "b", "a"], seconds)
+
+
+def test_a_test_is_slow_by_all_that_it_took() -> None:
+    assert measured(OUTPUT) == {"tests/unit/test_a.py::test_one[a b]": 1.9 + 0.4}
+    assert LIMIT_S < 1.9 + 0.4
