@@ -1,8 +1,8 @@
 """Slow tests take turns: the build server runs one slice of them or more after all quick tests.
 
 A test is slow when it is marked so, or when `slow.txt` lists it with the seconds that it took.
-`python -m tests.slices` prints the slices, and `python -m tests.slices FILE` makes `slow.txt` anew of what
-`./scripts/test --all --durations` has printed into a file.
+`python -m tests.slices` prints the slices, and `python -m tests.slices FILE...` makes `slow.txt` anew of what
+`./scripts/test --durations` has printed into files, with `--all` or without: the longest time counts.
 """
 
 import re
@@ -15,7 +15,7 @@ import pytest
 
 SLICES: Final = 8
 LISTED: Final = Path(__file__).with_name("slow.txt")
-LIMIT_S: Final = 2.0
+LIMIT_S: Final = 1.0
 # What a marked test counts until it is listed.
 _PRESUMED_S: Final = 20.0
 _DURATION: Final = re.compile(r"([\d.]+)s (?:setup|call|teardown) +(tests/\S+::.+?)\s*")
@@ -75,6 +75,15 @@ def measured(output: str) -> Mapping[str, float]:
     return {test_id: taken for test_id, taken in seconds.items() if taken >= LIMIT_S}
 
 
+def write_listed(runs: Iterable[Mapping[str, float]]) -> None:
+    """List the slow tests of some runs."""
+    longest: dict[str, float] = {}
+    for seconds in runs:
+        longest |= {test: max(taken, longest.get(test, 0.0)) for test, taken in seconds.items()}
+    lines = (f"{taken:.0f} {test_id}\n" for test_id, taken in sorted(longest.items()))
+    LISTED.write_text("".join(lines), "utf-8")
+
+
 class _Collected:
     """A plugin that keeps the ids of what was collected."""
 
@@ -88,9 +97,7 @@ class _Collected:
 def main(arguments: list[str]) -> int:
     """Print the slices, or list what was measured."""
     if arguments:
-        seconds = measured(Path(arguments[0]).read_text("utf-8"))
-        lines = sorted(f"{taken:.0f} {test_id}\n" for test_id, taken in seconds.items())
-        LISTED.write_text("".join(sorted(lines, key=lambda line: line.split(" ", 1)[1])), "utf-8")
+        write_listed([measured(Path(name).read_text("utf-8", "replace")) for name in arguments])
         return 0
     collected = _Collected()
     status = pytest.main(["--collect-only", "-qqq", "--no-summary", "-m", "slow"], [collected])

@@ -11,6 +11,7 @@ import pytest
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Status
+from taskmill.runtime.duty_cycle import DutyCycle
 from taskmill.storage import tasks
 from taskmill.storage.notifier import CHANNEL
 from taskmill.storage.servers import Connection
@@ -22,6 +23,7 @@ from tests.support.stage import Stage
 
 async def test_a_task_that_is_created_alone_notifies_with_its_commit(stage: Stage) -> None:
     """No notifier runs here: the notification came with the transaction."""
+    stage.creation._notifying = DutyCycle(stage.clock, share=1, most_s=60, longest_s=60)
     notifies: list[str] = []
     await stage.sql.add_listener(CHANNEL, lambda *notification: notifies.append(notification[2]))
     await stage.created()
