@@ -279,7 +279,8 @@ async def test_the_sql_that_alembic_writes_makes_the_same(
 ) -> None:
     written = await apart(run_module, empty_database_url, "alembic", "upgrade", "head", "--sql")
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute(written.stdout)
+    for statement in migrate.commands(written.stdout):
+        await connection.execute(statement)
     await connection.close()
     assert await fetch_rows(empty_database_url, _EVERYTHING) == await fetch_rows(
         database_url, _EVERYTHING

@@ -1,12 +1,9 @@
 """A schema that no migration starts from, and one that is busy: one clear line, and nothing changes."""
 
-import shutil
 from pathlib import Path
 
 import asyncpg
 import pytest
-from alembic import command
-from alembic.config import Config
 
 from taskmill.domain.errors import ConfigurationError
 from taskmill.operations import system
@@ -88,28 +85,3 @@ async def test_a_migration_that_gets_no_lock_gives_up_and_can_be_repeated(
     assert await applied(empty_database_url) == "0019"
     await apart(migrate.upgrade, empty_database_url)
     assert await applied(empty_database_url) == migrate.head()
-
-
-async def test_every_migration_has_short_timeouts(database_url: str, tmp_path: Path) -> None:
-    copy = shutil.copytree(migrate.MIGRATIONS, tmp_path / "migrations")
-    (copy / "versions" / "9999_timeouts.py").write_text(_NEXT.format(before=migrate.head()))
-    config = Config()
-    config.set_main_option("script_location", str(copy))
-    config.attributes[migrate.URL_OPTION] = database_url
-    await apart(command.upgrade, config, "head")
-    assert await fetch_rows(database_url, "SELECT * FROM timeouts") == [("2s", "5s")]
-
-
-_NEXT = """
-from alembic import op
-
-revision = "9999"
-down_revision = "{before}"
-
-
-def upgrade() -> None:
-    op.execute(
-        "CREATE TABLE public.timeouts AS "
-        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout') AS other"
-    )
-"""

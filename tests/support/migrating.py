@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any, TypeVar
 
 import asyncpg
@@ -48,6 +50,27 @@ def downgrade(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(migrate.MIGRATIONS))
     config.attributes[migrate.URL_OPTION] = url
     command.downgrade(config, revision)
+
+
+def with_more(folder: Path, *upgrades: str) -> Path:
+    """Copy the migrations into a folder, and add one for each body of an `upgrade()`: 9001 and so on."""
+    copy, before = shutil.copytree(migrate.MIGRATIONS, folder / "migrations"), migrate.head()
+    for number, body in enumerate(upgrades, 9001):
+        text = _MORE.format(number=number, before=before, body=indent(dedent(body), "    "))
+        (copy / "versions" / f"{number}_more.py").write_text(text, encoding="utf-8")
+        before = str(number)
+    return copy
+
+
+_MORE = """from alembic import op
+
+revision = "{number}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+{body}
+"""
 
 
 def run_module(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

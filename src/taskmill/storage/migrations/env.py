@@ -1,35 +1,47 @@
 """Runs migrations: one at a time in the cluster, each in its own transaction, with timeouts."""
 
 import asyncio
+import time
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from taskmill import settings
 from taskmill.storage.migrate import URL_OPTION, migration_engine, too_old
 
-# A migration that can't get its lock in time fails, instead of making everybody queue behind it: run it again. One
-# that needs longer says why, and sets its own: SET LOCAL statement_timeout.
-LOCK_TIMEOUT = "2s"
-STATEMENT_TIMEOUT = "5s"
+# A migration that can't get its lock in time fails, instead of making everybody queue behind it: run it again. It
+# may set longer ones, which hold until its end, outside its transaction only.
+TIMEOUTS = ("SET lock_timeout = '2s'", "SET statement_timeout = '5s'")
 # Any constant will do; it only has to be the same in every process.
 ADVISORY_LOCK = 0x7461736B
-# The timeouts come after the lock: whoever migrates at the same time waits for the first, however long that takes.
-PREPARE = (
-    f"SELECT pg_advisory_lock({ADVISORY_LOCK})",
-    "CREATE SCHEMA IF NOT EXISTS taskmill",
-    f"SET lock_timeout = '{LOCK_TIMEOUT}'",
-    f"SET statement_timeout = '{STATEMENT_TIMEOUT}'",
-)
+PREPARE = (*TIMEOUTS, "CREATE SCHEMA IF NOT EXISTS taskmill")
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Wait until nobody else migrates; not in a statement, for which CREATE INDEX CONCURRENTLY would wait."""
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.rollback()
+        time.sleep(0.1)
+
+
+def _set_timeouts(ctx: MigrationContext, *_: object, **__: object) -> None:
+    """Set those of the next migration, whatever this one did."""
+    for statement in TIMEOUTS:
+        ctx.execute(statement)
 
 
 def _migrate(connection: Connection) -> None:
+    _wait_for_others(connection)
     for statement in PREPARE:
         connection.execute(text(statement))
     connection.commit()
     context.configure(
-        connection=connection, version_table_schema="taskmill", transaction_per_migration=True
+        connection=connection,
+        version_table_schema="taskmill",
+        transaction_per_migration=True,
+        on_version_apply=_set_timeouts,
     )
     if advice := too_old(context.get_context().get_current_revision()):
         raise CommandError(advice)
@@ -53,9 +65,11 @@ if context.is_offline_mode():
         dialect_name="postgresql",
         dialect_opts={"paramstyle": "named"},
         version_table_schema="taskmill",
+        transaction_per_migration=True,
+        on_version_apply=_set_timeouts,
         literal_binds=True,
     )
-    for statement in PREPARE:
+    for statement in (f"SELECT pg_advisory_lock({ADVISORY_LOCK})", *PREPARE):
         context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
