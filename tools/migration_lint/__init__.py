@@ -1,0 +1,1 @@
+"""Lints what migrations run, before a database does: `python -m tools.migration_lint`."""
