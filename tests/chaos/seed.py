@@ -74,7 +74,7 @@ class Report:
 
 async def run(plan: Plan) -> Report:
     """Run the seed and return its report."""
-    report = Report(plan=plan)
+    report, history = Report(plan=plan), History()
     with tempfile.TemporaryDirectory(
         prefix="taskmill-chaos-", ignore_cleanup_errors=True
     ) as folder:
@@ -82,16 +82,13 @@ async def run(plan: Plan) -> Report:
             Path(folder), with_broker=plan.with_broker, policy=plan.policy, broken=plan.broken
         )
         async with site:
-            await _do_harm(site, plan, report)
+            await under_load(site, history, report, lambda: _do_harm(site, history, report))
             await _count(site, report)
     return report
 
 
-async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
-    history = History()
-    clients = Clients(
-        site, plan.seed, history, posts_per_s=plan.posts_per_s, delays_s=plan.delays_s
-    )
+async def _do_harm(site: Site, history: History, report: Report) -> None:
+    plan = report.plan
     nemesis = Nemesis(
         site,
         plan.seed,
@@ -101,18 +98,29 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         pause_s=_pause_s(plan),
     )
     report.absent = nemesis.absent
+    await nemesis.run(plan.faults)
+    await nemesis.heal()
+    report.faults, report.deaths = nemesis.done, nemesis.deaths
+    report.violations.extend(await _recovery(site, report))
+    await accepts(history, plan.tasks)
+
+
+async def under_load(
+    site: Site, history: History, report: Report, happen: Callable[[], Awaitable[None]]
+) -> None:
+    """Have clients and workers at work while something happens; then let all settle, and check everything."""
+    plan = report.plan
+    clients = Clients(
+        site, plan.seed, history, posts_per_s=plan.posts_per_s, delays_s=plan.delays_s
+    )
     async with asyncio.TaskGroup() as pulling:
         settled = asyncio.Event()
         pulling.create_task(Pullers(site).run(settled))
         async with asyncio.TaskGroup() as group:
             stop = asyncio.Event()
             group.create_task(clients.run(stop))
-            await nemesis.run(plan.faults)
-            await nemesis.heal()
-            report.violations.extend(await _recovery(site, report))
-            await _enough(history, plan)
+            await happen()
             stop.set()
-        report.faults, report.deaths = nemesis.done, nemesis.deaths
         report.responses, report.accepted = history.responses, len(history.accepted)
         await clients.resume()
         report.violations.extend(await _settled(site, plan, report))
@@ -142,11 +150,13 @@ def _pause_s(plan: Plan) -> float:
     return plan.tasks / plan.posts_per_s / plan.faults
 
 
-async def _enough(history: History, plan: Plan) -> None:
-    async def probe() -> bool:
-        return len(history.accepted) >= plan.tasks
+async def accepts(history: History, tasks: int) -> None:
+    """Wait until so many tasks are accepted."""
 
-    await eventually(probe, f"{plan.tasks} tasks to be accepted", timeout_s=SETTLE_S)
+    async def probe() -> bool:
+        return len(history.accepted) >= tasks
+
+    await eventually(probe, f"{tasks} tasks to be accepted", timeout_s=SETTLE_S)
 
 
 async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
