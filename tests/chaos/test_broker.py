@@ -76,7 +76,7 @@ async def feed(stage: Stage, total: int) -> None:
 
     for start in range(0, total, CHUNK):
         await eventually(has_room, "tasks to end", timeout_s=60)
-        await stage.service.create_all(
+        await stage.creation.create_all(
             [
                 a_draft(
                     queue=f"q{n % 2}",
@@ -198,9 +198,9 @@ async def test_a_task_longer_than_the_brokers_delivery_timeout_runs_once(
         maintenance=1,
     ) as fleet:
         payload = {"delay_s": 130, "failure_probability": 0}
-        await stage.service.create_all([a_draft(payload=payload) for _ in range(4)])
+        await stage.creation.create_all([a_draft(payload=payload) for _ in range(4)])
         quick = {"delay_s": 0, "failure_probability": 0}
-        await stage.service.create_all([a_draft(payload=quick, priority=0) for _ in range(40)])
+        await stage.creation.create_all([a_draft(payload=quick, priority=0) for _ in range(40)])
         await all_ended(stage, timeout_s=200)
         assert fleet.logged("broker.away") == 0
     numbers = await stage.sql.fetch("SELECT DISTINCT status, claim_no FROM taskmill.task")

@@ -55,7 +55,9 @@ async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default")
     """Create a task, and check how long it waits for its claim."""
     made = await stage.created(queue=queue)
     await finished(stage, made.id)
-    [claimed] = [e for e in await stage.service.events(made.id) if e.event_type == "claimed"]
+    [claimed] = [
+        e for e in await stage.service.reading.events(made.id) if e.event_type == "claimed"
+    ]
     waited_s = (claimed.at - made.created_at).total_seconds()
     assert waited_s < within_s
 
@@ -99,7 +101,7 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
 
     async def has_closed_all() -> bool:
         # The management API shows a connection only some seconds after it was made.
-        await stage.service.create_all([a_draft() for _ in range(50)])
+        await stage.creation.create_all([a_draft() for _ in range(50)])
         return await asyncio.to_thread(broker_management.close_connections) >= 3
 
     async with transport.worker(handlers, first) as a, transport.worker(handlers, second) as b:
@@ -192,7 +194,7 @@ async def test_without_any_relay_workers_claim_from_the_database_and_log_it_once
         async with a_relay(stage, broker_url):
 
             async def gets_hints_again() -> bool:
-                await stage.service.create_all([a_draft() for _ in range(30)])
+                await stage.creation.create_all([a_draft() for _ in range(30)])
                 await all_ended(stage)
                 return bool(log_lines.named("hints.resumed"))
 
@@ -274,7 +276,7 @@ async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: Broker
         a_relay(stage, url),
         a_worker(stage, {"*": recorder.held}, options),
     ):
-        await stage.service.create_all([a_draft() for _ in range(300)])
+        await stage.creation.create_all([a_draft() for _ in range(300)])
         await recorder.has_begun(5)
         await asyncio.to_thread(private_broker.wipe)
         recorder.may_end.set()

@@ -26,7 +26,7 @@ async def test_every_task_is_claimed_once_however_many_workers_there_are(
             options = WorkerOptions(name=f"w{number}", slots=10)
             await stack.enter_async_context(transport.worker({"*": recorder.quick}, options))
         for _ in range(4):
-            await stage.service.create_all([a_draft() for _ in range(100)])
+            await stage.creation.create_all([a_draft() for _ in range(100)])
         await all_ended(stage)
     assert len(recorder.runs) == 400
     assert set(recorder.runs.values()) == {1}
@@ -40,7 +40,7 @@ async def test_a_worker_never_runs_more_than_it_has_slots(
     transport: TransportSetup, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
-    await stage.service.create_all([a_draft() for _ in range(60)])
+    await stage.creation.create_all([a_draft() for _ in range(60)])
     async with transport.worker({"*": recorder.quick}, WorkerOptions(slots=slots)):
         await all_ended(stage)
     assert recorder.most_at_once <= slots
@@ -79,7 +79,7 @@ async def test_queues_are_served_by_their_weights(transport: TransportSetup, sta
         served.append(context.task.queue)
 
     for queue in ("often", "seldom"):
-        await stage.service.create_all([a_draft(queue=queue) for _ in range(300)])
+        await stage.creation.create_all([a_draft(queue=queue) for _ in range(300)])
     options = WorkerOptions(slots=1, claim_size=1, weights={"often": 4, "seldom": 1})
     async with transport.worker({"*": record}, options):
         await all_ended(stage, timeout_s=60)
@@ -107,7 +107,7 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
 ) -> None:
     recorder = Recorder()
     async with transport.worker({"*": recorder.held}, WorkerOptions(slots=2)):
-        await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
+        await stage.creation.create_all([a_draft(queue="a") for _ in range(20)])
         await recorder.has_begun(2)
         await stage.service.set_queue_paused("a", paused=True)
         recorder.may_end.set()
@@ -133,7 +133,7 @@ async def test_an_urgent_task_waits_for_no_more_than_the_release_limit(
         await recorder.quick(context)
         await may_end.acquire()
 
-    await stage.service.create_all([a_draft(priority=1) for _ in range(500)])
+    await stage.creation.create_all([a_draft(priority=1) for _ in range(500)])
     async with transport.worker({"*": one_by_one}, WorkerOptions(slots=1, claim_size=1)):
         await recorder.has_begun(1)
         urgent = await stage.created(priority=9)
@@ -175,7 +175,9 @@ async def test_a_task_that_was_due_long_ago_starts_soon(
         await finished(stage, (await stage.created()).id)
         late = await stage.created(run_at=stage.clock.now() - timedelta(hours=2))
         await finished(stage, late.id)
-        [claimed] = [e for e in await stage.service.events(late.id) if e.event_type == "claimed"]
+        [claimed] = [
+            e for e in await stage.service.reading.events(late.id) if e.event_type == "claimed"
+        ]
         assert (claimed.at - late.created_at).total_seconds() < 2
 
 
@@ -184,7 +186,7 @@ async def test_a_full_worker_leaves_further_tasks_to_an_idle_one(
 ) -> None:
     full, idle = Recorder(), Recorder()
     async with transport.worker({"*": full.held}, WorkerOptions(slots=2, grace_s=0.1)):
-        await stage.service.create_all([a_draft() for _ in range(30)])
+        await stage.creation.create_all([a_draft() for _ in range(30)])
         await full.has_begun(2)
         async with transport.worker({"*": idle.quick}, WorkerOptions(name="idle")):
             await idle.has_begun(28, timeout_s=5)
@@ -199,11 +201,11 @@ async def test_a_stopping_worker_leaves_waiting_tasks_to_others_while_it_finishe
     stopping, other = Recorder(), Recorder()
     options = WorkerOptions(slots=20, grace_s=30)
     async with transport.worker({"*": stopping.held}, options) as first:
-        await stage.service.create_all([a_draft() for _ in range(3)])
+        await stage.creation.create_all([a_draft() for _ in range(3)])
         await stopping.has_begun(3)
         first.stop.set()
         async with transport.worker({"*": other.quick}, WorkerOptions(name="other")):
-            await stage.service.create_all([a_draft() for _ in range(30)])
+            await stage.creation.create_all([a_draft() for _ in range(30)])
             await other.has_begun(30, timeout_s=5)
         assert not first.ended.done()
         stopping.may_end.set()

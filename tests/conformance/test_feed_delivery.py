@@ -86,8 +86,8 @@ async def test_it_goes_on_where_it_stopped(stage: Stage, broker_url: str) -> Non
         for _ in range(3):
             async with a_delivery(stage, broker_url):
                 await lease_taken(stage)
-                await stage.service.create_all([a_draft() for _ in range(10)])
-            await stage.service.create_all([a_draft() for _ in range(10)])
+                await stage.creation.create_all([a_draft() for _ in range(10)])
+            await stage.creation.create_all([a_draft() for _ in range(10)])
         async with a_delivery(stage, broker_url):
             await consumer.has(60)
     assert len(consumer.messages) == 60, "a stop in order doubles nothing"
@@ -102,7 +102,7 @@ async def test_several_relays_deliver_as_one(stage: Stage, broker_url: str) -> N
         await lease_taken(stage)
         async with a_worker(stage, {"*": recorder.quick}):
             for _ in range(20):
-                await stage.service.create_all([a_draft() for _ in range(10)])
+                await stage.creation.create_all([a_draft() for _ in range(10)])
             await recorder.has_begun(200)
         await consumer.has(600)
     assert len(consumer.messages) == 600, "one at a time"
@@ -117,18 +117,18 @@ async def test_another_relay_takes_over_from_one_that_died(
         doomed = Database(through, SETTINGS)
         async with a_delivery(stage, broker_url, doomed):
             await lease_taken(stage)
-            await stage.service.create_all([a_draft() for _ in range(10)])
+            await stage.creation.create_all([a_draft() for _ in range(10)])
             await consumer.has(10)
             first: UUID = await stage.sql.fetchval(HOLDER)
             # For the database it is dead: nothing that it sends arrives.
             network.refuse(refuses=True)
             network.break_all()
             async with a_delivery(stage, broker_url):
-                await stage.service.create_all([a_draft() for _ in range(10)])
+                await stage.creation.create_all([a_draft() for _ in range(10)])
                 await consumer.has(20)
                 assert await stage.sql.fetchval(HOLDER) != first
                 network.refuse(refuses=False)
-                await stage.service.create_all([a_draft() for _ in range(10)])
+                await stage.creation.create_all([a_draft() for _ in range(10)])
                 await consumer.has(30)
         await doomed.close()
     assert_complete(consumer.unique_changes, await read_history(stage))
@@ -177,7 +177,7 @@ async def test_slow_confirms_do_not_lose_the_cursor_lease(
         a_delivery(stage, broker_url),
     ):
         await lease_taken(stage)
-        await stage.service.create_all([a_draft() for _ in range(40)])
+        await stage.creation.create_all([a_draft() for _ in range(40)])
         await consumer.has(40)
     assert len(consumer.messages) == 40, "none came twice"
 
@@ -196,7 +196,7 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
         await lease_taken(stage)
         async with a_worker(stage, {"*": recorder.quick}):
             for _ in range(5):
-                await stage.service.create_all([a_draft() for _ in range(20)])
+                await stage.creation.create_all([a_draft() for _ in range(20)])
                 delivery._exchange.link.reopen()
                 await asyncio.to_thread(broker_management.close_connections)
             await recorder.has_begun(100)
@@ -227,10 +227,10 @@ async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
     async with a_delivery(stage, url):
         async with a_consumer(url) as consumer:
             await lease_taken(stage)
-            before = await stage.service.create_all([a_draft() for _ in range(10)])
+            before = await stage.creation.create_all([a_draft() for _ in range(10)])
             await consumer.has(10)
             await asyncio.to_thread(private_broker.wipe)
-        missed = await stage.service.create_all([a_draft() for _ in range(10)])
+        missed = await stage.creation.create_all([a_draft() for _ in range(10)])
         await all_numbered(stage)
         # A queue that is bound before the relay is back gets everything: nothing was published without a queue.
         await stage.sql.execute("UPDATE taskmill.feed_delivery SET holder = $1", stage.ids())
@@ -286,7 +286,7 @@ async def test_feed_delivery_pauses_while_tasks_are_released_unless_one_is_late(
     monkeypatch.setattr("taskmill.relay.feed._PAUSE_FACTOR", 10**6)
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
         await lease_taken(stage)
-        await stage.service.create_all([a_draft() for _ in range(30)])
+        await stage.creation.create_all([a_draft() for _ in range(30)])
         await consumer.has(10)
     assert len(consumer.messages) == 10
     monkeypatch.setattr("taskmill.relay.feed._LATE", timedelta(seconds=-1))

@@ -133,7 +133,7 @@ async def test_nothing_but_one_change_of_each_key_is_published_while_no_queue_is
         await quiet(stage, delivery)
         _, before = published()
         for _ in range(5):
-            await stage.service.create_all([a_draft(queue=f"q{n % 3}") for n in range(300)])
+            await stage.creation.create_all([a_draft(queue=f"q{n % 3}") for n in range(300)])
         await all_passed(stage)
         returned = published()[1]
     assert 3 <= returned - before <= 5 * 3, "one of each key and scan"
@@ -171,7 +171,7 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
 
     async def others() -> None:
         while not stop.is_set():
-            await stage.service.create_all([a_draft(queue="other") for _ in range(50)])
+            await stage.creation.create_all([a_draft(queue="other") for _ in range(50)])
 
     async def has_failed(count: int) -> None:
         async def probe() -> bool:
@@ -213,7 +213,7 @@ async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_the_batch(
         await stage.created(queue="mail")
         await all_passed(stage)
         async with a_consumer(broker_url) as consumer:
-            made = await stage.service.create_all([a_draft(queue="mail") for _ in range(20)])
+            made = await stage.creation.create_all([a_draft(queue="mail") for _ in range(20)])
             for one in made[:10]:
                 await stage.service.cancel(one.task.id)
             await consumer.has(30)
@@ -235,7 +235,7 @@ async def test_what_is_bound_for_long_gets_all_in_order_though_others_are_return
         await consumer.has(2)
         for number in range(1, 6):
             await quiet(stage, d, queue="other")
-            made = await stage.service.create_all([a_draft(queue="mail") for _ in range(5)])
+            made = await stage.creation.create_all([a_draft(queue="mail") for _ in range(5)])
             for one in made:
                 await stage.created(queue="other")
                 await stage.service.cancel(one.task.id)
@@ -250,15 +250,15 @@ async def test_a_queue_that_is_bound_beside_others_gets_all_from_then_on(
     """Its key is known to be returned, while others are taken: of its changes one in each page is tried."""
     async with a_consumer(broker_url, "task.new.a") as others, a_delivery(stage, broker_url):
         await lease_taken(stage)
-        await stage.service.create_all([a_draft(queue=queue) for queue in "abab"])
+        await stage.creation.create_all([a_draft(queue=queue) for queue in "abab"])
         await others.has(2)
         await all_passed(stage)
         before = published()
-        await stage.service.create_all([a_draft(queue=queue) for queue in "ab" * 50])
+        await stage.creation.create_all([a_draft(queue=queue) for queue in "ab" * 50])
         await all_passed(stage)
         assert published() == (before[0] + 50, before[1] + 1)
         async with a_consumer(broker_url, "task.new.b") as consumer:
-            made = await stage.service.create_all([a_draft(queue=queue) for queue in "ab" * 50])
+            made = await stage.creation.create_all([a_draft(queue=queue) for queue in "ab" * 50])
             await consumer.has(50)
     assert [task_id for task_id, _ in consumer.unique_changes] == [
         str(one.task.id) for one in made[1::2]
@@ -281,7 +281,7 @@ async def test_an_alternate_exchange_takes_all(
             body = {"pattern": f"^{EVENTS_EXCHANGE}$", "definition": definition}
             await asyncio.to_thread(broker_management.call, "PUT", policy, body)
             consumer = Consumer()
-            made = await stage.service.create_all([a_draft() for _ in range(30)])
+            made = await stage.creation.create_all([a_draft() for _ in range(30)])
             for one in made:
                 await stage.service.cancel(one.task.id)
 
@@ -290,7 +290,7 @@ async def test_an_alternate_exchange_takes_all(
 
             await eventually(has_all, "all changes at the alternate exchange")
             _, returned = published()
-            await stage.service.create_all([a_draft() for _ in range(30)])
+            await stage.creation.create_all([a_draft() for _ in range(30)])
             await all_passed(stage)
             assert published()[1] == returned, "nothing is returned"
             await asyncio.to_thread(broker_management.call, "DELETE", policy)
@@ -309,7 +309,9 @@ async def test_a_relay_that_dies_anywhere_loses_nothing_of_a_bound_queue(
                 await queue.bind(EVENTS_EXCHANGE, "#")
             elif number % 8 == 0:
                 await queue.unbind(EVENTS_EXCHANGE, "#")
-            made = await stage.service.create_all([a_draft() for _ in range(chance.randint(1, 40))])
+            made = await stage.creation.create_all(
+                [a_draft() for _ in range(chance.randint(1, 40))]
+            )
             if number % 8 >= 4:
                 expected |= {str(one.task.id) for one in made}
             with pytest.raises(TimeoutError):

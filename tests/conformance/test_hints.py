@@ -44,7 +44,7 @@ async def test_doubled_hints_cost_nothing(
     hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
-    made = [one.task.id for one in await stage.service.create_all([a_draft()] * 20)]
+    made = [one.task.id for one in await stage.creation.create_all([a_draft()] * 20)]
     for _ in range(3):
         await hinter.send(made)
         for task_id in made:
@@ -95,7 +95,7 @@ async def test_what_exceeds_the_slots_is_claimed_as_they_free_up_and_before_the_
     hinted: TransportSetup, hinter: Hinter, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
-    made = [one.task.id for one in await stage.service.create_all([a_draft()] * 110)]
+    made = [one.task.id for one in await stage.creation.create_all([a_draft()] * 110)]
     await hinter.send(made[10:])
     await hinter.send(made[:10])
     async with hinted.worker({"*": recorder.quick}, WorkerOptions(slots=slots)):

@@ -75,7 +75,7 @@ async def test_several_relays_share_one_release_limit_and_publish_each_task_once
     stage: Stage, broker_url: str, of_slots: int, limit: int
 ) -> None:
     lease_id = await slots(stage, of_slots)
-    made = await stage.service.create_all([a_draft() for _ in range(1500)])
+    made = await stage.creation.create_all([a_draft() for _ in range(1500)])
     async with AsyncExitStack() as stack:
         relays = [await stack.enter_async_context(a_relay(stage, broker_url)) for _ in range(3)]
         await is_released(stage, limit)
@@ -97,7 +97,7 @@ async def test_the_release_limit_has_room_again_as_soon_as_workers_claim(
 ) -> None:
     recorder = Recorder()
     assert transport.broker_url
-    await stage.service.create_all([a_draft() for _ in range(1000)])
+    await stage.creation.create_all([a_draft() for _ in range(1000)])
     async with (
         a_relay(stage, transport.broker_url),
         a_relay(stage, transport.broker_url),
@@ -115,7 +115,7 @@ async def test_the_most_urgent_are_published_first(stage: Stage, broker_url: str
         # Hints that wait for the declaration of their queue may be overtaken.
         first = await stage.created(priority=9)
         await is_released(stage, 1)
-        made = [one.task for one in await stage.service.create_all(drafts)]
+        made = [one.task for one in await stage.creation.create_all(drafts)]
         await is_released(stage, 200)
     by_id = {first.id: 9} | {task.id: task.priority for task in made}
     ids = await hinted_tasks(broker_url)
@@ -128,9 +128,9 @@ async def test_a_burst_of_more_urgent_tasks_at_most_doubles_the_release_limit(
     """Behind so many of them, the released tasks of lower priority are not counted."""
     await slots(stage, 2)
     async with a_relay(stage, broker_url) as relay:
-        await stage.service.create_all([a_draft(priority=1) for _ in range(300)])
+        await stage.creation.create_all([a_draft(priority=1) for _ in range(300)])
         await is_released(stage, 200)
-        await stage.service.create_all([a_draft(priority=9) for _ in range(1000)])
+        await stage.creation.create_all([a_draft(priority=9) for _ in range(1000)])
         await is_released(stage, 400)
         for _ in range(20):
             relay.wake()
@@ -245,7 +245,7 @@ async def test_a_hint_queue_that_somebody_deleted_is_created_again(
         await asyncio.to_thread(
             broker_management.delete_queue, hint_queue_name("default", "emulate")
         )
-        await stage.service.create_all([a_draft() for _ in range(50)])
+        await stage.creation.create_all([a_draft() for _ in range(50)])
         await all_ended(stage, timeout_s=5)
     assert set(recorder.runs.values()) == {1}
 

@@ -145,7 +145,7 @@ async def test_a_failure_after_the_client_has_left_is_no_unretrieved_error(
         failed.set()
         raise Unavailable(1, "the database")
 
-    monkeypatch.setattr(stage.service._creation._batch, "_flush_items", fails_later)
+    monkeypatch.setattr(stage.service.creation._batch, "_flush_items", fails_later)
     body = b'{"name":"a"}\n' * 600
     head = "POST /tasks/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
     request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
@@ -173,7 +173,7 @@ async def test_a_fault_is_logged_once_for_all_lines_that_it_hit(
     async def broken(_: object) -> list[None]:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(stage.service._creation._batch, "_flush_items", broken)
+    monkeypatch.setattr(stage.service.creation._batch, "_flush_items", broken)
     response = await api.post("/tasks/batch", b'{"name":"a"}\n' * 600, headers=NDJSON)
     results = lines_of(response)
     assert [line["line"] for line in results] == [*range(1, 601)]

@@ -136,7 +136,7 @@ async def test_the_message_id_of_a_message_that_is_sent_again_is_its_key(
     body = b'{"name":"a","description":"%s"}' % (b"x" * 100)
     rejection_id = await refuse(stage, body, message_id="order-1")
     draft = message_draft(CreationMessage(body=body, message_id="order-1"), MessageLimits())
-    task = (await stage.service.create(draft)).task
+    task = (await stage.creation.create(draft)).task
     response = await resend(api, rejection_id)
     assert (response.status_code, response.json()["id"]) == (200, str(task.id))
 
@@ -160,7 +160,7 @@ async def test_what_is_still_wrong_is_refused_again_and_stays(
 
 async def test_a_used_key_is_refused_again(api: Served, stage: Stage) -> None:
     first = message_draft(CreationMessage(body=b'{"name":"a"}', message_id="k"), MessageLimits())
-    await stage.service.create(first)
+    await stage.creation.create(first)
     rejection_id = await refuse(stage, b'{"name":"b"}', message_id="k")
     response = await resend(api, rejection_id)
     assert (response.status_code, response.json()["type"]) == (

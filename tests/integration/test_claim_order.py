@@ -22,7 +22,7 @@ SIZE = 40
 async def mixed(stage: Stage, *, types: Sequence[str] = ("emulate",)) -> list[UUID]:
     """Create tasks of all priorities that are due at a few times; return their ids in the promised order."""
     draw = random.Random(20)  # noqa: S311 - no secret
-    made = await stage.service.create_all(
+    made = await stage.creation.create_all(
         [
             a_draft(
                 priority=draw.randrange(10),

@@ -111,7 +111,7 @@ _REQUESTED = """
 
 
 async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stage) -> None:
-    await stage.service.create_all([a_draft() for _ in range(BATCH)])
+    await stage.creation.create_all([a_draft() for _ in range(BATCH)])
     async with explaining(stage.database) as session:
         rows, plan, lease = await claimed(session, stage)
         assert len(rows) == BATCH

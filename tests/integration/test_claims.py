@@ -164,7 +164,7 @@ async def test_a_failed_attempt_is_tried_again_until_none_is_left(stage: Stage) 
     failed = await stage.task(taken.task.id)
     assert (failed.status, failed.attempt) == (Status.FAILED, 2)
     assert failed.error == '{"type": "ValueError", "message": "no such customer"}'
-    events = await stage.service.events(taken.task.id)
+    events = await stage.service.reading.events(taken.task.id)
     assert [(str(e.event_type), e.reason) for e in events] == [
         ("created", None),
         ("claimed", None),
@@ -271,7 +271,7 @@ async def test_a_running_claim_has_not_ended(stage: Stage) -> None:
 
 async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage) -> None:
     lease = await stage.open_lease()
-    await stage.service.create_all([a_draft() for _ in range(6)])
+    await stage.creation.create_all([a_draft() for _ in range(6)])
     taken = await stage.take(lease)
     await claims.end(stage.database, [an_end(taken[0], lease, Interrupted())], worker="w")
     ends = [an_end(one, lease, Succeeded(result="1")) for one in taken]

@@ -233,7 +233,7 @@ async def test_a_contracts_defaults_fill_only_what_a_request_leaves_out(
     own = a_draft(known, a_body({"to": "x"}, queue="q", priority=4, max_attempts=1, retry=None))
     assert (own.queue, own.priority, own.max_attempts, own.retry) == ("q", 4, 1, None)
     assert own.max_losses == 0
-    made = (await stage.service.create(plain)).task
+    made = (await stage.creation.create(plain)).task
     assert (made.queue, made.priority) == ("mail", 7)
 
 
@@ -242,20 +242,20 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
 ) -> None:
     known = await registered(stage, a_contract({}))
     body = a_body(BAD, idempotency_key="k")
-    first = await stage.service.create(a_draft(known, body))
+    first = await stage.creation.create(a_draft(known, body))
     await registered(stage, a_contract(NEEDS_TO))
-    again = await stage.service.create(a_draft(known, body))
+    again = await stage.creation.create(a_draft(known, body))
     assert again.replayed
     assert again.task == first.task
     with pytest.raises(IdempotencyConflict):
-        await stage.service.create(a_draft(known, {**body, "name": "another"}))
+        await stage.creation.create(a_draft(known, {**body, "name": "another"}))
     with pytest.raises(InvalidInput) as caught:
-        await stage.service.create(a_draft(known, {**body, "idempotency_key": "free"}))
+        await stage.creation.create(a_draft(known, {**body, "idempotency_key": "free"}))
     assert details(caught.value) == DETAILS
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now()")
     with pytest.raises(InvalidInput):
-        await stage.service.create(a_draft(known, body))
+        await stage.creation.create(a_draft(known, body))
     await assert_safe(stage.sql)
 
 
@@ -305,7 +305,7 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
 ) -> None:
     free = await registered(stage, a_contract({}))
     old = a_body(BAD, idempotency_key="old")
-    made = await stage.service.create(a_draft(free, old))
+    made = await stage.creation.create(a_draft(free, old))
     known = await registered(stage, a_contract(NEEDS_TO))
 
     def drafts(*bodies: dict[str, Any]) -> list[TaskDraft]:
@@ -319,15 +319,15 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
         "/1/payload/copies",
     ]
     with pytest.raises(InvalidInput) as caught:
-        await stage.service.create_all(drafts(fits, old, a_body(BAD, idempotency_key="new")))
+        await stage.creation.create_all(drafts(fits, old, a_body(BAD, idempotency_key="new")))
     assert [one.pointer for one in caught.value.violations] == [
         "/2/payload/to",
         "/2/payload/copies",
     ]
     with pytest.raises(IdempotencyConflict):
-        await stage.service.create_all(drafts(fits, {**old, "name": "another"}))
+        await stage.creation.create_all(drafts(fits, {**old, "name": "another"}))
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1
-    responses = await stage.service.create_all(drafts(fits, old, fits))
+    responses = await stage.creation.create_all(drafts(fits, old, fits))
     assert [response.replayed for response in responses] == [False, True, False]
     assert responses[1].task.id == made.task.id
     await assert_safe(stage.sql)
@@ -336,7 +336,7 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
 async def test_a_waiting_task_is_run_whatever_contract_is_current_by_then(stage: Stage) -> None:
     known = await registered(stage, a_contract({}))
     lease = await stage.open_lease()
-    waiting = (await stage.service.create(a_draft(known, a_body(BAD)))).task
+    waiting = (await stage.creation.create(a_draft(known, a_body(BAD)))).task
     await registered(stage, a_contract(NEEDS_TO))
 
     async def taken() -> bool:

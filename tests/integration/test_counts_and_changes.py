@@ -21,7 +21,7 @@ async def work(stage: Stage, name: str, rounds: int = 12) -> None:
     lease = await stage.open_lease(worker=name)
     for round_ in range(rounds):
         queue = f"q{round_ % 3}"
-        made = await stage.service.create_all(
+        made = await stage.creation.create_all(
             [a_draft(queue=queue, max_attempts=2) for _ in range(4)]
         )
         with suppress(TransitionRefused):  # others may have been quicker

@@ -33,9 +33,9 @@ async def test_the_result_is_what_is_stored(stage: Stage) -> None:
         labels='{"team": "a"}',
         source="rest",
     )
-    result = await stage.service.create(draft)
+    result = await stage.creation.create(draft)
     assert not result.replayed
-    assert await stage.service.get(result.task.id) == result.task
+    assert await stage.service.reading.get(result.task.id) == result.task
     assert result.task.run_at == draft.run_at
     assert result.task.created_at == identity.created_at(result.task.id)
     await assert_safe(stage.sql)
@@ -101,7 +101,7 @@ async def test_a_creation_survives_broken_connections(stage: Stage) -> None:
         for round_ in range(20):
             calls += [
                 group.create_task(
-                    stage.service.create(
+                    stage.creation.create(
                         a_draft(name=f"{round_}-{n}", idempotency=a_key(f"{round_}-{n}"))
                     )
                 )
@@ -127,10 +127,10 @@ async def _break_connections(stage: Stage) -> None:
 
 async def test_a_batch_is_stored_whole_and_returned_in_order(stage: Stage) -> None:
     drafts = [a_draft(name=f"task {n}", queue=f"q{n % 3}") for n in range(30)]
-    results = await stage.service.create_all(drafts)
+    results = await stage.creation.create_all(drafts)
     assert [result.task.name for result in results] == [draft.name for draft in drafts]
     assert await stage.sql.fetchval("SELECT count(DISTINCT xmin::text) FROM taskmill.task") == 1
-    assert await stage.service.create_all([]) == []
+    assert await stage.creation.create_all([]) == []
     await assert_safe(stage.sql)
 
 

@@ -21,8 +21,8 @@ from tests.support.stage import Stage, a_stage
 
 
 async def test_the_same_key_and_request_give_the_same_task(stage: Stage) -> None:
-    first = await stage.service.create(a_draft(idempotency=a_key()))
-    again = await stage.service.create(a_draft(idempotency=a_key()))
+    first = await stage.creation.create(a_draft(idempotency=a_key()))
+    again = await stage.creation.create(a_draft(idempotency=a_key()))
     assert (first.replayed, again.replayed) == (False, True)
     assert again.task == first.task
     await assert_safe(stage.sql)
@@ -32,7 +32,7 @@ async def test_a_replay_shows_the_task_as_it_is_now(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease, idempotency=a_key())
     await stage.end(taken, lease, Succeeded(result="5"))
-    again = await stage.service.create(a_draft(idempotency=a_key()))
+    again = await stage.creation.create(a_draft(idempotency=a_key()))
     assert again.replayed
     assert (again.task.status, again.task.result) == (Status.SUCCEEDED, "5")
 
@@ -40,16 +40,16 @@ async def test_a_replay_shows_the_task_as_it_is_now(stage: Stage) -> None:
 async def test_the_same_key_with_another_request_is_a_conflict_and_creates_nothing(
     stage: Stage,
 ) -> None:
-    await stage.service.create(a_draft(idempotency=a_key(body="one")))
+    await stage.creation.create(a_draft(idempotency=a_key(body="one")))
     with pytest.raises(IdempotencyConflict):
-        await stage.service.create(a_draft(idempotency=a_key(body="two")))
+        await stage.creation.create(a_draft(idempotency=a_key(body="two")))
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1
     await assert_safe(stage.sql)
 
 
 async def test_keys_of_different_entry_points_are_different(stage: Stage) -> None:
-    first = await stage.service.create(a_draft(idempotency=a_key(), source="rest"))
-    second = await stage.service.create(a_draft(idempotency=a_key(), source="amqp"))
+    first = await stage.creation.create(a_draft(idempotency=a_key(), source="rest"))
+    second = await stage.creation.create(a_draft(idempotency=a_key(), source="amqp"))
     assert not second.replayed
     assert second.task.id != first.task.id
 
@@ -72,7 +72,7 @@ async def test_one_batch_resolves_repeats_and_conflicts_of_a_key_by_its_first_re
 
 async def _keyed(stage: Stage, body: str) -> CreatedTask | IdempotencyConflict:
     try:
-        return await stage.service.create(a_draft(idempotency=a_key(body=body)))
+        return await stage.creation.create(a_draft(idempotency=a_key(body=body)))
     except IdempotencyConflict as conflict:
         return conflict
 
@@ -80,7 +80,7 @@ async def _keyed(stage: Stage, body: str) -> CreatedTask | IdempotencyConflict:
 async def test_a_key_in_flight_waits_for_its_first_request(stage: Stage) -> None:
     holder = await _insert_and_hold(stage, a_key())
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(stage.service.create(a_draft(idempotency=a_key())))
+        waiting = group.create_task(stage.creation.create(a_draft(idempotency=a_key())))
         await until_blocked(stage)
         assert not waiting.done()
         await holder.end("COMMIT")
@@ -92,7 +92,7 @@ async def test_a_key_in_flight_waits_for_its_first_request(stage: Stage) -> None
 async def test_a_key_whose_first_request_was_rolled_back_is_free(stage: Stage) -> None:
     holder = await _insert_and_hold(stage, a_key())
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(stage.service.create(a_draft(idempotency=a_key())))
+        waiting = group.create_task(stage.creation.create(a_draft(idempotency=a_key())))
         await until_blocked(stage)
         await holder.end("ROLLBACK")
     assert not waiting.result().replayed
@@ -122,10 +122,10 @@ async def _insert_and_hold(stage: Stage, key: IdempotencyKey | None) -> _Holder:
 
 
 async def test_an_expired_key_creates_a_new_task(stage: Stage) -> None:
-    first = await stage.service.create(a_draft(idempotency=a_key(body="one")))
+    first = await stage.creation.create(a_draft(idempotency=a_key(body="one")))
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now() - interval '1 s'")
-    second = await stage.service.create(a_draft(idempotency=a_key(body="two")))
-    again = await stage.service.create(a_draft(idempotency=a_key(body="two")))
+    second = await stage.creation.create(a_draft(idempotency=a_key(body="two")))
+    again = await stage.creation.create(a_draft(idempotency=a_key(body="two")))
     assert not second.replayed
     assert again.task.id == second.task.id != first.task.id
     await assert_safe(stage.sql)
@@ -174,7 +174,7 @@ async def test_a_batch_with_a_conflict_stores_nothing(stage: Stage) -> None:
         a_draft(),
     ]
     with pytest.raises(IdempotencyConflict):
-        await stage.service.create_all(drafts)
+        await stage.creation.create_all(drafts)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await assert_safe(stage.sql)
@@ -182,7 +182,7 @@ async def test_a_batch_with_a_conflict_stores_nothing(stage: Stage) -> None:
 
 async def test_a_batch_may_repeat_keys_of_earlier_requests_and_its_own(stage: Stage) -> None:
     earlier = await stage.created(idempotency=a_key("earlier"))
-    results = await stage.service.create_all(
+    results = await stage.creation.create_all(
         [a_draft(idempotency=a_key(key)) for key in ("own", "earlier", "own")]
     )
     assert [result.replayed for result in results] == [False, True, True]
@@ -198,7 +198,7 @@ async def test_batches_of_the_same_keys_in_other_order_do_not_deadlock(
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
         calls = [
             group.create_task(
-                side.service.create_all([a_draft(idempotency=a_key(key)) for key in order])
+                side.creation.create_all([a_draft(idempotency=a_key(key)) for key in order])
             )
             for side, order in ((stage, keys), (other, keys[::-1]))
             for _ in range(5)

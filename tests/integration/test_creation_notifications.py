@@ -29,7 +29,7 @@ async def test_a_task_that_is_created_alone_notifies_with_its_commit(stage: Stag
     await stage.created()
     await stage.sql.fetchval("SELECT 1")
     assert notifies == [CHANNEL]
-    await stage.service.create_all([a_draft()])
+    await stage.creation.create_all([a_draft()])
     # Of two at once only the first is alone: NOTIFY would have one wait for the other's commit.
     async with holding_tasks(stage) as release, asyncio.TaskGroup() as group:
         for count in (1, 2):

@@ -186,7 +186,7 @@ async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[
 
 def with_a_broker(stage: Stage) -> None:
     """Have pages assume a broker: counting what was released to it scans all waiting tasks."""
-    stage.service._broker = BrokerWatch(
+    stage.service.broker = BrokerWatch(
         policy="auto", hint_life=timedelta(minutes=5), trouble=lambda: None
     )
 

@@ -94,7 +94,7 @@ async def test_counting_ends_at_a_limit_and_shows_that(
 ) -> None:
     monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 5)
     await a_lease(stage, slots=2)
-    await stage.service.create_all([a_draft(priority=n % 10) for n in range(20)])
+    await stage.creation.create_all([a_draft(priority=n % 10) for n in range(20)])
     task = await stage.created(priority=0)
     facts = facts_of(await explained(api, task.id), "tasks_ahead")
     assert (facts["ahead"], facts["is_more"]) == (5, True)

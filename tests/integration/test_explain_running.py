@@ -55,7 +55,7 @@ async def test_a_running_task_with_a_requested_cancel_shows_since_when(
     assert (await api.post(f"/tasks/{taken.task.id}/cancel")).status_code == 202
     explanation = await explained(api, taken.task.id)
     facts = facts_of(explanation, "running")
-    requested = (await stage.service.events(taken.task.id))[-1]
+    requested = (await stage.service.reading.events(taken.task.id))[-1]
     assert facts["cancel_requested"] is True
     assert datetime.fromisoformat(facts["cancel_requested_at"]) == requested.at
     assert "asked to stop" in explanation["summary"]

@@ -22,7 +22,7 @@ from tests.support.stage import Stage
 async def test_all_facts_are_of_one_moment(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     task = await stage.created()
-    broker = stage.service._broker
+    broker = stage.service.broker
     seen: list[tuple[ExplainSnapshot, QueuePosition]] = []
     async with stage.database.snapshot() as connection:
         for _ in range(2):

@@ -87,7 +87,7 @@ async def test_a_fault_is_only_logged(
         async def broken(_: object) -> list[None]:
             raise ZeroDivisionError("secret")
 
-        monkeypatch.setattr(stage.service._reading._batch, "_flush_items", broken)
+        monkeypatch.setattr(stage.service.reading._batch, "_flush_items", broken)
         response = await served.get(f"/tasks/{known['id']}")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     assert "secret" not in response.text
@@ -103,7 +103,7 @@ async def test_an_outage_is_a_503(stage: Stage, monkeypatch: pytest.MonkeyPatch)
         async def away(_: object) -> list[None]:
             raise Unavailable(7, "the database")
 
-        monkeypatch.setattr(stage.service._reading._batch, "_flush_items", away)
+        monkeypatch.setattr(stage.service.reading._batch, "_flush_items", away)
         response = await served.get(f"/tasks/{known['id']}")
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
@@ -171,7 +171,7 @@ async def test_what_careful_clients_send_goes_by_the_fast_path(
 async def test_a_failure_to_begin_on_the_fast_path_is_a_fault_and_no_bad_request(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.service._reading._batch, "_is_closed", True)
+    monkeypatch.setattr(stage.service.reading._batch, "_is_closed", True)
     response = await api.get(f"/tasks/{known}")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")
@@ -191,7 +191,7 @@ async def test_a_failure_on_the_way_to_the_fast_path_makes_no_task_twice(
 async def test_too_many_reads_get_a_retry_after(
     api: Served, stage: Stage, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.service._reading._batch, "_max_waiting", 0)
+    monkeypatch.setattr(stage.service.reading._batch, "_max_waiting", 0)
     response = await api.get(f"/tasks/{known}")
     assert response.status_code == 503
     assert "room for more reads" in response.json()["detail"]

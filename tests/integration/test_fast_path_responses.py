@@ -149,12 +149,12 @@ async def test_both_paths_treat_keys_and_tags_alike(api: Served) -> None:
 async def test_a_task_that_cannot_be_rendered_is_a_fault_at_once(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = stage.service._reading._read
+    read = stage.service.reading._read
 
     async def misread(ids: list[UUID]) -> list[Task | None]:
         return [replace(task, created_at="never") for task in await read(ids) if task]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stage.service._reading._batch, "_flush_items", misread)
+    monkeypatch.setattr(stage.service.reading._batch, "_flush_items", misread)
     for headers in ({}, LONG_WAY):
         response = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
         assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")

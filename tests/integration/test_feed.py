@@ -48,7 +48,7 @@ async def test_a_stream_has_what_happens_from_its_beginning_on(api: Served, stag
 
 
 async def test_a_stream_continues_after_the_given_id(api: Served, stage: Stage) -> None:
-    made = await stage.service.create_all([a_draft() for _ in range(5)])
+    made = await stage.creation.create_all([a_draft() for _ in range(5)])
     await stage.created()
     await all_numbered(stage)
     ids = [str(one.task.id) for one in made]
@@ -91,7 +91,7 @@ async def test_a_stream_has_caught_up_only_when_everything_was_sent(
     """What the reader has for a stream may be many parts; a client without following stops at the report."""
     async with a_stream(api.http) as other:
         await until(other, "live")
-        await stage.service.create_all([a_draft() for _ in range(1000)])
+        await stage.creation.create_all([a_draft() for _ in range(1000)])
         await all_numbered(stage)
         await taken(other, 1000)
         async with a_stream(api.http, "?after=0") as stream:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("numbered")
 
 
 async def test_a_position_that_a_failover_lost_counts_as_forgotten(stage: Stage) -> None:
-    await stage.service.create_all([a_draft()])
+    await stage.creation.create_all([a_draft()])
     await all_numbered(stage)
     with pytest.raises(ChangesForgotten):
         await changes.read(stage.database, Cursor(8, 1), 100)

@@ -25,7 +25,7 @@ def found(seen: KeyHeads) -> list[tuple[str, str, UUID, int]]:
 
 
 async def test_the_oldest_of_each_is_found_and_everything_is_read(stage: Stage) -> None:
-    made = await stage.service.create_all([a_draft(queue=queue) for queue in "abba"])
+    made = await stage.creation.create_all([a_draft(queue=queue) for queue in "abba"])
     one, two, three, _ = (one.task.id for one in made)
     await stage.service.cancel(three)
     await stage.service.cancel(two)
@@ -44,7 +44,7 @@ async def test_the_oldest_of_each_is_found_and_everything_is_read(stage: Stage) 
 
 
 async def test_a_read_ends_within_a_batch_and_continues_there(stage: Stage) -> None:
-    made = await stage.service.create_all([a_draft(queue=queue) for queue in "aaabc"])
+    made = await stage.creation.create_all([a_draft(queue=queue) for queue in "aaabc"])
     seen = await read(stage, limit=3)
     assert (found(seen), seen.cursor) == ([("new", "a", made[0].task.id, 1)], Cursor(1, 3))
     assert not seen.is_last

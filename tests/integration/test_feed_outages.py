@@ -51,7 +51,7 @@ async def test_a_stream_outlives_an_outage_of_the_database(stage: Stage) -> None
                 for one in (stream, late):
                     for _ in range(3):
                         await until(one, "heartbeat")
-                missed = await stage.service.create_all([a_draft() for _ in range(20)])
+                missed = await stage.creation.create_all([a_draft() for _ in range(20)])
                 await all_numbered(stage)
                 await until(late, "heartbeat")
                 network.refuse(refuses=False)
@@ -65,7 +65,7 @@ async def test_a_stream_that_catches_up_outlives_an_outage(
 ) -> None:
     monkeypatch.setattr("taskmill.operations.feed._CATCH_UP_PAGE", 5)
     monkeypatch.setattr("taskmill.operations.listeners._OUTAGE_PAUSE_S", 0.05)
-    await stage.service.create_all([a_draft() for _ in range(40)])
+    await stage.creation.create_all([a_draft() for _ in range(40)])
     await all_numbered(stage)
     async with a_network(stage.url) as (network, through), a_stage(through) as cut_off:
         read, pages = changes.read, 0

@@ -112,7 +112,7 @@ async def test_many_streams_share_one_reader_and_each_change_is_rendered_once(
         for event in ready:
             await event.wait()
         statements.clear()
-        await stage.service.create_all([a_draft() for _ in range(20)])
+        await stage.creation.create_all([a_draft() for _ in range(20)])
         # All of them are in one page: one more read finds it, for all listeners.
     assert made == 20
     assert statements.count("read_changes") == 1
@@ -129,7 +129,7 @@ async def test_a_slow_reader_is_disconnected_with_a_reason_and_misses_nothing(
         streams = api.app._context.feed._streams
 
         async def is_dropped() -> bool:
-            await stage.service.create_all([a_draft(labels=LONG) for _ in range(500)])
+            await stage.creation.create_all([a_draft(labels=LONG) for _ in range(500)])
             await all_numbered(stage)
             return any(stream.end is not None for stream in streams)
 
@@ -196,7 +196,7 @@ async def test_a_reader_that_reads_nothing_is_disconnected(
         streams = api.app._context.feed._streams
 
         async def is_cut() -> bool:
-            await stage.service.create_all([a_draft(labels=LONG) for _ in range(500)])
+            await stage.creation.create_all([a_draft(labels=LONG) for _ in range(500)])
             return bool(log_lines.named("stream.stalled"))
 
         async def has_no_listeners() -> bool:

@@ -255,7 +255,7 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
 
     assert await lags_s() == {"webhooks": 0}, "nothing was ever delivered to RabbitMQ"
     await reached("rabbitmq", 0, 0)
-    await stage.service.create_all([a_draft(), a_draft()])
+    await stage.creation.create_all([a_draft(), a_draft()])
     await stage.created()
     await changes.number(stage.database, 100)
     await stage.sql.execute(
@@ -359,7 +359,7 @@ async def test_a_scrape_succeeds_while_the_database_is_away(stage: Stage) -> Non
     service = type(stage.service)(
         nowhere,
         a_creation(nowhere, stage.clock, stage.ids),
-        stage.service._reading,
+        stage.service.reading,
         stage.service.rejections,
     )
     async with serving(service) as served:

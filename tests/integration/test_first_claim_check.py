@@ -62,7 +62,7 @@ async def failed_with(stage: Stage, task_id: UUID, detail: str) -> None:
     task = await finished(stage, task_id)
     assert task.status is Status.FAILED
     assert orjson.loads(task.error or "") == {"type": "PayloadRefused", "message": detail}
-    [event] = (await stage.service.events(task_id))[2:]
+    [event] = (await stage.service.reading.events(task_id))[2:]
     assert (event.event_type, event.reason, event.attempt) == ("failed", "payload_refused", 1)
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}
@@ -95,7 +95,7 @@ async def test_a_lease_has_only_valid_tasks(stage: Stage, api: Served) -> None:
     assert [task["id"] for task in response.json()["tasks"]] == [str(good)]
     task = await stage.task(bad)
     assert (task.status, orjson.loads(task.error or "")["message"]) == (Status.FAILED, detail)
-    assert (await stage.service.events(bad))[-1].reason == "payload_refused"
+    assert (await stage.service.reading.events(bad))[-1].reason == "payload_refused"
     await assert_safe(stage.sql)
 
 

@@ -51,7 +51,7 @@ async def registers(stage: Stage, **policy: Any) -> Contracts:  # noqa: ANN401 -
 
 async def created(stage: Stage, **given: Any) -> Task:  # noqa: ANN401 - the fields of a request
     draft = to_draft({"name": "x", "type": TYPE, **given}, source="rest")
-    return (await stage.service.create(draft)).task
+    return (await stage.creation.create(draft)).task
 
 
 async def claimed(stage: Stage, task: Task, *, is_hinted: bool = False) -> TakenTask:
@@ -85,7 +85,7 @@ async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(
         base=timedelta(seconds=2), factor=3, maximum=timedelta(seconds=60), jitter=0
     )
     assert policy_of(await stage.task(task.id)) == POLICY
-    event = (await stage.service.events(task.id))[-1]
+    event = (await stage.service.reading.events(task.id))[-1]
     assert (event.event_type, event.reason) == ("claimed", "type_policy")
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}
@@ -119,7 +119,7 @@ async def test_later_claims_set_no_policy(stage: Stage) -> None:
     assert policy_of(await stage.task(task.id)) == SERVICE
     assert [
         event.reason
-        for event in await stage.service.events(task.id)
+        for event in await stage.service.reading.events(task.id)
         if event.event_type == "claimed"
     ] == [
         None,
@@ -130,10 +130,10 @@ async def test_later_claims_set_no_policy(stage: Stage) -> None:
 async def test_a_task_that_took_its_policy_when_it_was_created_keeps_it(stage: Stage) -> None:
     known = await registers(stage)
     draft = to_draft({"name": "x", "type": TYPE}, source="rest", limits=limits_of(known))
-    task = (await stage.service.create(draft)).task
+    task = (await stage.creation.create(draft)).task
     await registers(stage, max_attempts=9)
     assert (await claimed(stage, task)).task.max_attempts == 5
-    assert (await stage.service.events(task.id))[-1].reason is None
+    assert (await stage.service.reading.events(task.id))[-1].reason is None
 
 
 async def test_the_attempts_of_a_run_are_those_of_the_policy_taken(stage: Stage) -> None:
@@ -171,7 +171,7 @@ async def test_built_in_types_have_nothing_to_take(stage: Stage) -> None:
         {"name": "x", "type": "http", "payload": {"url": "http://a.example/"}},
     ):
         assert to_draft(body, source="rest").open_policy == 0
-        await stage.service.create(to_draft(body, source="rest"))
+        await stage.creation.create(to_draft(body, source="rest"))
     await stage.sql.fetchval("SELECT taskmill.create_task(name => 'x')")
     rows = await stage.sql.fetch("SELECT open_policy FROM taskmill.task")
     assert {row["open_policy"] for row in rows} == {None}

@@ -63,7 +63,7 @@ async def test_what_is_stored_is_counted_and_what_is_replayed_or_refused_is_not(
     await stage.created(**kind, idempotency=a_key())
     with pytest.raises(IdempotencyConflict):
         await stage.created(**kind, idempotency=a_key(body="two"))
-    await stage.service.create_all([a_draft(**kind), a_draft(**kind)])
+    await stage.creation.create_all([a_draft(**kind), a_draft(**kind)])
     assert grown("tasks_created_total", **kind) == 3
     assert grown("batch_items_sum", batch="create") == 3
     assert grown("batch_items_sum", batch="create_all") == 2

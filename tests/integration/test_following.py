@@ -108,7 +108,7 @@ async def test_nothing_is_missed_however_often_the_connection_is_cut(stage: Stag
         async with cutting(cutter, 0.05), a_worker(stage, {"*": recorder.quick}):
             made = []
             for _ in range(40):
-                made += await stage.service.create_all([a_draft() for _ in range(5)])
+                made += await stage.creation.create_all([a_draft() for _ in range(5)])
                 await all_numbered(stage)
             await recorder.has_begun(200, timeout_s=60)
         history = await recorded_changes(stage.sql)
@@ -183,7 +183,7 @@ async def test_the_asynchronous_client_resumes_by_itself(stage: Stage) -> None:
             await begun.wait()
             async with cutting(cutter, 0.03):
                 for _ in range(20):
-                    await stage.service.create_all([a_draft() for _ in range(5)])
+                    await stage.creation.create_all([a_draft() for _ in range(5)])
                     await all_numbered(stage)
     assert cutter.connections > 3
     history = await recorded_changes(stage.sql)
@@ -215,7 +215,7 @@ async def test_the_synchronous_client_resumes_by_itself(stage: Stage) -> None:
             assert await asyncio.to_thread(begun.wait, 15)
             async with cutting(cutter, 0.03):
                 for _ in range(10):
-                    await stage.service.create_all([a_draft() for _ in range(5)])
+                    await stage.creation.create_all([a_draft() for _ in range(5)])
                     await all_numbered(stage)
         found = following.result()
     assert sorted((str(c.task_id), c.version) for c in found) == await recorded_changes(stage.sql)
@@ -315,7 +315,7 @@ async def test_two_streams_of_different_servers_have_the_same_changes(stage: Sta
         serving(other.service) as two,
     ):
         for _ in range(10):
-            await stage.service.create_all([a_draft() for _ in range(7)])
+            await stage.creation.create_all([a_draft() for _ in range(7)])
         lists = []
         for url in (one.url, two.url):
             async with AsyncTaskmillClient(url) as client:

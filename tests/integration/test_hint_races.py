@@ -204,7 +204,7 @@ async def test_a_worker_that_ends_its_lease_waits_for_its_claim_by_hint(stage: S
 async def test_two_relays_release_one_after_the_other_and_never_more_than_the_limit(
     stage: Stage,
 ) -> None:
-    await stage.service.create_all([a_draft() for _ in range(300)])
+    await stage.creation.create_all([a_draft() for _ in range(300)])
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
         rounds = [
             group.create_task(release((stage, other)[number % 2], release_limit=100))
@@ -256,7 +256,7 @@ async def _one_of_all(
         ids = [row["task_id"] for row in await connection.fetch(some)]
     choice = dice.randrange(8)
     if choice < 2:
-        await side.service.create_all([a_draft() for _ in range(20)])
+        await side.creation.create_all([a_draft() for _ in range(20)])
     elif choice == 2:
         await release(side, release_limit=100, life_s=0.05)
     elif choice == 3:

@@ -230,7 +230,7 @@ async def test_tasks_of_closed_leases_are_taken_back_at_once(stage: Stage) -> No
         ("cancelled", 0, 1),
     ]
     assert "WorkerLost" in (tasks[1].error or "")
-    events = await stage.service.events(lost[0].task.id)
+    events = await stage.service.reading.events(lost[0].task.id)
     assert [(str(e.event_type), e.worker) for e in events] == [
         ("created", None),
         ("claimed", "tester"),

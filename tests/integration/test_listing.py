@@ -25,7 +25,7 @@ LABELS: tuple[dict[str, str], ...] = ({}, {"team": "a"}, {"team": "a", "tier": "
 async def population(stage: Stage) -> list[Task]:
     """Sixty tasks of all kinds in all statuses, oldest first."""
     lease = await stage.open_lease()
-    made = await stage.service.create_all(
+    made = await stage.creation.create_all(
         [
             a_draft(
                 name=f"Task {n} {'special_50%' if n % 6 == 0 else 'plain'}",
@@ -139,7 +139,7 @@ async def test_an_offset_skips_and_cursors_go_on_from_there(
 
 async def test_the_wildcards_of_a_name_are_plain_letters(stage: Stage) -> None:
     names = ["100% sure", "100 sure", "a_b", "aXb", "back\\slash", "ПРИВЕТ"]
-    await stage.service.create_all([a_draft(name=name) for name in names])
+    await stage.creation.create_all([a_draft(name=name) for name in names])
     for wanted, expected in (
         ("100%", ["100% sure"]),
         ("a_b", ["a_b"]),
@@ -221,8 +221,8 @@ async def test_larger_chunks_are_scanned_while_there_is_time(
 
 async def test_what_a_search_has_scanned_is_not_counted_again(stage: Stage) -> None:
     """So the total is exact even where there is no time to count."""
-    await stage.service.create_all([a_draft(name="ж" * 200) for _ in range(1_500)])
-    await stage.service.create(a_draft(name="wanted"))
+    await stage.creation.create_all([a_draft(name="ж" * 200) for _ in range(1_500)])
+    await stage.creation.create(a_draft(name="wanted"))
     page = await stage.service.page(TaskFilter(name="wanted"), PageRequest(budget_s=0.001))
     assert ([task.name for task in page.items], page.total) == (["wanted"], 1)
     none = await stage.service.page(TaskFilter(name="w2"), PageRequest(budget_s=0.001))
@@ -233,7 +233,7 @@ async def test_what_a_search_has_scanned_is_not_counted_again(stage: Stage) -> N
 
 @pytest.mark.parametrize("wanted", [TaskFilter(name="a"), TaskFilter(created_after=LONG_AGO)])
 async def test_searches_leave_connections_to_other_lists(stage: Stage, wanted: TaskFilter) -> None:
-    await stage.service.create(a_draft())
+    await stage.creation.create(a_draft())
     database = stage.database
     # There are two connections for lists.
     async with database.listing(is_search=True), asyncio.TaskGroup() as group:

@@ -52,7 +52,7 @@ async def test_another_spelling_is_no_number(api: Served, number: str) -> None:
 async def test_every_number_is_found_among_many_of_all_ages(stage: Stage) -> None:
     draw = random.Random(17)  # noqa: S311 - no secret
     for _ in range(20):
-        await stage.service.create_all([a_draft() for _ in range(100)])
+        await stage.creation.create_all([a_draft() for _ in range(100)])
     # Ids of the same moment, of weeks, and some that came up to a minute before their numbers.
     at_ms, ids = 0, {}
     rows = await stage.sql.fetch("SELECT id, number FROM taskmill.task ORDER BY number")

@@ -201,7 +201,7 @@ async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage)
         == 0
     )
     assert await rows_in(stage.sql, "task_log") == 0
-    fresh = await stage.service.create(a_draft(idempotency=a_key("0")))
+    fresh = await stage.creation.create(a_draft(idempotency=a_key("0")))
     assert not fresh.replayed
     assert fresh.task.id != task_id
 
@@ -326,7 +326,7 @@ class _Load:
         lease = await self._stage.open_lease()
         while not self.stop.is_set():
             keys = (f"{name}-{self._rounds}", f"{name}-{self._rounds - 1}")
-            await self._stage.service.create_all([a_draft(idempotency=a_key(key)) for key in keys])
+            await self._stage.creation.create_all([a_draft(idempotency=a_key(key)) for key in keys])
             for taken in await self._stage.take(lease):
                 line = a_line(taken, self._stage)
                 await task_log.store(self._stage.database, [line])

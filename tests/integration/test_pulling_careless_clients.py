@@ -83,7 +83,7 @@ async def test_whatever_clients_do_every_task_ends_and_the_database_is_sound(
     time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue")
     left = "SELECT count(*) FROM taskmill.task WHERE finished_at IS NULL"
     async with serving(stage.service) as one, serving(stage.service) as other:
-        await stage.service.create_all(drafts)
+        await stage.creation.create_all(drafts)
         stop = asyncio.Event()
 
         async def all_ended() -> bool:

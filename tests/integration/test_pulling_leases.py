@@ -72,7 +72,7 @@ async def test_a_hung_client_that_keeps_renewing_does_not_defeat_the_timeout(
     ended = await stage.task(made[0].id)
     assert (ended.status, ended.attempt) == (Status.FAILED, 1)
     assert ended.error == '{"type": "Timeout", "message": "the attempt ran longer than 0.2 s"}'
-    last = (await stage.service.events(made[0].id))[-1]
+    last = (await stage.service.reading.events(made[0].id))[-1]
     assert (last.reason, last.worker) == ("timeout", "rescue@here")
     assert (last.at - (ended.started_at or last.at)).total_seconds() >= 0.2
     assert not await time_out(), "the other one has no timeout"

@@ -47,7 +47,7 @@ async def test_hundreds_of_waiting_calls_cost_few_statements(stage: Stage, pull:
         assert scans <= 4, "one scan for the notification, and one claim"
         assert sum(call.done() for call in calls) == 1
         assert calls[0].done(), "who came first is served first"
-        await stage.service.create_all([a_draft() for _ in range(299)])
+        await stage.creation.create_all([a_draft() for _ in range(299)])
     leases = [call.result() for call in calls]
     assert len({one.tasks[0].id for one in leases if one is not None}) == 300
     await counted.close()

@@ -175,7 +175,7 @@ async def test_retry_after_is_respected_within_bounds(stage: Stage) -> None:
     async with an_endpoint(respond) as endpoint, a_pusher(stage, longest_wait=bound):
         task = await pushed(stage, endpoint.url, payload={}, max_attempts=3)
         assert result_of(task)["status"] == 200
-        events = await stage.service.events(task.id)
+        events = await stage.service.reading.events(task.id)
         planned = [
             (event.run_at - event.at).total_seconds()
             for event in events

@@ -201,7 +201,7 @@ async def _cancelled(stage: Stage, task_id: UUID) -> str:
 
 async def test_a_pause_is_obeyed_by_every_claim_that_begins_after_it(stage: Stage) -> None:
     lease = await stage.open_lease()
-    await stage.service.create_all([a_draft() for _ in range(300)])
+    await stage.creation.create_all([a_draft() for _ in range(300)])
     paused = asyncio.Event()
     late: list[int] = []
 
@@ -242,7 +242,7 @@ async def test_of_a_finish_and_a_rescue_the_first_wins_and_the_other_changes_not
 
 
 async def test_two_workers_never_claim_the_same_task(stage: Stage) -> None:
-    made = await stage.service.create_all([a_draft() for _ in range(400)])
+    made = await stage.creation.create_all([a_draft() for _ in range(400)])
     async with a_stage(stage.url) as other:
         sides = [(side, await side.open_lease()) for side in (stage, other) for _ in range(3)]
 
@@ -292,7 +292,7 @@ async def _one_of_all(side: Stage, lease: UUID, dice: random.Random) -> None:
     if choice in (0, 1):
         keys = dice.sample(range(9), 4)
         await _tried(
-            side.service.create_all(
+            side.creation.create_all(
                 [a_draft(idempotency=a_key(f"{key}"), max_attempts=2) for key in keys]
             )
         )

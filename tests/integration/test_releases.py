@@ -52,8 +52,8 @@ async def test_forgetting_releases_removes_every_mark_and_returns_how_many(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(releases, "_UNMARKED_AT_ONCE", 7)
-    await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
-    await stage.service.create_all([a_draft(queue="b") for _ in range(20)])
+    await stage.creation.create_all([a_draft(queue="a") for _ in range(20)])
+    await stage.creation.create_all([a_draft(queue="b") for _ in range(20)])
     await release(stage, "a")
     assert await forget_releases(stage.database) == 20
     assert await releases.count(stage.database, hint_life=LIFE) == {}
@@ -62,7 +62,7 @@ async def test_forgetting_releases_removes_every_mark_and_returns_how_many(
 
 
 async def test_forgetting_releases_and_claims_do_not_block_each_other(stage: Stage) -> None:
-    await stage.service.create_all([a_draft(queue="a") for _ in range(300)])
+    await stage.creation.create_all([a_draft(queue="a") for _ in range(300)])
     await release(stage, "a")
     lease_id = await stage.open_lease()
     claimed = 0

@@ -79,7 +79,7 @@ async def test_the_page_of_a_task_and_the_form_like_it_show_it(pages: Served) ->
 
 async def test_many_tasks_created_at_once_show_it(stage: Stage) -> None:
     until = datetime(2050, 1, 1, tzinfo=UTC)
-    made = await stage.service.create_all(
+    made = await stage.creation.create_all(
         [a_draft(timeout=timedelta(seconds=n + 1), expires_at=until) for n in range(3)]
     )
     for number, one in enumerate(made):

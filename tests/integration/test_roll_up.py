@@ -52,7 +52,7 @@ async def test_everything_is_counted_at_once_and_after_each_fold(stage: Stage) -
 
 async def test_a_batch_over_many_queues_and_types_is_counted_separately(stage: Stage) -> None:
     drafts = [a_draft(queue=f"q{n % 7}", type=f"t{n % 5}") for n in range(200)]
-    made = [one.task.id for one in await stage.service.create_all(drafts)]
+    made = [one.task.id for one in await stage.creation.create_all(drafts)]
     lease = await stage.open_lease()
     taken = await stage.take(lease, 100)
     hinted = await claims.take_hinted(
@@ -88,7 +88,7 @@ async def some_work(stage: Stage, rng: random.Random, name: str) -> None:
             a_draft(queue=queue, type=type_, max_attempts=2, retry=AT_ONCE)
             for queue, type_ in parts
         ]
-        made = [one.task.id for one in await stage.service.create_all(drafts)]
+        made = [one.task.id for one in await stage.creation.create_all(drafts)]
         for taken in await stage.take(lease, rng.randint(1, 8)):
             if rng.random() < 0.2:
                 await stage.service.cancel(taken.task.id)

@@ -36,7 +36,7 @@ async def test_a_cancel_of_a_running_task_is_recorded_once_and_ends_it(stage: St
     assert (again, same.version) == (CancelResult.REQUESTED, task.version)
     await stage.end(taken, lease, Cancelled())
     assert (await stage.task(taken.task.id)).status is Status.CANCELLED
-    events = await stage.service.events(taken.task.id)
+    events = await stage.service.reading.events(taken.task.id)
     assert [str(event.event_type) for event in events] == [
         "created",
         "claimed",
@@ -58,11 +58,11 @@ async def test_a_finished_task_can_not_be_cancelled(stage: Stage) -> None:
 
 
 async def test_an_unknown_task_can_not_be_cancelled_or_retried(stage: Stage) -> None:
-    for steer in (stage.service.cancel, stage.service.retry, stage.service.events):
+    for steer in (stage.service.cancel, stage.service.retry, stage.service.reading.events):
         with pytest.raises(TaskNotFound):
             await steer(stage.ids())
     with pytest.raises(TaskNotFound):
-        await stage.service.get(stage.ids())
+        await stage.service.reading.get(stage.ids())
 
 
 async def test_a_task_that_keeps_moving_is_cancelled_nevertheless(stage: Stage) -> None:
@@ -165,7 +165,7 @@ async def test_only_waiting_tasks_past_their_expiry_expire(stage: Stage) -> None
         for task_id in (running.task.id, waiting.id, late.id, later.id)
     ]
     assert statuses == ["in_progress", "new", "failed", "failed"]
-    expired, [*_, event] = await stage.task(late.id), await stage.service.events(late.id)
+    expired, [*_, event] = await stage.task(late.id), await stage.service.reading.events(late.id)
     assert "Expired" in (expired.error or "")
     assert (event.event_type, event.reason) == ("expired", "expired")
     await assert_safe(stage.sql)
@@ -184,7 +184,7 @@ async def test_a_task_that_waits_for_its_next_attempt_expires_as_well(stage: Sta
 
     assert not await expires()
     await eventually(expires, "the expiry")
-    *_, failed, expired = await stage.service.events(taken.task.id)
+    *_, failed, expired = await stage.service.reading.events(taken.task.id)
     assert (failed.event_type, "no such customer" in (failed.error or "")) == (
         "retry_scheduled",
         True,
@@ -208,7 +208,7 @@ async def test_expiry_continues_where_it_stopped(
 ) -> None:
     monkeypatch.setattr("taskmill.maintenance.expiry._MOST_AT_ONCE", 3)
     past = stage.clock.now() - timedelta(seconds=1)
-    await stage.service.create_all([a_draft(expires_at=past) for _ in range(7)])
+    await stage.creation.create_all([a_draft(expires_at=past) for _ in range(7)])
     assert [await expire_waiting(stage.database) for _ in range(3)] == [True, True, False]
     await assert_safe(stage.sql)
 

@@ -80,7 +80,7 @@ async def test_a_timeout_is_hard_and_frees_the_slot(
         assert task.status is Status.FAILED
         error = {"type": "Timeout", "message": "the attempt ran longer than 0.05 s"}
         assert orjson.loads(task.error or "") == error
-        assert (await stage.service.events(made.id))[-1].reason == "timeout"
+        assert (await stage.service.reading.events(made.id))[-1].reason == "timeout"
         quick = await finished(stage, (await stage.created(payload={"quick": True})).id)
         assert quick.status is Status.SUCCEEDED, "the only slot is free"
         line = await line_of(log_lines, "handler.abandoned")
@@ -102,7 +102,7 @@ async def test_the_next_attempt_runs_while_the_last_ones_handler_still_does(stag
         assert (task.status, task.result, task.attempt) == (Status.SUCCEEDED, '"quick"', 2)
         stubborn.may_end.set()
     assert await stage.task(made.id) == task
-    events = await stage.service.events(made.id)
+    events = await stage.service.reading.events(made.id)
     assert [event.event_type for event in events][2:4] == ["retry_scheduled", "claimed"]
     assert (events[2].reason, "Timeout" in (events[2].error or "")) == ("timeout", True)
     await assert_safe(stage.sql)
@@ -160,7 +160,7 @@ async def test_what_a_handler_raises_when_its_time_is_over(
         made = await stage.created(timeout=SHORT)
         task = await finished(stage, made.id)
     assert (task.status, orjson.loads(task.error or "")["type"]) == (status, error_type)
-    assert (await stage.service.events(made.id))[-1].reason == reason
+    assert (await stage.service.reading.events(made.id))[-1].reason == reason
 
 
 async def test_a_stopping_worker_does_not_wait_for_handlers_that_ignore_it(

@@ -109,7 +109,7 @@ async def test_a_sweep_retries_the_wanted_statuses(stage: Stage) -> None:
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_sweep_continues_after_each_step_until_nothing_is_left(stage: Stage) -> None:
-    made = await stage.service.create_all([a_draft(labels='{"n":"1"}') for _ in range(7)])
+    made = await stage.creation.create_all([a_draft(labels='{"n":"1"}') for _ in range(7)])
     wanted = TaskFilter(labels=(("n", "1"),))
     counted = await steps(stage, Sweep.CANCEL, wanted, dry_run=True)
     assert summed(counted) == (7, 0, 0)
@@ -158,7 +158,7 @@ async def test_an_outage_at_the_beginning_of_a_step_is_raised(
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_sweep_changes_only_tasks_that_existed_when_it_began(stage: Stage) -> None:
-    await stage.service.create_all([a_draft() for _ in range(3)])
+    await stage.creation.create_all([a_draft() for _ in range(3)])
     first = await stage.service.sweep(Sweep.CANCEL, ALL, None, dry_run=False)
     assert first.next_start is not None
     later = await stage.created()
@@ -205,7 +205,7 @@ async def test_sweeps_do_not_deadlock_with_claims_or_each_other(
     stage: Stage,
 ) -> None:
     lease = await stage.open_lease()
-    await stage.service.create_all([a_draft(delay=timedelta(0)) for _ in range(200)])
+    await stage.creation.create_all([a_draft(delay=timedelta(0)) for _ in range(200)])
 
     async def work() -> None:
         for _ in range(10):
@@ -224,7 +224,7 @@ async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
     stage: Stage,
     hasty: None,  # noqa: ARG001 - for what it does
 ) -> None:
-    await stage.service.create_all([a_draft(queue="a", name=f"n{n}") for n in range(3)])
+    await stage.creation.create_all([a_draft(queue="a", name=f"n{n}") for n in range(3)])
     body = {"queue": "a", "status": ["new"], "name": "N"}
     response = await api.post("/tasks/cancel", {**body, "dry_run": True})
     assert response.status_code == 200

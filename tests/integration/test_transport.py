@@ -51,7 +51,7 @@ async def test_the_most_urgent_tasks_come_first_over_all_queues(stage: Stage) ->
 
 async def test_equal_buckets_are_claimed_alternately(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
-    await stage.service.create_all([a_draft(queue=queue) for queue in "ab" for _ in range(100)])
+    await stage.creation.create_all([a_draft(queue=queue) for queue in "ab" for _ in range(100)])
     taken: Counter[str] = Counter()
     for _ in range(60):
         taken.update(one.task.queue for one in await transport.take(lease, 1))
@@ -215,7 +215,7 @@ async def has_given_up(log_lines: LogLines) -> bool:
 
 async def test_a_paused_queue_is_skipped_and_claimed_again_when_resumed(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
-    await stage.service.create_all([a_draft(queue="a") for _ in range(4)])
+    await stage.creation.create_all([a_draft(queue="a") for _ in range(4)])
     assert len(await transport.take(lease, 1)) == 1
     await stage.service.set_queue_paused("a", paused=True)
     assert await transport.take(lease, 1) == []

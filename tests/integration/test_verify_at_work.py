@@ -39,7 +39,7 @@ async def work(stage: Stage, name: str) -> None:
     for _ in range(12):
         keyed = a_draft(idempotency=a_key(f"{name}-{dice.random()}"), max_losses=1)
         drafts = [a_draft(queue=dice.choice("ab"), max_attempts=2) for _ in range(4)]
-        made = await stage.service.create_all([keyed, *drafts])
+        made = await stage.creation.create_all([keyed, *drafts])
         taken = await stage.take(lease, 4)
         for one in (made[0].task.id, *(running.task.id for running in taken[:1])):
             with suppress(TransitionRefused):  # others may have been quicker

@@ -37,7 +37,7 @@ async def age_lease(stage: Stage, lease_id: UUID) -> None:
 
 
 async def test_a_lease_with_half_of_its_tasks_ended_takes_no_more(stage: Stage) -> None:
-    await stage.service.create_all([a_draft() for _ in range(2)])
+    await stage.creation.create_all([a_draft() for _ in range(2)])
     claimed = await remote_leases.claim(
         stage.database,
         stage.ids(),

@@ -166,7 +166,7 @@ async def test_a_callback_that_is_made_meanwhile_is_called(stage: Stage, first: 
             )
         else:
             assert (await webhook_deliveries.skip_changes(session, lease)).has_moved
-            [made] = await stage.service.create_all([a_draft(callback_url=URL)])
+            [made] = await stage.creation.create_all([a_draft(callback_url=URL)])
             await stage.service.cancel(made.task.id)
             await numbered(stage)
     assert not isinstance(made, Exception)
@@ -183,13 +183,13 @@ async def test_no_callback_is_missed_while_skipping_and_following_alternate(
 
     async def others() -> None:
         while not stop.is_set():
-            await stage.service.create_all([a_draft() for _ in range(3)])
+            await stage.creation.create_all([a_draft() for _ in range(3)])
 
     async with a_webhooks_role(stage), asyncio.TaskGroup() as group:
         group.create_task(others())
         for _ in range(15):
             await asyncio.sleep(chance.uniform(0, 0.05))
-            [made] = await stage.service.create_all([a_draft(callback_url=URL)])
+            [made] = await stage.creation.create_all([a_draft(callback_url=URL)])
             await stage.service.cancel(made.task.id)
             task_id = made.task.id
 

@@ -122,7 +122,7 @@ async def test_an_attempt_ends_when_its_time_is_over(stage: Stage) -> None:
         task = await finished(stage, made.id)
     assert was_cancelled.is_set()
     assert error_of(task) == {"type": "Timeout", "message": "the attempt ran longer than 0.05 s"}
-    assert (await stage.service.events(made.id))[-1].reason == "timeout"
+    assert (await stage.service.reading.events(made.id))[-1].reason == "timeout"
 
 
 async def test_a_timeout_inside_a_handler_is_an_error_like_any_other(stage: Stage) -> None:
@@ -133,7 +133,7 @@ async def test_a_timeout_inside_a_handler_is_an_error_like_any_other(stage: Stag
         made = await stage.created(timeout=timedelta(hours=1))
         task = await finished(stage, made.id)
     assert error_of(task) == {"type": "TimeoutError", "message": "the printer did not answer"}
-    assert (await stage.service.events(made.id))[-1].reason == "error"
+    assert (await stage.service.reading.events(made.id))[-1].reason == "error"
 
 
 class Unspeakable(Exception):
@@ -233,7 +233,7 @@ async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_o
         return "odd" if context.payload["odd"] else "fine"
 
     async with a_worker(stage, {"*": returns}):
-        made = await stage.service.create_all(
+        made = await stage.creation.create_all(
             [a_draft(payload={"odd": n == 3}, max_attempts=2) for n in range(8)]
         )
         tasks = [await finished(stage, created.task.id) for created in made]
@@ -266,7 +266,7 @@ async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -
         at_once -= 1
 
     async with a_worker(stage, {"*": counts}, WorkerOptions(slots=3)):
-        made = await stage.service.create_all([a_draft() for _ in range(12)])
+        made = await stage.creation.create_all([a_draft() for _ in range(12)])
         for created in made:
             await finished(stage, created.task.id)
     assert most == 3
@@ -283,7 +283,7 @@ async def test_a_slot_is_free_while_the_last_end_is_still_being_written_down(sta
     async def both_begun() -> bool:
         return len(begun) == 2
 
-    made = await stage.service.create_all([a_draft() for _ in range(4)])
+    made = await stage.creation.create_all([a_draft() for _ in range(4)])
     holding = await asyncpg.connect(stage.url)
     try:
         await holding.execute("BEGIN")
@@ -305,7 +305,7 @@ async def test_several_workers_run_each_task_once(stage: Stage) -> None:
     async def record(context: Context) -> None:
         runs.append(context.task.id)
 
-    made = await stage.service.create_all([a_draft() for _ in range(200)])
+    made = await stage.creation.create_all([a_draft() for _ in range(200)])
     async with (
         a_worker(stage, {"*": record}, WorkerOptions(name="one", claim_size=7)),
         a_worker(stage, {"*": record}, WorkerOptions(name="two", claim_size=7)),
@@ -332,9 +332,9 @@ async def test_a_claimed_task_without_a_handler_is_handed_back_for_a_while(stage
         made = await stage.created()
 
         async def probe() -> bool:
-            return len(await stage.service.events(made.id)) == 3
+            return len(await stage.service.reading.events(made.id)) == 3
 
         await eventually(probe, "the hand-back")
-    task, [*_, last] = await stage.task(made.id), await stage.service.events(made.id)
+    task, [*_, last] = await stage.task(made.id), await stage.service.reading.events(made.id)
     assert (task.status, task.attempt, last.reason) == (Status.NEW, 0, "no_handler")
     assert abs(task.run_at - task.updated_at - timedelta(seconds=30)) < timedelta(seconds=1)

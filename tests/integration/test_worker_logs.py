@@ -111,7 +111,7 @@ async def test_each_line_belongs_to_the_task_that_wrote_it(stage: Stage) -> None
             await asyncio.to_thread(context.logger.info, f"{payload['n']}.{n}")
 
     async with a_worker(stage, {"*": talks}):
-        made = await stage.service.create_all([a_draft(payload={"n": n}) for n in range(15)])
+        made = await stage.creation.create_all([a_draft(payload={"n": n}) for n in range(15)])
         for number, created in enumerate(made):
             found = await lines_once(stage, created.task.id, 6)
             assert [line.message for line in found] == [

@@ -143,7 +143,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         far_away(stage) as (network, database),
         a_worker(stage, {"*": waits}, WorkerOptions(database=database, ttl_s=30)) as running,
     ):
-        made = await stage.service.create_all([a_draft() for _ in range(10)])
+        made = await stage.creation.create_all([a_draft() for _ in range(10)])
 
         async def all_run() -> bool:
             return len(running.worker.pool) == 10
@@ -171,7 +171,7 @@ async def test_connections_that_break_again_and_again_strand_nothing(stage: Stag
         await asyncio.sleep(0.001 * (context.task.id.int % 20))
         return "done"
 
-    made = await stage.service.create_all([a_draft() for _ in range(300)])
+    made = await stage.creation.create_all([a_draft() for _ in range(300)])
     ids = [created.task.id for created in made]
     async with (
         far_away(stage) as (network, database),
@@ -298,7 +298,7 @@ async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage:
         a_worker(stage, {"*": handler}, replace(options, database=database)) as running,
     ):
         drafts = [a_draft(type="alone"), a_draft(type="shared")]
-        alone, shared = [a.task.id for a in await stage.service.create_all(drafts)]
+        alone, shared = [a.task.id for a in await stage.creation.create_all(drafts)]
 
         async def both_run() -> bool:
             return len(handler.began) == 2
@@ -323,7 +323,9 @@ async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage:
         "claimed",
         "succeeded",
     ]
-    assert [event.reason for event in await stage.service.events(alone)][2] == "lease_unsure"
+    assert [event.reason for event in await stage.service.reading.events(alone)][
+        2
+    ] == "lease_unsure"
     task = await stage.task(alone)
     assert (task.attempt, task.losses) == (1, 0)
     assert await stage.event_types(shared) == ["created", "claimed", "succeeded"]

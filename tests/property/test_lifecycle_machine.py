@@ -170,7 +170,7 @@ class Lifecycle(RuleBasedStateMachine):
             a_draft(queue=queue, max_attempts=max_attempts, max_losses=max_losses, retry=AT_ONCE)
             for _ in range(count)
         ]
-        for created in self.world.run(self.stage.service.create_all(drafts)):
+        for created in self.world.run(self.stage.creation.create_all(drafts)):
             self.tasks[created.task.id] = Model(
                 queue=queue, max_attempts=max_attempts, max_losses=max_losses
             )
@@ -181,9 +181,9 @@ class Lifecycle(RuleBasedStateMachine):
         known = self.keys.get(key)
         if known and known[0] != body:
             with pytest.raises(IdempotencyConflict):
-                self.world.run(self.stage.service.create(draft))
+                self.world.run(self.stage.creation.create(draft))
             return
-        created = self.world.run(self.stage.service.create(draft))
+        created = self.world.run(self.stage.creation.create(draft))
         assert created.replayed is (known is not None)
         if known:
             assert created.task.id == known[1]

@@ -62,13 +62,13 @@ async def serving(
     pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a service that has been entered."""
-    feed = Feed(service._database, settings.feed, retained_days=settings.retention.change_days)
-    pull = a_pull(service._database, settings.pull)
+    feed = Feed(service.database, settings.feed, retained_days=settings.retention.change_days)
+    pull = a_pull(service.database, settings.pull)
     app = create_app(
         service,
         feed=feed,
         pull=pull,
-        webhooks=webhooks or a_webhooks(service._database),
+        webhooks=webhooks or a_webhooks(service.database),
         settings=settings,
         drain=drain,
         traces=traces,

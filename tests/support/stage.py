@@ -54,7 +54,7 @@ class Stage:
 
     async def created(self, **parts: Any) -> Task:  # noqa: ANN401 - the fields of a draft
         """Create a task."""
-        return (await self.service.create(a_draft(**parts))).task
+        return (await self.creation.create(a_draft(**parts))).task
 
     async def open_lease(self, *, ttl_s: float = 60, worker: str = "tester") -> UUID:
         """Open a lease."""
@@ -99,7 +99,7 @@ class Stage:
 
     async def event_types(self, task_id: UUID) -> list[str]:
         """Read the types of a task's events, oldest first."""
-        return [str(event.event_type) for event in await self.service.events(task_id)]
+        return [str(event.event_type) for event in await self.service.reading.events(task_id)]
 
 
 def a_creation(

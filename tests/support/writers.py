@@ -115,7 +115,7 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
     held, expired, closed = [await stage.open_lease() for _ in range(3)]
     drafts = [a_draft(queue=queue, max_attempts=3, retry=AT_ONCE) for _ in range(5)]
     late = a_draft(queue=queue, expires_at=stage.clock.now() - timedelta(seconds=1))
-    made = [one.task.id for one in await stage.service.create_all([*drafts, late])]
+    made = [one.task.id for one in await stage.creation.create_all([*drafts, late])]
     waiting, finished, running, adrift, stranded, overdue = made
     taken = {
         task_id: await _claimed(stage, lease_id, task_id)

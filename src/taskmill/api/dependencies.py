@@ -43,7 +43,9 @@ async def task_id_of(
     """Parse the id in the path, or look up the id of the number in it."""
     number = queries.task_number(id)
     return (
-        queries.task_id(id) if number is None else await context_of(request).service.find_id(number)
+        queries.task_id(id)
+        if number is None
+        else await context_of(request).service.reading.find_id(number)
     )
 
 

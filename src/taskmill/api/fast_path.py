@@ -118,7 +118,7 @@ class FastPath:
         warning = context.warning_of(draft.callback_url)
         call = _Call(self._records, request, "POST", "/tasks")
         # From here on nothing may fail: the layers would create the task again.
-        future = context.service.begin_create(draft)
+        future = context.service.creation.begin(draft)
         if future is None:
             return False
         self._open_call(call)
@@ -133,7 +133,7 @@ class FastPath:
             return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
         call = _Call(self._records, request, "GET", "/tasks/{id}")
-        future = self._context.service.begin_get(wanted)
+        future = self._context.service.reading.begin(wanted)
         if future is None:
             return False
         self._open_call(call)
@@ -166,7 +166,9 @@ class FastPath:
 
     def _probe_key(self, call: _Call, draft: TaskDraft) -> None:
         """Find out whether another request holds the key: this one has waited for long."""
-        probe = self._context.service.probe_key(draft, self._records.timeout_s * PROBE_SHARE)
+        probe = self._context.service.creation.key_holders.probe(
+            draft, self._records.timeout_s * PROBE_SHARE
+        )
         probe.add_done_callback(partial(self._key_probed, call, draft))
 
     def _key_probed(self, call: _Call, draft: TaskDraft, probe: "asyncio.Task[bool]") -> None:

@@ -91,12 +91,12 @@ async def _long_poll(
         if deadline is not None:
             deadline.reschedule(ends_at + context.limits.request_timeout_s)
         # Commits from before the watch are seen by this read, later ones by the watch.
-        task = await context.service.get(task.id)
+        task = await context.service.reading.get(task.id)
         while task.version == known and not watch.is_over and now() < ends_at:
             await watch.wait(ends_at - now())
             if presence.is_gone:
                 raise ClientGone
-            task = await context.service.get(task.id)
+            task = await context.service.reading.get(task.id)
     response = tagged_response(task, known_tags)
     response.headers = (*response.headers, APPLIED)
     return response

@@ -102,13 +102,13 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
 async def _create(context: Context, draft: TaskDraft) -> CreatedTask:
     """Create a task. If another request holds its key, wait for that, within limits."""
     if draft.idempotency is None:
-        return await context.service.create(draft)
+        return await context.service.creation.create(draft)
     limit_s = context.limits.request_timeout_s
     try:
         async with asyncio.timeout(limit_s * KEY_SHARE):
-            return await context.service.create(draft)
+            return await context.service.creation.create(draft)
     except TimeoutError:
-        is_held = await context.service.probe_key(draft, limit_s * PROBE_SHARE)
+        is_held = await context.service.creation.key_holders.probe(draft, limit_s * PROBE_SHARE)
         raise key_error(draft.idempotency.key, is_held=is_held) from None
 
 
@@ -121,7 +121,7 @@ async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UU
     """Respond with the task, or 304 when the client has this version."""
     if scope["query_string"]:
         refuse_query(scope)
-    task = await context.service.get(wanted)
+    task = await context.service.reading.get(wanted)
     for name, _ in scope["headers"]:
         if name == b"if-none-match":
             return await conditional_response(context, scope, receive, task)

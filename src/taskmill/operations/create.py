@@ -111,7 +111,13 @@ class TaskCreation:
         await self._batch.__aexit__(kind, error, trace)
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
-        """Store one task together with whatever else is being created now."""
+        """Store one task together with whatever else is being created now, and return after its commit.
+
+        Raises:
+            IdempotencyConflict: the key was used for a request with another body.
+            QueueLimitReached: the queue is new, and the limit is reached.
+            UnservedTypeLimitReached: the same for its type.
+        """
         new = self._with_id(draft)
         if refused := await self._refused((new,)):
             [made] = _raise_first(refused.values())
@@ -134,7 +140,7 @@ class TaskCreation:
         return None if isinstance(future, Unavailable) else future
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
-        """Store all in one transaction, or none when one of them is refused."""
+        """Store all in one transaction, or none when one of them is refused; the results are in the same order."""
         if not drafts:
             return []
         new = self.with_ids(drafts)

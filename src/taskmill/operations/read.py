@@ -1,4 +1,4 @@
-"""Reading single tasks: requests at the same time share one statement."""
+"""Reading single tasks and their history: requests for tasks at the same time share one statement."""
 
 import asyncio
 from types import TracebackType
@@ -10,7 +10,7 @@ from taskmill.domain.parts import Part
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.runtime.batching import Batcher, Overloaded
-from taskmill.storage import events as event_rows, faults, tasks
+from taskmill.storage import events, faults, numbers, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 
 _MOST_IDS = 500
@@ -18,7 +18,10 @@ _MOST_EVENTS = 1000
 
 
 class TaskReading:
-    """Reads tasks by id. Use it as an async context manager."""
+    """Reads tasks by id, and their events. Use it as an async context manager.
+
+    Its methods raise `TaskNotFound`, and `Unavailable` when the database is away.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,25 +52,30 @@ class TaskReading:
         return task
 
     def begin(self, task_id: UUID) -> asyncio.Future[Task | None] | None:
-        """Begin to read the task; None when too many reads wait already."""
+        """Begin to read the task (the result is None for an unknown one); None when too many reads wait."""
         try:
             return self._batch.submit(task_id)
         except Overloaded:
             return None
 
+    async def events(self, task_id: UUID, *, after: int = 0) -> Part[TaskEvent]:
+        """Return the task's history after a version, oldest first, at most 1,000; after 0 it is never empty."""
+        history = await events.of_task(self._database, task_id, after=after, limit=_MOST_EVENTS)
+        if not history and not after:
+            raise TaskNotFound(task_id)
+        return history
+
+    async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
+        """Return the last entries of the task's history, oldest first; none for an unknown task."""
+        return await events.latest_of_task(self._database, task_id, limit)
+
+    async def find_id(self, number: int) -> UUID:
+        """Return the id of the task with this number."""
+        found = await numbers.find_id(self._database, number)
+        if found is None:
+            raise TaskNotFound(number)
+        return found
+
     async def _read(self, ids: list[UUID]) -> list[Task | None]:
         found = await tasks.get(self._database, set(ids))
         return [found.get(task_id) for task_id in ids]
-
-
-async def events(database: Database, task_id: UUID, *, after: int) -> Part[TaskEvent]:
-    """Return the task's history after a version, oldest first; after 0 it is never empty."""
-    history = await event_rows.of_task(database, task_id, after=after, limit=_MOST_EVENTS)
-    if not history and not after:
-        raise TaskNotFound(task_id)
-    return history
-
-
-async def latest_events(database: Database, task_id: UUID, limit: int) -> list[TaskEvent]:
-    """Return the end of the task's history, `limit` entries at most, oldest first."""
-    return await event_rows.latest_of_task(database, task_id, limit)

@@ -138,7 +138,7 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
     _extend_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
     try:
         async with asyncio.timeout(limit_s):
-            return await context.service.create_all(drafts)
+            return await context.service.creation.create_all(drafts)
     except TimeoutError:
         raise _unknown_result(f"a response within {limit_s:g} s", drafts) from None
     except Unavailable as error:
@@ -244,7 +244,7 @@ async def _submitted(context: Context, chunk: Sequence[LineDraft]) -> list[_Line
     drafts = [line.result for line in chunk if isinstance(line.result, TaskDraft)]
     try:
         async with asyncio.timeout(context.limits.request_timeout_s):
-            results = iter(await context.service.submit_each(drafts))
+            results = iter(await context.service.creation.submit_each(drafts))
     except TimeoutError:
         results = repeat(_late(context))
     except TaskmillError as error:

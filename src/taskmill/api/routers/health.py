@@ -53,6 +53,6 @@ async def get_metrics(context: InContext) -> Response:
     Other roles have their metrics on their admin port. While the database is unavailable, the system's metrics are
     left out.
     """
-    figures = await context.service.figures()
+    figures = await context.service.figures.get()
     headers = ((b"content-type", metrics.CONTENT_TYPE.encode()),)
     return RawResponse(200, metrics.exposition(system_metrics(figures)), headers).to_starlette()

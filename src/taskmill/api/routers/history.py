@@ -42,7 +42,7 @@ async def list_events(request: Request, context: InContext, id: TaskId) -> Respo
     query = queries.read_query(request.scope, HistoryQuery)
     listing = blake2s(id.bytes, digest_size=cursors.DIGEST_BYTES, person=b"history").digest()
     after = 0 if query.cursor is None else _position(query.cursor, listing)
-    found = await context.service.events(id, after=after)
+    found = await context.service.reading.events(id, after=after)
     next_cursor = cursors.encode(UUID(int=found[-1].version), listing) if found.has_more else None
     return RawResponse(200, events_json(found, next_cursor)).to_starlette()
 

@@ -88,7 +88,7 @@ async def create_task(request: Request, context: InContext) -> Response:
     """Create a task; `POST /tasks` has more fields."""
     traceparent = traceparent_of(request.scope)
     draft = await validated_body(request, partial(legacy_draft, traceparent=traceparent))
-    created = await context.service.create(draft)
+    created = await context.service.creation.create(draft)
     return RawResponse(201, legacy_task_json(created.task)).to_starlette()
 
 
@@ -126,7 +126,7 @@ async def list_tasks(
 @router.get("/task/{uid}", include_in_schema=False)
 async def get_task(context: InContext, uid: Annotated[UUID, Depends(_uid_of)]) -> Response:
     """Read a task by its `uid`, which is its id in `GET /tasks/{id}`."""
-    return RawResponse(200, legacy_task_json(await context.service.get(uid))).to_starlette()
+    return RawResponse(200, legacy_task_json(await context.service.reading.get(uid))).to_starlette()
 
 
 class WorkerStarted(BaseModel):

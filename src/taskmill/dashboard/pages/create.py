@@ -59,7 +59,7 @@ async def show_form(view: View) -> Response:
     contracts = view.context.service.contracts.by_type
     like = first(query, "like")
     if like:
-        task = await view.context.service.get(parse_id(like, "query:like"))
+        task = await view.context.service.reading.get(parse_id(like, "query:like"))
         return await _page(view, CreateForm.like(task, contracts), like=like)
     return await _page(view, CreateForm.of(query, contracts))
 
@@ -71,7 +71,7 @@ async def create_task(view: View) -> Response:
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
     try:
         draft = await _read(view, form, token)
-        task_id = (await view.context.service.create(draft)).task.id
+        task_id = (await view.context.service.creation.create(draft)).task.id
     except Unavailable:
         # The token makes it one task, however often the form is sent.
         return await _page(view, form, status=HTTPStatus.SERVICE_UNAVAILABLE, token=token)
@@ -149,7 +149,7 @@ async def _form_of(view: View, pairs: Pairs) -> CreateForm:
     form = CreateForm.of(pairs, view.context.service.contracts.by_type)
     if form.mode == SAME:
         task_id = parse_id(form.value("payload_of"), "/payload_of")
-        form.take_payload_of(await view.context.service.get(task_id))
+        form.take_payload_of(await view.context.service.reading.get(task_id))
     return form
 
 
@@ -266,7 +266,7 @@ async def _offers(view: View) -> tuple[list[str], list[str]]:
     for worker in workers:
         if worker.state is Liveness.ALIVE:
             types.update(one for one in worker.types if one != "*")
-    figures = await service.figures()
+    figures = await service.figures.get()
     queues = [] if figures is None else [one.name for one in figures.queues]
     return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
 

@@ -43,7 +43,7 @@ async def show_overview(view: View) -> Response:
         ttl_s=windows.TTL_S,
     )
     activity, (stats, figures) = await gather(
-        windows.activity(view, window), gather(counted, service.figures())
+        windows.activity(view, window), gather(counted, service.figures.get())
     )
     return view.page(
         "overview.html",
