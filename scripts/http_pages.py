@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from scripts.schemas import Json, fields, row, words  # noqa: E402 - see above
 from taskmill.api.app import openapi_document  # noqa: E402
-from taskmill.wire.problems import problem_kinds  # noqa: E402
+from taskmill.wire.problems import ALL_KINDS  # noqa: E402
 
 REQUESTS_INTRODUCTION = """\
 # HTTP: every request
@@ -152,7 +152,7 @@ def _refusals(document: Json) -> Iterator[str]:
         yield row([str(status), meaning])
     yield from ("", "### Problem types", "", "`type` is stable, `title` is for people.", "")
     yield from (row(["status", "`type`", "`title`"]), row(["---"] * 3))
-    for kind in problem_kinds():
+    for kind in ALL_KINDS:
         yield row([str(kind.status), f"`{kind.type}`", kind.title])
     yield ""
 

@@ -13,7 +13,7 @@ The text of an error is for people; its fields are for programs.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from taskmill.domain.errors import TaskmillError, Violation
@@ -70,9 +70,6 @@ class NotAccepted(ClientError):
     `type` is stable, for programs, and each known type has a class of its own; `errors` lists all that is wrong.
     `retry_after_s` is when to try again, None if that would not help.
     """
-
-    problem_type: ClassVar[str | None] = None
-    http_status: ClassVar[int | None] = None
 
     def __init__(self, problem: Problem) -> None:
         errors = tuple(

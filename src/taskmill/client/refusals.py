@@ -51,37 +51,100 @@ none; a field that such a service leaves out is None.
 """
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Final
 from uuid import UUID
 
 from taskmill.client.errors import NotAccepted
-from taskmill.client.statuses import (
-    BadRequest,
-    Conflict,
-    Gone,
-    NotFound,
-    Unprocessable,
-)
-from taskmill.wire.problems import Problem
+from taskmill.wire.problems import ALL_KINDS, PATH_NOT_FOUND, Problem, ProblemKind
+
+_USUAL_PAUSE_S: Final = 1.0
+
+
+class BadRequest(NotAccepted):
+    """The request can't be read."""
+
+
+class Forbidden(NotAccepted):
+    """The service takes no changes from pages of other sites, and the request seems to come from one."""
+
+
+class NotFound(NotAccepted):
+    """There is no such thing; it may be past its retention."""
+
+
+class MethodNotAllowed(NotAccepted):
+    """The address does not accept this method."""
+
+
+class NotAcceptable(NotAccepted):
+    """The service has no representation that the request accepts."""
+
+
+class RequestTimedOut(NotAccepted):
+    """The service did not get the whole request in time."""
+
+
+class Conflict(NotAccepted):
+    """The state does not allow it."""
+
+
+class Gone(NotAccepted):
+    """The requested data is deleted already."""
+
+
+class TooLarge(NotAccepted):
+    """The body is larger than the service takes."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many bytes it takes."""
+        return self.problem.limit
+
+
+class UriTooLong(NotAccepted):
+    """The address is too long."""
+
+
+class UnsupportedMediaType(NotAccepted):
+    """The body has a media type that the service does not take."""
+
+
+class Misdirected(NotAccepted):
+    """The service does not accept requests under this host name: see `TASKMILL_API__ALLOWED_HOSTS`."""
+
+
+class Unprocessable(NotAccepted):
+    """The request was read, but can't be done as it is."""
+
+
+class HeadersTooLarge(NotAccepted):
+    """The headers are too large."""
+
+
+class ServiceFailed(NotAccepted):
+    """The service failed; its log has the reason. It is unknown whether the request took effect."""
+
+
+class ServiceUnavailable(NotAccepted):
+    """A part that the request needs is away for now."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.retry_after_s: float = (
+            _USUAL_PAUSE_S if problem.retry_after_s is None else problem.retry_after_s
+        )
 
 
 class BadCursor(BadRequest):
     """The cursor is not one of this listing; `errors` says where it is."""
 
-    problem_type = "/problems/bad-cursor"
-
 
 class MalformedJson(BadRequest):
     """The body is not strict JSON."""
 
-    problem_type = "/problems/malformed-json"
-
 
 class PathNotFound(NotFound):
     """There is nothing at the address: it is another version of the service, or another program."""
-
-    problem_type = "/problems/not-found"
 
 
 class _OfTask(NotAccepted):
@@ -96,55 +159,37 @@ class _OfTask(NotAccepted):
 class TaskNotFound(_OfTask, NotFound):
     """No task has this id; it may be past its retention."""
 
-    problem_type = "/problems/task-not-found"
-
 
 class QueueNotFound(NotFound):
     """No queue has this name: it had no task yet, or was empty for a long time."""
-
-    problem_type = "/problems/queue-not-found"
 
 
 class TypeNotFound(NotFound):
     """No type of this name has a contract."""
 
-    problem_type = "/problems/type-not-found"
-
 
 class WorkerNotFound(NotFound):
     """No worker has this id; those that ended are kept for days."""
-
-    problem_type = "/problems/worker-not-found"
 
 
 class LeaseNotFound(NotFound):
     """No worker that pulls over HTTP has this lease."""
 
-    problem_type = "/problems/lease-not-found"
-
 
 class RejectionNotFound(NotFound):
     """No refused message has this id."""
-
-    problem_type = "/problems/rejection-not-found"
 
 
 class WebhookNotFound(NotFound):
     """No webhook has this id; it may have been deleted."""
 
-    problem_type = "/problems/webhook-not-found"
-
 
 class DeliveryNotFound(NotFound):
     """The webhook has no delivery of this id; it may be past its retention."""
 
-    problem_type = "/problems/delivery-not-found"
-
 
 class TransitionRefused(_OfTask, Conflict):
     """The task is in a status that does not allow the action."""
-
-    problem_type = "/problems/transition-refused"
 
     @property
     def task_status(self) -> str | None:
@@ -160,38 +205,25 @@ class TransitionRefused(_OfTask, Conflict):
 class VersionMismatch(_OfTask):
     """The task has another version than the given one."""
 
-    problem_type: ClassVar[str | None] = "/problems/version-mismatch"
-    http_status: ClassVar[int | None] = 412
-
 
 class StaleFence(_OfTask, Conflict):
     """The claim is not, or no longer, the caller's: stop working on it."""
-
-    problem_type = "/problems/stale-fence"
 
 
 class CancelNotRequested(_OfTask, Conflict):
     """The task's cancellation was not requested."""
 
-    problem_type = "/problems/cancel-not-requested"
-
 
 class LeaseClosed(Conflict):
     """The lease has ended: its tasks are done, or another worker may have them."""
-
-    problem_type = "/problems/lease-closed"
 
 
 class WorkerGone(Conflict):
     """The worker has ended."""
 
-    problem_type = "/problems/worker-gone"
-
 
 class QueueNotEmpty(Conflict):
     """Tasks wait or run in the queue, so it can't be deleted."""
-
-    problem_type = "/problems/queue-not-empty"
 
     @property
     def waiting(self) -> int | None:
@@ -207,19 +239,13 @@ class QueueNotEmpty(Conflict):
 class WebhookInactive(Conflict):
     """The webhook is paused or disabled: enable it first."""
 
-    problem_type = "/problems/webhook-inactive"
-
 
 class KeyInFlight(Conflict):
     """The first request with this idempotency key is still in flight; try again after `retry_after_s`."""
 
-    problem_type = "/problems/key-in-flight"
-
 
 class ChangesForgotten(Gone):
     """Changes after the cursor are deleted already: read the tasks as they are, then follow without a cursor."""
-
-    problem_type = "/problems/changes-forgotten"
 
     @property
     def retained_days(self) -> int | None:
@@ -229,8 +255,6 @@ class ChangesForgotten(Gone):
 
 class InvalidInput(Unprocessable):
     """The request has invalid values; `errors` lists all of them, the properties describe the first."""
-
-    problem_type = "/problems/invalid-input"
 
     @property
     def pointer(self) -> str:
@@ -251,13 +275,9 @@ class InvalidInput(Unprocessable):
 class ContractRefused(InvalidInput):
     """The entry points can't check the contract of a type."""
 
-    problem_type = "/problems/contract-refused"
-
 
 class IdempotencyConflict(Unprocessable):
     """The idempotency key was used for another request."""
-
-    problem_type = "/problems/idempotency-conflict"
 
 
 class _OverLimit(Unprocessable):
@@ -272,25 +292,39 @@ class _OverLimit(Unprocessable):
 class QueueLimitReached(_OverLimit):
     """The task names a new queue, and no more queues may be made."""
 
-    problem_type = "/problems/queue-limit-reached"
-
 
 class TypeLimitReached(_OverLimit):
     """No more types may have contracts."""
-
-    problem_type = "/problems/type-limit-reached"
 
 
 class UnservedTypeLimitReached(_OverLimit):
     """No more types may wait without a contract and a live worker."""
 
-    problem_type = "/problems/unserved-type-limit-reached"
-
 
 class WebhookLimitReached(_OverLimit):
     """No more webhooks may be made."""
 
-    problem_type = "/problems/webhook-limit-reached"
+
+BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
+    400: BadRequest,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    406: NotAcceptable,
+    408: RequestTimedOut,
+    409: Conflict,
+    410: Gone,
+    412: VersionMismatch,
+    413: TooLarge,
+    414: UriTooLong,
+    415: UnsupportedMediaType,
+    421: Misdirected,
+    422: Unprocessable,
+    431: HeadersTooLarge,
+    500: ServiceFailed,
+    503: ServiceUnavailable,
+}
+"""The class of each HTTP status, for types that have none of their own."""
 
 
 def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
@@ -298,17 +332,19 @@ def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
         yield from (child, *_descendants(child))
 
 
-_KINDS: Final = tuple(_descendants(NotAccepted))
+_BY_NAME: Final = {kind.__name__: kind for kind in _descendants(NotAccepted)}
 
-BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = MappingProxyType(
-    {kind.__dict__["problem_type"]: kind for kind in _KINDS if kind.__dict__.get("problem_type")}
-)
-"""The class of each type of problem that the service can return."""
 
-BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = MappingProxyType(
-    {kind.__dict__["http_status"]: kind for kind in _KINDS if "http_status" in kind.__dict__}
-)
-"""The class of each HTTP status, for unknown types."""
+def _class_of(kind: ProblemKind) -> type[NotAccepted]:
+    name = "".join(map(str.capitalize, kind.slug.split("-")))
+    return _BY_NAME.get(name, BY_STATUS[kind.status])
+
+
+BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = {
+    **{kind.type: _class_of(kind) for kind in ALL_KINDS},
+    PATH_NOT_FOUND.type: PathNotFound,
+}
+"""The class of each type of problem that the service can return: the one of its name, or that of its status."""
 
 
 def refusal(problem: Problem) -> NotAccepted:

@@ -7,10 +7,10 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.client.errors import NotAccepted, Unexpected
-from taskmill.client.refusals import PathNotFound, refusal
+from taskmill.client.refusals import refusal
 from taskmill.client.tries import retry_after_s
 from taskmill.wire.batches import LINES_MEDIA_TYPE
-from taskmill.wire.problems import MEDIA_TYPE, Problem
+from taskmill.wire.problems import MEDIA_TYPE, PATH_NOT_FOUND, Problem
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def read_response(response: httpx.Response, read: Callable[[httpx.Response], T])
 def _refusal(response: httpx.Response) -> NotAccepted:
     problem = Problem.model_validate_json(response.content)
     changes: dict[str, object] = {"status": response.status_code}
-    if problem.type == PathNotFound.problem_type:
+    if problem.type == PATH_NOT_FOUND.type:
         address = response.request.url.copy_with(userinfo=b"", query=None)
         changes["detail"] = f"{problem.detail or problem.title}: {address}"
     if problem.retry_after_s is None and "Retry-After" in response.headers:

@@ -9,7 +9,7 @@ import httpx
 from taskmill.client import calls
 from taskmill.client.calls import Call
 from taskmill.client.errors import ClientError, StillRunning, Unexpected, Unreachable
-from taskmill.client.statuses import ServiceUnavailable
+from taskmill.client.refusals import ServiceUnavailable
 from taskmill.client.tries import AWAY
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.wire.tasks import TaskView

@@ -4,6 +4,7 @@ The `type` of a problem is stable; titles and details are for people and may cha
 but short, printable texts that are not secret.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -127,6 +128,22 @@ class ProblemKind:
         return f"/problems/{self.slug}"
 
 
+def _row(
+    error: type[TaskmillError],
+    status: int,
+    title: str,
+    members: Callable[[Any], dict[str, object]] = lambda _: {},
+) -> tuple[type[TaskmillError], ProblemKind]:
+    """Return the row of an error, whose name in lower case, with dashes, is the slug."""
+    slug = re.sub(r"\B(?=[A-Z])", "-", error.__name__).lower()
+    return error, ProblemKind(slug, status, title, members)
+
+
+def _same(*names: str) -> Callable[[TaskmillError], dict[str, object]]:
+    """Return what adds members of the names, and with the values, of the error's attributes."""
+    return lambda error: {name: getattr(error, name) for name in names}
+
+
 def _violations(error: InvalidInput) -> dict[str, object]:
     return {"errors": [_item(violation) for violation in error.violations]}
 
@@ -139,165 +156,114 @@ def _item(violation: Violation) -> dict[str, str]:
     }
 
 
-PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
-    BadCursor: ProblemKind("bad-cursor", 400, "The cursor is not one of this listing", _violations),
-    InvalidInput: ProblemKind(
-        "invalid-input", 422, "The request says something that is not allowed", _violations
-    ),
-    ContractRefused: ProblemKind(
-        "contract-refused", 422, "The contract can't be registered", _violations
-    ),
-    ChangesForgotten: ProblemKind(
-        "changes-forgotten",
-        410,
-        "The feed no longer has what follows the cursor",
-        lambda error: {"retained_days": error.retained_days},
-    ),
-    MalformedJson: ProblemKind("malformed-json", 400, "The body is not strict JSON"),
-    TooLarge: ProblemKind(
-        "too-large", 413, "The body is too large", lambda error: {"limit": error.limit_bytes}
-    ),
-    TaskNotFound: ProblemKind(
-        "task-not-found",
-        404,
-        "There is no such task",
-        lambda e: {} if isinstance(e.task_id, int) else {"task_id": str(e.task_id)},
-    ),
-    QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
-    QueueNotEmpty: ProblemKind(
-        "queue-not-empty",
-        409,
-        "The queue is not empty",
-        lambda error: {"waiting": error.waiting, "running": error.running},
-    ),
-    WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
-    WorkerGone: ProblemKind("worker-gone", 409, "The worker has ended"),
-    TypeNotFound: ProblemKind("type-not-found", 404, "No such type has a contract"),
-    UnservedTypeLimitReached: ProblemKind(
-        "unserved-type-limit-reached",
-        422,
-        "No more types may wait without a contract or a worker",
-        lambda error: {"limit": error.limit},
-    ),
-    TypeLimitReached: ProblemKind(
-        "type-limit-reached",
-        422,
-        "No more types may have contracts",
-        lambda error: {"limit": error.limit},
-    ),
-    RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
-    TransitionRefused: ProblemKind(
-        "transition-refused",
-        409,
-        "The task's status does not allow it",
-        lambda error: {
-            "task_id": str(error.task_id),
-            "task_status": str(error.status),
-            "action": error.action,
-        },
-    ),
-    VersionMismatch: ProblemKind(
-        "version-mismatch",
-        412,
-        "The task has another version",
-        lambda error: {"task_id": str(error.task_id), "action": error.action},
-    ),
-    StaleFence: ProblemKind(
-        "stale-fence",
-        409,
-        "The claim is not, or no longer, yours",
-        lambda error: {"task_id": str(error.task_id)},
-    ),
-    CancelNotRequested: ProblemKind(
-        "cancel-not-requested",
-        409,
-        "No cancel of the task was requested",
-        lambda error: {"task_id": str(error.task_id)},
-    ),
-    LeaseNotFound: ProblemKind("lease-not-found", 404, "There is no such lease"),
-    LeaseClosed: ProblemKind("lease-closed", 409, "The lease has ended"),
-    IdempotencyConflict: ProblemKind(
-        "idempotency-conflict", 422, "The idempotency key was used for another request"
-    ),
-    KeyInFlight: ProblemKind(
-        "key-in-flight",
-        409,
-        "The first request with this idempotency key is still in progress",
-        lambda _: {"retry_after_s": 1.0},
-    ),
-    QueueLimitReached: ProblemKind(
-        "queue-limit-reached",
-        422,
-        "No more queues may be made",
-        lambda error: {"limit": error.limit},
-    ),
-    WebhookNotFound: ProblemKind("webhook-not-found", 404, "There is no such webhook"),
-    DeliveryNotFound: ProblemKind("delivery-not-found", 404, "There is no such delivery"),
-    WebhookLimitReached: ProblemKind(
-        "webhook-limit-reached",
-        422,
-        "No more webhooks may be made",
-        lambda error: {"limit": error.limit},
-    ),
-    WebhookInactive: ProblemKind(
-        "webhook-inactive", 409, "Nothing is sent to this webhook as it is"
-    ),
-    Unavailable: ProblemKind(
-        "unavailable",
-        503,
-        "A part of the service is unavailable",
-        lambda error: {"retry_after_s": error.retry_after_s},
-    ),
-}
+def _of_task(error: TaskNotFound) -> dict[str, object]:
+    return {} if isinstance(error.task_id, int) else {"task_id": error.task_id}
+
+
+def _of_transition(error: TransitionRefused) -> dict[str, object]:
+    return {"task_id": error.task_id, "task_status": error.status, "action": error.action}
+
+
+PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
+    (
+        _row(BadCursor, 400, "The cursor is not one of this listing", _violations),
+        _row(InvalidInput, 422, "The request says something that is not allowed", _violations),
+        _row(ContractRefused, 422, "The contract can't be registered", _violations),
+        _row(
+            ChangesForgotten,
+            410,
+            "The feed no longer has what follows the cursor",
+            _same("retained_days"),
+        ),
+        _row(MalformedJson, 400, "The body is not strict JSON"),
+        _row(TooLarge, 413, "The body is too large", lambda error: {"limit": error.limit_bytes}),
+        _row(TaskNotFound, 404, "There is no such task", _of_task),
+        _row(QueueNotFound, 404, "There is no such queue"),
+        _row(QueueNotEmpty, 409, "The queue is not empty", _same("waiting", "running")),
+        _row(WorkerNotFound, 404, "There is no such worker"),
+        _row(WorkerGone, 409, "The worker has ended"),
+        _row(TypeNotFound, 404, "No such type has a contract"),
+        _row(
+            UnservedTypeLimitReached,
+            422,
+            "No more types may wait without a contract or a worker",
+            _same("limit"),
+        ),
+        _row(TypeLimitReached, 422, "No more types may have contracts", _same("limit")),
+        _row(RejectionNotFound, 404, "There is no such refused message"),
+        _row(TransitionRefused, 409, "The task's status does not allow it", _of_transition),
+        _row(VersionMismatch, 412, "The task has another version", _same("task_id", "action")),
+        _row(StaleFence, 409, "The claim is not, or no longer, yours", _same("task_id")),
+        _row(CancelNotRequested, 409, "No cancel of the task was requested", _same("task_id")),
+        _row(LeaseNotFound, 404, "There is no such lease"),
+        _row(LeaseClosed, 409, "The lease has ended"),
+        _row(IdempotencyConflict, 422, "The idempotency key was used for another request"),
+        _row(
+            KeyInFlight,
+            409,
+            "The first request with this idempotency key is still in progress",
+            lambda _: {"retry_after_s": 1.0},
+        ),
+        _row(QueueLimitReached, 422, "No more queues may be made", _same("limit")),
+        _row(WebhookNotFound, 404, "There is no such webhook"),
+        _row(DeliveryNotFound, 404, "There is no such delivery"),
+        _row(WebhookLimitReached, 422, "No more webhooks may be made", _same("limit")),
+        _row(WebhookInactive, 409, "Nothing is sent to this webhook as it is"),
+        _row(Unavailable, 503, "A part of the service is unavailable", _same("retry_after_s")),
+    )
+)
 """The problem of every error that a request can meet; any other error is a fault of the service."""
 
+PATH_NOT_FOUND: Final = ProblemKind("not-found", 404, "Nothing is here")
 _FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log says why")
 
 _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
-    400: (ProblemKind("bad-request", 400, "The request can't be read"), "it is not proper HTTP"),
-    403: (
-        ProblemKind("cross-site", 403, "A page of another site may change nothing"),
-        "the browser says that a page of another site sent this",
-    ),
-    404: (ProblemKind("not-found", 404, "Nothing is here"), "this path leads nowhere"),
-    405: (
-        ProblemKind("method-not-allowed", 405, "This path does not accept this method"),
-        "the Allow header names the methods that it accepts",
-    ),
-    406: (
-        ProblemKind("not-acceptable", 406, "The response has no form that the request accepts"),
-        "responses are JSON",
-    ),
-    408: (
-        ProblemKind("request-timeout", 408, "The request took too long"),
-        "it did not arrive completely",
-    ),
-    413: (PROBLEMS[TooLarge], "the body is larger than the service accepts"),
-    414: (ProblemKind("uri-too-long", 414, "The address is too long"), "shorten the query"),
-    415: (
-        ProblemKind(
-            "unsupported-media-type", 415, "The body has a media type that is not accepted"
+    kind.status: (kind, detail)
+    for kind, detail in (
+        (ProblemKind("bad-request", 400, "The request can't be read"), "it is not proper HTTP"),
+        (
+            ProblemKind("cross-site", 403, "A page of another site may change nothing"),
+            "the browser says that a page of another site sent this",
         ),
-        "bodies are JSON",
-    ),
-    421: (
-        ProblemKind("unknown-host", 421, "The service is not known under this name"),
-        "send the request to its address, or name it in TASKMILL_API__ALLOWED_HOSTS",
-    ),
-    422: (PROBLEMS[InvalidInput], "it does not fit"),
-    431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
-    500: (_FAULT, "something unforeseen happened; it is unknown what was done"),
-    503: (PROBLEMS[Unavailable], "a part is away for now"),
+        (PATH_NOT_FOUND, "this path leads nowhere"),
+        (
+            ProblemKind("method-not-allowed", 405, "This path does not accept this method"),
+            "the Allow header names the methods that it accepts",
+        ),
+        (
+            ProblemKind("not-acceptable", 406, "The response has no form that the request accepts"),
+            "responses are JSON",
+        ),
+        (
+            ProblemKind("request-timeout", 408, "The request took too long"),
+            "it did not arrive completely",
+        ),
+        (PROBLEMS[TooLarge], "the body is larger than the service accepts"),
+        (ProblemKind("uri-too-long", 414, "The address is too long"), "shorten the query"),
+        (
+            ProblemKind(
+                "unsupported-media-type", 415, "The body has a media type that is not accepted"
+            ),
+            "bodies are JSON",
+        ),
+        (
+            ProblemKind("unknown-host", 421, "The service is not known under this name"),
+            "send the request to its address, or name it in TASKMILL_API__ALLOWED_HOSTS",
+        ),
+        (PROBLEMS[InvalidInput], "it does not fit"),
+        (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
+        (_FAULT, "something unforeseen happened; it is unknown what was done"),
+        (PROBLEMS[Unavailable], "a part is away for now"),
+    )
 }
 
-ALL_KINDS: Final = frozenset({*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())})
-"""Every kind of problem that the service can respond with, without statuses that only a proxy would send."""
-
-
-def problem_kinds() -> list[ProblemKind]:
-    """Return every kind of problem, by status."""
-    kinds = [*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())]
-    return sorted({kind.type: kind for kind in kinds}.values(), key=lambda k: (k.status, k.slug))
+ALL_KINDS: Final = tuple(
+    sorted(
+        {*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())},
+        key=lambda kind: (kind.status, kind.slug),
+    )
+)
+"""Every kind of problem that the service can respond with, by status; a proxy may send others."""
 
 
 def problem_json(

@@ -28,7 +28,8 @@ from taskmill.client import (
     TransitionRefused,
 )
 from taskmill.client.refusals import BY_STATUS, BY_TYPE
-from taskmill.wire.problems import ALL_KINDS, ProblemKind
+from taskmill.domain.errors import Unavailable
+from taskmill.wire.problems import ALL_KINDS, PROBLEMS, ProblemKind
 from tests.support.fake_responses import problem
 from tests.support.fake_service import FakeService
 
@@ -37,7 +38,6 @@ ITEMS = [
     {"pointer": "/priority", "expected": "a whole number", "got": "true"},
     {"pointer": "/name", "expected": "a text", "got": "null"},
 ]
-KINDS = sorted(ALL_KINDS, key=lambda kind: kind.slug)
 
 
 def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
@@ -58,7 +58,7 @@ def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
     return caught.value
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
+@pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.slug)
 async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
     service: FakeService, url: str, kind: ProblemKind
 ) -> None:
@@ -80,9 +80,11 @@ async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
     assert issubclass(caught[0], BY_STATUS[kind.status]), "whoever catches the status has it, too"
 
 
-def test_there_is_no_error_of_a_problem_that_does_not_exist() -> None:
-    assert set(BY_TYPE) == {kind.type for kind in ALL_KINDS}
+def test_each_status_has_a_class_and_each_error_of_the_service_one_of_its_name() -> None:
     assert set(BY_STATUS) == {kind.status for kind in ALL_KINDS}
+    names = {error.__name__: BY_TYPE[kind.type].__name__ for error, kind in PROBLEMS.items()}
+    assert names.pop(Unavailable.__name__) == "ServiceUnavailable"
+    assert all(name == other for name, other in names.items()), names
 
 
 def test_all_of_them_can_be_imported_from_the_package_and_are_in_the_tree() -> None:
