@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel
 
 from taskmill.wire.fields import format_timestamp
 
@@ -28,6 +29,15 @@ def fast_timestamp(moment: datetime) -> datetime | str:
     """Return a value that `encode_json` writes as `format_timestamp` does, mostly in a fifth of the time."""
     # orjson leaves out a fraction that is zero.
     return moment if moment.microsecond and moment.tzinfo is UTC else format_timestamp(moment)
+
+
+def fields_of(model: type[BaseModel], source: object, **others: object) -> dict[str, object]:
+    """Return what `encode_json` writes as the model: for each field one of `others`, or the source's attribute."""
+    fields: dict[str, object] = {}
+    for name in model.model_fields:
+        value = others[name] if name in others else getattr(source, name)
+        fields[name] = fast_timestamp(value) if isinstance(value, datetime) else value
+    return fields
 
 
 def _text_of_id(value: object) -> str:

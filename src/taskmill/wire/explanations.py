@@ -1,7 +1,4 @@
-"""The shape of an explanation: why a task is where it is, blocker by blocker.
-
-The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
-"""
+"""The shape of an explanation: why a task is where it is, blocker by blocker."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +10,7 @@ from pydantic import BaseModel, Field
 from taskmill.domain.blockers import Blocker, BlockerName, BlockerState
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.encoding import encode_json
+from taskmill.wire.encoding import encode_json, fields_of
 from taskmill.wire.fields import Timestamp, format_timestamp
 
 
@@ -49,26 +46,19 @@ def explanation_json(explanation: Explanation) -> bytes:
     """Return an explanation as an `ExplanationView` in JSON."""
     holding = explanation.holding
     return encode_json(
-        {
-            "task_id": explanation.task_id,
-            "status": explanation.status,
-            "at": format_timestamp(explanation.at),
-            "blocker": holding.name,
-            "summary": holding.sentence,
-            "todo": holding.todo,
-            "blockers": [_blocker(blocker) for blocker in explanation.blockers],
-        }
+        fields_of(
+            ExplanationView,
+            explanation,
+            blocker=holding.name,
+            summary=holding.sentence,
+            todo=holding.todo,
+            blockers=[_blocker(blocker) for blocker in explanation.blockers],
+        )
     )
 
 
 def _blocker(blocker: Blocker) -> dict[str, object]:
-    return {
-        "blocker": blocker.name,
-        "state": blocker.state,
-        "sentence": blocker.sentence,
-        "todo": blocker.todo,
-        "facts": _rendered(blocker.facts),
-    }
+    return fields_of(BlockerView, blocker, blocker=blocker.name, facts=_rendered(blocker.facts))
 
 
 def _rendered(value: object) -> object:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import QueueState
-from taskmill.wire.encoding import encode_json
-from taskmill.wire.fields import Flag, Timestamp, format_timestamp
+from taskmill.wire.encoding import encode_json, fields_of
+from taskmill.wire.fields import Flag, Timestamp
 from taskmill.wire.system import every_status
 from taskmill.wire.violations import validated
 
@@ -66,13 +66,10 @@ def queues_json(queues: Iterable[QueueState]) -> bytes:
 
 
 def _fields(queue: QueueState) -> dict[str, object]:
-    paused_at, due_at = queue.paused_at, queue.oldest_due_at
-    return {
-        "name": queue.name,
-        "paused": paused_at is not None,
-        "paused_at": None if paused_at is None else format_timestamp(paused_at),
-        "created_at": format_timestamp(queue.created_at),
-        "counts": every_status(queue.counts),
-        "oldest_due_at": None if due_at is None else format_timestamp(due_at),
-        "window": queue.released,
-    }
+    return fields_of(
+        QueueView,
+        queue,
+        paused=queue.paused_at is not None,
+        counts=every_status(queue.counts),
+        window=queue.released,
+    )

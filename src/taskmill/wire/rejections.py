@@ -1,8 +1,4 @@
-"""The shapes of refused messages: one with its body, and lists without.
-
-The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the
-models.
-"""
+"""The shapes of refused messages: one with its body, and lists without."""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -13,8 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from taskmill.domain.rejection import Rejection, RejectionSummary
-from taskmill.wire.encoding import Fragment, encode_json
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.encoding import Fragment, encode_json, fields_of
+from taskmill.wire.fields import Timestamp
 from taskmill.wire.problems import Problem
 
 
@@ -58,7 +54,7 @@ class RejectionList(BaseModel):
 def rejection_json(rejection: Rejection) -> bytes:
     """Return a refused message as a `RejectionView` in JSON."""
     encoding, body = _encoded_body(rejection.body)
-    return encode_json({**_fields(rejection.summary), "body_encoding": str(encoding), "body": body})
+    return encode_json({**_fields(rejection.summary), "body_encoding": encoding, "body": body})
 
 
 def rejections_json(items: Iterable[RejectionSummary], next_cursor: str | None) -> bytes:
@@ -74,16 +70,5 @@ def _encoded_body(body: bytes) -> tuple[BodyEncoding, str]:
 
 
 def _fields(item: RejectionSummary) -> dict[str, object]:
-    return {
-        "id": item.id,
-        "created_at": format_timestamp(item.created_at),
-        "source": item.source,
-        "message_id": item.message_id,
-        "status": item.status,
-        "problem": Fragment(item.problem),
-        "properties": Fragment(item.properties),
-        "body_bytes": item.body_bytes,
-        "redeliveries": item.redeliveries,
-        "resent_at": None if item.resent_at is None else format_timestamp(item.resent_at),
-        "task_id": item.task_id,
-    }
+    problem, properties = Fragment(item.problem), Fragment(item.properties)
+    return fields_of(RejectionSummaryView, item, problem=problem, properties=properties)

@@ -1,7 +1,7 @@
 """The shapes of the system's state: a task's history, workers and counts.
 
-The models are for the OpenAPI document and the client; the bytes are written by hand, and tested
-with the models.
+The models are for the OpenAPI document and the client; what is shown often is written by hand, and tested with
+them.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.wire.activity import ActivityView, activity_fields
-from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp, fields_of
+from taskmill.wire.fields import Timestamp
 from taskmill.wire.tasks import TaskError
 
 
@@ -126,12 +126,12 @@ def events_json(events: Iterable[TaskEvent], next_cursor: str | None) -> bytes:
 
 def worker_json(worker: WorkerState) -> bytes:
     """Return one worker as JSON."""
-    return encode_json(_worker(worker))
+    return encode_json(fields_of(WorkerView, worker))
 
 
 def workers_json(workers: Iterable[WorkerState]) -> bytes:
     """Return workers as a `WorkerList` in JSON."""
-    return encode_json({"items": [_worker(worker) for worker in workers]})
+    return encode_json({"items": [fields_of(WorkerView, worker) for worker in workers]})
 
 
 def stats_json(stats: Stats) -> bytes:
@@ -149,11 +149,7 @@ def stats_json(stats: Stats) -> bytes:
             "workers_alive": stats.workers_alive,
             "slots": stats.slots,
             "running": stats.running,
-            "broker": {
-                "state": stats.broker.presence,
-                "trouble": stats.broker.trouble,
-                "policy": stats.broker.policy,
-            },
+            "broker": fields_of(BrokerView, stats.broker, state=stats.broker.presence),
             "activity": None if stats.activity is None else activity_fields(stats.activity),
         }
     )
@@ -180,25 +176,4 @@ def event_fields(event: TaskEvent) -> dict[str, object]:
         "reason": event.reason,
         "error": None if event.error is None else Fragment(event.error),
         "run_at": fast_timestamp(event.run_at),
-    }
-
-
-def _worker(worker: WorkerState) -> dict[str, object]:
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "queues": worker.queues,
-        "types": worker.types,
-        "slots": worker.slots,
-        "running": worker.running,
-        "started_at": format_timestamp(worker.started_at),
-        "renewed_at": format_timestamp(worker.renewed_at),
-        "expires_at": format_timestamp(worker.expires_at),
-        "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
-        "close_reason": worker.close_reason,
-        "request": worker.request,
-        "remote": worker.remote,
-        "state": worker.state,
-        "stop_when_empty": worker.stop_when_empty,
-        "lost_tasks": worker.lost_tasks,
     }

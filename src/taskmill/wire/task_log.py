@@ -1,7 +1,4 @@
-"""The shapes of what handlers have logged.
-
-The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
-"""
+"""The shapes of what handlers have logged."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from taskmill.domain.task_log import LineLevel, LogLine
-from taskmill.wire.encoding import Fragment, encode_json
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.encoding import Fragment, encode_json, fields_of
+from taskmill.wire.fields import Timestamp
 
 
 class LogLineView(BaseModel):
@@ -42,12 +39,5 @@ def log_page_json(lines: Iterable[LogLine], next_cursor: str, *, has_more: bool)
 
 
 def _line(line: LogLine) -> dict[str, object]:
-    return {
-        "claim_no": line.claim_no,
-        "seq": line.seq,
-        "at": format_timestamp(line.at),
-        "level": line.level,
-        "logger": line.logger,
-        "message": line.message,
-        "fields": None if line.fields is None else Fragment(line.fields),
-    }
+    fields = None if line.fields is None else Fragment(line.fields)
+    return fields_of(LogLineView, line, fields=fields)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.contracts import ContractVersion, RegisteredType, TypeContract
 from taskmill.wire.contracts.defaults import DefaultsSpec
-from taskmill.wire.encoding import Fragment, encode_json
+from taskmill.wire.encoding import Fragment, encode_json, fields_of
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.strict_json import compact
 from taskmill.wire.violations import validated
@@ -109,10 +109,5 @@ def _summary(found: RegisteredType) -> dict[str, object]:
 
 
 def _version(version: ContractVersion) -> dict[str, object]:
-    return {
-        "version": version.version,
-        "payload_schema": Fragment(version.schema),
-        "defaults": Fragment(version.defaults),
-        "registered_at": format_timestamp(version.registered_at),
-        "registered_by": version.registered_by,
-    }
+    schema, defaults = Fragment(version.schema), Fragment(version.defaults)
+    return fields_of(ContractVersionView, version, payload_schema=schema, defaults=defaults)

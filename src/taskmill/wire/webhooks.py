@@ -1,7 +1,6 @@
 """Webhooks as they are requested and shown, and their deliveries.
 
-The models are the contract; responses are written by hand, and tested with the models. A secret is shown only in
-the response to the request that makes it.
+A secret is shown only in the response to the request that makes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,7 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.signing import MASKED, is_secret
 from taskmill.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookDraft, WebhookState
 from taskmill.wire import fields
-from taskmill.wire.encoding import encode_json
+from taskmill.wire.encoding import encode_json, fields_of
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import validated
@@ -230,17 +229,17 @@ def webhooks_json(items: Iterable[Webhook]) -> bytes:
 
 def delivery_json(delivery: Delivery) -> bytes:
     """Return a delivery as a `DeliveryView` in JSON."""
-    return encode_json(_delivery(delivery))
+    return encode_json(fields_of(DeliveryView, delivery))
 
 
 def deliveries_json(items: Iterable[Delivery], next_cursor: str | None) -> bytes:
     """Return a page as a `DeliveryList` in JSON."""
-    return encode_json({"items": [_delivery(item) for item in items], "next_cursor": next_cursor})
+    return encode_json({"items": _deliveries(items), "next_cursor": next_cursor})
 
 
 def callback_json(url: str | None, items: Iterable[Delivery]) -> bytes:
     """Return a task's callback as a `CallbackView` in JSON."""
-    return encode_json({"callback_url": url, "items": [_delivery(item) for item in items]})
+    return encode_json({"callback_url": url, "items": _deliveries(items)})
 
 
 def test_event_json(event_id: str, webhook_id: UUID | None, moment: datetime, source: str) -> bytes:
@@ -260,7 +259,7 @@ def test_event_json(event_id: str, webhook_id: UUID | None, moment: datetime, so
 
 
 def _webhook(webhook: Webhook, secret: str | None = None) -> dict[str, object]:
-    draft = webhook.draft
+    draft, failing_since = webhook.draft, webhook.failing_since
     return {
         "id": webhook.id,
         "url": draft.url,
@@ -270,31 +269,12 @@ def _webhook(webhook: Webhook, secret: str | None = None) -> dict[str, object]:
         "statuses": draft.statuses,
         "state": draft.state,
         "disabled_reason": webhook.disabled_reason,
-        "failing_since": _time(webhook.failing_since),
+        "failing_since": None if failing_since is None else format_timestamp(failing_since),
         "secret": secret or MASKED,
-        "created_at": _time(webhook.created_at),
-        "updated_at": _time(webhook.updated_at),
+        "created_at": format_timestamp(webhook.created_at),
+        "updated_at": format_timestamp(webhook.updated_at),
     }
 
 
-def _delivery(delivery: Delivery) -> dict[str, object]:
-    return {
-        "id": delivery.id,
-        "webhook_id": delivery.webhook_id,
-        "url": delivery.url,
-        "event_id": delivery.event_id,
-        "task_id": delivery.task_id,
-        "version": delivery.version,
-        "state": delivery.state,
-        "attempts": delivery.attempts,
-        "created_at": _time(delivery.created_at),
-        "tried_at": _time(delivery.tried_at),
-        "next_at": _time(delivery.next_at),
-        "finished_at": _time(delivery.finished_at),
-        "response_status": delivery.response_status,
-        "trouble": delivery.trouble,
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_timestamp(moment)
+def _deliveries(items: Iterable[Delivery]) -> list[dict[str, object]]:
+    return [fields_of(DeliveryView, item) for item in items]
