@@ -133,14 +133,11 @@ async def test_a_slow_sender_has_longer_than_the_service(stage: Stage) -> None:
 async def test_without_a_database_every_response_is_503_and_the_process_lives(stage: Stage) -> None:
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nowhere", DatabaseSettings())
     creation = a_creation(nowhere, stage.clock, stage.ids)
+    refused = a_rejections(nowhere, creation, stage.ids)
     async with (
-        TaskService(
-            nowhere,
-            creation,
-            TaskReading(nowhere),
-            a_rejections(nowhere, creation, stage.ids),
-        ) as service,
-        serving(service, IN_A_HURRY) as served,
+        creation,
+        TaskReading(nowhere) as reading,
+        serving(TaskService(nowhere, creation, reading, refused), IN_A_HURRY) as served,
     ):
         task = "/tasks/01970000-0000-7000-8000-000000000000"
         for request in (

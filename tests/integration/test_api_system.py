@@ -60,14 +60,11 @@ async def test_an_invalid_change_is_refused(api: Served) -> None:
 
 async def test_as_many_queues_as_allowed_are_made(stage: Stage) -> None:
     creation = a_creation(stage.database, stage.clock, stage.ids, queue_limit=2)
+    rejections = a_rejections(stage.database, creation, stage.ids)
     async with (
-        TaskService(
-            stage.database,
-            creation,
-            TaskReading(stage.database),
-            a_rejections(stage.database, creation, stage.ids),
-        ) as service,
-        serving(service) as served,
+        creation,
+        TaskReading(stage.database) as reading,
+        serving(TaskService(stage.database, creation, reading, rejections)) as served,
     ):
         await served.create(queue="q1")
         await served.create(queue="q2")

@@ -39,10 +39,10 @@ async def seeing_a_broker(
     )
     creation = a_creation(stage.database, stage.clock, stage.ids)
     refused = a_rejections(stage.database, creation, stage.ids)
-    reading = TaskReading(stage.database)
     async with (
-        TaskService(stage.database, creation, reading, refused, broker=watch) as service,
-        serving(service) as served,
+        creation,
+        TaskReading(stage.database) as reading,
+        serving(TaskService(stage.database, creation, reading, refused, broker=watch)) as served,
     ):
         yield served
 

@@ -209,10 +209,11 @@ async def test_readyz_names_broker_and_intake_and_stays_200(stage: Stage, broker
             intake=probe.state,
         )
         async with (
-            TaskService(
-                stage.database, creation, TaskReading(stage.database), refused, broker=watch
-            ) as service,
-            serving(service) as served,
+            creation,
+            TaskReading(stage.database) as reading,
+            serving(
+                TaskService(stage.database, creation, reading, refused, broker=watch)
+            ) as served,
         ):
 
             async def is_up() -> bool:

@@ -112,10 +112,9 @@ async def watching(stage: Stage, broker: Broker) -> AsyncIterator[Served]:
     creation = a_creation(stage.database, stage.clock, stage.ids)
     refused = a_rejections(stage.database, creation, stage.ids)
     async with (
-        TaskService(
-            stage.database, creation, TaskReading(stage.database), refused, broker=watch
-        ) as service,
-        serving(service) as served,
+        creation,
+        TaskReading(stage.database) as reading,
+        serving(TaskService(stage.database, creation, reading, refused, broker=watch)) as served,
     ):
         yield served
 

@@ -220,8 +220,11 @@ async def limited(stage: Stage) -> AsyncIterator[Served]:
     """An API with a low limit of unserved types."""
     creation = a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT)
     rejections = a_rejections(stage.database, creation, stage.ids)
-    service = TaskService(stage.database, creation, TaskReading(stage.database), rejections)
-    async with service, serving(service) as served:
+    async with (
+        creation,
+        TaskReading(stage.database) as reading,
+        serving(TaskService(stage.database, creation, reading, rejections)) as served,
+    ):
         yield served
 
 

@@ -151,14 +151,14 @@ async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncItera
         ids = IdFactory(clock, random.Random())  # noqa: S311 - no secret
         creation = a_creation(database, clock, ids)
         refused = a_rejections(database, creation, ids)
-        async with TaskService(database, creation, TaskReading(database), refused) as service:
+        async with creation, TaskReading(database) as reading:
             yield Stage(
                 url=url,
                 database=database,
                 clock=clock,
                 ids=ids,
                 creation=creation,
-                service=service,
+                service=TaskService(database, creation, reading, refused),
                 sql=sql,
             )
     finally:

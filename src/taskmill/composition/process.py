@@ -216,17 +216,16 @@ class Process(ProcessContext):
         shorten_switch_interval()
         settings = self.settings
         await sql_limits.store(self.database, settings)
-        creation = task_creation(self)
+        creation = await stack.enter_async_context(task_creation(self))
         service = TaskService(
             self.database,
             creation,
-            TaskReading(self.database),
+            await stack.enter_async_context(TaskReading(self.database)),
             rejection_operations(self, creation),
             broker=self.broker_watch(),
             figures=self.figures,
             contracts=self.contracts,
         )
-        await stack.enter_async_context(service)
         drainer = Drainer(self)
         feed = Feed(
             self.database,

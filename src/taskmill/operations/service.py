@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
@@ -47,7 +45,7 @@ class TaskService:
     process that runs the service refreshes them. `offload` runs what would block the loop, such as reading large
     bodies.
 
-    Use it as an async context manager, which enters `creation` and `reading`.
+    `creation` and `reading` are async context managers, to be entered before it is used.
 
     Every method raises `Unavailable` when the database is away.
     """
@@ -74,20 +72,6 @@ class TaskService:
         self.broker = broker
         # Reading what happened takes tens of ms: most connections stay free for quick statements.
         self._activity_limit = asyncio.Semaphore(_MOST_ACTIVITY_READS)
-
-    async def __aenter__(self) -> Self:
-        await self.creation.__aenter__()
-        await self.reading.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.reading.__aexit__(kind, error, trace)
-        await self.creation.__aexit__(kind, error, trace)
 
     async def explain(self, task_id: UUID) -> Explanation:
         """Explain why the task is where it is. Raises `TaskNotFound`."""
