@@ -9,8 +9,6 @@ from taskmill.cli.numbers import Seconds, Whole
 from taskmill.cli.parameters import LabelParam, Moment, PayloadParam
 from taskmill.domain.task_fields import GIVEN, Kind, TaskField
 
-__all__ = ["task_options"]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # What the meaning of a field does not say to those who type it.

@@ -11,6 +11,7 @@ It knows the wire format, but nothing about the server.
 
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.calls import Filters, TaskFields
+from taskmill.client.chunks import CreateResult
 from taskmill.client.contracts import ContractDefaults
 from taskmill.client.errors import (
     ClientError,
@@ -20,7 +21,6 @@ from taskmill.client.errors import (
     Unexpected,
     Unreachable,
 )
-from taskmill.client.many import CreateResult
 from taskmill.client.refusals import (
     BadCursor,
     BadRequest,

@@ -23,22 +23,6 @@ from taskmill.wire.system import EventList, StatsView, WorkerList, WorkerView
 from taskmill.wire.task_log import LogPage
 from taskmill.wire.tasks import TaskList, TaskView, etag
 
-__all__ = [
-    "LARGEST_LOG_PAGE",
-    "Call",
-    "Filters",
-    "RejectionId",
-    "TaskFields",
-    "TaskId",
-    "WorkerId",
-    "json_bytes",
-    "keyed",
-    "path_of",
-    "plain",
-    "reader_of_nothing",
-    "sent",
-]
-
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str | int
 RejectionId: TypeAlias = UUID | str
@@ -87,7 +71,8 @@ class Filters(TypedDict, total=False):
 class OnResponse(Protocol):
     """Gets the response to a read that the service may hold."""
 
-    def __call__(self, response: httpx.Response, *, is_newer: bool) -> None: ...
+    def __call__(self, response: httpx.Response, *, is_newer: bool) -> None:
+        """Take the response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,6 @@ from taskmill.client.tries import Tries
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import Problem
 
-__all__ = ["Chunk", "CreateResult", "Room"]
-
 # A service creates a thousand tasks at a time.
 _LONGER_S: Final = 20.0
 _THERE: Final = 200

@@ -7,8 +7,6 @@ from taskmill.client.calls import Call, path_of, reader_of_nothing, sent
 from taskmill.client.responses import reader
 from taskmill.wire.types import TypeList, TypeSummaryView, TypeView
 
-__all__ = ["ContractDefaults", "drop", "everything", "get", "register"]
-
 
 class ContractDefaults(TypedDict, total=False):
     """Values for the fields that a task of the type does not set."""

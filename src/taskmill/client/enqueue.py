@@ -28,8 +28,6 @@ from taskmill.wire.first_claim import payload_problem
 from taskmill.wire.problems import Problem, problem_json
 from taskmill.wire.push import TYPE as PUSH
 
-__all__ = ["enqueue"]
-
 # Every value is sent as text and cast in the database, so that drivers' handling of JSON and times is irrelevant.
 _TYPES: Final = {
     Kind.TEXT: "text",
@@ -54,13 +52,15 @@ class _Rows(Protocol):
 class AsyncExecutes(Protocol):
     """A connection or session whose `execute` is awaited."""
 
-    def execute(self, *args: Any, **kwargs: Any) -> Awaitable[Any]: ...  # noqa: ANN401 - the drivers' own
+    def execute(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:  # noqa: ANN401 - the drivers' own
+        """Run a statement."""
 
 
 class Executes(Protocol):
     """A synchronous connection or session."""
 
-    def execute(self, *args: Any, **kwargs: Any) -> _Rows: ...  # noqa: ANN401 - the drivers' own
+    def execute(self, *args: Any, **kwargs: Any) -> _Rows:  # noqa: ANN401 - the drivers' own
+        """Run a statement."""
 
 
 @overload

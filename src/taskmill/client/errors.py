@@ -20,16 +20,6 @@ from taskmill.domain.errors import TaskmillError, Violation
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.problems import Problem
 
-__all__ = [
-    "ClientError",
-    "NotAccepted",
-    "NotAllCreated",
-    "StillRunning",
-    "Unexpected",
-    "Unreachable",
-]
-
-
 E = TypeVar("E", bound=BaseException)
 
 _USER: Final = re.compile(r"(?<=//)[^/?#]*@")

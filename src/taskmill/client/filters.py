@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypeAlias, TypeGuard, TypeVar, cast
 
-__all__ = ["Parameters", "is_many", "parameters_of", "reread"]
-
 G = TypeVar("G", bound=Mapping[str, object])
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 

@@ -12,8 +12,6 @@ from taskmill.client.responses import shortly
 from taskmill.client.tries import Tries, is_temporary, retry_after_s
 from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
 
-__all__ = ["Following", "Wanted"]
-
 _OK: Final = 200
 # Three heartbeats of a service with the default settings.
 _SILENCE_S: Final = 45.0

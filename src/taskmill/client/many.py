@@ -10,20 +10,9 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
 
 from taskmill.client.calls import json_bytes
-from taskmill.client.chunks import Chunk, CreateResult, Room
+from taskmill.client.chunks import Chunk, Room
 from taskmill.client.errors import NotAccepted, NotAllCreated
 from taskmill.client.tries import Tries
-
-__all__ = [
-    "MOST_LINES",
-    "AsyncTasks",
-    "Collected",
-    "CreateResult",
-    "Cutter",
-    "Tasks",
-    "async_chunks",
-    "chunks",
-]
 
 Tasks: TypeAlias = Iterable[Mapping[str, Any]]
 AsyncTasks: TypeAlias = Tasks | AsyncIterable[Mapping[str, Any]]

@@ -10,8 +10,6 @@ import httpx
 
 from taskmill.client.errors import Unreachable
 
-__all__ = ["AsyncPools", "Pools", "timeout_of"]
-
 # A call that waits for a task keeps a connection while the service holds the response. With httpx's default of
 # 100, calls would soon time out waiting for a connection.
 _LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)

@@ -7,8 +7,6 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 from taskmill.client.calls import Call, sent
 from taskmill.wire.sweeps import SweepView
 
-__all__ = ["OnStep", "Selected", "Sweep", "added", "step"]
-
 Sweep: TypeAlias = Literal["cancel", "retry"]
 OnStep: TypeAlias = Callable[[SweepView], None] | None
 

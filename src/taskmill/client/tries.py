@@ -7,8 +7,6 @@ import httpx
 
 from taskmill.client.errors import Unreachable
 
-__all__ = ["AWAY", "Tries", "is_temporary", "retry_after_s"]
-
 _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
 _LONGEST_PAUSE_S: Final = 5.0

@@ -14,8 +14,6 @@ from taskmill.client.tries import AWAY
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["LONGEST_HOLD_S", "Waiting"]
-
 LONGEST_HOLD_S: Final = 30.0
 _PAUSE_AFTER_TROUBLE_S: Final = 1.0
 

@@ -15,22 +15,6 @@ from taskmill.wire.webhooks import (
     WebhookView,
 )
 
-__all__ = [
-    "States",
-    "WebhookChanges",
-    "WebhookFields",
-    "WebhookId",
-    "callback",
-    "change",
-    "create",
-    "delete",
-    "deliveries",
-    "everything",
-    "get",
-    "resend",
-    "test",
-]
-
 WebhookId: TypeAlias = UUID | str
 States: TypeAlias = str | Iterable[str]
 

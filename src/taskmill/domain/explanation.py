@@ -26,8 +26,6 @@ from taskmill.domain.explain_waiting import (
 )
 from taskmill.domain.lifecycle import Status
 
-__all__ = ["Explanation", "explain", "needs_position"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from contextvars import Token
-from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
@@ -43,12 +42,7 @@ class ClaimLog:
         self._token = capture.begin(self.take_record)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._token is not None:
             capture.end(self._token)
         if self._missing:

@@ -12,7 +12,6 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from types import TracebackType
 from typing import Self
 
 import asyncpg
@@ -82,12 +81,7 @@ class TaskLog:
             capture.capture_from(self.limits.level)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._is_open = False
         self._closing.set()
         self._has_lines.set()

@@ -26,8 +26,6 @@ from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.errors import ClientError, Unreachable
 from taskmill.domain.activity import Window
 
-__all__ = ["Top", "run"]
-
 _TIMEOUT_S: Final = 5.0
 _ENDED_BY: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _WINDOWS: Final = (Window.MINUTES_5, Window.MINUTES_15, Window.HOUR, Window.HOURS_6)

@@ -21,8 +21,6 @@ from taskmill.client import calls
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import Window
 
-__all__ = ["top"]
-
 _PLAIN_SIZE = (120, 50)
 _NARROWEST = 60
 _NOTICES, _ROWS = 3, 20

@@ -27,8 +27,6 @@ from taskmill.domain.system import BrokerPresence, Liveness
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.system import WorkerView
 
-__all__ = ["details", "help_lines"]
-
 _LABEL = 10
 _FAILURES_SHOWN = 10
 _TYPES = (

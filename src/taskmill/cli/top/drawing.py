@@ -9,19 +9,6 @@ from taskmill.cli import show
 from taskmill.cli.activity import latency
 from taskmill.cli.show import Cell
 
-__all__ = [
-    "Column",
-    "age",
-    "bar",
-    "beside",
-    "cell",
-    "count",
-    "fitted",
-    "per_second",
-    "row",
-    "seconds",
-]
-
 GAP = 2
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _FULL_NUMBERS_TO = 100_000

@@ -18,8 +18,6 @@ from taskmill.cli.top.rows import (
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 
-__all__ = ["Level", "Notice", "notices"]
-
 T = TypeVar("T", QueueRow, WorkerRow)
 
 _NAMED = 3

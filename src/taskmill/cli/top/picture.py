@@ -13,8 +13,6 @@ from taskmill.client.errors import ClientError
 from taskmill.client.refusals import ChangesForgotten
 from taskmill.domain.lifecycle import Status
 
-__all__ = ["Picture"]
-
 _FOLLOW_AGAIN_S: Final = 1.0
 
 

@@ -8,8 +8,6 @@ from typing import NamedTuple, TypeAlias
 from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView
 
-__all__ = ["PerSecond", "Rates"]
-
 PerSecond: TypeAlias = Mapping[EventType, float]
 
 _SPAN = timedelta(seconds=10)

@@ -16,14 +16,6 @@ from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
 from taskmill.wire.tasks import TaskView
 
-__all__ = [
-    "Failure",
-    "Failures",
-    "Snapshot",
-    "as_json",
-    "read",
-]
-
 _LISTED = 20
 _LONGEST_MESSAGE = 20_000
 _MOST_FAILURES = 200

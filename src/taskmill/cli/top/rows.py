@@ -13,17 +13,6 @@ from taskmill.domain.system import Liveness, WorkerRequest
 from taskmill.wire.activity import DurationsView
 from taskmill.wire.system import WorkerView
 
-__all__ = [
-    "Board",
-    "Pane",
-    "QueueRow",
-    "QueueTrouble",
-    "Row",
-    "WorkerRow",
-    "WorkerTrouble",
-    "board",
-]
-
 LATE_S = 60.0
 
 CREATED = (EventType.CREATED, EventType.RUN_AGAIN)

@@ -19,8 +19,6 @@ from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.activity import ActivityView, DurationsView, PointView
 
-__all__ = ["Options", "notice_lines", "series", "summary", "times", "title", "trouble_line"]
-
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
 # The rate of a step that has only begun would be far off.
 _FEWEST_S = 5.0

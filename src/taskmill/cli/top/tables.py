@@ -11,8 +11,6 @@ from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_
 from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import Pane, QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
 
-__all__ = ["Table", "queue_state", "table", "worker_state"]
-
 _BAR = 10
 
 # The first heading is the table's own: it has the range of the visible rows.

@@ -19,8 +19,6 @@ from taskmill.cli.top.reading import Snapshot
 from taskmill.cli.top.rows import Pane, Row
 from taskmill.cli.top.tables import Table, table
 
-__all__ = ["AnyKey", "Details", "Filter", "Lines", "Rows"]
-
 _FEWEST = 3
 
 

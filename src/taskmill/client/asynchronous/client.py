@@ -23,11 +23,11 @@ from taskmill.client.calls import (
     TaskId,
     WorkerId,
 )
-from taskmill.client.chunks import Chunk
+from taskmill.client.chunks import Chunk, CreateResult
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
-from taskmill.client.many import AsyncTasks, CreateResult
+from taskmill.client.many import AsyncTasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 from taskmill.wire.explanations import ExplanationView
@@ -38,8 +38,6 @@ from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
-
-__all__ = ["AsyncTaskmillClient"]
 
 
 class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):

@@ -8,8 +8,6 @@ from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.contracts import ContractDefaults
 from taskmill.wire.types import TypeSummaryView, TypeView
 
-__all__ = ["AsyncContractCalls"]
-
 
 class AsyncContractCalls(AsyncSender):
     """Types and their contracts."""

@@ -1,7 +1,6 @@
 """Sends requests, and retries them; the requests themselves are in `calls`, `contracts` and `webhooks`."""
 
 import asyncio
-from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
@@ -10,8 +9,6 @@ from taskmill.client import calls
 from taskmill.client.calls import Call
 from taskmill.client.pools import AsyncPools, timeout_of
 from taskmill.client.tries import Tries
-
-__all__ = ["AsyncSender"]
 
 T = TypeVar("T")
 
@@ -35,12 +32,7 @@ class AsyncSender:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -10,8 +10,6 @@ from taskmill.client.filters import is_many
 from taskmill.client.webhooks import States, WebhookChanges, WebhookFields, WebhookId
 from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
 
-__all__ = ["AsyncWebhookCalls"]
-
 
 class AsyncWebhookCalls(AsyncSender):
     """Webhooks and callbacks."""

@@ -9,11 +9,11 @@ import httpx
 
 from taskmill.client import calls, many, sweeps
 from taskmill.client.calls import Filters, RejectionId, TaskFields, TaskId, WorkerId
-from taskmill.client.chunks import Chunk
+from taskmill.client.chunks import Chunk, CreateResult
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
-from taskmill.client.many import CreateResult, Tasks
+from taskmill.client.many import Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
@@ -26,8 +26,6 @@ from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
-
-__all__ = ["TaskmillClient"]
 
 
 class TaskmillClient(WebhookCalls, ContractCalls):

@@ -8,8 +8,6 @@ from taskmill.client.contracts import ContractDefaults
 from taskmill.client.synchronous.sending import Sender
 from taskmill.wire.types import TypeSummaryView, TypeView
 
-__all__ = ["ContractCalls"]
-
 
 class ContractCalls(Sender):
     """Types and their contracts."""

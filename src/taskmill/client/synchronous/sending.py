@@ -1,7 +1,6 @@
 """Sends requests, and retries them; the requests themselves are in `calls`, `contracts` and `webhooks`."""
 
 import time
-from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
@@ -10,8 +9,6 @@ from taskmill.client import calls
 from taskmill.client.calls import Call
 from taskmill.client.pools import Pools, timeout_of
 from taskmill.client.tries import Tries
-
-__all__ = ["Sender"]
 
 T = TypeVar("T")
 
@@ -35,12 +32,7 @@ class Sender:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

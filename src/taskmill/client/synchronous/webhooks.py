@@ -10,8 +10,6 @@ from taskmill.client.synchronous.sending import Sender
 from taskmill.client.webhooks import States, WebhookChanges, WebhookFields, WebhookId
 from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
 
-__all__ = ["WebhookCalls"]
-
 
 class WebhookCalls(Sender):
     """Webhooks and callbacks."""

@@ -10,8 +10,6 @@ import signal
 import sys
 from contextlib import suppress
 
-__all__ = ["start_guardian"]
-
 
 def start_guardian() -> None:
     """Have this process's group killed when it ends, if it leads one and the kernel reports ends (Linux 5.3)."""
