@@ -1,7 +1,7 @@
 """What the framework passes to endpoints: the context, ids, parsed bodies and queries."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Final, TypeVar, cast
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -17,6 +17,8 @@ from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import describe
 
 Result = TypeVar("Result")
+
+_EXAMPLE_ID: Final = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
 
 
 def context_of(request: Request) -> Context:
@@ -36,7 +38,7 @@ async def task_id_of(
         Path(
             description="the task's id, or its number",
             json_schema_extra={"pattern": queries.TASK_PATTERN},
-            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f", "17"],
+            examples=[_EXAMPLE_ID, "17"],
         ),
     ],
 ) -> UUID:
@@ -49,76 +51,42 @@ async def task_id_of(
     )
 
 
-def rejection_id_of(
-    id: Annotated[  # noqa: A002 - the parameter's name in the document
-        str,
-        Path(
-            description="the refused message's id",
-            json_schema_extra={"format": "uuid"},
-            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
-        ),
-    ],
-) -> UUID:
-    """Parse the id in the path."""
-    return queries.path_id(id, "a refused message's id")
+def _id_of(what: str, description: str, example: str = _EXAMPLE_ID) -> Callable[[str], UUID]:
+    """Return what parses the id of `what` in the path."""
+
+    def parsed(
+        id: Annotated[  # noqa: A002 - the parameter's name in the document
+            str,
+            Path(
+                description=description,
+                json_schema_extra={"format": "uuid"},
+                examples=[example],
+            ),
+        ],
+    ) -> UUID:
+        return queries.path_id(id, what)
+
+    return parsed
 
 
-def worker_id_of(
-    id: Annotated[  # noqa: A002 - the parameter's name in the document
-        str,
-        Path(
-            description="the id of the worker's lease, as GET /workers shows it",
-            json_schema_extra={"format": "uuid"},
-            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
-        ),
-    ],
-) -> UUID:
-    """Parse the id in the path."""
-    return queries.path_id(id, "a worker's id")
+def _name_of(description: str, example: str) -> Callable[[str], str]:
+    """Return what checks the name in the path."""
 
+    def checked(
+        name: Annotated[
+            str,
+            Path(
+                description=description,
+                json_schema_extra={"pattern": NAME_PATTERN},
+                examples=[example],
+            ),
+        ],
+    ) -> str:
+        if not is_name(name):
+            raise InvalidInput.at("path:name", NAME_WORDS, describe(name, reveal=True))
+        return name
 
-def lease_id_of(
-    id: Annotated[  # noqa: A002 - the parameter's name in the document
-        str,
-        Path(
-            description="the lease's id",
-            json_schema_extra={"format": "uuid"},
-            examples=["01a2104c-91d0-7000-8b1e-50f0c6ad9e55"],
-        ),
-    ],
-) -> UUID:
-    """Parse the id in the path."""
-    return queries.path_id(id, "a lease's id")
-
-
-def queue_name_of(
-    name: Annotated[
-        str,
-        Path(
-            description="the queue's name",
-            json_schema_extra={"pattern": NAME_PATTERN},
-            examples=["default"],
-        ),
-    ],
-) -> str:
-    """Check the name in the path."""
-    if not is_name(name):
-        raise InvalidInput.at("path:name", NAME_WORDS, describe(name, reveal=True))
-    return name
-
-
-def type_name_of(
-    name: Annotated[
-        str,
-        Path(
-            description="the type's name",
-            json_schema_extra={"pattern": NAME_PATTERN},
-            examples=["send-email"],
-        ),
-    ],
-) -> str:
-    """Check the name in the path."""
-    return queue_name_of(name)
+    return checked
 
 
 async def validated_body(request: Request, read: Callable[[object], Result]) -> Result:
@@ -141,10 +109,15 @@ def listing_query_of(request: Request) -> ListingQuery:
 
 InContext = Annotated[Context, Depends(context_of)]
 TaskId = Annotated[UUID, Depends(task_id_of)]
-LeaseId = Annotated[UUID, Depends(lease_id_of)]
-RejectionId = Annotated[UUID, Depends(rejection_id_of)]
-WorkerId = Annotated[UUID, Depends(worker_id_of)]
-TypeName = Annotated[str, Depends(type_name_of)]
-QueueName = Annotated[str, Depends(queue_name_of)]
+LeaseId = Annotated[
+    UUID, Depends(_id_of("a lease's id", "the lease's id", "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"))
+]
+RejectionId = Annotated[UUID, Depends(_id_of("a refused message's id", "the refused message's id"))]
+WorkerId = Annotated[
+    UUID, Depends(_id_of("a worker's id", "the id of the worker's lease, as GET /workers shows it"))
+]
+WebhookId = Annotated[UUID, Depends(_id_of("a webhook's id", "the webhook's id"))]
+TypeName = Annotated[str, Depends(_name_of("the type's name", "send-email"))]
+QueueName = Annotated[str, Depends(_name_of("the queue's name", "default"))]
 SmallJsonBody = Annotated[object, Depends(small_body_of)]
 Listing = Annotated[ListingQuery, Depends(listing_query_of)]

@@ -118,25 +118,15 @@ _CHANGE: Final[Json] = {
     "name": "monthly report",
     "labels": {"team": "finance"},
 }
+_NAME: Final = "a string of 1 to 200 characters, not only white space"
+_NO_NAME: Final = problem_json(InvalidInput.at("/name", _NAME, "nothing"))[2]
 _REJECTION: Final[Json] = {
     "id": "01a2104d-0554-7000-8f02-9a41d3c2b7e6",
     "created_at": _CREATED,
     "source": "amqp",
     "message_id": "order-4711",
     "status": 422,
-    "problem": {
-        "type": "/problems/invalid-input",
-        "title": "The request says something that is not allowed",
-        "status": 422,
-        "detail": "/name: expected a string of 1 to 200 characters, not only white space, got nothing",
-        "errors": [
-            {
-                "pointer": "/name",
-                "expected": "a string of 1 to 200 characters, not only white space",
-                "got": "nothing",
-            }
-        ],
-    },
+    "problem": orjson.loads(_NO_NAME),
     "properties": {"content_type": "application/json", "headers": {"tenant": "north"}},
     "body_bytes": 19,
     "redeliveries": 0,

@@ -64,38 +64,16 @@ class ProblemItem(BaseModel):
     got: str
 
 
+def _add_examples(schema: dict[str, Any]) -> None:
+    expected, got = "a whole number from 0 to 9 (the most urgent)", "the number 10"
+    errors = (InvalidInput.at("/priority", expected, got), Unavailable(1, "the database"))
+    schema["examples"] = [orjson.loads(problem_json(error, "/tasks")[2]) for error in errors]
+
+
 class Problem(BaseModel):
     """Why a request was refused (RFC 9457)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "/problems/invalid-input",
-                    "title": "The request says something that is not allowed",
-                    "status": 422,
-                    "detail": "/priority: expected a whole number from 0 to 9 (the most urgent), "
-                    "got the number 10",
-                    "instance": "/tasks",
-                    "errors": [
-                        {
-                            "pointer": "/priority",
-                            "expected": "a whole number from 0 to 9 (the most urgent)",
-                            "got": "the number 10",
-                        }
-                    ],
-                },
-                {
-                    "type": "/problems/unavailable",
-                    "title": "A part of the service is unavailable",
-                    "status": 503,
-                    "detail": "the database is not available; try again in 1 s",
-                    "instance": "/tasks",
-                    "retry_after_s": 1,
-                },
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_add_examples)
 
     type: str = Field(description="stable; the same for every problem of this kind")
     title: str

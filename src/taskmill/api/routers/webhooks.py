@@ -10,7 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
 from taskmill.api.context import Context
-from taskmill.api.dependencies import InContext, SmallJsonBody, TaskId, refuse_query
+from taskmill.api.dependencies import (
+    InContext,
+    SmallJsonBody,
+    TaskId,
+    WebhookId,
+    refuse_query,
+)
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, json_body, query_parameters, refusals
 from taskmill.api.responses import JSON, RawResponse
@@ -66,19 +72,6 @@ class DeliveryQuery(BaseModel):
         return set(self.state) or set(DeliveryState)
 
 
-def _webhook_id(
-    id: Annotated[  # noqa: A002 - the parameter's name in the document
-        str,
-        Path(
-            description="the webhook's id",
-            json_schema_extra={"format": "uuid"},
-            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
-        ),
-    ],
-) -> UUID:
-    return queries.path_id(id, "a webhook's id")
-
-
 def _delivery_id(
     delivery: Annotated[
         str,
@@ -96,7 +89,6 @@ def _delivery_id(
     return int(delivery)
 
 
-WebhookId = Annotated[UUID, Depends(_webhook_id)]
 DeliveryId = Annotated[int, Depends(_delivery_id)]
 
 
