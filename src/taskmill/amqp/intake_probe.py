@@ -15,6 +15,7 @@ from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
 from taskmill.amqp.names import CREATE_QUEUE, EXCHANGE
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.system import IntakePresence, IntakeState
+from taskmill.runtime.ttl_cache import TtlCache
 
 _TIMEOUT_S: Final = 2.0
 # At most this often, however many callers there are.
@@ -29,23 +30,19 @@ class IntakeProbe:
     def __init__(self, link: BrokerLink, *, is_broker_starting: Callable[[], bool]) -> None:
         self._link = link
         self._is_broker_starting = is_broker_starting
-        self._lock = asyncio.Lock()
-        self._probed_at = self._was_ok_at = float("-inf")
+        self._troubles: TtlCache[str | None] = TtlCache()
+        self._was_ok_at = float("-inf")
         self._broker_came_at: float | None = None
-        self._trouble: str | None = None
 
     async def state(self) -> IntakeState:
         """Return the present state; raises nothing."""
-        async with self._lock:
-            if perf_counter() - self._probed_at > _MIN_INTERVAL_S:
-                self._trouble = await self._probe()
-                self._probed_at = perf_counter()
-            if self._trouble is None:
-                self._was_ok_at = perf_counter()
-                return IntakeState(presence=IntakePresence.OK)
-            if self._is_starting():
-                return IntakeState(presence=IntakePresence.STARTING)
-            return IntakeState(presence=IntakePresence.AWAY, trouble=self._trouble)
+        trouble = await self._troubles.get(None, self._probe, ttl_s=_MIN_INTERVAL_S)
+        if trouble is None:
+            self._was_ok_at = perf_counter()
+            return IntakeState(presence=IntakePresence.OK)
+        if self._is_starting():
+            return IntakeState(presence=IntakePresence.STARTING)
+        return IntakeState(presence=IntakePresence.AWAY, trouble=trouble)
 
     def _is_starting(self) -> bool:
         if self._was_ok_at > float("-inf"):

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from taskmill.dashboard.jobs import Jobs
-from taskmill.dashboard.ttl_cache import TtlCache
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import Failures
 from taskmill.domain.system import Stats
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.service import TaskService
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.settings import Settings
 
 

@@ -8,6 +8,7 @@ import asyncpg
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.figures import SystemFigures
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.storage import figures
 from taskmill.storage.database import Database
 
@@ -33,9 +34,7 @@ class FiguresCache:
         self._read = read
         self._max_age_s = max_age_s
         self._timeout_s = timeout_s
-        self._reading = asyncio.Lock()
-        self._figures: SystemFigures | None = None
-        self._stale_at = float("-inf")
+        self._cache: TtlCache[SystemFigures | None] = TtlCache()
 
     @classmethod
     def of(cls, database: Database, *, longest_s: float = 2 * TIMEOUT_S) -> "FiguresCache":
@@ -45,12 +44,7 @@ class FiguresCache:
 
     async def get(self) -> SystemFigures | None:
         """Return figures at most a few seconds old; None when the database does not return them in time."""
-        now = asyncio.get_running_loop().time
-        async with self._reading:
-            if now() >= self._stale_at:
-                self._figures = await self._read_fresh()
-                self._stale_at = now() + self._max_age_s
-            return self._figures
+        return await self._cache.get(None, self._read_fresh, ttl_s=self._max_age_s)
 
     async def _read_fresh(self) -> SystemFigures | None:
         try:

@@ -1,4 +1,4 @@
-"""A cache with a time to live, for values that many pages need at the same moment: one of them reads it."""
+"""A cache with a time to live, for values that many need at the same moment: one of them reads it."""
 
 import asyncio
 from collections import OrderedDict
