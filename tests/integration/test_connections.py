@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import orjson
@@ -27,7 +28,7 @@ QUICK = Pace(head_s=0.5, body_s=0.5, body_bytes=1000, stall_s=5)
 
 
 @asynccontextmanager
-async def running(server: HttpServer) -> AsyncIterator[str]:
+async def running(server: HttpServer[Any]) -> AsyncIterator[str]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))

@@ -33,7 +33,7 @@ async def app(scope: Scope, _: Receive, send: Send) -> None:
 @asynccontextmanager
 async def a_server(pace: Pace, *, total: int = 100) -> AsyncIterator[str]:
     limits = ConnectionLimits(total=total)
-    server = HttpServer(app, host="127.0.0.1", port=0, advice="--port", limits=limits, pace=pace)
+    server = HttpServer(app, host="127.0.0.1", port=0, limits=limits, pace=pace)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from dataclasses import replace
 from functools import partial
+from typing import Generic, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,8 +23,10 @@ _BACKLOG = 2048
 # Open files other than connections of clients: the database's, the broker's, logs, pipes to children.
 _OTHER_FILES = 128
 
+App = TypeVar("App", bound=ASGIApp)
 
-class HttpServer:
+
+class HttpServer(Generic[App]):
     """A service that listens on `host` and `port` (0 picks a free one).
 
     `url` is set, and requests are served, once `started` is set. A connection on which nothing comes for
@@ -34,19 +37,21 @@ class HttpServer:
     """
 
     name = "http"
+    advice = "another host or port"
+    usual_grace_s = 10.0
+    usual_limits = DEFAULT_LIMITS
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: App,
         *,
         host: str,
         port: int,
-        advice: str,
-        grace_s: float = 10.0,
+        grace_s: float | None = None,
         keep_alive_s: float = _KEEP_ALIVE_S,
         stop_delay_s: float = 0.0,
         reuse_port: bool = False,
-        limits: ConnectionLimits = DEFAULT_LIMITS,
+        limits: ConnectionLimits | None = None,
         pace: Pace = DEFAULT_PACE,
     ) -> None:
         self.started = asyncio.Event()
@@ -54,12 +59,11 @@ class HttpServer:
         self._app = app
         self._host = host
         self._port = port
-        self._advice = advice
-        self._grace_s = grace_s
+        self._grace_s = self.usual_grace_s if grace_s is None else grace_s
         self._keep_alive_s = keep_alive_s
         self._stop_delay_s = stop_delay_s
         self._reuse_port = reuse_port
-        self._limits = limits
+        self._limits = self.usual_limits if limits is None else limits
         self._pace = pace
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -69,7 +73,7 @@ class HttpServer:
             ConfigurationError: the address can't be listened on.
         """
         listener = listening_socket(
-            self._host, self._port, self._advice, reuse_port=self._reuse_port
+            self._host, self._port, self.advice, reuse_port=self._reuse_port
         )
         self.url = url_of(listener)
         server = Server(self._config(), on_started=self._on_started)
