@@ -17,7 +17,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.observability.logs import get_logger
 from taskmill.operations.listeners import End, Stream
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
+from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire import fields
 from taskmill.wire.feed import EVENT_STREAM, LIVE, notice_frame
 from taskmill.wire.fields import Expected
@@ -118,9 +118,7 @@ class EventStream(Response):
         """Send the stream; refusals are raised before anything is sent."""
         async with self._context.feed.listening(self._wanted, self._after) as stream:
             scope[UNTIMED] = True
-            deadline: asyncio.Timeout | None = scope.get(DEADLINE)
-            if deadline is not None:
-                deadline.reschedule(None)
+            set_deadline(scope, None)
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             if HEAD_ONLY in scope:
                 await send({"type": "http.response.body", "body": b""})

@@ -16,7 +16,7 @@ from taskmill.api.refusals import ClientGone
 from taskmill.api.responses import RawResponse, task_response
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
-from taskmill.runtime.http_scope import DEADLINE, UNTIMED
+from taskmill.runtime.http_scope import UNTIMED, set_deadline
 from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"
@@ -87,9 +87,7 @@ async def _long_poll(
         presence.watch = watch
         if presence.is_gone:
             raise ClientGone  # it left before the watch began
-        deadline: asyncio.Timeout | None = scope.get(DEADLINE)
-        if deadline is not None:
-            deadline.reschedule(ends_at + context.limits.request_timeout_s)
+        set_deadline(scope, ends_at - now() + context.limits.request_timeout_s)
         # Commits from before the watch are seen by this read, later ones by the watch.
         task = await context.service.reading.get(task.id)
         while task.version == known and not watch.is_over and now() < ends_at:

@@ -12,7 +12,7 @@ from taskmill.api.context import Context
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.pull import Pull
-from taskmill.runtime.http_scope import DEADLINE, UNTIMED
+from taskmill.runtime.http_scope import UNTIMED, set_deadline
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 
@@ -28,7 +28,7 @@ async def claim(
     """
     if wanted.wait_s:
         scope[UNTIMED] = True
-        _extend_deadline(scope, wanted.wait_s, context.limits.request_timeout_s)
+        set_deadline(scope, wanted.wait_s + context.limits.request_timeout_s)
     loop = asyncio.get_running_loop()
     claiming = loop.create_task(context.pull.claim(wanted))
     leaving = loop.create_task(_wait_for_disconnect(receive))
@@ -47,13 +47,6 @@ async def claim(
         await asyncio.wait(tasks)
         if not is_returned:
             _give_back(context.pull, claiming)
-
-
-def _extend_deadline(scope: Scope, wait_s: float, timeout_s: float) -> None:
-    """Set the request's deadline to `timeout_s` after the wait."""
-    deadline: asyncio.Timeout | None = scope.get(DEADLINE)
-    if deadline is not None:
-        deadline.reschedule(asyncio.get_running_loop().time() + wait_s + timeout_s)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

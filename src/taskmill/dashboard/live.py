@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from taskmill.operations.change_ticker import ChangeTicker, Tick, Watcher
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
+from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
@@ -41,9 +41,7 @@ class LiveStream(Response):
         """Send the stream; errors are raised before anything is sent."""
         async with self._change_ticker.watching(self._task_id) as watcher:
             scope[UNTIMED] = True
-            deadline: asyncio.Timeout | None = scope.get(DEADLINE)
-            if deadline is not None:
-                deadline.reschedule(None)
+            set_deadline(scope, None)
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
             if HEAD_ONLY in scope:
                 await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,9 @@
 """The keys under which layers of an HTTP app pass values to each other in a request's scope, beside ASGI's own."""
 
+import asyncio
 from typing import Final
+
+from starlette.types import Scope
 
 DEADLINE: Final = "taskmill.deadline"
 """The request's deadline; it stands still while the client sends."""
@@ -22,3 +25,11 @@ UNTIMED: Final = "taskmill.untimed"
 
 TARGET: Final = "taskmill.target"
 """The request's target as it came, where it is more than a path: it may name another host than `Host` does."""
+
+
+def set_deadline(scope: Scope, seconds: float | None) -> None:
+    """Let the request end by so many seconds from now; None: whenever it likes."""
+    deadline: asyncio.Timeout | None = scope.get(DEADLINE)
+    if deadline is not None:
+        ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        deadline.reschedule(ends_at)

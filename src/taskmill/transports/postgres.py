@@ -18,6 +18,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.duty_cycle import DutyCycle
 from taskmill.runtime.idle_backoff import IdleBackoff
+from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
 from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
@@ -116,11 +117,7 @@ class PostgresTransport:
         longest_s = self._idle_backoff.pause_s(self._poll_s) if is_idle else self._poll_s
         if not self._scan.is_at_end:
             longest_s = min(longest_s, _NEXT_SCAN_S)
-        try:
-            async with asyncio.timeout(min(longest_s, max(pause_s, 0.001))):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+        await pause(self._woken, min(longest_s, max(pause_s, 0.001)))
 
     def wake(self) -> None:
         """End the wait and scan again: there was a notification."""

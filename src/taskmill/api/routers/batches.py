@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
-from starlette.types import Scope
 
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
@@ -23,7 +22,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import CreationFuture
 from taskmill.operations.storing import BATCH_TASK_S
-from taskmill.runtime.http_scope import DEADLINE
+from taskmill.runtime.http_scope import set_deadline
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
     BatchCreated,
@@ -132,10 +131,10 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
         Unavailable: it is unknown whether they are stored; the error has advice on what to do.
     """
     usual_s = context.limits.request_timeout_s
-    _extend_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
+    set_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
     drafts = await _drafts(context, body, traceparent_of(request.scope))
     limit_s = round(usual_s + len(drafts) * BATCH_TASK_S, 1)
-    _extend_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
+    set_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
     try:
         async with asyncio.timeout(limit_s):
             return await context.service.creation.create_all(drafts)
@@ -143,13 +142,6 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
         raise _unknown_result(f"a response within {limit_s:g} s", drafts) from None
     except Unavailable as error:
         raise _unknown_result(error.what, drafts) from error
-
-
-def _extend_deadline(scope: Scope, seconds: float) -> None:
-    """Set the request's deadline to `seconds` from now."""
-    deadline: asyncio.Timeout | None = scope.get(DEADLINE)
-    if deadline is not None:
-        deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _unknown_result(what: str, drafts: Sequence[TaskDraft]) -> Unavailable:
@@ -204,9 +196,7 @@ async def _respond_lines(context: Context, request: Request, body: bytes) -> Res
     first = await anext(steps, None)
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")
-    deadline: asyncio.Timeout | None = request.scope.get(DEADLINE)
-    if deadline is not None:
-        deadline.reschedule(None)  # each chunk has its own timeout
+    set_deadline(request.scope, None)  # each chunk has its own timeout
     stored = _store(context, first, steps)
     return StreamingResponse(stored, media_type=LINES_MEDIA_TYPE)
 

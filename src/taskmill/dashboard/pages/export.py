@@ -20,7 +20,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.operations.service import TaskService
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
+from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe
@@ -86,8 +86,7 @@ def _file(view: View, form: _Format) -> Response:
         raise InvalidInput.at(f"query:{name}", "a value that fits", "another one")
     scope = view.request.scope
     scope[UNTIMED] = True
-    if (deadline := scope.get(DEADLINE)) is not None:
-        deadline.reschedule(None)
+    set_deadline(scope, None)
     wanted = filters.wanted(view.context.clock.now())
     request = replace(form.request, oldest_first=filters.oldest_first)
     headers = {
