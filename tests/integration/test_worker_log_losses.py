@@ -9,8 +9,9 @@ import pytest
 from taskmill.app import Context
 from taskmill.domain.lifecycle import Status
 from taskmill.maintenance.rescue import Rescue
+from taskmill.settings import TaskLogSettings
 from taskmill.storage import leases
-from taskmill.worker.task_log import _LINE_BYTES, LineLimits
+from taskmill.worker.task_log import _LINE_BYTES
 from tests.support.api import LogLines
 from tests.support.log_lines import counted, lines_once, stored_lines
 from tests.support.polling import eventually
@@ -34,7 +35,7 @@ async def test_a_flood_is_cut_and_its_last_line_has_the_number_of_missing_lines(
             context.logger.info("flood", n=n)
         waiting.append(len(running.worker.pool._executor._task_log._waiting))
 
-    limits = LineLimits(claim_lines=100)
+    limits = TaskLogSettings(claim_lines=100)
     # While it lasts nothing else runs, and no lease is renewed.
     options = WorkerOptions(lines=limits, ttl_s=60)
     async with a_worker(stage, {"*": floods}, options) as running:
@@ -55,7 +56,7 @@ async def test_bytes_of_a_claim_are_bounded_and_what_is_stored_has_no_holes(stag
         context.logger.info("x" * 400)
         context.logger.info("short")
 
-    limits = LineLimits(claim_bytes=1000, message_chars=300)
+    limits = TaskLogSettings(claim_bytes=1000, message_chars=300)
     async with a_worker(stage, {"*": talks}, WorkerOptions(lines=limits)):
         made = await stage.created()
         found = await lines_once(stage, made.id, 3)
@@ -145,7 +146,7 @@ async def test_lines_of_an_outage_wait_up_to_their_limit_and_dropped_ones_are_co
     stage: Stage, log_lines: LogLines
 ) -> None:
     before, talker = counted("queue_full"), Talker()
-    limits = LineLimits(waiting_bytes=50 * (_LINE_BYTES + 20))
+    limits = TaskLogSettings(waiting_bytes=50 * (_LINE_BYTES + 20))
     async with (
         far_away(stage) as (network, database),
         a_worker(

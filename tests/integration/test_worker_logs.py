@@ -11,8 +11,9 @@ import pytest
 
 from taskmill.app import Context, RetryLater
 from taskmill.domain.lifecycle import Status
+from taskmill.settings import TaskLogSettings
+from taskmill.settings.values import TaskLogLevel
 from taskmill.worker.emulation import Emulation, Profile
-from taskmill.worker.task_log import NOTHING, LineLimits
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.log_lines import lines_once, stored_lines
@@ -140,16 +141,16 @@ async def test_the_level_decides_what_is_stored(stage: Stage, log_lines: LogLine
             getattr(logging.getLogger("levels"), name)("library %s", name)
         logging.getLogger("levels").log(35, "between")
 
-    async def stored_messages(level: int) -> list[str]:
-        options = WorkerOptions(lines=LineLimits(level=level))
+    async def stored_messages(level: TaskLogLevel) -> list[str]:
+        options = WorkerOptions(lines=TaskLogSettings(level=level))
         async with a_worker(stage, {"*": talks}, options):
             made = await stage.created()
             await finished(stage, made.id)
         return [line.message for line in await stored_lines(stage, made.id)]
 
-    assert await stored_messages(logging.ERROR) == ["own.critical", "library critical"]
-    assert await stored_messages(NOTHING) == []
-    everything = await stored_messages(logging.DEBUG)
+    assert await stored_messages("error") == ["own.critical", "library critical"]
+    assert await stored_messages("off") == []
+    everything = await stored_messages("debug")
     assert everything[:2] == ["own.debug", "library debug"]
     assert len(everything) == 9
     assert len(log_lines.named("own.info")) == 3

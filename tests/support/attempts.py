@@ -17,7 +17,7 @@ from taskmill.operations.contracts import Contracts
 from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock, SystemClock
-from taskmill.settings import DatabaseSettings
+from taskmill.settings import DatabaseSettings, TaskLogSettings
 from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.storage.database import Database
 from taskmill.worker.attempt import Attempt
@@ -27,7 +27,7 @@ from taskmill.worker.handlers import Handler, Handlers
 from taskmill.worker.options import WorkerOptions
 from taskmill.worker.pool import AttemptPool
 from taskmill.worker.recorder import Recorder
-from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
+from taskmill.worker.task_log import TaskLog
 from tests.support.builders import AT_ONCE
 from tests.support.contexts import CLAIMED
 
@@ -199,7 +199,7 @@ def a_pool(
     executor = Executor(
         Handlers(handlers),
         first_claims=FirstClaims(Contracts(no_database()), clock),
-        task_log=TaskLog(no_database(), limits=LineLimits(level=NOTHING), clock=clock),
+        task_log=TaskLog(no_database(), limits=TaskLogSettings(level="off"), clock=clock),
         progress=ProgressReports(no_database()),
         result_bytes=options.result_bytes,
     )

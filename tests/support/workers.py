@@ -16,6 +16,7 @@ from taskmill.operations.contracts import Contracts
 from taskmill.operations.first_claims import FirstClaims
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
+from taskmill.settings import TaskLogSettings
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import NotificationListener
@@ -29,7 +30,6 @@ from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
 from taskmill.worker.options import WorkerOptions as InnerOptions
 from taskmill.worker.process_end import ProcessEnd
-from taskmill.worker.task_log import LineLimits
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -63,7 +63,7 @@ class WorkerOptions:
     exclusive: tuple[str, ...] = ()
     end_process: Callable[[], None] = lambda: None
     traces: Traces | None = None
-    lines: LineLimits = field(default_factory=LineLimits)
+    lines: TaskLogSettings = field(default_factory=TaskLogSettings)
 
 
 @dataclass(frozen=True, kw_only=True)

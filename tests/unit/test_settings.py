@@ -1,11 +1,13 @@
 """Settings: their sources, and the errors for wrong values."""
 
+import logging
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.domain.task_log import NOTHING
 from taskmill.settings import Settings, effective, load
 
 
@@ -317,3 +319,10 @@ def test_hint_queues_are_quorum_queues_if_the_address_names_a_cluster(
 ) -> None:
     loaded = load(broker_url=url, hint_queues=hint_queues)
     assert loaded.hint_queue_type == queue_type
+
+
+def test_a_level_of_lines_is_a_number_and_off_is_above_all() -> None:
+    names = ("debug", "info", "warning", "error", "off")
+    numbers = [load(task_log={"level": name}).task_log.least_level for name in names]
+    assert numbers == [10, 20, 30, 40, NOTHING]
+    assert NOTHING > logging.CRITICAL

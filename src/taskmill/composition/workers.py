@@ -8,7 +8,6 @@ from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.registration import Registration
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.task_log import LineLevel
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
@@ -28,7 +27,6 @@ from taskmill.worker.loop import Worker
 from taskmill.worker.options import WorkerOptions
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.stalls import StallWatch
-from taskmill.worker.task_log import NOTHING, LineLimits
 
 log = get_logger(__name__)
 
@@ -146,7 +144,7 @@ def _worker(
         handlers=pool.handlers,
         policy=EndPolicy(context.retry_policy, context.randomness),
         first_claims=context.first_claims,
-        lines=_line_limits(context),
+        lines=context.settings.task_log,
         clock=context.clock,
         process_end=end_process,
         spans=None if context.traces is None else AttemptSpans(context.traces, worker=pool.name),
@@ -167,18 +165,6 @@ def _lease_keeper(context: ProcessContext, pool: Pool) -> LeaseKeeper:
         ttl_s=context.settings.lease.ttl_s,
         ids=IdFactory(context.clock, random.Random()),  # noqa: S311 - for its thread alone
         clock=context.clock,
-    )
-
-
-def _line_limits(context: ProcessContext) -> LineLimits:
-    limits = context.settings.task_log
-    return LineLimits(
-        level=NOTHING if limits.level == "off" else LineLevel(limits.level).number,
-        claim_lines=limits.claim_lines,
-        claim_bytes=limits.claim_bytes,
-        message_chars=limits.message_chars,
-        fields_bytes=limits.fields_bytes,
-        waiting_bytes=limits.waiting_bytes,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.task import Fence
-from taskmill.domain.task_log import LineLevel, SentLine
+from taskmill.domain.task_log import SentLine
 from taskmill.observability.metrics import TASK_LOG_DROPPED, TASK_LOG_STORED
 from taskmill.settings import TaskLogSettings
 from taskmill.storage import task_log
@@ -19,7 +19,7 @@ class PullLogs:
     def __init__(self, database: Database, settings: TaskLogSettings) -> None:
         self._database = database
         self._settings = settings
-        self._level = None if settings.level == "off" else LineLevel(settings.level).number
+        self._least_level = settings.least_level
 
     async def store(self, fence: Fence, first: int, lines: Sequence[SentLine]) -> int | None:
         """Store lines, numbered from `first`; return how many were dropped, None when the fence does not hold.
@@ -34,7 +34,7 @@ class PullLogs:
         wanted = [
             task_log.NewSentLine(seq, one.level.number, self._cut(one.message), one.fields)
             for seq, one in enumerate(lines, first)
-            if self._level is not None and one.level.number >= self._level
+            if one.level.number >= self._least_level
         ]
         surplus = await task_log.add(
             self._database,

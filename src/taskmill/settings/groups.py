@@ -5,6 +5,7 @@ import socket
 
 from pydantic import Field, model_validator
 
+from taskmill.domain.task_log import NOTHING, LineLevel
 from taskmill.settings.group import Group
 from taskmill.settings.values import (
     MOST,
@@ -204,6 +205,11 @@ class TaskLogSettings(Group):
         16 * 1024**2,
         description="most memory of a worker for lines that are not yet stored; above it new ones are dropped",
     )
+
+    @property
+    def least_level(self) -> int:
+        """The level as a number of Python's `logging`; for `off` above all levels."""
+        return NOTHING if self.level == "off" else LineLevel(self.level).number
 
 
 class RetrySettings(Group):

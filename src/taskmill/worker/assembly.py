@@ -8,6 +8,7 @@ from uuid import UUID
 from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock
+from taskmill.settings import TaskLogSettings
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
 from taskmill.worker.ends import EndPolicy, StoredEnds
@@ -21,7 +22,7 @@ from taskmill.worker.pool import AttemptPool
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.reconciler import Reconciler
 from taskmill.worker.recorder import Recorder
-from taskmill.worker.task_log import LineLimits, TaskLog
+from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
     from taskmill.worker.attempt_spans import AttemptSpans
@@ -36,7 +37,7 @@ def make_worker(
     handlers: Handlers,
     policy: EndPolicy,
     first_claims: FirstClaims,
-    lines: LineLimits,
+    lines: TaskLogSettings,
     clock: Clock,
     process_end: ProcessEnd,
     spans: "AttemptSpans | None" = None,

@@ -64,7 +64,7 @@ class ClaimLog:
 
     def _takes(self, level: int) -> bool:
         """Whether a line of this level is wanted; called before any other work is done for it."""
-        if level < self._log.limits.level:
+        if level < self._log.least_level:
             return False
         if self._is_full:
             with self._log.lock:

@@ -6,22 +6,22 @@ take fewer statements, on only one connection.
 """
 
 import asyncio
-import logging
 import threading
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Self
 
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.task_log import NOTHING
 from taskmill.observability import capture
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import TASK_LOG_DROPPED, TASK_LOG_STORED
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.settings import TaskLogSettings
 from taskmill.storage import faults, task_log
 from taskmill.storage.database import Database
 from taskmill.storage.task_log import NewLine
@@ -38,27 +38,15 @@ LAST_FLUSH_S = 1.0
 # The memory for a line beside its text (measured with tracemalloc, 2026-11-25: 374 bytes).
 _LINE_BYTES = 400
 _REPORT_S = 10.0
-NOTHING = logging.CRITICAL + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineLimits:
-    """Which lines are stored: those of `level` and above (`NOTHING`: none), within these limits."""
-
-    level: int = logging.INFO
-    claim_lines: int = 1000
-    claim_bytes: int = 256 * 1024
-    message_chars: int = 8000
-    fields_bytes: int = 4096
-    waiting_bytes: int = 16 * 1024**2
 
 
 class TaskLog:
     """The log lines of one worker. Use it as an async context manager; leaving flushes, for a second at most."""
 
-    def __init__(self, database: Database, *, limits: LineLimits, clock: Clock) -> None:
+    def __init__(self, database: Database, *, limits: TaskLogSettings, clock: Clock) -> None:
         self._database = database
         self.limits = limits
+        self.least_level = limits.least_level
         self.clock = clock
         # Reentrant: while a line is added the garbage collector may run something that logs another one.
         self.lock = threading.RLock()
@@ -77,8 +65,8 @@ class TaskLog:
         await self._duty.__aenter__()
         self._flusher = self._duty.create_task(self._flush_until_closed())
         self._is_open = True
-        if self.limits.level < NOTHING:
-            capture.capture_from(self.limits.level)
+        if self.least_level < NOTHING:
+            capture.capture_from(self.least_level)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from taskmill.runtime.clock import ManualClock
-from taskmill.settings import DatabaseSettings
+from taskmill.settings import DatabaseSettings, TaskLogSettings
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
-from taskmill.worker.task_log import _LINE_BYTES, _MOST_BYTES, LineLimits, TaskLog
+from taskmill.worker.task_log import _LINE_BYTES, _MOST_BYTES, TaskLog
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
-def a_task_log(limits: LineLimits) -> TaskLog:
+def a_task_log(limits: TaskLogSettings) -> TaskLog:
     """Return a log that takes lines; nothing stores them."""
     database = Database("postgresql://nowhere/none", DatabaseSettings())
     made = TaskLog(database, limits=limits, clock=ManualClock(NOON))
@@ -27,7 +27,7 @@ def seqs(log: TaskLog) -> list[int]:
 
 
 def test_lines_from_many_threads_are_numbered_without_gaps() -> None:
-    log = a_task_log(LineLimits(claim_lines=500))
+    log = a_task_log(TaskLogSettings(claim_lines=500))
     claim = ClaimLog(log, UUID(int=1), 1)
 
     def write_lines() -> None:
@@ -61,7 +61,7 @@ class _LogsMore(ManualClock):
 
 
 def test_a_line_in_the_midst_of_another_one_does_not_deadlock() -> None:
-    log = a_task_log(LineLimits())
+    log = a_task_log(TaskLogSettings())
     log.clock = clock = _LogsMore()
     claim = clock.claim = ClaimLog(log, UUID(int=1), 1)
     writer = threading.Thread(target=claim.write, args=(20, "said", {}), daemon=True)
@@ -72,7 +72,7 @@ def test_a_line_in_the_midst_of_another_one_does_not_deadlock() -> None:
 
 
 def test_a_line_with_the_number_of_missing_lines_is_stored_once_there_is_room() -> None:
-    log = a_task_log(LineLimits(waiting_bytes=2 * (_LINE_BYTES + 10)))
+    log = a_task_log(TaskLogSettings(waiting_bytes=2 * (_LINE_BYTES + 10)))
     claim = ClaimLog(log, UUID(int=1), 1)
     with claim:
         for n in range(5):
@@ -89,7 +89,7 @@ def test_a_line_with_the_number_of_missing_lines_is_stored_once_there_is_room() 
 
 
 def test_batches_are_bounded_but_a_large_line_goes_alone() -> None:
-    log = a_task_log(LineLimits(claim_bytes=10**9, message_chars=10**9, waiting_bytes=10**9))
+    log = a_task_log(TaskLogSettings(claim_bytes=10**9, message_chars=10**9, waiting_bytes=10**9))
     claim = ClaimLog(log, UUID(int=1), 1)
     for size in (2 * _MOST_BYTES, _MOST_BYTES // 2, _MOST_BYTES // 3, _MOST_BYTES // 3):
         claim.write(20, "x" * size, {})
@@ -102,7 +102,7 @@ def test_batches_are_bounded_but_a_large_line_goes_alone() -> None:
 
 
 def test_times_are_those_of_the_clock() -> None:
-    log = a_task_log(LineLimits())
+    log = a_task_log(TaskLogSettings())
     claim = ClaimLog(log, UUID(int=1), 1)
     claim.write(20, "first", {})
     assert isinstance(log.clock, ManualClock)

@@ -12,10 +12,11 @@ import structlog
 from taskmill.app import Context
 from taskmill.observability import logs
 from taskmill.runtime.clock import ManualClock
-from taskmill.settings import DatabaseSettings
+from taskmill.settings import DatabaseSettings, TaskLogSettings
+from taskmill.settings.values import TaskLogLevel
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
-from taskmill.worker.task_log import LineLimits, TaskLog
+from taskmill.worker.task_log import TaskLog
 from tests.support.contexts import CLAIMED, TestRuntime, a_context
 
 
@@ -30,9 +31,11 @@ def quiet_afterwards() -> Iterator[None]:
     root.setLevel(level)
 
 
-def logging_context(level: int) -> tuple[Context, TaskLog]:
+def logging_context(level: TaskLogLevel) -> tuple[Context, TaskLog]:
     database = Database("postgresql://nowhere/none", DatabaseSettings())
-    log = TaskLog(database, limits=LineLimits(level=level), clock=ManualClock(CLAIMED.created_at))
+    log = TaskLog(
+        database, limits=TaskLogSettings(level=level), clock=ManualClock(CLAIMED.created_at)
+    )
     log._is_open = log._is_notified = True
     claim = ClaimLog(log, CLAIMED.id, CLAIMED.claim_no)
     return a_context(attempt=2, runtime=TestRuntime(claim)), log
@@ -45,7 +48,7 @@ def written(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_what_is_stored_and_what_is_written_are_two_levels() -> None:
     logs.configure(format="json", level="error", stream=(stream := io.StringIO()))
-    context, log = logging_context(logging.INFO)
+    context, log = logging_context("info")
     context.logger.debug("neither")
     context.logger.info("kept")
     context.logger.error("both", n=1)
@@ -60,7 +63,7 @@ def test_what_is_stored_and_what_is_written_are_two_levels() -> None:
 
 def test_what_is_not_stored_is_written_all_the_same() -> None:
     logs.configure(format="json", level="debug", stream=(stream := io.StringIO()))
-    context, log = logging_context(logging.ERROR)
+    context, log = logging_context("error")
     context.logger.bind(level="fine", event="odd").debug("written", task="x")
     assert not log._waiting
     [line] = written(stream)
@@ -69,6 +72,6 @@ def test_what_is_not_stored_is_written_all_the_same() -> None:
 
 async def test_the_lines_of_asynchronous_methods_are_stored_too() -> None:
     logs.configure(format="json", stream=io.StringIO())
-    context, log = logging_context(logging.INFO)
+    context, log = logging_context("info")
     await context.logger.ainfo("said %d", 5, a=1)
     assert [(line.message, line.fields) for line, _ in log._waiting] == [("said 5", '{"a":1}')]
