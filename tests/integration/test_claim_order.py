@@ -7,7 +7,8 @@ from uuid import UUID
 
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
-from taskmill.storage import bucket_scan, claims, remote_leases
+from taskmill.storage import claims, remote_leases
+from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.remote_leases import ResponseLimit
 from tests.support.api import Served
 from tests.support.builders import a_draft
@@ -60,9 +61,7 @@ async def test_a_claim_of_hinted_tasks_returns_them_in_order(stage: Stage) -> No
 
 async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Stage) -> None:
     expected = await mixed(stage, types=("a", "b"))
-    buckets = sorted(
-        await bucket_scan.find_buckets(stage.database), key=lambda bucket: -bucket.priority
-    )
+    buckets = sorted(await BucketScan().scan(stage.database), key=lambda bucket: -bucket.priority)
     claimed = await remote_leases.claim(
         stage.database,
         stage.ids(),

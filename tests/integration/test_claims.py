@@ -17,7 +17,8 @@ from taskmill.domain.lifecycle import (
     Status,
     Succeeded,
 )
-from taskmill.storage import bucket_scan, claims, leases
+from taskmill.storage import claims, leases
+from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import Bucket, BucketStart
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, an_end
 from tests.support.safety import assert_safe
@@ -127,7 +128,7 @@ async def test_nothing_is_claimed_from_a_paused_queue(stage: Stage) -> None:
         for queue in ("paused", "open")
     ]
     await stage.service.set_queue_paused("paused", paused=True)
-    assert list(await bucket_scan.find_buckets(stage.database)) == [buckets[1][0]]
+    assert list(await BucketScan().scan(stage.database)) == [buckets[1][0]]
     taken = await claims.take(stage.database, lease_id=lease, worker="w", buckets=buckets, limit=9)
     assert [one.task.queue for one in taken] == ["open"]
     await stage.service.set_queue_paused("paused", paused=False)

@@ -17,7 +17,8 @@ from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import Periodic
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import bucket_scan, changes, claims, duties, minutes
+from taskmill.storage import changes, claims, duties, minutes
+from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import Bucket, BucketStart
 from taskmill.storage.database import Database
 from taskmill.storage.notifier import CHANGES, NotificationListener, Notifier
@@ -150,7 +151,7 @@ async def test_others_are_notified_of_a_change_whose_result_was_lost(stage: Stag
     hasty.on_commit(lambda: reported.append("change"))
     async with locked(stage, "dispatch"):
         with pytest.raises(Unavailable):
-            await bucket_scan.find_buckets(hasty)
+            await BucketScan().scan(hasty)
         assert reported == []
         with pytest.raises(Unavailable):
             await claims.take(

@@ -8,7 +8,8 @@ import pytest
 from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
-from taskmill.storage import bucket_scan, claims, remote_leases
+from taskmill.storage import claims, remote_leases
+from taskmill.storage.bucket_scan import BucketScan
 from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.builders import a_draft, an_end
 from tests.support.stage import Stage
@@ -49,7 +50,7 @@ async def test_a_lease_with_half_of_its_tasks_ended_takes_no_more(stage: Stage) 
             ttl_s=600,
             wait_s=0,
         ),
-        list(await bucket_scan.find_buckets(stage.database)),
+        list(await BucketScan().scan(stage.database)),
     )
     assert claimed is not None
     lease_id = claimed.lease.id

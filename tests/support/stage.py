@@ -26,7 +26,8 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import bucket_scan, claims, leases, partitions, tasks
+from taskmill.storage import claims, leases, partitions, tasks
+from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import BucketStart, EndedAttempt, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerProfile
@@ -67,7 +68,7 @@ class Stage:
     async def take(self, lease_id: UUID, limit: int = 100) -> list[TakenTask]:
         """Claim what is due, the most urgent first, as a worker does."""
         buckets = sorted(
-            await bucket_scan.find_buckets(self.database), key=lambda bucket: -bucket.priority
+            await BucketScan().scan(self.database), key=lambda bucket: -bucket.priority
         )
         return await claims.take(
             self.database,

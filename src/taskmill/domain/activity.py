@@ -78,12 +78,8 @@ class Durations:
         tasks = self.tasks
         return self.seconds / tasks if tasks else None
 
-    def percentile_s(self, share: float) -> float | None:
-        """Return about what `share` (over 0, up to 1) of them did not exceed; None when there are none."""
-        return self.percentiles_s(share)[0]
-
     def percentiles_s(self, *shares: float) -> list[float | None]:
-        """Do what `percentile_s` does for several shares."""
+        """Return for each share (over 0, up to 1) about what so many did not exceed; None when there are none."""
         if not self.buckets:
             return [None for _ in shares]
         buckets = sorted(self.buckets)

@@ -83,9 +83,3 @@ class BucketScan:
 
 def _names(wanted: Collection[str] | None) -> list[str] | None:
     return None if wanted is None or len(wanted) > _MOST_NAMES else sorted(wanted)
-
-
-async def find_buckets(database: Database) -> dict[Bucket, float]:
-    """Return the first of the buckets in which tasks wait, and in how many seconds each is due."""
-    found = await BucketScan().scan(database)
-    return {bucket: first.due_in_s for bucket, first in found.items()}
