@@ -16,11 +16,11 @@ from taskmill.domain.system import Sweep, TaskFilter
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.observability.metrics import exposition
-from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import leases
 from taskmill.storage.database import Database
 from tests.support.builders import a_draft, a_key
+from tests.support.clocks import ManualClock
 from tests.support.exposition import Page
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull

@@ -13,7 +13,6 @@ from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Failed, Status
 from taskmill.maintenance.duty_trigger import Duties, DutyTrigger
 from taskmill.maintenance.rescue import Rescue
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import Periodic
 from taskmill.settings import DatabaseSettings
@@ -25,6 +24,7 @@ from taskmill.storage.notifier import CHANGES, NotificationListener, Notifier
 from taskmill.storage.statements import QUERIES, notifies, statement
 from tests.support.api import LogLines
 from tests.support.builders import ERROR
+from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 

@@ -11,11 +11,11 @@ import asyncpg
 
 from taskmill.domain.system import Liveness
 from taskmill.maintenance.rescue import Rescue
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import leases
 from taskmill.storage.leases import WorkerProfile
 from taskmill.worker.lease import LeaseKeeper
+from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage

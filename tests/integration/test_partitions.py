@@ -12,12 +12,12 @@ from taskmill.domain import identity
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.maintenance.retention import Housekeeping
 from taskmill.operations.create import TaskCreation
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import counts, partitions, task_log
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.clocks import ManualClock
 from tests.support.log_lines import a_line, stored_lines
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe

@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 
 from taskmill.app import Context
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
@@ -16,6 +15,7 @@ from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.handlers import Handlers
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
+from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_transport

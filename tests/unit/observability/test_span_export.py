@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from taskmill.observability import span_export
 from taskmill.observability.span_export import ReportingExporter, SpanExport
 from taskmill.observability.traces import Traces
-from taskmill.runtime.clock import ManualClock
 from tests.support.api import LogLines, log_lines
+from tests.support.clocks import ManualClock
 from tests.support.spans import CALLER, UNSAMPLED, Spans, ids, parent_ids, spans
 
 __all__ = ["log_lines", "spans"]

@@ -12,12 +12,12 @@ from taskmill.operations.create import TaskCreation, _weight
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.writability import Writability
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.notifier import Notifier
 from taskmill.storage.tasks import NewTask
 from tests.support.attempts import no_database
 from tests.support.builders import a_draft
+from tests.support.clocks import ManualClock
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER: Final = NOON + timedelta(hours=3)

@@ -9,8 +9,8 @@ import pytest
 from taskmill.amqp.events import EventExchange
 from taskmill.domain.feed import Change, Cursor, FeedPage
 from taskmill.relay.feed import FeedDelivery
-from taskmill.runtime.clock import ManualClock
 from tests.support.attempts import no_database
+from tests.support.clocks import ManualClock
 from tests.support.histories import BEGIN, an_event
 
 

@@ -7,12 +7,12 @@ from typing import Final
 import pytest
 
 from taskmill.relay.release import Relay, _first_error
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.idle_backoff import IDLE_PAUSE_S, IdleBackoff
 from taskmill.storage.bucket_scan import FirstWaiting
 from taskmill.storage.claims import Bucket
 from taskmill.storage.releases import HintQueue, Workers
 from tests.support.attempts import no_database
+from tests.support.clocks import ManualClock
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MAIL: Final = Bucket(queue="mail", type="report", priority=4)

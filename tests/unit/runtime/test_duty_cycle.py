@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.duty_cycle import DutyCycle
+from tests.support.clocks import ManualClock
 
 
 def test_cheap_work_is_always_allowed() -> None:

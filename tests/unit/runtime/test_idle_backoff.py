@@ -3,8 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from taskmill.runtime.clock import ManualClock, SystemClock
+from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.idle_backoff import IDLE_AFTER_S, IDLE_PAUSE_S, NOTIFIED_PAUSE_S, IdleBackoff
+from tests.support.clocks import ManualClock
 
 LONGER = timedelta(seconds=IDLE_AFTER_S + 0.1)
 

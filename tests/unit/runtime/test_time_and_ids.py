@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from taskmill.domain import identity
-from taskmill.runtime.clock import ManualClock, SystemClock
+from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
+from tests.support.clocks import ManualClock
 
 START = datetime(2026, 3, 4, 5, 6, 7, 891000, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings, TaskLogSettings
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.task_log import _LINE_BYTES, _MOST_BYTES, TaskLog
+from tests.support.clocks import ManualClock
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 

@@ -11,12 +11,12 @@ import structlog
 
 from taskmill.app import Context
 from taskmill.observability import logs
-from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings, TaskLogSettings
 from taskmill.settings.values import TaskLogLevel
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.task_log import TaskLog
+from tests.support.clocks import ManualClock
 from tests.support.contexts import CLAIMED, TestRuntime, a_context
 
 

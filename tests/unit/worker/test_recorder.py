@@ -13,7 +13,6 @@ import pytest
 
 from taskmill.domain.lifecycle import Cancelled, Failed, Lost, Permanent
 from taskmill.observability.flow import ATTEMPTS_LOST, REFUSED
-from taskmill.runtime.clock import ManualClock
 from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.worker.attempt import Attempt, AttemptState
 from taskmill.worker.execution import describe
@@ -27,6 +26,7 @@ from tests.support.attempts import (
     settle_down,
     settled,
 )
+from tests.support.clocks import ManualClock
 
 __all__ = ["log_lines"]
 
