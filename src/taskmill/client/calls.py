@@ -144,7 +144,7 @@ def keyed(task: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def get(task_id: TaskId) -> Call[TaskView]:
     """Read a task."""
-    return Call(method="GET", path=_task_path(task_id), read=reader(TaskView))
+    return got(_task_path(task_id), TaskView)
 
 
 def get_newer(task: TaskView, *, hold_s: int, on_response: "OnResponse") -> Call[TaskView]:
@@ -167,21 +167,17 @@ def get_newer(task: TaskView, *, hold_s: int, on_response: "OnResponse") -> Call
 
 def page(filters: Filters, cursor: str | None) -> Call[TaskList]:
     """Read one page of a listing."""
-    given: dict[str, object] = {**filters, "cursor": cursor}
-    return Call(method="GET", path="/tasks", parameters=parameters_of(given), read=reader(TaskList))
+    return got("/tasks", TaskList, **filters, cursor=cursor)
 
 
 def events(task_id: TaskId, cursor: str | None) -> Call[EventList]:
     """Read a part of a task's history, oldest first."""
-    parameters = parameters_of({"cursor": cursor})
-    path = _task_path(task_id, "/events")
-    return Call(method="GET", path=path, parameters=parameters, read=reader(EventList))
+    return got(_task_path(task_id, "events"), EventList, cursor=cursor)
 
 
 def explain(task_id: TaskId) -> Call[ExplanationView]:
     """Explain why a task is where it is."""
-    path = _task_path(task_id, "/explain")
-    return Call(method="GET", path=path, read=reader(ExplanationView))
+    return got(_task_path(task_id, "explain"), ExplanationView)
 
 
 def logs(
@@ -193,9 +189,8 @@ def logs(
     limit: int | None,
 ) -> Call[LogPage]:
     """Read one page of what a task's handlers logged."""
-    given = {"claim": claim, "level": level, "limit": limit, "cursor": cursor}
-    path = _task_path(task_id, "/logs")
-    return Call(method="GET", path=path, parameters=parameters_of(given), read=reader(LogPage))
+    path = _task_path(task_id, "logs")
+    return got(path, LogPage, claim=claim, level=level, limit=limit, cursor=cursor)
 
 
 def cancel(task_id: TaskId, version: int | None) -> Call[TaskView]:
@@ -210,8 +205,7 @@ def retry(task_id: TaskId, version: int | None) -> Call[TaskView]:
 
 def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:
     """Read the system's numbers, and what happened over a window."""
-    parameters = parameters_of({"window": window, "queue": queue, "type": type_})
-    return Call(method="GET", path="/stats", parameters=parameters, read=reader(StatsView))
+    return got("/stats", StatsView, window=window, queue=queue, type=type_)
 
 
 def queues() -> Call[Sequence[QueueView]]:
@@ -228,30 +222,24 @@ def workers() -> Call[Sequence[WorkerView]]:
 
 def worker_request(lease_id: WorkerId, what: str, *, when_empty: bool = False) -> Call[WorkerView]:
     """Ask a worker to be quiet, to stop (maybe only `when_empty`) or to `resume`."""
-    path = f"/workers/{_segment(str(lease_id))}/{what}"
+    path = path_of("workers", str(lease_id), what)
     parameters = parameters_of({"when_empty": "true"} if when_empty else {})
     return Call(method="POST", path=path, parameters=parameters, read=reader(WorkerView))
 
 
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
     """Read one page of the refused messages."""
-    return Call(
-        method="GET",
-        path="/rejections",
-        parameters=parameters_of({"limit": limit, "cursor": cursor}),
-        read=reader(RejectionList),
-    )
+    return got("/rejections", RejectionList, limit=limit, cursor=cursor)
 
 
 def rejection(rejection_id: RejectionId) -> Call[RejectionView]:
     """Read a refused message with its body."""
-    path = f"/rejections/{_segment(str(rejection_id))}"
-    return Call(method="GET", path=path, read=reader(RejectionView))
+    return got(path_of("rejections", str(rejection_id)), RejectionView)
 
 
 def resend(rejection_id: RejectionId) -> Call[TaskView]:
     """Send a refused message again; repeating it creates no second task."""
-    path = f"/rejections/{_segment(str(rejection_id))}/resend"
+    path = path_of("rejections", str(rejection_id), "resend")
     return Call(method="POST", path=path, read=reader(TaskView))
 
 
@@ -267,20 +255,14 @@ def ready() -> Call[Mapping[str, str]]:
 
 
 def delete_queue(name: str) -> Call[None]:
-    """Remove an empty queue. Not repeatable: after success, a second try finds no queue."""
-    path = f"/queues/{_segment(name)}"
-    return Call(method="DELETE", path=path, read=lambda _: None, repeatable=False)
+    """Remove an empty queue."""
+    return deleted(path_of("queues", name))
 
 
 def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
     """Stop or resume the dispatch of a queue's tasks."""
-    return Call(
-        method="PATCH",
-        path=f"/queues/{_segment(name)}",
-        content=json_bytes({"paused": paused}),
-        headers=_json_headers({}),
-        read=reader(QueueView),
-    )
+    path = path_of("queues", name)
+    return sent("PATCH", path, {"paused": paused}, QueueView, repeatable=True)
 
 
 def address(base_url: str) -> str:
@@ -299,6 +281,16 @@ def address(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
+def got(path: str, model: type[T], /, **parameters: object) -> Call[T]:
+    """Read what is at a path."""
+    return Call(method="GET", path=path, parameters=parameters_of(parameters), read=reader(model))
+
+
+def deleted(path: str) -> Call[None]:
+    """Delete what is at a path. Not repeatable: after success, a second try finds nothing."""
+    return Call(method="DELETE", path=path, read=lambda _: None, repeatable=False)
+
+
 def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bool) -> Call[T]:
     """Send a value as JSON."""
     return Call(
@@ -313,22 +305,18 @@ def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bo
 
 def _action(task_id: TaskId, action: str, version: int | None) -> Call[TaskView]:
     # Not repeatable: after success, a second try is refused, and a task could be run twice.
-    path = _task_path(task_id, f"/{action}")
+    path = _task_path(task_id, action)
     headers = {} if version is None else {"If-Match": etag(version)}
     return Call(method="POST", path=path, read=reader(TaskView), repeatable=False, headers=headers)
 
 
-def _task_path(task_id: TaskId, suffix: str = "") -> str:
-    return f"/tasks/{_segment(str(task_id))}{suffix}"
+def _task_path(task_id: TaskId, *more: str) -> str:
+    return path_of("tasks", str(task_id), *more)
 
 
 def path_of(*segments: str) -> str:
     """Return the path of these segments, whatever is in them."""
     return "".join(f"/{_segment(segment)}" for segment in segments)
-
-
-def reader_of_nothing(_: httpx.Response) -> None:
-    """Read a response without a body."""
 
 
 def _segment(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from taskmill.client.calls import Call, path_of, reader_of_nothing, sent
+from taskmill.client.calls import Call, deleted, got, path_of, sent
 from taskmill.client.responses import reader
 from taskmill.wire.types import TypeList, TypeSummaryView, TypeView
 
@@ -27,7 +27,7 @@ def everything() -> Call[Sequence[TypeSummaryView]]:
 
 def get(name: str) -> Call[TypeView]:
     """Read a type's contract."""
-    return Call(method="GET", path=path_of("types", name), read=reader(TypeView))
+    return got(path_of("types", name), TypeView)
 
 
 def register(
@@ -39,6 +39,5 @@ def register(
 
 
 def drop(name: str) -> Call[None]:
-    """Drop a contract. Not repeatable: after success, a second try finds no contract."""
-    path = path_of("types", name)
-    return Call(method="DELETE", path=path, read=reader_of_nothing, repeatable=False)
+    """Drop a contract."""
+    return deleted(path_of("types", name))

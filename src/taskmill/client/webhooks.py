@@ -1,11 +1,10 @@
 """The calls for webhooks and callbacks: subscribe, list deliveries, send again."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 from uuid import UUID
 
-from taskmill.client.calls import Call, TaskId, path_of, reader_of_nothing, sent
-from taskmill.client.filters import parameters_of
+from taskmill.client.calls import Call, TaskId, deleted, got, path_of, sent
 from taskmill.client.responses import reader
 from taskmill.wire.webhooks import (
     CallbackView,
@@ -55,7 +54,7 @@ def everything() -> Call[Sequence[WebhookView]]:
 
 def get(webhook_id: WebhookId) -> Call[WebhookView]:
     """Read a webhook."""
-    return Call(method="GET", path=_path(webhook_id), read=reader(WebhookView))
+    return got(_path(webhook_id), WebhookView)
 
 
 def change(webhook_id: WebhookId, changes: WebhookChanges) -> Call[WebhookView]:
@@ -66,9 +65,8 @@ def change(webhook_id: WebhookId, changes: WebhookChanges) -> Call[WebhookView]:
 
 
 def delete(webhook_id: WebhookId) -> Call[None]:
-    """Delete a webhook. Not repeatable: after success, a second try finds no webhook."""
-    path = _path(webhook_id)
-    return Call(method="DELETE", path=path, read=reader_of_nothing, repeatable=False)
+    """Delete a webhook."""
+    return deleted(_path(webhook_id))
 
 
 def test(webhook_id: WebhookId) -> Call[DeliveryView]:
@@ -81,13 +79,8 @@ def deliveries(
     webhook_id: WebhookId, state: States, cursor: str | None, limit: int
 ) -> Call[DeliveryList]:
     """Read a page of the deliveries to a webhook."""
-    given: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
-    return Call(
-        method="GET",
-        path=_path(webhook_id, "deliveries"),
-        parameters=parameters_of(given),
-        read=reader(DeliveryList),
-    )
+    path = _path(webhook_id, "deliveries")
+    return got(path, DeliveryList, state=state, limit=limit, cursor=cursor)
 
 
 def resend(webhook_id: WebhookId, delivery_id: int) -> Call[DeliveryView]:
@@ -98,8 +91,7 @@ def resend(webhook_id: WebhookId, delivery_id: int) -> Call[DeliveryView]:
 
 def callback(task_id: TaskId) -> Call[CallbackView]:
     """Read a task's callback and its deliveries."""
-    path = path_of("tasks", str(task_id), "deliveries")
-    return Call(method="GET", path=path, read=reader(CallbackView))
+    return got(path_of("tasks", str(task_id), "deliveries"), CallbackView)
 
 
 def _path(webhook_id: WebhookId, *more: str) -> str:
