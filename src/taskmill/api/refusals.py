@@ -5,13 +5,11 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-import orjson
 from starlette.exceptions import HTTPException
 
 from taskmill.api.responses import JSON, RawResponse, problem_response
 from taskmill.domain.errors import TaskmillError
 from taskmill.runtime.http_access import Refusal
-from taskmill.wire.encoding import encode_json
 from taskmill.wire.legacy import legacy_error_json
 from taskmill.wire.problems import problem_for_status, problem_json
 
@@ -54,15 +52,10 @@ def error_response(error: Exception, path: str) -> RawResponse:
 
     Below the legacy API's addresses it has the legacy form.
     """
-    if not path.startswith(LEGACY_PREFIX):
-        return _problem(error, path)
-    if isinstance(error, TaskmillError):
-        return problem_response(legacy_error_json(error))
     response = _problem(error, path)
-    is_missing = response.status == HTTPStatus.NOT_FOUND
-    detail = "Not found" if is_missing else orjson.loads(response.body)["detail"]
-    response.body = encode_json({"detail": detail})
-    response.headers = (JSON, *(header for header in response.headers if header[0] != JSON[0]))
+    if path.startswith(LEGACY_PREFIX):
+        response.body = legacy_error_json(response.status, response.body)
+        response.headers = (JSON, *(header for header in response.headers if header[0] != JSON[0]))
     return response
 
 

@@ -18,7 +18,6 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.wire import fields
 from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Timestamp, format_timestamp
-from taskmill.wire.problems import problem_json
 from taskmill.wire.tasks import to_draft
 
 LegacyStatus = Literal["Создана", "В процессе", "Завершена успешно", "Ошибка"]
@@ -115,13 +114,8 @@ def legacy_page_json(tasks: Sequence[Task], *, limit: int, offset: int, total: i
     return encode_json({"limit": limit, "offset": offset, "total": total, "objects": objects})
 
 
-def legacy_error_json(error: Exception) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of the response to an error, in the legacy form."""
-    status, headers, body = problem_json(error)
-    return status, {**headers, "content-type": "application/json"}, _detail(status, body)
-
-
-def _detail(status: int, problem: bytes) -> bytes:
+def legacy_error_json(status: int, problem: bytes) -> bytes:
+    """Return a problem as a `LegacyError` in JSON."""
     detail = "Not found" if status == HTTPStatus.NOT_FOUND else orjson.loads(problem)["detail"]
     return encode_json({"detail": detail})
 

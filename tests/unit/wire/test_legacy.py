@@ -6,6 +6,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from taskmill.api.refusals import error_response
 from taskmill.domain.errors import InvalidInput, QueueNotFound, TaskNotFound, Unavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import TaskDraft
@@ -14,7 +15,6 @@ from taskmill.wire.legacy import (
     LegacyPage,
     LegacyTask,
     legacy_draft,
-    legacy_error_json,
     legacy_page_json,
     legacy_task_json,
     statuses_of,
@@ -99,16 +99,16 @@ def test_a_bad_legacy_body_is_refused(body: object) -> None:
     ],
 )
 def test_an_error_has_the_legacy_form(error: Exception, status: int, detail: str) -> None:
-    status_sent, headers, body = legacy_error_json(error)
-    assert status_sent == status
-    assert headers["content-type"] == "application/json"
-    assert json.loads(body) == {"detail": detail}
-    LegacyError.model_validate_json(body)
+    response = error_response(error, "/task_service/tasks/")
+    assert response.status == status
+    assert response.headers[0] == (b"content-type", b"application/json")
+    assert json.loads(response.body) == {"detail": detail}
+    LegacyError.model_validate_json(response.body)
 
 
 def test_an_outage_has_a_retry_after() -> None:
-    status, headers, _ = legacy_error_json(Unavailable(1.0, "the database"))
-    assert (status, headers["retry-after"]) == (503, "1")
+    response = error_response(Unavailable(1.0, "the database"), "/task_service/tasks/")
+    assert (response.status, response.headers[1]) == (503, (b"retry-after", b"1"))
 
 
 @given(st.dictionaries(st.sampled_from(["name", "description", "x"]), st.text() | st.integers()))
