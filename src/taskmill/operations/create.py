@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -35,6 +34,7 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.operations.writability import Writability
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.runtime.duty_cycle import DutyCycle
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import faults, tasks
@@ -59,7 +59,7 @@ CreationFuture: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
 """A task that is being stored: the result of its creation, or the error of the transaction."""
 
 
-class TaskCreation:
+class TaskCreation(ContextOwner):
     """Stores tasks; requests at the same time share a commit. Use it as an async context manager."""
 
     def __init__(
@@ -95,20 +95,7 @@ class TaskCreation:
             is_item_fault=faults.is_item_fault,
             may_be_item_fault=faults.may_be_item_fault,
         )
-
-    async def __aenter__(self) -> Self:
-        await self._batch.__aenter__()
-        await self.key_holders.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.key_holders.__aexit__(kind, error, trace)
-        await self._batch.__aexit__(kind, error, trace)
+        super().__init__(self._batch, self.key_holders)
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now, and return after its commit.

@@ -7,13 +7,13 @@ and PostgreSQL reports which one that is. The waiting request has a transaction 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.operations.writability import Writability
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.keys import blocking_sessions, probing_keys
 from taskmill.storage.servers import Connection
@@ -26,28 +26,17 @@ _WAIT_S: Final = 0.3
 _POLL_S: Final = 0.01
 
 
-class KeyHolders:
+class KeyHolders(ContextOwner):
     """Tracks which connection stores which requests of this process, and finds out who holds their keys."""
 
     def __init__(self, database: Database, writability: Writability) -> None:
         self._database = database
         self._writability = writability
         self._probes = asyncio.TaskGroup()
+        super().__init__(self._probes)
         self._carried: dict[int, Sequence[NewTask]] = {}
         # One probe at a time: each takes two connections, and two with one each would wait for ever.
         self._probing = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        await self._probes.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._probes.__aexit__(kind, error, trace)
 
     @contextmanager
     def carrying(self, new: Sequence[NewTask]) -> Iterator[Callable[[Connection], None]]:

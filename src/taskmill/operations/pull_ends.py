@@ -6,8 +6,7 @@ the result of the first one.
 
 import random
 from collections.abc import Sequence
-from types import TracebackType
-from typing import NoReturn, Self, TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
 from taskmill.domain.errors import (
@@ -33,6 +32,7 @@ from taskmill.domain.task import Fence
 from taskmill.observability.flow import LEASES_LOST, LEASES_RENEWED, REFUSED, count_ended
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage import claims, faults, remote_leases, tasks
 from taskmill.storage.claims import AttemptEnd, EndedAttempt
 from taskmill.storage.database import RETRY_AFTER_S, Database
@@ -53,7 +53,7 @@ Result = TypeVar("Result")
 _Ending: TypeAlias = tuple[Fence, Outcome]
 
 
-class PullEnds:
+class PullEnds(ContextOwner):
     """Ends claims and renews leases. Use it as an async context manager; leaving waits for what is pending."""
 
     def __init__(
@@ -76,20 +76,7 @@ class PullEnds:
             max_size=_MOST_AT_ONCE,
             may_be_item_fault=faults.may_be_item_fault,
         )
-
-    async def __aenter__(self) -> Self:
-        await self._ends.__aenter__()
-        await self._renewals.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._renewals.__aexit__(kind, error, trace)
-        await self._ends.__aexit__(kind, error, trace)
+        super().__init__(self._ends, self._renewals)
 
     async def end(self, fence: Fence, outcome: Outcome) -> EndedAttempt:
         """End a claim and return after the commit. The same end sent again returns the first one's result.

@@ -1,8 +1,6 @@
 """Reading single tasks and their history: requests for tasks at the same time share one statement."""
 
 import asyncio
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound, Unavailable
@@ -10,6 +8,7 @@ from taskmill.domain.parts import Part
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage import events, faults, numbers, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 
@@ -17,7 +16,7 @@ _MOST_IDS = 500
 _MOST_EVENTS = 1000
 
 
-class TaskReading:
+class TaskReading(ContextOwner):
     """Reads tasks by id, and their events. Use it as an async context manager.
 
     Its methods raise `TaskNotFound`, and `Unavailable` when the database is away.
@@ -28,18 +27,7 @@ class TaskReading:
         self._batch: Batcher[UUID, Task | None] = Batcher(
             self._read, name="read", max_size=_MOST_IDS, may_be_item_fault=faults.may_be_item_fault
         )
-
-    async def __aenter__(self) -> Self:
-        await self._batch.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._batch.__aexit__(kind, error, trace)
+        super().__init__(self._batch)
 
     async def get(self, task_id: UUID) -> Task:
         """Return the task as it was committed at some moment after this call began."""

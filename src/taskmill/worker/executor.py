@@ -1,14 +1,13 @@
 """Runs the handler of an attempt with its log, its progress reports and its span."""
 
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from taskmill.app import Context
 from taskmill.domain.lifecycle import Interrupted, Outcome, Reason
 from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.worker.attempt import Attempt
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.execution import execute
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _NO_HANDLER_PAUSE: Final = timedelta(seconds=30)
 
 
-class Executor:
+class Executor(ContextOwner):
     """Executes attempts with the handlers of one worker.
 
     Use it as an async context manager; leaving it stores what handlers have logged and reported, if the database
@@ -39,26 +38,13 @@ class Executor:
         result_bytes: int,
         spans: "AttemptSpans | None" = None,
     ) -> None:
+        super().__init__(task_log, progress)
         self._handlers = handlers
         self._first_claims = first_claims
         self._task_log = task_log
         self._progress = progress
         self._result_bytes = result_bytes
         self._spans = spans
-        self._open = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        await self._open.enter_async_context(self._task_log)
-        await self._open.enter_async_context(self._progress)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._open.__aexit__(kind, error, trace)
 
     async def execute(self, attempt: Attempt) -> Outcome:
         """Run the handler and return the outcome; cancellation passes through."""

@@ -9,9 +9,6 @@ Settled attempts are added with `put`, and wait in queues. Their state shows whe
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +20,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.batching import BatchQueue
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.context_owner import ContextOwner
 from taskmill.runtime.periodic import backoff_s
 from taskmill.storage import faults
 from taskmill.storage.claims import AttemptEnd, EndedAttempt
@@ -38,7 +36,7 @@ _LONGEST_PAUSE_S = 2.0
 _MOST_IN_FLIGHT = 2
 
 
-class Recorder:
+class Recorder(ContextOwner):
     """Records outcomes. Use it as an async context manager; leaving waits until everything is recorded.
 
     If it is left by an error, it writes nothing more: attempts that are still `settled` then are not recorded.
@@ -64,7 +62,9 @@ class Recorder:
         # Separate, since a batch of successes alone costs only three quarters.
         self._successes = self._queue(batch_size)
         self._others = self._queue(batch_size)
-        self._open = AsyncExitStack()
+        self._reporting = asyncio.TaskGroup()
+        # Successes are left before others: one that PostgreSQL refuses becomes a failure.
+        super().__init__(self._others, self._successes, self._reporting)
         self._ended: list[Attempt] = []
         self._has_ended = asyncio.Event()
 
@@ -76,21 +76,6 @@ class Recorder:
             max_in_flight=_MOST_IN_FLIGHT,
             weigh=_weight,
         )
-
-    async def __aenter__(self) -> Self:
-        await self._open.enter_async_context(self._others)
-        # Left first: a success that PostgreSQL refuses becomes a failure.
-        await self._open.enter_async_context(self._successes)
-        self._reporting = await self._open.enter_async_context(asyncio.TaskGroup())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._open.__aexit__(kind, error, trace)
 
     def put(self, attempt: Attempt) -> None:
         """Record the outcome of a settled attempt, together with others.
