@@ -10,12 +10,16 @@ from taskmill.runtime.waiting import wake_on
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 30.0
+# After failures the pause of a slow duty grows, too: up to so many intervals.
+_LONGEST_INTERVALS = 8
 # Every pause is at its longest by then; without a limit a long outage would overflow the float.
 _MOST_DOUBLINGS = 16
 
 
 class Periodic:
     """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to `longest_s`.
+
+    Without `longest_s` that is half a minute, or eight intervals if that is longer.
 
     `duty` returns True when there is more to do at once. `pause_s`, given `interval_s`, may return a longer pause.
     A duty that is `on_demand` runs when it is woken, no sooner than `interval_s` after the last time, and again
@@ -28,14 +32,17 @@ class Periodic:
         duty: Callable[[], Awaitable[bool | None]],
         *,
         interval_s: float,
-        longest_s: float = _LONGEST_PAUSE_S,
+        longest_s: float | None = None,
         pause_s: Callable[[float], float] | None = None,
         on_demand: bool = False,
     ) -> None:
         self.name = name
         self._duty = duty
         self._interval_s = interval_s
-        self._longest_s = longest_s
+        if longest_s is None:
+            longest_s = max(_LONGEST_PAUSE_S, _LONGEST_INTERVALS * interval_s)
+        # After a failure never sooner than without one.
+        self._longest_s = max(longest_s, interval_s)
         self._pause_s = pause_s
         self._on_demand = on_demand
         self._woken = asyncio.Event()

@@ -158,6 +158,23 @@ async def test_a_failing_duty_never_pauses_for_longer_than_half_a_minute(
     assert max(paused) == 30
 
 
+@pytest.mark.parametrize(
+    ("longest_s", "pauses"), [(None, [120, 240, 480, 480]), (5, [60, 60, 60, 60])]
+)
+async def test_a_slow_duty_that_fails_never_comes_sooner_than_one_that_does_not(
+    monkeypatch: pytest.MonkeyPatch, longest_s: float | None, pauses: list[float]
+) -> None:
+    paused: list[float] = []
+
+    async def record(_: asyncio.Event, seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr("taskmill.runtime.periodic.pause", record)
+    duty = Duty(*[OSError("away")] * 5)
+    await Periodic("duty", duty, interval_s=60, longest_s=longest_s).run(duty.stop)
+    assert paused[:4] == pauses
+
+
 def test_a_backoff_doubles_up_to_its_longest_however_many_failures_there_are() -> None:
     pauses = [backoff_s(failures, first=0.1, longest=5) for failures in (0, 1, 5, 6, 2_000)]
     assert pauses == [0.1, 0.2, 3.2, 5, 5]
