@@ -13,16 +13,18 @@ Change = Callable[[str], str]
 
 _COUNTED = """,
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT queue, 'in_progress', -count(*) FROM ended GROUP BY queue
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT queue, 'in_progress', -count(*), taskmill.week_of(id) FROM ended GROUP BY 1, 4
     UNION ALL
-    SELECT queue, status, count(*) FROM ended GROUP BY queue, status
+    SELECT queue, status, count(*), taskmill.week_of(id) FROM ended GROUP BY 1, 2, 4
 )"""
 _SUCCESSES_COUNTED = """,
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT moved.queue, change.status, change.sign * moved.tasks
-    FROM (SELECT queue, count(*) AS tasks FROM ended GROUP BY queue) AS moved
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT moved.queue, change.status, change.sign * moved.tasks, moved.week
+    FROM (
+        SELECT queue, taskmill.week_of(id) AS week, count(*) AS tasks FROM ended GROUP BY 1, 2
+    ) AS moved
     CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
 )"""
 _FENCE = """

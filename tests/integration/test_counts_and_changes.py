@@ -249,7 +249,7 @@ async def test_old_changes_are_pruned_but_never_the_last_position(stage: Stage) 
         await stage.created()
     await changes.number(stage.database, 3)
     await stage.sql.execute("UPDATE taskmill.change_batch SET at = now() - interval '8 days'")
-    assert await housekeeping(stage)() is False
+    assert await housekeeping(stage) is False
     assert await positions(stage) == [3]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch") == 2
     await changes.number(stage.database, 10)
@@ -260,7 +260,7 @@ async def test_young_changes_stay(stage: Stage) -> None:
     for _ in range(3):
         await stage.created()
     await changes.number(stage.database, 10)
-    await housekeeping(stage)()
+    await housekeeping(stage)
     assert await positions(stage) == [1, 2, 3]
 
 
@@ -270,7 +270,7 @@ async def test_keys_past_their_validity_are_pruned(stage: Stage) -> None:
     await stage.sql.execute(
         "UPDATE taskmill.idempotency SET expires_at = now() - interval '1 s' WHERE key = 'old'"
     )
-    await housekeeping(stage)()
+    await housekeeping(stage)
     rows = await stage.sql.fetch("SELECT key FROM taskmill.idempotency")
     assert [row["key"] for row in rows] == ["young"]
 
@@ -286,7 +286,7 @@ async def test_leases_that_ended_a_day_ago_are_pruned_unless_something_runs_unde
         "UPDATE taskmill.lease SET closed_at = now() - interval '25 hours' WHERE id = ANY($1)",
         [old, holding],
     )
-    await housekeeping(stage)()
+    await housekeeping(stage)
     rows = await stage.sql.fetch("SELECT id FROM taskmill.lease")
     assert {row["id"] for row in rows} == {alive, young, holding}
 
@@ -298,6 +298,6 @@ async def test_pruning_goes_on_when_there_is_more(
     for number in range(3):
         await stage.created(idempotency=a_key(f"{number}"))
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now() - interval '1 s'")
-    assert await housekeeping(stage)() is True
-    assert await housekeeping(stage)() is False
+    assert await housekeeping(stage) is True
+    assert await housekeeping(stage) is False
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 0

@@ -31,7 +31,7 @@ async def test_a_cursor_before_what_is_retained_is_refused_with_advice(
     await stage.sql.execute(
         "UPDATE taskmill.change_batch SET at = now() - interval '8 days' WHERE position < 4"
     )
-    await housekeeping(stage)()
+    await housekeeping(stage)
     for options in (
         {"headers": {"Last-Event-ID": "2.1"}},
         {"params": {"after": "2.1"}},

@@ -1,7 +1,6 @@
-"""Weekly partitions: made ahead by many at once, repaired from the DEFAULT one, dropped when finished."""
+"""Weekly partitions: made ahead by many at once, and repaired from the DEFAULT one."""
 
 import asyncio
-import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,29 +9,15 @@ import pytest
 
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
-from taskmill.maintenance.retention import Housekeeping
-from taskmill.operations.create import TaskCreation
-from taskmill.runtime.ids import IdFactory
-from taskmill.storage import counts, partitions, task_log
+from taskmill.storage import partitions, task_log
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from tests.support.builders import ERROR, a_draft, a_key
-from tests.support.clocks import ManualClock
+from tests.support.housekeeping import housekeeping
 from tests.support.log_lines import a_line, stored_lines
-from tests.support.polling import eventually
+from tests.support.old_weeks import creating_at, made_by_the_release_before, old_week, rows_in
 from tests.support.safety import assert_safe
-from tests.support.stage import SETTINGS, Stage, a_creation, a_stage
-
-
-def creating_at(stage: Stage, moment: datetime) -> TaskCreation:
-    """Return a creation that makes tasks as if it were that moment."""
-    ids = IdFactory(ManualClock(moment), random.Random(1))  # noqa: S311 - no secret
-    return a_creation(stage.database, stage.clock, ids)
-
-
-async def rows_in(sql: "asyncpg.Connection[asyncpg.Record]", table: str) -> int:
-    rows: int = await sql.fetchval(f"SELECT count(*) FROM taskmill.{table}")  # noqa: S608 - our own names
-    return rows
+from tests.support.stage import SETTINGS, Stage, a_stage
 
 
 def test_weeks_begin_on_monday_in_utc_and_are_called_by_their_iso_number() -> None:
@@ -168,73 +153,6 @@ async def test_a_week_is_made_although_the_default_partition_has_rows_of_it(stag
     await assert_safe(stage.sql)
 
 
-async def old_week(stage: Stage, *, finished: bool) -> tuple[Week, UUID]:
-    """Make a week long past with ten tasks, all finished or all but one."""
-    week = Week.of(stage.clock.now()).later(-10)
-    await partitions.ensure(stage.database, week.start)
-    lease = await stage.open_lease()
-    async with creating_at(stage, week.start + timedelta(days=1)) as creation:
-        made = [
-            (await creation.create(a_draft(queue=f"q{n % 2}", idempotency=a_key(f"{n}")))).task
-            for n in range(10)
-        ]
-    for taken in await stage.take(lease, limit=10 if finished else 9):
-        await task_log.store(stage.database, [a_line(taken, stage)])
-        await stage.end(taken, lease, Succeeded())
-    return week, made[0].id
-
-
-async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage) -> None:
-    week, task_id = await old_week(stage, finished=True)
-    young = await stage.created(idempotency=a_key("young"), queue="q1")
-    await counts.fold(stage.database)
-    dropped = await partitions.drop_finished(stage.database, stage.clock.now(), timedelta(weeks=3))
-    assert week in dropped
-    assert week not in await partitions.attached(stage.database)
-    assert await counts.by_queue(stage.database) == {"q1": {Status.NEW: 1}}
-    rows = await stage.sql.fetch("SELECT task_id FROM taskmill.idempotency")
-    assert [row["task_id"] for row in rows] == [young.id]
-    assert (
-        await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task_event WHERE task_id <> $1", young.id
-        )
-        == 0
-    )
-    assert await rows_in(stage.sql, "task_log") == 0
-    fresh = await stage.creation.create(a_draft(idempotency=a_key("0")))
-    assert not fresh.replayed
-    assert fresh.task.id != task_id
-
-
-async def test_a_week_is_retained_as_long_as_promised(stage: Stage) -> None:
-    week, _ = await old_week(stage, finished=True)
-    now = week.end + timedelta(weeks=3)
-    early = await partitions.drop_finished(
-        stage.database, now - timedelta(seconds=1), timedelta(weeks=3)
-    )
-    assert week not in early
-    assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
-
-
-async def test_a_week_with_an_unfinished_task_is_not_dropped(stage: Stage) -> None:
-    week, _ = await old_week(stage, finished=False)
-    assert week not in await partitions.drop_finished(
-        stage.database, stage.clock.now(), timedelta(weeks=3)
-    )
-    assert await rows_in(stage.sql, f"task_{week.suffix}") == 10
-    await assert_safe(stage.sql)
-
-
-async def made_by_the_release_before(stage: Stage, week: Week) -> None:
-    """Make a week as a program does that does not know the log."""
-    lower, upper = week.bounds
-    for table in ("task", "task_event"):
-        await stage.sql.execute(
-            f"CREATE TABLE taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table} "
-            f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
-        )
-
-
 async def lines_of(stage: Stage, week: Week) -> UUID:
     """Make a finished task of that week with two log lines."""
     lease = await stage.open_lease()
@@ -270,92 +188,12 @@ async def test_a_week_ahead_that_the_release_before_made_gets_a_partition_for_li
     assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 2
 
 
-async def test_a_week_without_a_partition_for_lines_is_dropped_too(stage: Stage) -> None:
-    week = Week.of(stage.clock.now()).later(-10)
-    await made_by_the_release_before(stage, week)
-    now = stage.clock.now()
-    assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
-
-
-async def test_lines_whose_week_the_release_before_dropped_are_dropped_later(stage: Stage) -> None:
-    week, _ = await old_week(stage, finished=True)
-    assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 10
-    await stage.sql.execute(
-        f"DROP TABLE taskmill.task_{week.suffix}, taskmill.task_event_{week.suffix}"
-    )
-    await partitions.drop_finished(stage.database, stage.clock.now(), timedelta(weeks=50))
-    assert await rows_in(stage.sql, "task_log") == 0
-    assert await partitions.repair(stage.database) == []
-    assert week not in await partitions.attached(stage.database)
-
-
-async def test_dropping_under_load_blocks_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")
-    weeks = [Week.of(stage.clock.now()).later(-n) for n in range(9, 15)]
-    for week in weeks:
-        await partitions.ensure(stage.database, week.start)
-    load = _Load(stage)
-
-    async def drop() -> None:
-        for week in weeks:
-            await load.goes_on()
-            await partitions.drop_finished(
-                stage.database, week.end + timedelta(weeks=3), timedelta(weeks=3)
-            )
-        load.stop.set()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(drop())
-        for number in range(4):
-            group.create_task(load.run(f"{number}"))
-    assert not set(weeks) & set(await partitions.attached(stage.database))
-    await assert_safe(stage.sql)
-
-
-class _Load:
-    """Creates, claims and ends; its batches repeat keys, so they read tasks while they write others."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._rounds = 0
-        self.stop = asyncio.Event()
-
-    async def run(self, name: str) -> None:
-        lease = await self._stage.open_lease()
-        while not self.stop.is_set():
-            keys = (f"{name}-{self._rounds}", f"{name}-{self._rounds - 1}")
-            await self._stage.creation.create_all([a_draft(idempotency=a_key(key)) for key in keys])
-            for taken in await self._stage.take(lease):
-                line = a_line(taken, self._stage)
-                await task_log.store(self._stage.database, [line])
-                await self._stage.end(taken, lease, Succeeded())
-            self._rounds += 1
-
-    async def goes_on(self) -> None:
-        """Wait for some more rounds."""
-        seen = self._rounds
-
-        async def moved() -> bool:
-            return self._rounds >= seen + 4
-
-        await eventually(moved, "some more load")
-
-
 async def test_housekeeping_makes_repairs_and_drops(stage: Stage) -> None:
-    week, _ = await old_week(stage, finished=True)
+    week, _ = await old_week(stage)
     stray = Week.of(stage.clock.now()).later(-2)
     async with creating_at(stage, stray.start + timedelta(days=1)) as creation:
         await creation.create(a_draft())
-    housekeeping = Housekeeping(
-        stage.database,
-        clock=stage.clock,
-        keep_tasks=timedelta(weeks=5),
-        keep_changes=timedelta(days=7),
-        keep_rejections=timedelta(days=30),
-    )
-    await housekeeping()
+    await housekeeping(stage, keep_tasks=timedelta(weeks=5))
     attached = await partitions.attached(stage.database)
     assert week not in attached
     assert stray in attached

@@ -150,7 +150,7 @@ class Lifecycle(RuleBasedStateMachine):
     async def _clear(self) -> None:
         await self.stage.sql.execute(
             "TRUNCATE taskmill.task, taskmill.task_event, taskmill.dispatch, taskmill.lease, "
-            "taskmill.task_count, taskmill.change_batch, taskmill.idempotency"
+            "taskmill.task_count, taskmill.task_week_count, taskmill.change_batch, taskmill.idempotency"
         )
         await self.stage.sql.execute("UPDATE taskmill.queue SET paused_at = NULL")
 

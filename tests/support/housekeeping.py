@@ -1,17 +1,23 @@
-"""The duty that drops and prunes what is old, as tests run it by hand."""
+"""The duties that drop and prune what is old, as tests run them by hand."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
-from taskmill.maintenance.retention import Housekeeping
+from taskmill.maintenance.retention import Duty, Retention
 from tests.support.stage import Stage
 
 
-def housekeeping(stage: Stage) -> Housekeeping:
-    """Tasks are kept for a year, changes for a week."""
-    return Housekeeping(
+def duties(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> Mapping[str, Duty]:
+    """Return the duties by their names. Changes are kept for a week."""
+    return Retention(
         stage.database,
         clock=stage.clock,
-        keep_tasks=timedelta(days=365),
+        keep_tasks=keep_tasks,
         keep_changes=timedelta(days=7),
         keep_rejections=timedelta(days=30),
-    )
+    ).duties()
+
+
+async def housekeeping(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> bool:
+    """Run one round of each duty; True when there is more to do at once."""
+    return any([await duty() for duty in duties(stage, keep_tasks=keep_tasks).values()])

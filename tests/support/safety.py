@@ -2,17 +2,30 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import asyncpg
 
+from taskmill.domain import identity
 from taskmill.domain.lifecycle import TERMINAL, Status, is_allowed
+from taskmill.storage.partitions import Week
 
 Row: TypeAlias = asyncpg.Record
 
 _REPLAYED = ("version", "status", "run", "attempt", "losses", "claim_no", "run_at")
 _ENDS_A_CLAIM = {"succeeded", "failed", "retry_scheduled", "handed_back", "lost", "cancelled"}
+_BY_WEEK = """
+    SELECT week, queue, status, sum(tasks)::bigint AS tasks
+    FROM (
+        SELECT week, queue, status, tasks FROM taskmill.task_week_count
+        UNION ALL
+        SELECT week, queue, status, tasks FROM taskmill.task_count WHERE week IS NOT NULL
+    ) AS counted
+    GROUP BY week, queue, status
+    HAVING sum(tasks) <> 0
+"""
 _ENDS_A_RUN = {str(status) for status in TERMINAL}
 
 
@@ -26,6 +39,7 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
             "SELECT queue, status, sum(tasks)::bigint AS tasks FROM taskmill.task_count "
             "GROUP BY queue, status HAVING sum(tasks) <> 0"
         )
+        counted_by_week = await sql.fetch(_BY_WEEK)
         batches = await sql.fetch("SELECT task_ids, versions FROM taskmill.change_batch")
     history: dict[Any, list[Row]] = defaultdict(list)
     for event in events:
@@ -39,6 +53,7 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
         problems
         + _of_waiting(rows, waiting)
         + _of_counts(rows, counted)
+        + _of_weeks(rows, counted_by_week)
         + _of_feed(events, batches)
     )
 
@@ -149,6 +164,15 @@ def _of_counts(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:
         really[row["queue"], row["status"]] += 1
     counters = {(row["queue"], row["status"]): row["tasks"] for row in counted}
     return [] if really == counters else [f"counters say {counters}, there are {dict(really)}"]
+
+
+def _of_weeks(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:
+    really: dict[tuple[date, str, str], int] = defaultdict(int)
+    for row in rows:
+        monday = Week.of(identity.created_at(row["id"])).monday
+        really[monday, row["queue"], row["status"]] += 1
+    counters = {(row["week"], row["queue"], row["status"]): row["tasks"] for row in counted}
+    return [] if really == counters else [f"weeks say {counters}, there are {dict(really)}"]
 
 
 def _of_feed(events: Sequence[Row], batches: Sequence[Row]) -> list[str]:

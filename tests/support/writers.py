@@ -44,6 +44,7 @@ from taskmill.storage import (
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
+from taskmill.storage.partitions import Week
 from taskmill.storage.progress import Report
 from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
@@ -69,6 +70,11 @@ class Session(Database):
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Connection]:
         """Check the connection out."""
+        yield self.connection
+
+    @asynccontextmanager
+    async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:  # noqa: ARG002 - as it has
+        """Check the connection out, with its own timeouts."""
         yield self.connection
 
     def notify_committed(self) -> None:
@@ -307,6 +313,11 @@ async def _skip_changes(database: Database, scene: Scene) -> None:
     await webhook_deliveries.skip_changes(database, cursor_lease)
 
 
+async def _count_week(database: Database, scene: Scene) -> None:
+    week = Week.of(scene.stage.clock.now())
+    await counts.count_week(database, week.monday, week.bounds)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "create": _create,
@@ -338,6 +349,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "add_tombstone": lambda database, s: remote_leases.add_tombstone(database, s.held),
         "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
         "report": _report,
+        "count_week": _count_week,
         "fold": lambda database, _: counts.fold(database),
         "subscribe": _subscribe,
         "skip_changes": _skip_changes,

@@ -4,20 +4,25 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from taskmill.composition.process_context import ProcessContext
-from taskmill.maintenance.deliveries import prune_deliveries
+from taskmill.maintenance.deliveries import delivery_duties
 from taskmill.maintenance.duty_trigger import LONGEST_PAUSE_S, Duties, DutyTrigger
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
-from taskmill.maintenance.retention import Housekeeping, numbering
+from taskmill.maintenance.retention import Duty, Retention, numbering
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.operations.queues import tidy
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.storage import counts, failures, minutes, unserved_types
 
-_HOUSEKEEPING_S = 60.0
-# Rows of the roll-up are retained for a day at least.
-_PRUNING_S = 300.0
+_INTERVAL_S = 60.0
+_INTERVALS_S = {
+    # A week is dropped with one more or less.
+    "drop-weeks": 300.0,
+    # Rows of the roll-up are retained for a day at least.
+    "prune-minutes": 300.0,
+    "prune-failures": 300.0,
+}
 # How often duties are checked for while the system is active, so that tasks expire in time.
 _POLL_S = 0.5
 # Followers of the feed wait for its numbering, also after an outage.
@@ -85,24 +90,22 @@ def _numbering(context: ProcessContext) -> Periodic:
 
 def _periodic_duties(context: ProcessContext) -> list[Service]:
     settings, database = context.settings, context.database
-    housekeeping = Housekeeping(
+    retention = Retention(
         database,
         clock=context.clock,
         keep_tasks=timedelta(days=settings.retention.tasks_days),
         keep_changes=timedelta(days=settings.retention.change_days),
         keep_rejections=timedelta(days=settings.retention.rejection_days),
     )
+    duties: dict[str, Duty] = {
+        "prune-minutes": lambda: minutes.prune(database),
+        "prune-failures": lambda: failures.prune(database),
+        "tidy-queues": lambda: tidy(database),
+        "forget-types": lambda: unserved_types.prune(database),
+        **retention.duties(),
+        **delivery_duties(database, settings.webhooks.keep_days),
+    }
     return [
-        Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_PRUNING_S),
-        Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
-        Periodic("tidy-queues", lambda: tidy(database), interval_s=_HOUSEKEEPING_S),
-        Periodic(
-            "forget-types", lambda: unserved_types.prune(database), interval_s=_HOUSEKEEPING_S
-        ),
-        Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
-        Periodic(
-            "prune-deliveries",
-            lambda: prune_deliveries(database, settings.webhooks.keep_days),
-            interval_s=_HOUSEKEEPING_S,
-        ),
+        Periodic(name, duty, interval_s=_INTERVALS_S.get(name, _INTERVAL_S))
+        for name, duty in duties.items()
     ]

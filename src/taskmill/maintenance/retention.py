@@ -1,20 +1,27 @@
-"""Makes and drops partitions, repairs them, and prunes what is past its retention."""
+"""The duties that make and drop partitions, repair them, and prune what is past its retention.
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+Each is a duty of its own, so that one that fails keeps no other one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sized
+from datetime import timedelta
+from typing import TypeAlias
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
-from taskmill.storage import changes, partitions, progress, rejections
+from taskmill.storage import changes, partitions, progress, rejections, week_drops
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
 
+Duty: TypeAlias = Callable[[], Awaitable[bool | None]]
+"""Does one round; True when there is more to do at once."""
+
 _MOST_AT_ONCE = 5000
 
 
-class Housekeeping:
-    """The slow duties: partitions and retention. Each round also sets the clock by PostgreSQL's."""
+class Retention:
+    """How long data is kept."""
 
     def __init__(
         self,
@@ -28,39 +35,50 @@ class Housekeeping:
         self._database = database
         self._clock = clock
         self._keep_tasks = keep_tasks
-        self._keep_changes = keep_changes
+        self._keep_changes_days = keep_changes / timedelta(days=1)
         self._keep_rejections = keep_rejections
 
-    async def __call__(self) -> bool:
-        """Do one round; True when there is more to prune at once."""
+    def duties(self) -> Mapping[str, Duty]:
+        """Return the duties by their names."""
+        database, days = self._database, self._keep_changes_days
+        return {
+            "partitions": self._make_partitions,
+            "drop-weeks": self._drop_weeks,
+            "prune-changes": lambda: _is_full(database.fetch("prune_changes", days, _MOST_AT_ONCE)),
+            "prune-keys": lambda: _is_full(database.fetch("prune_keys", _MOST_AT_ONCE)),
+            "prune-leases": lambda: _is_full(database.fetch("prune_leases", _MOST_AT_ONCE)),
+            "prune-remote-leases": lambda: _is_full(
+                database.fetch("prune_remote_leases", _MOST_AT_ONCE)
+            ),
+            "prune-progress": self._prune_progress,
+            "prune-rejections": self._prune_rejections,
+        }
+
+    async def _make_partitions(self) -> None:
+        """Also set the clock by PostgreSQL's."""
         moment = await self._database.anchor(self._clock)
         await partitions.ensure(self._database, moment)
         await partitions.repair(self._database)
-        await partitions.drop_finished(self._database, moment, self._keep_tasks)
-        await self._watch_partitions()
-        return await self._prune(moment)
-
-    async def _watch_partitions(self) -> None:
         attached = await partitions.attached(self._database)
         if len(attached) > partitions.MOST_ATTACHED:
             log.warning("partition.too_many", attached=len(attached), oldest=attached[0].suffix)
 
-    async def _prune(self, moment: datetime) -> bool:
-        days = self._keep_changes / timedelta(days=1)
-        pruned = [
-            len(await self._database.fetch("prune_changes", days, _MOST_AT_ONCE)),
-            len(await self._database.fetch("prune_keys", _MOST_AT_ONCE)),
-            len(await self._database.fetch("prune_leases", _MOST_AT_ONCE)),
-            len(await self._database.fetch("prune_remote_leases", _MOST_AT_ONCE)),
-            await progress.prune(self._database, _MOST_AT_ONCE),
-            await rejections.prune(self._database, moment - self._keep_rejections, _MOST_AT_ONCE),
-        ]
-        return _MOST_AT_ONCE in pruned
+    async def _drop_weeks(self) -> None:
+        await week_drops.drop_finished(self._database, self._clock.now(), self._keep_tasks)
+
+    async def _prune_progress(self) -> bool:
+        return await progress.prune(self._database, _MOST_AT_ONCE) >= _MOST_AT_ONCE
+
+    async def _prune_rejections(self) -> bool:
+        since = self._clock.now() - self._keep_rejections
+        return await rejections.prune(self._database, since, _MOST_AT_ONCE) == _MOST_AT_ONCE
 
 
-def numbering(
-    database: Database, on_numbered: Callable[[], None] | None = None
-) -> Callable[[], Awaitable[bool]]:
+async def _is_full(pruned: Awaitable[Sized]) -> bool:
+    return len(await pruned) == _MOST_AT_ONCE
+
+
+def numbering(database: Database, on_numbered: Callable[[], None] | None = None) -> Duty:
     """Return a round that gives new change batches their positions, and calls `on_numbered` when it has."""
     number = changes.Numbering(database, on_numbered)
     return lambda: number(_MOST_AT_ONCE)

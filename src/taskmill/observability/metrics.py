@@ -284,7 +284,7 @@ LOOP_LAG: Final = _process.histogram(
 )
 DUTY_ROUNDS: Final = _process.tally(
     "duty_rounds_total",
-    "Rounds of periodic duties (`rescue`, `expiry`, `housekeeping`, …), by how they ended: `done` or `failed`",
+    "Rounds of periodic duties (`rescue`, `expiry`, `drop-weeks`, …), by how they ended: `done` or `failed`",
     "duty",
     "outcome",
 )

@@ -243,7 +243,12 @@ class RetentionSettings(Group):
         description="days to keep changes for those who follow them; a cursor from before is refused with 410",
     )
     rejection_days: int = Field(30, ge=1, le=380, description="days to keep refused messages")
-    idempotency_days: int = Field(7, ge=1, le=380, description="days that an idempotency key holds")
+    idempotency_days: int = Field(
+        7,
+        ge=1,
+        le=380,
+        description="days that an idempotency key holds, at most as long as its task is kept",
+    )
 
 
 class MaintenanceSettings(Group):

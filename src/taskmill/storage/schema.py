@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Double,
     Identity,
     Index,
@@ -207,6 +208,15 @@ task_count = Table(
     metadata,
     required("queue", Text),
     required("status", Text),
+    required("tasks", BigInteger),
+    Column("week", Date),
+)
+
+task_week_count = Table(
+    "task_week_count",
+    metadata,
+    Column("week", Date, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("queue", "status")),
     required("tasks", BigInteger),
 )
 

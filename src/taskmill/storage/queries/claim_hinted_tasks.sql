@@ -73,9 +73,11 @@ changed AS (
     SELECT array_agg(id), array_agg(version) FROM claimed HAVING count(*) > 0
 ),
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT moved.queue, change.status, change.sign * moved.tasks
-    FROM (SELECT queue, count(*) AS tasks FROM claimed GROUP BY queue) AS moved
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT moved.queue, change.status, change.sign * moved.tasks, moved.week
+    FROM (
+        SELECT queue, taskmill.week_of(id) AS week, count(*) AS tasks FROM claimed GROUP BY 1, 2
+    ) AS moved
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
 ),
 rolled AS (

@@ -60,8 +60,8 @@ changed AS (
     SELECT array_agg(id), array_agg(1) FROM created HAVING count(*) > 0
 ),
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT queue, 'new', count(*) FROM created GROUP BY queue
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT queue, 'new', count(*), taskmill.week_of(id) FROM created GROUP BY 1, 4
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks)

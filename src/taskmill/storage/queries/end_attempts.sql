@@ -72,10 +72,10 @@ changed AS (
     SELECT array_agg(id), array_agg(version) FROM ended HAVING count(*) > 0
 ),
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT queue, 'in_progress', -count(*) FROM ended GROUP BY queue
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT queue, 'in_progress', -count(*), taskmill.week_of(id) FROM ended GROUP BY 1, 4
     UNION ALL
-    SELECT queue, status, count(*) FROM ended GROUP BY queue, status
+    SELECT queue, status, count(*), taskmill.week_of(id) FROM ended GROUP BY 1, 2, 4
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, event, bucket, tasks, seconds)

@@ -45,10 +45,12 @@ changed AS (
     SELECT array_agg(id), array_agg(version) FROM again HAVING count(*) > 0
 ),
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT again.queue, finished.status, -count(*) FROM again JOIN finished USING (id) GROUP BY 1, 2
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT again.queue, finished.status, -count(*), taskmill.week_of(id)
+    FROM again JOIN finished USING (id)
+    GROUP BY 1, 2, 4
     UNION ALL
-    SELECT queue, 'new', count(*) FROM again GROUP BY queue
+    SELECT queue, 'new', count(*), taskmill.week_of(id) FROM again GROUP BY 1, 4
 ),
 -- The queue may be gone: it was empty. One that a user's transaction is making is left to that (add_queues).
 restored AS (

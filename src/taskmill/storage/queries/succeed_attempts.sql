@@ -37,9 +37,11 @@ changed AS (
     SELECT array_agg(id), array_agg(version) FROM ended HAVING count(*) > 0
 ),
 counted AS (
-    INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT moved.queue, change.status, change.sign * moved.tasks
-    FROM (SELECT queue, count(*) AS tasks FROM ended GROUP BY queue) AS moved
+    INSERT INTO taskmill.task_count (queue, status, tasks, week)
+    SELECT moved.queue, change.status, change.sign * moved.tasks, moved.week
+    FROM (
+        SELECT queue, taskmill.week_of(id) AS week, count(*) AS tasks FROM ended GROUP BY 1, 2
+    ) AS moved
     CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
 ),
 rolled AS (

@@ -1,0 +1,138 @@
+"""Drops weeks of tasks that are past their retention.
+
+What reads or deletes rows runs before, without a lock. The drop itself is one message to PostgreSQL, which waits
+for its locks for 50 ms at most, and reads no task: what it does takes as long for ten tasks as for millions.
+"""
+
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.storage import counts, faults, partitions
+from taskmill.storage.database import Database
+from taskmill.storage.partition_locks import PARTITIONED, lock_commands, with_tries
+from taskmill.storage.partitions import Week
+
+log = get_logger(__name__)
+
+_SHORTEST = timedelta(weeks=1)
+_KEYS_AT_ONCE = 5000
+_UNFINISHED = "it holds unfinished tasks"
+_LOCKED = "another session, such as a dump, holds a lock"
+
+
+async def drop_finished(database: Database, moment: datetime, keep: timedelta) -> list[Week]:
+    """Drop the weeks that ended longer than `keep` ago and hold terminal tasks only.
+
+    A week's keys and counts go with it. Last week stays, as `ensure` would make it again. A week that can't be
+    dropped keeps no other one.
+
+    Raises:
+        PostgresError, Unavailable: why the first of those could not be dropped, after all others.
+    """
+    ended_before = moment - max(keep, _SHORTEST)
+    weeks = await partitions.attached(database)
+    last = Week.of(ended_before).later(-1)
+    await database.fetch("prune_week_counts", last.monday, [week.monday for week in weeks])
+    dropped: list[Week] = []
+    errors: list[Exception] = []
+    for week in weeks:
+        try:
+            if week.end <= ended_before and await _drop_if_finished(database, week):
+                dropped.append(week)
+        except asyncpg.UndefinedTableError:
+            pass  # another process was faster
+        except (asyncpg.PostgresError, Unavailable) as error:
+            _report_retained(week, _reason(error))
+            errors.append(error)
+    await _drop_stray_lines(database)
+    if errors:
+        raise errors[0]
+    return dropped
+
+
+async def _drop_if_finished(database: Database, week: Week) -> bool:
+    async with database.hot() as connection:
+        is_unfinished = await connection.fetchval(f"SELECT {_has_unfinished(week)}")
+        # That of the log may be missing: an earlier release may have made the week.
+        missing = (await partitions.missing_tables(connection, [week]))[week]
+    if "task" in missing:
+        return False  # another process was faster
+    if is_unfinished:
+        _report_retained(week, _UNFINISHED)
+        return False
+    while len(await _prune_keys(database, week)) == _KEYS_AT_ONCE:
+        pass
+    if await database.fetch_value("has_counts_without_week"):
+        await counts.count_week(database, week.monday, week.bounds)
+    commands = _drop_commands(week, [table for table in PARTITIONED if table not in missing])
+
+    async def drop() -> None:
+        async with database.hot() as connection:
+            await connection.execute(commands)
+
+    try:
+        await with_tries(drop)
+    except asyncpg.RaiseError:  # a task runs again since just now
+        _report_retained(week, _UNFINISHED)
+        return False
+    log.info("partition.dropped", week=week.suffix)
+    return True
+
+
+async def _prune_keys(database: Database, week: Week) -> list[asyncpg.Record]:
+    return await database.fetch("prune_keys_of_week", *week.bounds, _KEYS_AT_ONCE)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error
+    return _LOCKED if faults.is_time_up(cause) else faults.in_words(cause)
+
+
+def _report_retained(week: Week, reason: str) -> None:
+    log.warning("partition.retained", week=week.suffix, reason=reason)
+
+
+def _has_unfinished(week: Week) -> str:
+    # By an index: `hot` allows nothing else. The tasks decide, not their counters.
+    return (
+        f"EXISTS (SELECT FROM taskmill.task_{week.suffix} WHERE status IN ('new', 'in_progress'))"
+    )
+
+
+def _drop_commands(week: Week, tables: list[str]) -> str:
+    """Return the message that drops a week, unless it has an unfinished task.
+
+    Nobody changes its tasks meanwhile, so all their counters are there. They get deltas that make them 0: another
+    process may be folding them.
+    """
+    children = [f"taskmill.{table}_{week.suffix}" for table in tables]
+    return f"""
+        {lock_commands(*children)}
+        DO $$ BEGIN
+            IF {_has_unfinished(week)} THEN
+                RAISE EXCEPTION '{_UNFINISHED}';
+            END IF;
+        END $$;
+        INSERT INTO taskmill.task_count (queue, status, tasks, week)
+        SELECT queue, status, -sum(tasks)::bigint, '{week.monday}'
+        FROM (
+            SELECT queue, status, tasks FROM taskmill.task_week_count WHERE week = '{week.monday}'
+            UNION ALL
+            SELECT queue, status, tasks FROM taskmill.task_count WHERE week = '{week.monday}'
+        ) AS counted
+        GROUP BY queue, status
+        HAVING sum(tasks) <> 0;
+        DROP TABLE {", ".join(children)};
+    """  # noqa: S608 - our own names
+
+
+async def _drop_stray_lines(database: Database) -> None:
+    """Drop weeks of the log whose tasks an earlier release has dropped: it did not know that table."""
+    for week in partitions.weeks_of(await database.fetch("list_stray_log_weeks")):
+        table = f"taskmill.task_log_{week.suffix}"
+        async with database.hot() as connection:
+            await connection.execute(f"{lock_commands(table)} DROP TABLE {table}")
+        log.info("partition.dropped", week=week.suffix, table="task_log")
