@@ -51,6 +51,7 @@ SCENARIOS = (
     "stats",
     "explain",
     "dashboard",
+    "retention",
     "storage",
 )
 ROUNDS = {Scale.QUICK: 1, Scale.SHORT: 3, Scale.FULL: 5}
