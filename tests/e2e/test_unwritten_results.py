@@ -11,7 +11,8 @@ from tests.support.proxy import a_network
 from tests.support.stage import Stage
 from tests.support.workers import in_status
 
-EMULATED = {"delay_s": 2, "failure_probability": 0}
+# Long enough for all to run when the network breaks.
+EMULATED = {"delay_s": 8, "failure_probability": 0}
 
 
 async def test_a_stop_without_a_database_prints_which_results_are_lost(
@@ -37,6 +38,7 @@ async def test_a_stop_without_a_database_prints_which_results_are_lost(
             assert await asyncio.to_thread(program.process.wait, 60) == 0
         finally:
             program.process.kill()
+            await asyncio.to_thread(program.process.wait)
     [line] = program.logged("finish.unwritten")
     lost = sorted(str(task.id) for task in made)
     assert (line["results"], sorted(line["task_ids"])) == (3, lost)
