@@ -186,6 +186,7 @@ def test_a_test_run_fails_when_its_tools_are_missing(small: Checkout) -> None:
         "mypy: typed samples",
         "pyright: typed samples",
         "lint-imports",
+        "lint of migrations",
         "deptry",
         "mkdocs build --strict",
     )
