@@ -19,7 +19,7 @@ from tests.support.task_fields import VALUES
 
 # Of `taskmill.task`, and of no request or response.
 INSIDE = {"traceparent", "lease_id", "open_policy", "claim_no"}
-CLAIMS = ("claim_tasks", "claim_hinted_tasks")
+CLAIMS = ("claim_tasks",)
 
 
 def names(fields: tuple[TaskField, ...]) -> list[str]:

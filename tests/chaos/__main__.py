@@ -61,7 +61,6 @@ def _sum_up(reports: list[Report]) -> None:
     _print(f"  tasks accepted      {sum(r.accepted for r in reports)}")
     _print(f"  tasks ended         {sum(r.terminal for r in reports)}")
     _print(f"  stale ends refused  {sum(r.stale_refused for r in reports)}")
-    _print(f"  released again      {sum(r.released_again for r in reports)}")
     _print(f"  slowest to settle   {max(r.settled_s for r in reports):.1f} s")
     for name, times in sorted(faults.items()):
         _print(f"  {name:<27} {times}")

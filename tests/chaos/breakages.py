@@ -5,7 +5,6 @@ A broken build is the program with one statement or rule replaced.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from taskmill.storage import statements
 
@@ -96,7 +95,7 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
         # An operator's retry takes whatever has finished.
         "again": {"run_tasks_again": _with("id = ANY($1)", "cardinality($1::uuid[]) > 0")},
         "hints": {},
-        "idle_worker": {"claim_tasks": _IDLE_WORKER, "claim_hinted_tasks": _IDLE_WORKER},
+        "idle_worker": {"claim_tasks": _IDLE_WORKER},
     }
 )
 NAMES = tuple(_CHANGES)
@@ -118,17 +117,10 @@ def apply(name: str) -> None:
 
     vars(statements)["statement"] = broken
     if name == "hints":
-        _never_let_hints_expire()
+        _send_no_hints()
 
 
-def _never_let_hints_expire() -> None:
-    from taskmill.relay import release  # noqa: PLC0415 - only this one is broken here
+def _send_no_hints() -> None:
+    from taskmill.relay.hinting import HintSender  # noqa: PLC0415 - only this one is broken here
 
-    vars(release)["HINT_TTL_S"] = 1e6
-    setattr(release.Relay, "_opened", _remember_queues)  # noqa: B010 - it is no attribute to assign to
-
-
-async def _remember_queues(relay: Any, _: object) -> None:  # noqa: ANN401 - imported where it is broken
-    """Do what a relay does after it reconnects, but without releasing everything again."""
-    relay._publisher.forget_queues()
-    relay.wake()
+    setattr(HintSender, "_send", lambda *_: None)  # noqa: B010 - it is no attribute to assign to

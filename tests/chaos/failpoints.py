@@ -13,7 +13,7 @@ from typing import Any
 # By role.
 FAILPOINTS = {
     "worker": ("after_claim", "before_finish", "after_finish"),
-    "relay": ("after_mark",),
+    "relay": ("before_hint",),
     "api": ("after_commit",),
     "intake": ("after_commit",),
 }
@@ -21,7 +21,7 @@ FAILPOINTS = {
 
 def watch(folder: Path) -> None:
     """Insert the failpoints into the program; call it before the roles start."""
-    from taskmill.relay.hints import HintPublisher  # noqa: PLC0415 - not before the statements are chosen
+    from taskmill.relay.hinting import HintSender  # noqa: PLC0415 - not before the statements are chosen
     from taskmill.storage import claims, tasks  # noqa: PLC0415 - see above
 
     def die_at(failpoint: str) -> None:
@@ -30,11 +30,10 @@ def watch(folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     _die_after(claims, "take", "after_claim", die_at)
-    _die_after(claims, "take_hinted", "after_claim", die_at)
     _die_before(claims, "end", "before_finish", die_at)
     _die_after(claims, "end", "after_finish", die_at)
     _die_after(tasks, "insert", "after_commit", die_at)
-    _die_before(HintPublisher, "publish", "after_mark", die_at)
+    _die_before(HintSender, "_publish", "before_hint", die_at)
 
 
 def _die_after(home: Any, name: str, failpoint: str, die_at: Callable[[str], None]) -> None:  # noqa: ANN401 - module or class

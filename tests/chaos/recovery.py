@@ -1,6 +1,6 @@
 """Checks that every process works again soon after the faults, not only one of each role.
 
-The API responds. Each worker claims a probe. Each relay releases. Each intake consumes, and a message becomes a
+The API responds. Each worker claims a probe. Each relay sends hints. Each intake consumes, and a message becomes a
 task that runs. Clients go on meanwhile.
 """
 
@@ -25,7 +25,7 @@ _ROUNDS = 100
 # The longest time on any machine.
 _MOST_S = 120.0
 _TIMEOUT_S = 3.0
-_RELEASED = "taskmill_tasks_released_total"
+_HINTS = "taskmill_hints_confirmed_total"
 _POSTED, _PUBLISHED = PROBES
 
 
@@ -37,10 +37,10 @@ async def not_back(site: Site) -> list[str]:
     sql = await asyncpg.connect(site.database_url)
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as http:
-            released = await _released(site)
+            hints = await _hints(site)
             for number in itertools.count(1):
                 await _probe(site, http, number)
-                before, lacking = lacking, await _lacking(site, sql, released)
+                before, lacking = lacking, await _lacking(site, sql, hints)
                 in_vain = 0 if len(lacking) < len(before) else in_vain + 1
                 if not lacking or in_vain > _ROUNDS or loop.time() - began_at > _MOST_S:
                     break
@@ -67,13 +67,12 @@ def _body(name: str) -> dict[str, object]:
     return {"name": name, "type": "work", "priority": 9, "payload": {"delay_s": 0}}
 
 
-async def _lacking(site: Site, sql: Sql, released_before: Mapping[str, float]) -> list[str]:
+async def _lacking(site: Site, sql: Sql, hints_before: Mapping[str, float]) -> list[str]:
     lacking = await _unserved_entry_points(site, sql) + await _idle_workers(site, sql)
     if site.broker is not None:
         lacking += await _intakes_without_consumer(site)
-        released = await _released(site)
-        # All relays serve the same hint queues, and the first one releases: sooner or later that is each of them.
-        lacking += [name for name, total in released.items() if total <= released_before[name]]
+        hints = await _hints(site)
+        lacking += [name for name, total in hints.items() if total <= hints_before[name]]
     return lacking
 
 
@@ -104,5 +103,5 @@ async def _intakes_without_consumer(site: Site) -> list[str]:
     return [] if len(found) == wanted else [f"intake ({len(found)} consumers of {wanted})"]
 
 
-async def _released(site: Site) -> dict[str, float]:
-    return {relay.name: await scrape(relay, _RELEASED) for relay in site.of("relay")}
+async def _hints(site: Site) -> dict[str, float]:
+    return {relay.name: await scrape(relay, _HINTS) for relay in site.of("relay")}

@@ -16,7 +16,7 @@ from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.pullers import Pullers
 from tests.chaos.recovery import not_back
-from tests.chaos.site import Site, scrape
+from tests.chaos.site import Site
 from tests.support.polling import eventually
 
 SETTLE_S = 120.0
@@ -54,7 +54,6 @@ class Report:
     accepted: int = 0
     terminal: int = 0
     stale_refused: int = 0
-    released_again: int = 0
     responses: Counter[str] = field(default_factory=Counter)
     back_s: float = 0.0
     settled_s: float = 0.0
@@ -66,7 +65,7 @@ class Report:
         return (
             f"seed {self.plan.seed} ({transport}): {sum(self.faults.values())} faults, "
             f"{self.accepted} accepted, {self.terminal} ended, {self.stale_refused} stale ends refused, "
-            f"{self.released_again} released again, all back in {self.back_s:.1f} s, "
+            f"all back in {self.back_s:.1f} s, "
             f"settled in {self.settled_s:.1f} s, absent: {', '.join(self.absent) or 'nothing'}, "
             f"{len(self.violations)} violations"
         )
@@ -196,7 +195,7 @@ async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
 async def _describe_unfinished(sql: Sql) -> list[str]:
     """Describe some of the tasks that are not terminal."""
     rows = await sql.fetch(
-        "SELECT t.id, t.type, t.queue, t.status, t.claim_no, t.run_at, t.lease_id, d.released_at "
+        "SELECT t.id, t.type, t.queue, t.status, t.claim_no, t.run_at, t.lease_id, d.task_id "
         "FROM taskmill.task AS t LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id "
         "WHERE t.finished_at IS NULL ORDER BY t.id LIMIT 5"
     )
@@ -235,11 +234,3 @@ async def _leaks(sql: Sql, site: Site) -> list[str]:
 async def _count(site: Site, report: Report) -> None:
     """Count how the site reacted to the faults."""
     report.stale_refused = sum(len(member.logged("lease.lost")) for member in site.of("worker"))
-    report.released_again = int(
-        sum(
-            [
-                await scrape(member, "taskmill_tasks_released_again_total")
-                for member in site.of("relay")
-            ]
-        )
-    )

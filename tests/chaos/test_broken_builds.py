@@ -31,9 +31,7 @@ CASES = {
     "rescue": Case(
         violation="unfinished", only=frozenset({"rows_locked"}), delays_s=(1, 2), posts_per_s=70
     ),
-    "hints": Case(
-        violation="unfinished", only=frozenset({"hints_deleted", "broker_wiped"}), policy="rabbitmq"
-    ),
+    "hints": Case(violation="unfinished", only=frozenset({"kill"}), policy="rabbitmq"),
     "key": Case(violation="doubled", only=frozenset({"answer_lost", "failpoint"})),
     "idle_worker": Case(violation="not_back: worker-2", only=frozenset({"kill"})),
     "early": Case(violation="ran_early", only=frozenset({"kill"})),

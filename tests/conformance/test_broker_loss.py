@@ -6,21 +6,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from taskmill.amqp.names import hint_queue_name
 from taskmill.domain.lifecycle import Status
-from taskmill.relay import release
-from taskmill.transports import rabbitmq
+from taskmill.transports import hint_consumer, rabbitmq
+from taskmill.transports.hint_consumer import HintConsumer
 from taskmill.transports.rabbitmq import RabbitTransport
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
-from tests.support.dispatching import Recorder, TransportSetup, a_notifier, a_relay, all_ended
+from tests.support.dispatching import (
+    EVERYTHING,
+    Recorder,
+    TransportSetup,
+    a_notifier,
+    a_relay,
+    all_ended,
+)
 from tests.support.polling import eventually
 from tests.support.rabbitmq import BrokerServer, Management
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
-
-NAME = hint_queue_name("default", "emulate")
 
 
 @pytest.fixture
@@ -30,25 +34,16 @@ async def transport(stage: Stage, broker_url: str) -> AsyncIterator[TransportSet
         yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
 
-def subscriptions_of(worker: RunningWorker) -> int:
+def consumer_of(worker: RunningWorker) -> HintConsumer:
     assert isinstance(worker.transport, RabbitTransport)
-    transport = worker.transport
-    return len(transport._subscriptions._consumers) if transport.link.is_up else 0
+    return worker.transport.consumer
 
 
-async def is_subscribed(worker: RunningWorker, *, timeout_s: float = 15) -> None:
+async def is_consuming(worker: RunningWorker) -> None:
     async def probe() -> bool:
-        return subscriptions_of(worker) > 0
+        return consumer_of(worker).is_consuming
 
-    await eventually(probe, "a subscription", timeout_s=timeout_s)
-
-
-async def is_connected(worker: RunningWorker) -> None:
-    async def probe() -> bool:
-        assert isinstance(worker.transport, RabbitTransport)
-        return worker.transport.link.is_up
-
-    await eventually(probe, "a connection")
+    await eventually(probe, "a consumer")
 
 
 async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default") -> None:
@@ -65,14 +60,13 @@ async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default")
 async def test_a_consumer_that_the_server_cancelled_comes_back(
     transport: TransportSetup, stage: Stage, broker_management: Management
 ) -> None:
-    # Without it, a task waits for the 10 s that a lost hint lives.
     recorder = Recorder()
     async with transport.worker({"*": recorder.quick}) as worker:
         await one_succeeds(stage, within_s=5)
         for _ in range(3):
-            await asyncio.to_thread(broker_management.delete_queue, NAME)
+            await asyncio.to_thread(broker_management.delete_queue, EVERYTHING)
             await one_succeeds(stage, within_s=8)
-            await is_subscribed(worker)
+            await is_consuming(worker)
     assert len(recorder.runs) == 4
     await assert_safe(stage.sql)
 
@@ -83,12 +77,12 @@ async def test_a_channel_that_the_server_closed_comes_back(
     recorder = Recorder()
     async with transport.worker({"*": recorder.quick}) as worker:
         await one_succeeds(stage, within_s=5)
-        assert isinstance(worker.transport, RabbitTransport)
-        driver = worker.transport.link.driver
+        link = consumer_of(worker).link
+        driver = link.driver
         assert driver is not None
         await driver.basic_ack(123_456)
         await one_succeeds(stage, within_s=8)
-        assert worker.transport.link.driver is not driver
+        assert link.driver is not driver
     assert len(recorder.runs) == 2
 
 
@@ -108,88 +102,61 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
         await eventually(has_closed_all, "the relay's and the workers' connections to be closed")
         await all_ended(stage, timeout_s=15)
         for worker in (a, b):
-            await is_subscribed(worker)
+            await is_consuming(worker)
     assert set(recorder.runs.values()) == {1}
     await assert_safe(stage.sql)
 
 
-async def test_a_queue_that_the_broker_refuses_holds_up_no_other(
-    transport: TransportSetup,
+async def test_a_queue_that_the_broker_refuses_holds_up_no_task(
     stage: Stage,
+    broker_url: str,
     broker_management: Management,
     log_lines: LogLines,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(release, "HINT_TTL_S", 3.0)
+    """The worker is woken by notifications until it may have its queue."""
+    monkeypatch.setattr(hint_consumer, "_DECLARE_S", 0.5)
     recorder = Recorder()
-    # Its name comes before that of the other.
-    await asyncio.to_thread(broker_management.allow, but=hint_queue_name("a", "emulate"))
-    stuck = await stage.created(queue="a")
-    async with transport.worker({"*": recorder.quick}) as worker:
-        await is_connected(worker)
-        for _ in range(20):
-            await one_succeeds(stage, within_s=2)
-        assert subscriptions_of(worker) == 1
-        assert not log_lines.named("subscription.failed"), "the link was reopened"
-        assert len(log_lines.named("hints.refused")) == 1
-        assert len(log_lines.named("hint.unpublished")) <= 2, "it is not released again at once"
-        assert stuck.id not in recorder.runs
-        await asyncio.to_thread(broker_management.allow)
-        await finished(stage, stuck.id)
-    assert set(recorder.runs.values()) == {1}
-    await assert_safe(stage.sql)
-
-
-async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
-    stage: Stage, broker_url: str, broker_management: Management
-) -> None:
-    await asyncio.to_thread(broker_management.allow, but=hint_queue_name("a", "emulate"))
-    recorder = Recorder()
+    await asyncio.to_thread(broker_management.allow, but=EVERYTHING)
     options = WorkerOptions(broker_url=broker_url)
     async with (
         a_notifier(stage),
         a_relay(stage, broker_url),
         a_worker(stage, {"*": recorder.quick}, options) as worker,
     ):
-        await stage.created()
-        await is_subscribed(worker)
-        await one_succeeds(stage, within_s=3, queue="a")
-        for _ in range(10):
-            await one_succeeds(stage, within_s=1)
-            await one_succeeds(stage, within_s=1, queue="a")
-    await assert_safe(stage.sql)
 
+        async def is_refused() -> bool:
+            return bool(log_lines.named("hints.refused"))
 
-async def test_what_others_always_claim_at_once_is_served_soon_too(
-    transport: TransportSetup, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker that scans only after others have claimed everything would never find the bucket."""
-    monkeypatch.setattr(rabbitmq, "_MIN_INTERVAL_S", 0.3)
-    recorder = Recorder()
-    handlers = {"*": recorder.quick}
-    async with transport.worker(handlers, WorkerOptions(name="a")) as first:
-        await stage.created()
-        await is_subscribed(first)
-        async with transport.worker(handlers, WorkerOptions(name="b")) as second:
-
-            async def serves() -> bool:
-                await finished(stage, (await stage.created()).id)
-                return subscriptions_of(second) > 0
-
-            await eventually(serves, "the second worker to serve it, too")
+        await eventually(is_refused, "the broker to refuse the queue")
+        for _ in range(20):
+            await one_succeeds(stage, within_s=0.5)
+        assert not consumer_of(worker).is_consuming
+        assert not log_lines.named("subscription.failed"), "the link was reopened"
+        assert len(log_lines.named("hints.refused")) == 1
+        await asyncio.to_thread(broker_management.allow)
+        await is_consuming(worker)
+        await one_succeeds(stage, within_s=2)
+    assert set(recorder.runs.values()) == {1}
     await assert_safe(stage.sql)
 
 
 async def test_without_any_relay_workers_claim_from_the_database_and_log_it_once(
-    stage: Stage, broker_url: str, log_lines: LogLines
+    stage: Stage, broker_url: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rabbitmq, "_TIMEOUT_S", 1.0)
     recorder = Recorder()
     options = WorkerOptions(broker_url=broker_url)
     async with a_notifier(stage), a_worker(stage, {"*": recorder.quick}, options) as worker:
-        await is_connected(worker)
-        await one_succeeds(stage, within_s=6)
-        for _ in range(20):
-            await one_succeeds(stage, within_s=0.5)
+        await is_consuming(worker)
+
+        async def is_logged() -> bool:
+            await one_succeeds(stage, within_s=1)
+            return bool(log_lines.named("hints.missing"))
+
+        await eventually(is_logged, "missing hints to be logged")
+        for _ in range(5):
+            await one_succeeds(stage, within_s=1)
         assert len(log_lines.named("hints.missing")) == 1
         async with a_relay(stage, broker_url):
 
@@ -212,7 +179,7 @@ async def test_a_strict_worker_waits_for_hints_whatever_happens(
     handlers = {"*": recorder.quick}
     async with a_worker(stage, handlers, options) as strict, a_worker(stage, handlers, direct):
         made = await stage.created()
-        await is_subscribed(strict)
+        await is_consuming(strict)
 
         async def has_waited() -> bool:
             other = await stage.created(queue="other")
@@ -242,7 +209,7 @@ async def test_tasks_run_without_a_broker_that_died_and_use_it_again_afterwards(
         a_worker(stage, {"*": recorder.quick}, auto) as worker,
         a_worker(stage, {"*": strict.quick}, waiting),
     ):
-        await is_connected(worker)
+        await is_consuming(worker)
         await one_succeeds(stage, within_s=10)
         first = await stage.created(queue="strict")
         await finished(stage, first.id)
@@ -253,11 +220,10 @@ async def test_tasks_run_without_a_broker_that_died_and_use_it_again_afterwards(
         assert (await stage.task(held.id)).status is Status.NEW
         private_broker.spawn()
         await asyncio.to_thread(private_broker.wait)
-        await is_subscribed(worker)
+        await is_consuming(worker)
         await finished(stage, held.id)
         await one_succeeds(stage, within_s=2)
-        assert subscriptions_of(worker) == 1
-    away = log_lines.named("broker.away")
+        away = log_lines.named("broker.away")
     warned = [line["link"] for line in away if line["level"] == "warning"]
     connected = [line["link"] for line in log_lines.named("broker.connected")]
     # A broker that is starting may drop early connections once more: then that is logged, too.
@@ -299,13 +265,13 @@ async def test_a_frozen_broker_is_disconnected_and_tasks_go_on(
         a_relay(stage, url),
         a_worker(stage, {"*": recorder.quick}, options) as worker,
     ):
-        await is_connected(worker)
+        await is_consuming(worker)
         await one_succeeds(stage, within_s=10)
         private_broker.freeze()
         try:
             await one_succeeds(stage, within_s=10, queue=queue)
         finally:
             private_broker.thaw()
-        await is_subscribed(worker)
+        await is_consuming(worker)
         await one_succeeds(stage, within_s=5)
     assert set(recorder.runs.values()) == {1}

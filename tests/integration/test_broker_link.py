@@ -14,7 +14,7 @@ from tests.support.links import an_open_link
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Management
 
-NAME = hint_queue_name("default", "emulate")
+NAME = hint_queue_name((), ())
 
 
 async def call_until_error(
@@ -40,7 +40,7 @@ async def test_calls_under_way_when_their_link_closes_fail_as_broker_unavailable
             await publisher.publish(b"[]", routing_key=NAME)
 
         async def declare() -> None:
-            await declare_hints(link, NAME)
+            await declare_hints(link, NAME, ["#"])
 
         async def is_back() -> bool:
             return link.is_up
@@ -63,7 +63,7 @@ async def test_a_hint_queue_of_the_other_type_is_used_as_it_is(
     other: HintQueueType = "quorum" if first == "classic" else "classic"
     async with an_open_link(broker_url) as link:
         for queue_type in (first, other, first):
-            await declare_hints(link, NAME, queue_type)
+            await declare_hints(link, NAME, ["#"], queue_type)
     assert await _type_of(NAME, broker_management) == first
 
 
@@ -73,7 +73,7 @@ async def test_a_hint_queue_that_somebody_declared_otherwise_is_created_again(
     async with an_open_link(broker_url) as link:
         async with link.side_channel() as channel:
             await channel.declare_queue(NAME, durable=True)
-        await declare_hints(link, NAME, "classic")
+        await declare_hints(link, NAME, ["#"], "classic")
     queue = (await asyncio.to_thread(broker_management.queues))[NAME]
     assert queue["arguments"]["x-message-ttl"] == 10_000
 

@@ -9,8 +9,7 @@ import pytest
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease
-from taskmill.operations.broker import find_hint_queues
-from taskmill.relay.release import Relay
+from taskmill.relay.hinting import HintSender
 from taskmill.runtime.idle_backoff import IDLE_PAUSE_S, IdleBackoff
 from taskmill.settings import PullSettings
 from taskmill.storage import figures, queues
@@ -22,7 +21,7 @@ from tests.support.plans import Plan, explaining
 from tests.support.postgres import DatabaseServer
 from tests.support.pulling import a_pull
 from tests.support.stage import Stage, a_stage
-from tests.support.workers import WorkerOptions, a_hinted_transport, a_transport
+from tests.support.workers import WorkerOptions, a_transport
 
 NAMES = 6_000
 QUEUES = 300
@@ -45,8 +44,8 @@ SEED = """
         SELECT id, 'a task', type, queue, priority, 'new', now(), now(), 1, 3, '{}', 'seed' FROM named
     ),
     waiting AS (
-        INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at, released_at)
-        SELECT id, queue, type, priority, now() - interval '1 minute', now() FROM named
+        INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+        SELECT id, queue, type, priority, now() - interval '1 minute' FROM named
     ),
     queues AS (
         INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM named ON CONFLICT (name) DO NOTHING
@@ -132,11 +131,6 @@ async def test_similar_statements_are_bounded_too(crowded: Stage) -> None:
         check(plan, rows=2 * most + 2)
         _, plan = await session.fetch("audit_overdue", 120.0, MOST, *FIRST)
         check(plan, rows=4 * MOST + 10)
-        _, plan = await session.fetch("count_released", None, 60.0, most, 2 * most, 5_000)
-        check(plan, rows=6 * most + 10)
-        rows, plan = await session.fetch("find_hint_queues", MOST)
-        assert len(rows) == MOST
-        check(plan, rows=4 * MOST)
 
 
 async def test_figures_are_bounded_and_have_every_queue(crowded: Stage) -> None:
@@ -146,7 +140,6 @@ async def test_figures_are_bounded_and_have_every_queue(crowded: Stage) -> None:
     read = await figures.read(crowded.database)
     assert all(queue.oldest_due_s > 50 for queue in read.queues)
     assert sum(queue.unserved_types for queue in read.queues) <= queues.MOST_BUCKETS
-    assert len(await find_hint_queues(crowded.database)) == 1_000
 
 
 async def test_pausing_and_resuming_read_few_buckets_of_the_queue(
@@ -273,25 +266,6 @@ async def test_a_pull_gets_what_is_due_next_whichever_scan_found_it(
     assert [task.type for task in lease.tasks] == ["soon"]
 
 
-async def test_hint_queues_are_those_of_all_scans_and_alternate_when_they_are_many(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await _spread(stage)
-    handlers = Handlers({"*": _never})
-    transport = a_hinted_transport(stage, handlers, WorkerOptions(), "amqp://127.0.0.1:1")
-    transport._scan = BucketScan(most=5)
-    for expected in (5, 10, 12, 12):
-        await transport._read_buckets(0.0)
-        assert len(transport._found) == expected
-    monkeypatch.setattr("taskmill.transports.rabbitmq.MOST_BUCKETS", 6)
-    for _ in range(5):
-        await transport._read_buckets(0.0)
-        assert len(transport._found) <= 6
-    transport._scan = BucketScan()
-    await transport._read_buckets(0.0)
-    assert len(transport._found) == 12
-
-
 @pytest.mark.parametrize("is_paused", [False, True])
 async def test_no_name_counts_as_the_last_of_all(stage: Stage, *, is_paused: bool) -> None:
     """In Danish aa comes after z, in Estonian t to y do; here `~` stands for them."""
@@ -315,20 +289,19 @@ async def test_an_idle_relay_polls_often_when_one_scan_does_not_see_all(stage: S
     idle_backoff = IdleBackoff(stage.clock)
     idle_backoff.set_notified(is_notified=True)
     idle_backoff._active_at = float("-inf")
-    relay = Relay(
+    relay = HintSender(
         stage.database,
         broker_url="amqp://127.0.0.1:1",
         clock=stage.clock,
-        hint_queues="classic",
         idle_backoff=idle_backoff,
     )
     await stage.open_lease()
     for kind in ("a", "b"):
         await stage.created(type=kind, run_at=stage.clock.now() + timedelta(hours=1))
-    await relay._due_hint_queues()
+    await relay._round()
     assert relay._until_next_due() == IDLE_PAUSE_S
-    relay._scan, relay._buckets_read_at = BucketScan(most=1), float("-inf")
-    await relay._due_hint_queues()
+    relay._scan = BucketScan(most=1)
+    await relay._round()
     while not relay._scan.is_at_end:
-        await relay._due_hint_queues()
+        await relay._round()
     assert relay._until_next_due() <= 0.2

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
-from taskmill.storage import claims, remote_leases
+from taskmill.storage import remote_leases
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.remote_leases import ResponseLimit
 from tests.support.api import Served
@@ -43,19 +43,6 @@ def _urgency(task: Task) -> tuple[int, datetime, UUID]:
 async def test_a_claim_returns_its_tasks_in_order(stage: Stage) -> None:
     expected = await mixed(stage, types=("a", "b"))
     taken = await stage.take(await stage.open_lease())
-    assert [one.task.id for one in taken] == expected
-
-
-async def test_a_claim_of_hinted_tasks_returns_them_in_order(stage: Stage) -> None:
-    expected = await mixed(stage)
-    taken = await claims.take_hinted(
-        stage.database,
-        lease_id=await stage.open_lease(),
-        worker="tester",
-        task_ids=expected[::-1],
-        types=None,
-        queues=None,
-    )
     assert [one.task.id for one in taken] == expected
 
 

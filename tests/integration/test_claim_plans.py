@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.lifecycle import ErrorInfo, Failed, Interrupted, Succeeded
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Interrupted, Outcome, Succeeded
 from taskmill.storage import claims
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.statements import columns
@@ -53,29 +53,22 @@ async def test_a_claim_and_its_end_cost_what_they_take(seeded: Stage) -> None:
 
 async def test_a_single_row_is_read_from_its_own_week(seeded: Stage) -> None:
     """However many weeks there are."""
-    some = await seeded.sql.fetchval(_A_WAITING_TASK)
     async with explaining(seeded.database) as session:
-        lease = await seeded.open_lease()
-        for outcome in (Interrupted(), Succeeded(result="1")):
-            rows, plan = await session.fetch(
-                "claim_hinted_tasks", lease, "w", [some], None, None, for_one=True
-            )
-            check_for_one(plan)
-            end = an_end(claims._taken(rows[0]), lease, outcome)
+        rows, _, lease = await claimed(session, seeded)
+        outcomes: list[Outcome] = [Interrupted(), Succeeded(result="1")]
+        for row, outcome in zip(rows, outcomes, strict=False):
+            end = an_end(claims._taken(row), lease, outcome)
             name, of = (
                 ("succeed_attempts", claims._success)
                 if isinstance(outcome, Succeeded)
                 else ("end_attempts", claims._row)
             )
             ended, plan = await session.fetch(name, *columns([of(end)]), "w", for_one=True)
-            assert ended[0]["id"] == some
+            assert ended[0]["id"] == row["id"]
             check_for_one(plan)
-        found, plan = await session.fetch("get_tasks", [some], for_one=True)
+        found, plan = await session.fetch("get_tasks", [rows[1]["id"]], for_one=True)
         check_for_one(plan)
         assert found[0]["status"] == "succeeded"
-
-
-_A_WAITING_TASK = "SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC LIMIT 1"
 
 
 def check_for_one(plan: Plan) -> None:

@@ -183,7 +183,7 @@ async def test_an_entry_point_knows_of_a_change_when_it_polls(stage: Stage) -> N
 async def test_an_entry_point_that_listens_is_notified_of_a_change_at_once(stage: Stage) -> None:
     known, stop = Contracts(stage.database), asyncio.Event()
     never = Periodic("contracts", known.refresh, interval_s=3600)
-    listener = NotificationListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
+    listener = NotificationListener(stage.database, lambda _: None, also={CONTRACTS: never.wake})
     async with asyncio.TaskGroup() as group:
         group.create_task(never.run(stop))
         group.create_task(listener.run(stop))

@@ -10,7 +10,6 @@ from pathlib import Path
 import orjson
 
 from taskmill.dashboard.app import _all_routes
-from taskmill.operations.broker import BrokerWatch
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import FOR_ONE, QUERIES
@@ -184,15 +183,7 @@ async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[
         return recorder.ran()
 
 
-def with_a_broker(stage: Stage) -> None:
-    """Have pages assume a broker: counting what was released to it scans all waiting tasks."""
-    stage.service.broker = BrokerWatch(
-        policy="auto", hint_life=timedelta(minutes=5), trouble=lambda: None
-    )
-
-
 async def test_every_statement_of_every_page_is_bounded(stage: Stage, pages: Served) -> None:
-    with_a_broker(stage)
     paths = addresses(await seeded(stage))
     assert len(paths) > len(FILTERED) + 4
     ran = await statements(stage, pages, paths)

@@ -26,9 +26,7 @@ async def test_all_facts_are_of_one_moment(stage: Stage) -> None:
     seen: list[tuple[ExplainSnapshot, QueuePosition]] = []
     async with stage.database.snapshot() as connection:
         for _ in range(2):
-            found = await explain_snapshot.read(
-                connection, task.id, broker=broker.state(), hint_life=broker.hint_life
-            )
+            found = await explain_snapshot.read(connection, task.id, broker=broker.state())
             assert found is not None
             seen.append((found, await explain_snapshot.read_position(connection, found)))
             await stage.take(lease_id)

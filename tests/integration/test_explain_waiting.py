@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -12,9 +12,6 @@ from taskmill.domain.lifecycle import Interrupted, Outcome, Reason, Retry
 from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
-from taskmill.storage import releases
-from taskmill.storage.claims import Bucket
-from taskmill.storage.releases import HintQueue
 from tests.support.api import Served, serving
 from tests.support.builders import ERROR
 from tests.support.dispatching import Recorder
@@ -24,8 +21,6 @@ from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation, a_rejections
 from tests.support.workers import WorkerOptions, a_worker
 
-HINT_LIFE = timedelta(seconds=10)
-
 
 @asynccontextmanager
 async def seeing_a_broker(
@@ -34,7 +29,6 @@ async def seeing_a_broker(
     """Serve with a broker that is reached, or away for a reason, or in the state of a link."""
     watch = BrokerWatch(
         policy=policy,
-        hint_life=HINT_LIFE,
         trouble=(lambda: trouble) if link is None else (lambda: link.trouble),
     )
     creation = a_creation(stage.database, stage.clock, stage.ids)
@@ -191,35 +185,6 @@ async def test_a_broker_that_is_away_blocks_only_tasks_that_need_it(stage: Stage
     assert facts["trouble"]
     async with seeing_a_broker(stage, policy="auto", trouble="refused") as lenient:
         assert holding(await explained(lenient, task.id)) == ["not_claimed"]
-
-
-async def test_a_task_has_to_be_released_to_the_broker_and_then_claimed(stage: Stage) -> None:
-    await stage.open_lease()
-    task = await stage.created()
-    async with seeing_a_broker(stage, policy="auto") as served:
-        assert holding(await explained(served, task.id)) == ["not_released"]
-        await released(stage)
-        explanation = await explained(served, task.id)
-        assert holding(explanation) == ["not_claimed"]
-        facts = facts_of(explanation, "not_released")
-        released_at = datetime.fromisoformat(facts["released_at"])
-        assert datetime.fromisoformat(facts["hint_valid_until"]) == released_at + HINT_LIFE
-        await stage.sql.execute(
-            "UPDATE taskmill.dispatch SET released_at = released_at - interval '11 s'"
-        )
-        explanation = await explained(served, task.id)
-        assert holding(explanation) == ["not_released"]
-        assert "ran out" in explanation["summary"]
-
-
-async def released(stage: Stage) -> None:
-    """Release what is due, as the relay does."""
-    bucket = Bucket(queue="default", type="emulate", priority=4)
-    stream = HintQueue(queue="default", type="emulate")
-    done = await releases.release(
-        stage.database, stream, release_limit=200, most=10, life_s=10, buckets=[(bucket, None)]
-    )
-    assert len(done.task_ids) == 1
 
 
 async def test_a_task_that_nothing_keeps_is_claimed_next(api: Served, stage: Stage) -> None:

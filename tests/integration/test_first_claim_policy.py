@@ -13,7 +13,6 @@ from taskmill.domain.lifecycle import Failed, Interrupted, Reason, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
-from taskmill.storage import claims
 from taskmill.storage.claims import TakenTask
 from taskmill.wire.tasks import to_draft
 from tests.support.auditing import found_in
@@ -54,31 +53,17 @@ async def created(stage: Stage, **given: Any) -> Task:  # noqa: ANN401 - the fie
     return (await stage.creation.create(draft)).task
 
 
-async def claimed(stage: Stage, task: Task, *, is_hinted: bool = False) -> TakenTask:
-    lease_id = await stage.open_lease()
-    if is_hinted:
-        [taken] = await claims.take_hinted(
-            stage.database,
-            lease_id=lease_id,
-            worker="w",
-            task_ids=[task.id],
-            types=None,
-            queues=None,
-        )
-    else:
-        [taken] = await stage.take(lease_id)
+async def claimed(stage: Stage, task: Task) -> TakenTask:
+    [taken] = await stage.take(await stage.open_lease())
     assert taken.task.id == task.id
     return taken
 
 
-@pytest.mark.parametrize("is_hinted", [False, True])
-async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(
-    stage: Stage, *, is_hinted: bool
-) -> None:
+async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(stage: Stage) -> None:
     task = await created(stage)
     assert policy_of(task) == SERVICE
     await registers(stage)
-    taken = await claimed(stage, task, is_hinted=is_hinted)
+    taken = await claimed(stage, task)
     assert (taken.task.max_attempts, taken.task.max_losses) == (5, 7)
     assert taken.task.timeout == timedelta(seconds=9.5)
     assert taken.task.retry == RetryPolicy(

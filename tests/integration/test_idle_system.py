@@ -37,7 +37,7 @@ async def a_listener(stage: Stage) -> AsyncIterator[tuple[IdleBackoff, ManualClo
     clock = ManualClock(stage.clock.now())
     idle_backoff, stop = IdleBackoff(clock), asyncio.Event()
     listener = NotificationListener(
-        stage.database, lambda: None, also={CHANGES: lambda: None}, idle_backoff=idle_backoff
+        stage.database, lambda _: None, also={CHANGES: lambda: None}, idle_backoff=idle_backoff
     )
 
     async def is_idle() -> bool:

@@ -19,7 +19,7 @@ from taskmill.amqp.names import (
 )
 from taskmill.amqp.upkeep import ExchangeUpkeep
 from taskmill.domain.system import BrokerPresence, IntakePresence
-from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from tests.support.api import LogLines, Served, serving
@@ -203,7 +203,6 @@ async def test_readyz_names_broker_and_intake_and_stays_200(stage: Stage, broker
     async with a_probe(broker_url) as (link, probe):
         watch = BrokerWatch(
             policy="auto",
-            hint_life=NO_BROKER.hint_life,
             trouble=lambda: link.trouble,
             is_starting=lambda: not link.was_up,
             intake=probe.state,

@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aio_pika
+import asyncpg
 import orjson
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp import depths, topology
 from taskmill.amqp.confirmed_publisher import ConfirmedPublisher, SentMessage
-from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE, hint_queue_name
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    CREATE_QUEUE,
+    EXCHANGE,
+    REJECTED_QUEUE,
+    hint_bindings,
+    hint_queue_name,
+)
 from taskmill.cli.main import run
 from taskmill.domain.errors import BrokerAway
+from taskmill.storage.notifier import CHANNEL
 from tests.support.fake_service import unused_url
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
@@ -186,28 +195,31 @@ def test_the_brokers_queues_are_shown_with_their_waiting_messages(
 ) -> None:
     (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n' * 3)
     assert taskmill("queue", "publish", "--broker-url", intake_url, "tasks")[0] == 0
-    asyncio.run(wait_with_hints(stage_url, intake_url))
+    asyncio.run(wait_for_hints(stage_url, intake_url))
     addresses = ("--broker-url", intake_url, "--database-url", stage_url)
     status, out, _ = taskmill("broker", "status", *addresses)
     assert status == 0
     assert [line.split() for line in out.splitlines()[1:]] == [
         [CREATE_QUEUE, "3", "0"],
         [REJECTED_QUEUE, "0", "0"],
-        [hint_queue_name("mail", "emulate"), "0", "0"],
+        [hint_queue_name((), ("emulate",)), "0", "0"],
     ]
     _, out, _ = taskmill("broker", "status", *addresses, "--json")
     first = orjson.loads(out.splitlines()[0])
     assert first == {"queue": CREATE_QUEUE, "messages": 3, "consumers": 0}
 
 
-async def wait_with_hints(database_url: str, broker_url: str) -> None:
-    """Create waiting tasks, and a hint queue at the broker."""
+async def wait_for_hints(database_url: str, broker_url: str) -> None:
+    """Open the leases of two workers, of which one has its hint queue at the broker."""
     async with a_stage(database_url) as stage:
-        await stage.created(queue="mail")
-        await stage.created(queue="never-released")
-        await stage.sql.execute("UPDATE taskmill.dispatch SET released_at = now()")
+        for types in ("{emulate}", "{*}"):
+            lease_id = await stage.open_lease()
+            await stage.sql.execute(
+                "UPDATE taskmill.lease SET types = $1::text::text[] WHERE id = $2", types, lease_id
+            )
     async with an_open_link(broker_url) as link:
-        await topology.declare_hints(link, hint_queue_name("mail", "emulate"))
+        name = hint_queue_name((), ("emulate",))
+        await topology.declare_hints(link, name, hint_bindings((), ("emulate",)))
 
 
 def test_a_broker_on_which_nothing_has_run_yet_has_no_queues(
@@ -224,13 +236,19 @@ def test_an_unreachable_broker_is_one_line_without_its_password(taskmill: Taskmi
     assert "secret" not in err
 
 
-def test_a_rebuild_prints_how_many_tasks_it_releases_again(
-    taskmill: Taskmill, stage_url: str, intake_url: str
-) -> None:
-    asyncio.run(wait_with_hints(stage_url, intake_url))
+async def test_a_rebuild_notifies_the_relay(taskmill: Taskmill, stage_url: str) -> None:
+    payloads: list[object] = []
+    connection = await asyncpg.connect(stage_url)
+    await connection.add_listener(CHANNEL, lambda *notified: payloads.append(notified[-1]))
     rebuild = ("broker", "rebuild", "--database-url", stage_url)
-    assert taskmill(*rebuild) == (0, "2 tasks to be released again\n", "")
-    assert taskmill(*rebuild) == (0, "0 tasks to be released again\n", "")
+    status, out, err = await asyncio.to_thread(taskmill, *rebuild)
+    assert (status, out, err) == (0, "the relay sends hints about all tasks that are due\n", "")
+
+    async def is_notified() -> bool:
+        return payloads == [""]
+
+    await eventually(is_notified, "a notification")
+    await connection.close()
 
 
 async def test_a_queue_that_is_not_there_hides_none_after_it(intake_url: str) -> None:

@@ -14,10 +14,9 @@ from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import PullSettings
 from taskmill.storage import contracts, remote_leases
-from taskmill.storage.releases import HintQueue, Workers
+from taskmill.storage.capacity import Workers
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
-from tests.support.dispatching import a_relay, is_released
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull, lease_of
 from tests.support.stage import Stage, a_stage
@@ -125,8 +124,7 @@ async def test_remote_leases_do_not_count_as_workers(stage: Stage, pull: Pull) -
     assert [one.id for one in listed[1:]] == [lease.id for lease in reversed(held)]
     stats = await stage.service.stats()
     assert (stats.workers_alive, stats.slots, stats.running) == (3, 105, 5)
-    stream = HintQueue(queue="default", type="emulate")
-    assert (await Workers.read(stage.database)).of(stream).slots == 100, "the relay's"
+    assert (await Workers.read(stage.database)).total.slots == 100, "the relay's"
     assert (await Workers.read(stage.database, with_remote=True)).total.workers == 3
     await stage.sql.execute(
         "INSERT INTO taskmill.task_type (name, version) VALUES ('emulate', 1); "
@@ -143,25 +141,6 @@ async def test_remote_leases_do_not_count_as_workers(stage: Stage, pull: Pull) -
     )
     assert len(await stage.database.fetch("prune_remote_leases", 100)) == 5
     assert len(await stage.database.fetch("prune_leases", 100)) == 0
-
-
-async def test_only_types_of_workers_that_take_hints_are_released(
-    stage: Stage, pull: Pull, broker_url: str
-) -> None:
-    thumbnails = frozenset({"thumbnail"})
-    async with a_relay(stage, broker_url):
-        for _ in range(2):
-            await stage.created(type="thumbnail")
-        held = await lease_of(pull, types=thumbnails)
-        # A worker of the relay's kind comes: what it serves is released, and the other type still is not.
-        await stage.open_lease()
-        await stage.sql.execute("UPDATE taskmill.lease SET types = '{emulate}' WHERE NOT remote")
-        mine = await stage.created()
-        await is_released(stage, 1)
-        marked = "SELECT task_id FROM taskmill.dispatch WHERE released_at IS NOT NULL"
-        assert await stage.sql.fetchval(marked) == mine.id
-        assert [one.id for one in (await lease_of(pull)).tasks] == [mine.id], "released or not"
-        assert (await lease_of(pull, types=thumbnails)).id != held.id
 
 
 async def test_a_task_that_only_pulled_workers_run_is_explained(stage: Stage, pull: Pull) -> None:

@@ -12,8 +12,7 @@ from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFou
 from taskmill.domain.lifecycle import Permanent, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.operations.queues import RESERVE, KnownQueues, remove, set_paused, tidy
-from taskmill.storage import figures, minutes, queues as rows, releases, tasks
-from taskmill.storage.claims import Bucket
+from taskmill.storage import figures, minutes, queues as rows, tasks
 from taskmill.storage.statements import statement
 from tests.support.api import Served
 from tests.support.builders import ERROR, a_draft
@@ -298,27 +297,3 @@ async def test_figures_count_the_tasks_of_removed_queues_together(stage: Stage) 
         ("here", {Status.SUCCEEDED: 1}),
         ("_other", {Status.SUCCEEDED: 2}),
     ]
-
-
-async def test_a_queue_that_was_resumed_before_the_clock_was_set_back_is_released_once(
-    stage: Stage,
-) -> None:
-    """Otherwise all would be released again in every round, until the clock has caught up."""
-    await stage.created(queue="q", type="t", priority=5)
-    for paused in (True, False):
-        await stage.service.set_queue_paused("q", paused=paused)
-    await stage.sql.execute("UPDATE taskmill.queue SET resumed_at = now() + interval '1 hour'")
-    buckets = [(Bucket(queue="q", type="t", priority=5), None)]
-    released = [
-        await releases.release(
-            stage.database,
-            releases.HintQueue(queue="q", type="t"),
-            release_limit=10,
-            most=10,
-            life_s=60,
-            buckets=buckets,
-        )
-        for _ in range(2)
-    ]
-    assert [len(one.task_ids) for one in released] == [1, 0]
-    assert await releases.count(stage.database, hint_life=timedelta(minutes=1)) == {"q": 1}

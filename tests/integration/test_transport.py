@@ -7,11 +7,13 @@ from datetime import timedelta
 from functools import partial
 
 from taskmill.app import Context
+from taskmill.domain.task import Task
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from taskmill.storage.notifier import NotificationListener, Notifier
 from taskmill.transports.postgres import PostgresTransport
+from taskmill.wire.hints import Hint, encode_hint
 from taskmill.worker.handlers import Handlers
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
@@ -99,6 +101,56 @@ async def test_what_was_due_before_the_start_of_a_bucket_is_found_while_claims_a
     assert [t.task.name for t in await transport.take(lease, 1)] == ["early 5"]
     transport._buckets_read_at -= 1
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
+
+
+def hint_of(task: Task) -> str:
+    """Return what a notification says of a task that was created alone."""
+    hint = Hint(queue=task.queue, type=task.type, priority=task.priority, run_at=task.run_at)
+    return encode_hint(hint).decode()
+
+
+async def test_a_hint_of_one_task_has_it_claimed_without_a_scan(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    assert await transport.take(lease, 10) == []
+    made = await stage.created()
+    transport._scan_duty.charge(1e6)
+    transport.on_notification(hint_of(made))
+    await transport.wait()
+    assert [one.task.id for one in await transport.take(lease, 10)] == [made.id]
+    assert not transport.has_scanned
+
+
+async def test_a_hint_of_an_earlier_task_moves_the_start_of_its_bucket_back(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    hour = timedelta(hours=1)
+    await stage.created()
+    assert len(await transport.take(lease, 1)) == 1
+    early = await stage.created(run_at=stage.clock.now() - hour)
+    transport._scan_duty.charge(1e6)
+    transport.on_notification(hint_of(early))
+    assert [one.task.id for one in await transport.take(lease, 1)] == [early.id]
+
+
+async def test_a_hint_does_not_go_before_what_is_known_to_be_more_urgent(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    for _ in range(2):
+        await stage.created(priority=9)
+    assert [one.task.priority for one in await transport.take(lease, 1)] == [9]
+    transport.on_notification(hint_of(await stage.created(priority=1)))
+    assert [one.task.priority for one in await transport.take(lease, 1)] == [9]
+    assert [one.task.priority for one in await transport.take(lease, 1)] == [1]
+
+
+async def test_a_hint_of_what_it_does_not_serve_wakes_nobody(stage: Stage) -> None:
+    only_some = a_transport(stage, Handlers({"mine": _handler}), WorkerOptions(), queues=("mine",))
+    for alien in (
+        await stage.created(queue="mine", type="other"),
+        await stage.created(queue="other", type="mine"),
+    ):
+        only_some.on_notification(hint_of(alien))
+    assert not only_some._woken.is_set()
+    only_some.on_notification("")
+    assert only_some._woken.is_set()
 
 
 async def test_an_empty_take_without_a_scan_does_not_mean_that_nothing_is_due(stage: Stage) -> None:
@@ -271,7 +323,7 @@ async def test_a_notification_wakes_all_listeners(stage: Stage) -> None:
     notified = [0, 0]
     notifier, stop = Notifier(stage.database), asyncio.Event()
 
-    def count_one(number: int) -> None:
+    def count_one(number: int, _: str) -> None:
         notified[number] += 1
 
     listeners = [
@@ -300,7 +352,7 @@ def _all_above(notified: list[int], least: int) -> Callable[[], Awaitable[bool]]
 async def test_a_listener_listens_again_after_its_connection_broke(stage: Stage) -> None:
     notified, stop = [0], asyncio.Event()
 
-    def count_one() -> None:
+    def count_one(_: str) -> None:
         notified[0] += 1
 
     async with asyncio.TaskGroup() as group:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tests.support.long_past import BATCH, FIRST, PAGES_PER_TASK, WEEKS, pages_for_ids
+from tests.support.long_past import BATCH, FIRST, WEEKS, pages_for_ids
 from tests.support.plans import check, explaining
 from tests.support.stage import Stage
 
@@ -29,27 +29,6 @@ async def test_finding_buckets_costs_as_much_as_there_are_buckets(seeded: Stage)
         check(plan, rows=20, pages=20)
         _, plan = await session.fetch("find_oldest_due", ["q0", "q1", "q2"], 1000)
         check(plan, rows=10, pages=300)
-
-
-async def test_counting_releases_costs_as_much_as_there_are_buckets(seeded: Stage) -> None:
-    async with explaining(seeded.database) as session:
-        await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
-        await session.connection.execute(
-            "INSERT INTO taskmill.queue (name) VALUES ('q0'), ('q1'), ('q2') ON CONFLICT DO NOTHING"
-        )
-        rows, plan = await session.fetch("count_released", None, 10.0, 1000, 10_000, BATCH)
-        assert {row["tasks"] for row in rows} == {BATCH}
-        check(plan, rows=4 * BATCH, pages=20 * BATCH)
-        _, plan = await session.fetch("find_hint_queues", 1000)
-        check(plan, rows=30, pages=100)
-
-
-async def test_removing_all_marks_costs_what_it_reads(seeded: Stage) -> None:
-    async with explaining(seeded.database) as session:
-        await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
-        [row], plan = await session.fetch("unmark_all_tasks", UUID(int=0), BATCH)
-        assert (row["unmarked"], row["last_id"] is None) == (BATCH, False)
-        check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
 
 
 async def test_an_audit_costs_what_it_reads(seeded: Stage) -> None:

@@ -95,13 +95,3 @@ async def test_a_claim_counts_the_wait_from_the_tasks_creation(stage: Stage) -> 
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id, run_at=_LONG_AGO)
     assert 0 <= taken.waited_s < 60
-    waiting = await stage.created(run_at=_LONG_AGO)
-    [hinted] = await claims.take_hinted(
-        stage.database,
-        lease_id=lease_id,
-        worker="tester",
-        task_ids=[waiting.id],
-        types=None,
-        queues=None,
-    )
-    assert 0 <= hinted.waited_s < 60

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,15 +10,17 @@ from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import read_depths
-from taskmill.amqp.names import HintQueueType, hint_queue_name
+from taskmill.amqp.names import HINTS, hint_key, hint_queue_name
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import declare_hints, encode_hint
+from taskmill.amqp.topology import declare_exchange
 from taskmill.app import Context
-from taskmill.domain.errors import BrokerAway
+from taskmill.domain.errors import BrokerAway, Unroutable
 from taskmill.domain.lifecycle import TERMINAL
-from taskmill.relay.release import Relay
+from taskmill.domain.task import Task
+from taskmill.relay.hinting import HintSender
 from taskmill.storage.database import Database
 from taskmill.storage.notifier import NotificationListener
+from taskmill.wire.hints import Hint, encode_hint
 from taskmill.worker.handlers import Handler
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
@@ -58,18 +60,14 @@ async def a_notifier(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def a_relay(
-    stage: Stage,
-    broker_url: str,
-    database: Database | None = None,
-    *,
-    hint_queues: HintQueueType = "classic",
-) -> AsyncIterator[Relay]:
-    """Run a relay until the block ends."""
+    stage: Stage, broker_url: str, database: Database | None = None
+) -> AsyncIterator[HintSender]:
+    """Send hints until the block ends."""
     database = database or stage.database
-    relay = Relay(database, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
+    relay = HintSender(database, broker_url=broker_url, clock=stage.clock)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(NotificationListener(database, relay.wake).run(stop))
+        group.create_task(NotificationListener(database, relay.on_notification).run(stop))
         group.create_task(relay.run(stop))
         try:
             yield relay
@@ -131,21 +129,8 @@ async def all_ended(stage: Stage, *, timeout_s: float = 15) -> None:
     await eventually(probe, "all tasks to end", timeout_s=timeout_s)
 
 
-async def released(stage: Stage) -> int:
-    """How many waiting tasks are marked as released."""
-    marked: int = await stage.sql.fetchval(
-        "SELECT count(*) FROM taskmill.dispatch WHERE released_at IS NOT NULL"
-    )
-    return marked
-
-
-async def is_released(stage: Stage, count: int) -> None:
-    """Wait until `count` waiting tasks are marked as released."""
-
-    async def probe() -> bool:
-        return await released(stage) == count
-
-    await eventually(probe, f"{count} tasks to be released")
+EVERYTHING = hint_queue_name((), ())
+"""The queue from which workers take hints that serve all queues and types."""
 
 
 class Hinter:
@@ -157,29 +142,29 @@ class Hinter:
         self._publisher = Publisher(link)
 
     async def send(
-        self, hint: bytes | Sequence[UUID], *, queue: str = "default", task_type: str = "emulate"
+        self, hint: bytes | Hint, *, queue: str = "default", task_type: str = "emulate"
     ) -> None:
-        """Publish a hint of these tasks, or any body; returns when the broker has it."""
-        name = hint_queue_name(queue, task_type)
-        await declare_hints(self._link, name)
+        """Publish a hint, or any body; returns when the broker has put it into a queue."""
         body = hint if isinstance(hint, bytes) else encode_hint(hint)
 
         async def is_sent() -> bool:
             try:
-                await self._publisher.publish(body, routing_key=name)
-            except BrokerAway:  # it may refuse the first message for a queue that it has just made
+                await self._publisher.publish(
+                    body, exchange=HINTS, routing_key=hint_key(queue, task_type)
+                )
+            except (BrokerAway, Unroutable):  # as long as no worker has declared its queue
                 return False
             return True
 
         await eventually(is_sent, "the broker to take a hint")
 
-    async def unacknowledged(self, *, queue: str = "default", task_type: str = "emulate") -> int:
+    async def unacknowledged(self, name: str = EVERYTHING) -> int:
         """Count the hints that were not acknowledged, once the queue has no consumer."""
         count = 0
 
         async def nobody_consumes() -> bool:
             nonlocal count
-            [depth] = await read_depths(self._url, [hint_queue_name(queue, task_type)])
+            [depth] = await read_depths(self._url, [name])
             count = depth.messages
             return depth.consumers == 0
 
@@ -187,8 +172,15 @@ class Hinter:
         return count
 
 
+def hint_of(task: Task) -> Hint:
+    """Return the hint that names this task's bucket."""
+    return Hint(queue=task.queue, type=task.type, priority=task.priority, run_at=task.run_at)
+
+
 @asynccontextmanager
 async def a_hinter(broker_url: str) -> AsyncIterator[Hinter]:
     """A publisher of hints with an open link."""
     async with an_open_link(broker_url) as link:
+        async with link.side_channel() as channel:
+            await declare_exchange(channel, HINTS)
         yield Hinter(link, broker_url)

@@ -74,11 +74,9 @@ def waiting(**parts: Any) -> ExplainSnapshot:  # noqa: ANN401 - the fields
         "lease": None,
         "last": a_last(EventType.CREATED),
         "is_enqueued": True,
-        "released_at": None,
         "queue_paused_at": None,
         "leases": (a_worker(),),
         "broker": NO_BROKER,
-        "hint_life": s(10),
         "position": IDLE,
     }
     return ExplainSnapshot(**{**given, **parts})

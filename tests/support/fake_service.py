@@ -105,7 +105,6 @@ class FakeService(FakeTasks):
             "created_at": created_at,
             "counts": self._counts(name),
             "oldest_due_at": None,
-            "window": 5,
         }
 
     async def _queues(self, request: Request) -> Response:
@@ -197,7 +196,6 @@ class FakeService(FakeTasks):
             "workers_alive": 1,
             "slots": 1000,
             "running": 7,
-            "window": dict.fromkeys(queues, 5),
             "broker": self.broker,
         }
         if "window" in request.query_params:

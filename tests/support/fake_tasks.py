@@ -214,7 +214,6 @@ class FakeTasks(FakeRequests):
             ("finished", "passed", "It has not ended.", None, {}),
             ("queue_paused", "holds", words, todo, {"queue": task["queue"]}),
             ("no_worker", "holds", "No worker lives.", "Start one.", {}),
-            ("not_released", "not_reached", "Not reached.", None, {}),
             ("not_claimed", "not_reached", "Not reached.", None, {}),
         ]
         names = ("blocker", "state", "sentence", "todo", "facts")

@@ -136,7 +136,6 @@ def a_snapshot(
         "total": sum(by_status.values()),
         "by_status": by_status,
         "by_queue": {queue.name: queue.counts for queue in queues},
-        "window": {},
         "workers_alive": len(alive),
         "slots": sum(one.slots for one in alive),
         "running": sum(one.running for one in alive),

@@ -63,7 +63,7 @@ async def pull(stage: Stage) -> AsyncIterator[Pull]:
     async with asyncio.TaskGroup() as group:
         group.create_task(made.run(stop))
         group.create_task(stage.creation._notifier.run(stop))
-        group.create_task(NotificationListener(stage.database, made.wake).run(stop))
+        group.create_task(NotificationListener(stage.database, lambda _: made.wake()).run(stop))
         yield made
         stop.set()
 

@@ -97,7 +97,7 @@ async def a_worker(
     transport, keeper, worker, database = made
     stop, closing = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(NotificationListener(database, transport.wake).run(closing))
+        group.create_task(NotificationListener(database, transport.on_notification).run(closing))
         if isinstance(transport, RabbitTransport):
             group.create_task(transport.run(closing))
         ended = group.create_task(worker.run(stop))
@@ -181,12 +181,12 @@ def a_hinted_transport(
 ) -> RabbitTransport:
     """A transport that uses hints; it is connected while its `run` runs."""
     return RabbitTransport(
-        options.database or stage.database,
+        a_transport(stage, handlers, options),
         broker_url=broker_url,
         worker=options.name,
-        queues={**dict.fromkeys(options.queues, 1), **options.weights},
-        types=None if EVERY_TYPE in handlers.types else handlers.types,
-        fallback=None if options.is_strict else a_transport(stage, handlers, options),
+        queues={*options.queues, *options.weights},
+        types=() if EVERY_TYPE in handlers.types else handlers.types,
+        is_strict=options.is_strict,
         clock=stage.clock,
         hint_queues="classic",
     )

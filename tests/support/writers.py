@@ -35,7 +35,6 @@ from taskmill.storage import (
     minutes,
     progress,
     queues,
-    releases,
     remote_leases,
     task_log,
     webhook_deliveries,
@@ -46,7 +45,6 @@ from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from taskmill.storage.progress import Report
-from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
@@ -124,7 +122,7 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
     made = [one.task.id for one in await stage.creation.create_all([*drafts, late])]
     waiting, finished, running, adrift, stranded, overdue = made
     taken = {
-        task_id: await _claimed(stage, lease_id, task_id)
+        task_id: await _claimed(stage, queue, lease_id, task_id)
         for task_id, lease_id in [
             (finished, held),
             (running, held),
@@ -166,20 +164,19 @@ async def _claim(database: Database, scene: Scene) -> None:
     )
 
 
-async def _claimed(stage: Stage, lease_id: UUID, task_id: UUID) -> TakenTask:
+async def _claimed(stage: Stage, queue: str, lease_id: UUID, task_id: UUID) -> TakenTask:
     """Claim a task that is due now, or will be in a moment by PostgreSQL's clock."""
 
     async def probe() -> list[TakenTask]:
-        return await _claim_by_hint(stage.database, lease_id, [task_id])
+        run_at = (await stage.task(task_id)).run_at
+        bucket = Bucket(queue=queue, type=TYPE, priority=PRIORITY)
+        start = BucketStart(run_at=run_at, task_id=task_id)
+        return await claims.take(
+            stage.database, lease_id=lease_id, worker="w", buckets=[(bucket, start)], limit=1
+        )
 
     [taken] = await eventually(probe, "a task that is due at once")
     return taken
-
-
-async def _claim_by_hint(database: Database, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
-    return await claims.take_hinted(
-        database, lease_id=lease_id, worker="w", task_ids=ids, types=None, queues=None
-    )
 
 
 def _ending(outcome: Outcome) -> Writer:
@@ -227,14 +224,6 @@ async def _renew(database: Database, scene: Scene) -> None:
     for lease_id in (scene.held, scene.expired):
         async with database.hot() as connection:
             await leases.renew_lease(connection, lease_id, ttl_s=60, running=1)
-
-
-async def _release(database: Database, scene: Scene) -> None:
-    hint_queue = HintQueue(queue=scene.queue, type=TYPE)
-    bucket = Bucket(queue=scene.queue, type=TYPE, priority=PRIORITY)
-    await releases.release(
-        database, hint_queue, release_limit=100, most=100, life_s=10, buckets=[(bucket, None)]
-    )
 
 
 async def _log(database: Database, scene: Scene) -> None:
@@ -323,7 +312,6 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "create": _create,
         "create_in_sql": _create_in_sql,
         "claim": _claim,
-        "claim_by_hint": lambda database, s: _claim_by_hint(database, s.held, s.ids),
         "succeed": _ending(Succeeded()),
         "fail": _ending(Failed(error=ERROR)),
         "hand_back": _ending(Interrupted()),
@@ -339,8 +327,6 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "remove_queue": lambda database, s: queues.remove(database, s.queue),
         "prune_queues": lambda database, _: queues.prune(database, idle_s=0.0),
         "expire": lambda database, _: expire_waiting(database),
-        "release": _release,
-        "unmark": lambda database, s: releases.unmark(database, s.ids),
         "log": _log,
         "log_remote": _log_remote,
         "pull": _pull,

@@ -3,24 +3,22 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, get_args
-from uuid import UUID
 
-import orjson
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelClosed, ChannelPreconditionFailed
 from pamqp.common import FieldValue
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.names import EXCHANGE, HINT_TTL_S, REJECTED_QUEUE, HintQueueType
+from taskmill.amqp.names import EXCHANGE, HINT_TTL_S, HINTS, REJECTED_QUEUE, HintQueueType
 from taskmill.domain.errors import BrokerAway
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
 # Nobody has to consume them, and messages may be as large as the broker allows: they must not fill its disk.
 _MOST_REJECTED_BYTES: Final = 2**30
-# The relay's hints name 100 tasks at most. A worker claims all tasks of one hint before it takes the next.
-_MOST_IDS_READ: Final = 1_000
+# Workers with free slots take them at once; others need none.
+_MOST_HINTS: Final = 1_000
 # From this version on a quorum queue drops a message after 20 deliveries by default; 3.x has no default limit, and
 # reportedly treats -1 as 0.
 _LIMITS_DELIVERIES_SINCE: Final = (4,)
@@ -32,9 +30,12 @@ class QueueRefused(BrokerAway):
     """The broker refuses a queue: no permission, or its node is away. Other queues may still work."""
 
 
-async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType = "classic") -> None:
-    """Declare a queue of hints unless it exists; the broker deletes it after half an hour without use.
+async def declare_hints(
+    link: BrokerLink, name: str, bindings: Iterable[str], queue_type: HintQueueType = "classic"
+) -> None:
+    """Declare a queue of hints with its bindings, as far as they are missing.
 
+    The broker deletes it after half an hour without use, and drops the oldest of more than a thousand hints.
     A queue of the other type is used as it is, so that processes with different settings don't delete each
     other's. A queue with any other arguments is deleted and declared again: hints can be lost without harm.
 
@@ -45,10 +46,10 @@ async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType =
     try:
         for one in dict.fromkeys((queue_type, *_HINT_QUEUE_TYPES)):
             with suppress(ChannelPreconditionFailed):
-                await _declare_hints(link, name, one)
+                await _declare_hints(link, name, bindings, one)
                 return
         await discard_hints(link, name)
-        await _declare_hints(link, name, queue_type)
+        await _declare_hints(link, name, bindings, queue_type)
     except ChannelClosed as error:
         raise QueueRefused(f"it refuses the queue {name}: {error}") from error
 
@@ -62,31 +63,22 @@ async def discard_hints(link: BrokerLink, name: str) -> None:
         raise BrokerAway(f"it refuses to delete {name}: {error}") from error
 
 
-async def _declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType) -> None:
+async def _declare_hints(
+    link: BrokerLink, name: str, bindings: Iterable[str], queue_type: HintQueueType
+) -> None:
     arguments = {"x-queue-type": queue_type, **_HINT_ARGUMENTS}
     async with link.side_channel() as channel:
-        await channel.declare_queue(name, durable=True, arguments=arguments)
-
-
-def encode_hint(task_ids: Iterable[UUID]) -> bytes:
-    """Return the body of a hint: a JSON array of task ids, which is readable on the management page."""
-    return orjson.dumps([str(task_id) for task_id in task_ids])
-
-
-def decode_hint(body: bytes) -> list[UUID]:
-    """Read a hint's body. Raises `ValueError` if it is invalid, or names more than a thousand tasks."""
-    ids = orjson.loads(body)
-    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-        raise ValueError("a hint is a JSON array of task ids")
-    if len(ids) > _MOST_IDS_READ:
-        raise ValueError(f"a hint must not name {len(ids)} tasks")
-    return [UUID(item) for item in ids]
+        await declare_exchange(channel, HINTS)
+        queue = await channel.declare_queue(name, durable=True, arguments=arguments)
+        for key in bindings:
+            await queue.bind(HINTS, key)
 
 
 _HINT_QUEUE_TYPES: Final = get_args(HintQueueType)
 _HINT_ARGUMENTS: Final[_Arguments] = {
     "x-message-ttl": int(HINT_TTL_S * 1000),
     "x-expires": int(_HINT_QUEUE_IDLE_S * 1000),
+    "x-max-length": _MOST_HINTS,
 }
 
 
@@ -99,7 +91,7 @@ def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:
 
 
 async def declare_exchange(channel: AbstractChannel, name: str = EXCHANGE) -> None:
-    """Declare an exchange: the one that producers publish to, or the one that changes are published to."""
+    """Declare an exchange: of messages by producers, of hints, or of changes."""
     await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
 
 

@@ -1,4 +1,4 @@
-"""`taskmill broker`: show the broker's queues, and release all hints again."""
+"""`taskmill broker`: show the broker's queues, and send all hints again."""
 
 import asyncio
 from pathlib import Path
@@ -29,19 +29,18 @@ def broker() -> None:
 @database_url_option
 @data_option
 def rebuild(*, database_url: str | None, data: Path | None) -> None:
-    """Release every waiting task to the broker again.
+    """Send hints about all tasks that are due.
 
-    Harmless at any time: duplicate hints cost nothing, and hints expire by themselves within seconds.
-    Without it, a wiped broker only takes some seconds longer to recover.
+    Harmless at any time: hints only make workers look for tasks. The relay does the same by itself when it
+    connects to the broker, and every two seconds for tasks that stay due.
     """
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
-    from taskmill.composition.one_shot import rebuild_broker  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.one_shot import send_hints  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
-    settings = settings_of(data, "database_url", database_url=database_url)
-    released = rebuild_broker(settings)
-    show.line(f"{released:,} task{'' if released == 1 else 's'} to be released again")
+    send_hints(settings_of(data, "database_url", database_url=database_url))
+    show.line("the relay sends hints about all tasks that are due")
 
 
 @broker.command(epilog=_STATUS_EPILOG)
@@ -54,7 +53,8 @@ def status(
 ) -> None:
     """Show the broker's queues: waiting messages, and consumers.
 
-    The names of hint queues come from the database; without one only the intake's queues are shown.
+    The names of hint queues come from the database, where workers are listed; without one only the intake's queues
+    are shown.
     """
     from taskmill.amqp import depths, names  # noqa: PLC0415 - only when it runs
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs

@@ -36,10 +36,7 @@ queue.add_command(rejected)
 @queue.command("list")
 @over_http()
 def queue_list(*, client: TaskmillClient, output: Output) -> None:
-    """List queues with their tasks by status.
-
-    RELEASED is how many are released to the broker and not yet claimed.
-    """
+    """List queues with their tasks by status."""
     output.items(client.queues(), _QUEUE_COLUMNS)
 
 
@@ -142,8 +139,6 @@ def stats(
 ) -> None:
     """Count tasks by queue and status, and what runs them.
 
-    RELEASED is how many are released to the broker and not yet claimed.
-
     With --window it shows what happened lately instead. CREATED counts new runs, too; BACK are attempts that were
     handed back or lost their worker. Waiting is from when a task was due to its claim, running from there to the
     end of the attempt.
@@ -160,12 +155,9 @@ def stats(
 
 
 def _print_counts(found: StatsView) -> None:
-    rows = [
-        (name, *_counts(counts), _number(found.window.get(name, 0)))
-        for name, counts in sorted(found.by_queue.items())
-    ]
-    total = [show.strong("all"), *_counts(found.by_status), _number(sum(found.window.values()))]
-    headings = ("QUEUE", *_STATUS_HEADINGS, "RELEASED")
+    rows = [(name, *_counts(counts)) for name, counts in sorted(found.by_queue.items())]
+    total = [show.strong("all"), *_counts(found.by_status)]
+    headings = ("QUEUE", *_STATUS_HEADINGS)
     show.table(headings, [*rows, total], cut="QUEUE", numbers=headings[1:])
     show.line()
     show.line(_capacity(found))
@@ -182,17 +174,15 @@ def _queue_state(item: QueueView) -> show.Cell:
 
 def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
     waiting = show.elapsed(item.oldest_due_at) if item.oldest_due_at else "-"
-    counts = (*_counts(item.counts), _number(item.window))
-    return (item.name, _queue_state(item), *counts, waiting)
+    return (item.name, _queue_state(item), *_counts(item.counts), waiting)
 
 
 _QUEUE_COLUMNS = Columns(
-    headings=("QUEUE", "STATE", *_STATUS_HEADINGS, "RELEASED", "LONGEST WAIT"),
+    headings=("QUEUE", "STATE", *_STATUS_HEADINGS, "LONGEST WAIT"),
     row=_queue_row,
     cut="QUEUE",
     empty="no queues yet: a queue is made by its first task",
-    dispensable=("RELEASED",),
-    numbers=(*_STATUS_HEADINGS, "RELEASED"),
+    numbers=_STATUS_HEADINGS,
 )
 
 

@@ -9,27 +9,33 @@ import asyncpg
 
 from taskmill.amqp.names import hint_queue_name
 from taskmill.domain.errors import ConfigurationError
-from taskmill.operations import broker
+from taskmill.domain.explain_snapshot import EVERY_TYPE
 from taskmill.operations.verify import Audit, AuditListener, Extent, verify
 from taskmill.settings import Settings
 from taskmill.storage import callbacks
+from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
+from taskmill.storage.notifier import CHANNEL
 
 T = TypeVar("T")
 
 
-def rebuild_broker(settings: Settings) -> int:
-    """Have every waiting task released to the broker again; return how many had been released.
+def send_hints(settings: Settings) -> None:
+    """Have the relays send hints about all that is due.
 
     Raises:
         ConfigurationError: no database is set.
-        Unavailable: the database is away; some tasks may be done.
+        Unavailable: the database is away.
     """
-    return _run_once(settings, broker.forget_releases)
+
+    async def notify(database: Database) -> None:
+        await database.fetch("notify", CHANNEL)
+
+    _run_once(settings, notify)
 
 
 def list_hint_queues(settings: Settings) -> list[str]:
-    """Return the names of the broker's queues that may have hints.
+    """Return the names of the broker's queues from which live workers take hints.
 
     Raises:
         ConfigurationError: no database is set.
@@ -37,7 +43,8 @@ def list_hint_queues(settings: Settings) -> list[str]:
     """
 
     async def names(database: Database) -> list[str]:
-        return [hint_queue_name(*kind) for kind in await broker.find_hint_queues(database)]
+        served = (await Workers.read(database)).served
+        return sorted(hint_queue_name(queues, types - {EVERY_TYPE}) for queues, types in served)
 
     return _run_once(settings, names)
 

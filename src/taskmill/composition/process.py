@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from taskmill.amqp.names import EVENTS_EXCHANGE, HINT_TTL_S
+from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
 from taskmill.composition.outgoing import open_outbound, signing_keys, webhook_operations
 from taskmill.composition.pages import dashboard
@@ -114,9 +114,9 @@ class Process(ProcessContext):
     def notifiers(self) -> list[Service]:
         """Return the services that notify other processes and listen to them; call once all roles are set up."""
 
-        def notify_work() -> None:
-            for wake in self.on_work:
-                wake()
+        def notify_work(payload: str) -> None:
+            for on_notification in self.on_work:
+                on_notification(payload)
 
         def notify_contracts() -> None:
             for wake in self.on_contracts:
@@ -199,7 +199,6 @@ class Process(ProcessContext):
             return replace(NO_BROKER, policy=policy, intake=intake)
         return BrokerWatch(
             policy=policy,
-            hint_life=timedelta(seconds=HINT_TTL_S),
             trouble=lambda: link.trouble,
             is_starting=self._is_broker_starting,
             intake=self._intake_state,
@@ -257,7 +256,7 @@ class Process(ProcessContext):
                 unfinished_per_address=settings.api.unfinished_per_address,
             ),
         )
-        self.on_work.append(pull.wake)
+        self.on_work.append(lambda _: pull.wake())
         return [contracts, drainer, feed, pull, *page_services, self.server]
 
     def _pull(self) -> "Pull":
@@ -280,18 +279,14 @@ class Process(ProcessContext):
         from taskmill.amqp.events import EventExchange  # noqa: PLC0415
         from taskmill.amqp.upkeep import ExchangeUpkeep  # noqa: PLC0415
         from taskmill.relay.feed import FeedDelivery  # noqa: PLC0415
-        from taskmill.relay.release import Relay  # noqa: PLC0415
+        from taskmill.relay.hinting import HintSender  # noqa: PLC0415
 
         url, feed = self.settings.require_broker_url(), self.settings.feed
-        relay = Relay(
-            self.database,
-            broker_url=url,
-            clock=self.clock,
-            hint_queues=self.settings.hint_queue_type,
-            idle_backoff=self.idle_backoff,
+        hints = HintSender(
+            self.database, broker_url=url, clock=self.clock, idle_backoff=self.idle_backoff
         )
-        self.on_work.append(relay.wake)
-        services: list[Service] = [relay]
+        self.on_work.append(hints.on_notification)
+        services: list[Service] = [hints]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
             services.append(ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE))
@@ -301,7 +296,7 @@ class Process(ProcessContext):
                     exchange,
                     holder=self.ids(),
                     clock=self.clock,
-                    is_busy=lambda: relay.is_busy,
+                    is_busy=lambda: hints.is_busy,
                     idle_backoff=self.idle_backoff,
                 )
             )

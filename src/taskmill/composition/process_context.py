@@ -50,7 +50,7 @@ class ProcessContext:
         self.own_intake_state: Callable[[], IntakeState] | None = None
         self.is_broker_starting: Callable[[], bool] = lambda: False
         # Called when tasks have been created, and when contracts have changed.
-        self.on_work: list[Callable[[], None]] = []
+        self.on_work: list[Callable[[str], None]] = []
         self.on_contracts: list[Callable[[], None]] = []
 
     @property

@@ -46,7 +46,7 @@ def worker_services(context: ProcessContext, end_process: Callable[[], None]) ->
         transports.append(transport)
         services += [*pool.beside, *beside]
 
-    context.on_work += [transport.wake for transport in transports]
+    context.on_work += [transport.on_notification for transport in transports]
     end = ProcessEnd(end_process)
     workers = [
         _worker(context, pool, transport, end)
@@ -90,15 +90,14 @@ def _transport(context: ProcessContext, pool: Pool) -> tuple[Transport, list[Ser
 
     types = pool.handlers.types
     hinted = RabbitTransport(
-        context.database,
+        direct,
         broker_url=context.settings.require_broker_url(),
         worker=pool.name,
         queues=context.settings.worker.queues,
-        types=None if EVERY_TYPE in types else types,
-        fallback=direct if context.settings.broker == "auto" else None,
+        types=() if EVERY_TYPE in types else types,
+        is_strict=context.settings.broker == "rabbitmq",
         clock=context.clock,
         hint_queues=context.settings.hint_queue_type,
-        idle_backoff=context.idle_backoff,
     )
     return hinted, [hinted]
 

@@ -14,7 +14,7 @@ from taskmill.dashboard.wording import NOTHING, Words, shortened
 from taskmill.domain.blockers import Blocker, BlockerName, BlockerState, DelayKind, moment
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.lifecycle import Reason, Status
-from taskmill.domain.system import BrokerPresence, Liveness
+from taskmill.domain.system import Liveness
 from taskmill.domain.task import Task
 
 _LONGEST_ERROR: Final = 200
@@ -201,14 +201,6 @@ def _tasks_ahead(case: _Case) -> _Keys:
     return _Keys([many, *["stands"] * (facts["claimed_per_second"] == 0)], "todo")
 
 
-def _not_released(case: _Case) -> _Keys:
-    if case.holds:
-        again = case.facts["hint_valid_until"] is not None
-        return _Keys(["again" if again else "holds"], "holds.todo")
-    broker = case.other(BlockerName.BROKER_AWAY).facts.get("state")
-    return _Keys(["passed" if broker == BrokerPresence.OK else "no_broker"])
-
-
 def _maintenance_away(case: _Case) -> _Keys:
     if not case.holds:
         return _Keys(["passed"])
@@ -231,7 +223,6 @@ _CASES: Final[Mapping[BlockerName, Callable[[_Case], _Keys]]] = {
     BlockerName.BROKER_AWAY: _broker_away,
     BlockerName.NO_FREE_SLOT: _plain,
     BlockerName.TASKS_AHEAD: _tasks_ahead,
-    BlockerName.NOT_RELEASED: _not_released,
     BlockerName.NOT_CLAIMED: _plain,
     BlockerName.MAINTENANCE_AWAY: _maintenance_away,
 }

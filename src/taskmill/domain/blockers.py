@@ -28,7 +28,6 @@ class BlockerName(StrEnum):
     BROKER_AWAY = "broker_away"
     NO_FREE_SLOT = "no_free_slot"
     TASKS_AHEAD = "tasks_ahead"
-    NOT_RELEASED = "not_released"
     NOT_CLAIMED = "not_claimed"
     MAINTENANCE_AWAY = "maintenance_away"
 

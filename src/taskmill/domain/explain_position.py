@@ -1,4 +1,4 @@
-"""Checks what keeps a task that could run: occupied slots, more urgent tasks, its release, its claim."""
+"""Checks what keeps a task that could run: occupied slots, more urgent tasks, its claim."""
 
 from datetime import timedelta
 
@@ -7,14 +7,11 @@ from taskmill.domain.blockers import (
     BlockerName,
     counted,
     holds,
-    moment,
     passed,
     rate,
     span,
-    when,
 )
 from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
-from taskmill.domain.system import BrokerPresence
 
 
 def _taken_slots(c: ExplainSnapshot, position: QueuePosition) -> tuple[int, int]:
@@ -79,29 +76,6 @@ def _wait_clause(position: QueuePosition, wait_s: float | None) -> str:
         takes = f"{'at least' if position.is_more else 'about'} {span(timedelta(seconds=wait_s))}"
         return f"; at the present {rate(position.per_second)} a second that takes {takes}"
     return "; none was claimed in the last minutes" if position.per_second == 0 else ""
-
-
-def not_released(c: ExplainSnapshot) -> Blocker:
-    """Over a broker, workers learn of a task when the relay has released it."""
-    out_until = c.released_at + c.hint_life if c.released_at else None
-    facts = {"released_at": c.released_at, "hint_valid_until": out_until}
-    if c.broker.presence is not BrokerPresence.OK:
-        sentence = "No hint is sent for it: workers claim from PostgreSQL."
-        return passed(BlockerName.NOT_RELEASED, sentence, facts)
-    if c.released_at and out_until and out_until > c.now:
-        sentence = (
-            f"It was released to the broker at {when(c.released_at, c.now)}; "
-            f"the hint is valid until {moment(out_until)}."
-        )
-        return passed(BlockerName.NOT_RELEASED, sentence, facts)
-    sentence = "It was not yet released to the broker."
-    if out_until:
-        sentence = f"Its hint ran out at {when(out_until, c.now)}; it has to be released again."
-    todo = (
-        "The relay does so within a second. If not: does it run (`taskmill run relay`), "
-        "and does it reach the broker (`taskmill broker status`)?"
-    )
-    return holds(BlockerName.NOT_RELEASED, sentence, facts, todo=todo)
 
 
 def not_claimed(c: ExplainSnapshot) -> Blocker:

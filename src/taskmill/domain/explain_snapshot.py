@@ -86,7 +86,7 @@ class ExplainSnapshot:
     """A task and what surrounds it at `now`, by the database's clock.
 
     `is_enqueued` is whether it has its row in `dispatch`. `leases` are all open leases, with those that ran out.
-    `position` is None where nothing needs it (`explanation.needs_position`). A hint holds for `hint_life`.
+    `position` is None where nothing needs it (`explanation.needs_position`).
     """
 
     now: datetime
@@ -112,11 +112,9 @@ class ExplainSnapshot:
     lease: HeldLease | None
     last: LastEvent | None
     is_enqueued: bool
-    released_at: datetime | None
     queue_paused_at: datetime | None
     leases: tuple[OpenLease, ...]
     broker: BrokerState
-    hint_life: timedelta
     position: QueuePosition | None = None
 
     @property

@@ -13,7 +13,7 @@ from typing import assert_never
 from uuid import UUID
 
 from taskmill.domain.blockers import Blocker, BlockerName, BlockerState, not_reached, passed
-from taskmill.domain.explain_position import no_free_slot, not_claimed, not_released, tasks_ahead
+from taskmill.domain.explain_position import no_free_slot, not_claimed, tasks_ahead
 from taskmill.domain.explain_running import finished, lease_ended, maintenance_away, running
 from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
 from taskmill.domain.explain_waiting import (
@@ -95,13 +95,10 @@ def _own_blockers(c: ExplainSnapshot) -> Iterator[Blocker]:
 
 def _position_blockers(c: ExplainSnapshot, position: QueuePosition) -> Iterator[Blocker]:
     """Check what depends on other tasks, and what is left when no other task goes first."""
-    slots, ahead, released = no_free_slot(c, position), tasks_ahead(c, position), not_released(c)
+    slots, ahead = no_free_slot(c, position), tasks_ahead(c, position)
     yield slots
     yield ahead
-    is_next = not (_holds(slots) or _holds(ahead))
-    if is_next or not _holds(released):
-        yield released
-    if is_next and not _holds(released):
+    if not (_holds(slots) or _holds(ahead)):
         yield not_claimed(c)
 
 

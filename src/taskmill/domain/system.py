@@ -90,17 +90,13 @@ Counts = Mapping[Status, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits.
-
-    `released` is how many of its tasks were released to the broker and are not claimed yet.
-    """
+    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits."""
 
     name: str
     paused_at: datetime | None
     created_at: datetime
     oldest_due_at: datetime | None
     counts: Counts
-    released: int
 
 
 class Liveness(StrEnum):
@@ -222,12 +218,10 @@ class IntakeState:
 class Stats:
     """How many tasks there are, by queue and status, and the capacity to run them.
 
-    `released` is how many tasks of a queue were released to the broker and are not claimed yet; queues without
-    such tasks are left out. `activity` is what happened lately, if that was requested.
+    `activity` is what happened lately, if that was requested.
     """
 
     queues: Mapping[str, Counts]
-    released: Mapping[str, int]
     workers_alive: int
     slots: int
     running: int

@@ -26,15 +26,9 @@ _relay = Section(
     "The relay",
     reported_by="relay",
     notes="""\
-When `taskmill_tasks_released_again_total` grows steadily, hints reach no worker that claims them. Do live workers
-serve these queues and types (`taskmill worker list`), and do they reach the broker (`taskmill_broker_up`)?
+When `taskmill_hints_failed_total` grows steadily, the broker takes no hints, or takes them too slowly. Workers
+then find tasks by polling.
 """,
-)
-TASKS_RELEASED: Final = _relay.counter(
-    "tasks_released_total", "Tasks marked as released to the broker, for the first time or again"
-)
-TASKS_RELEASED_AGAIN: Final = _relay.counter(
-    "tasks_released_again_total", "Tasks released again because their hint had expired unclaimed"
 )
 HINTS_PUBLISHED: Final = _relay.counter(
     "hints_published_total", "Hint messages handed to the broker"
@@ -42,15 +36,9 @@ HINTS_PUBLISHED: Final = _relay.counter(
 HINTS_CONFIRMED: Final = _relay.counter(
     "hints_confirmed_total", "Hint messages the broker confirmed"
 )
-HINTS_RETURNED: Final = _relay.counter(
-    "hints_returned_total", "Hint messages the broker returned because no queue would take them"
-)
 HINTS_FAILED: Final = _relay.counter(
-    "hints_failed_total", "Hint messages that were not confirmed: the broker refused or went away"
-)
-WINDOW_TASKS: Final = _relay.gauge(
-    "window_tasks",
-    "Tasks released and neither claimed nor expired, over all queues, as the relay last counted them",
+    "hints_failed_total",
+    "Hint messages that were not confirmed: the broker was slow, refused them or went away",
 )
 
 _worker = Section(

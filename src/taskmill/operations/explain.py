@@ -13,9 +13,7 @@ from taskmill.storage.database import Database
 async def explain_task(database: Database, broker: BrokerWatch, task_id: UUID) -> Explanation:
     """Read all facts in one snapshot, and explain them. Raises `TaskNotFound`."""
     async with database.snapshot() as connection:
-        found = await explain_snapshot.read(
-            connection, task_id, broker=broker.state(), hint_life=broker.hint_life
-        )
+        found = await explain_snapshot.read(connection, task_id, broker=broker.state())
         if found is None:
             raise TaskNotFound(task_id)
         position = (

@@ -8,7 +8,6 @@ from typing import Final
 from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound, Unavailable
 from taskmill.domain.system import QueueState
 from taskmill.observability.logs import get_logger
-from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.known_names import KnownNames
 from taskmill.runtime.clock import Clock
 from taskmill.storage import counts, queues as rows
@@ -54,12 +53,9 @@ class KnownQueues(KnownNames):
         self._known.discard(name)
 
 
-async def list_queues(
-    database: Database, broker: BrokerWatch, *, is_brief: bool = False
-) -> list[QueueState]:
-    """Return all queues by name. Brief ones are without `oldest_due_at` and `released`, which read what waits."""
+async def list_queues(database: Database, *, is_brief: bool = False) -> list[QueueState]:
+    """Return all queues by name. Brief ones are without `oldest_due_at`, which reads what waits."""
     counted = await counts.by_queue(database)
-    released = {} if is_brief else await broker.count_released(database)
     queues = [
         QueueState(
             name=row.name,
@@ -67,7 +63,6 @@ async def list_queues(
             created_at=row.created_at,
             oldest_due_at=None,
             counts=counted.get(row.name, {}),
-            released=released.get(row.name, 0),
         )
         for row in await rows.all_queues(database)
     ]
@@ -101,17 +96,15 @@ async def set_paused(
     raise Unavailable(RETRY_AFTER_S, "a queue that an open transaction makes")
 
 
-async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:
+async def one_queue(database: Database, queue: QueueRow) -> QueueState:
     """Return a queue with its counts; no other queue is read, and few of its own buckets."""
     counted = await counts.by_queue(database)
-    released = await broker.count_released(database, queue.name)
     state = QueueState(
         name=queue.name,
         paused_at=queue.paused_at,
         created_at=queue.created_at,
         oldest_due_at=None,
         counts=counted.get(queue.name, {}),
-        released=released.get(queue.name, 0),
     )
     [state] = await with_oldest(database, [state], most=_MOST_BUCKETS_OF_ONE)
     return state

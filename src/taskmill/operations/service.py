@@ -125,8 +125,8 @@ class TaskService:
         return await sweep.sweep_ids(self.database, action, ids)
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
-        """Return all queues by name; brief ones without `oldest_due_at` and `released`."""
-        return await queues.list_queues(self.database, self.broker, is_brief=is_brief)
+        """Return all queues by name; brief ones without `oldest_due_at`."""
+        return await queues.list_queues(self.database, is_brief=is_brief)
 
     async def with_oldest(self, states: Sequence[QueueState]) -> list[QueueState]:
         """Return some brief queues in the same order, with the time since which their oldest due task waits."""
@@ -135,7 +135,7 @@ class TaskService:
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue, which is created if needed, and return it. Raises `QueueLimitReached`."""
         queue = await queues.set_paused(self.database, self.creation.queues, name, paused=paused)
-        return await queues.one_queue(self.database, self.broker, queue)
+        return await queues.one_queue(self.database, queue)
 
     async def remove_queue(self, name: str) -> None:
         """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`."""
@@ -161,15 +161,13 @@ class TaskService:
         """Return the live workers, and those that ended lately, newest first; or `only` one of them."""
         return await system.list_workers(self.database, only=only)
 
-    async def stats(
-        self, request: ActivityRequest | None = None, *, is_brief: bool = False
-    ) -> Stats:
-        """Return the counts of tasks, the capacity of the workers, and the broker's state.
+    async def stats(self, request: ActivityRequest | None = None) -> Stats:
+        """Return the counts of tasks, the capacity of the workers, the broker's state, and what happened lately.
 
-        With a request, also what happened lately. Brief ones leave out `released`, which reads what waits.
+        The latter only with a request.
         """
         if request is None:
-            return await system.stats(self.database, self.broker, is_brief=is_brief)
+            return await system.stats(self.database, self.broker)
         async with self._activity_limit:
             return await system.stats(self.database, self.broker, request)
 

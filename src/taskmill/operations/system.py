@@ -82,20 +82,15 @@ def _liveness(*, closed: bool, expired: bool) -> Liveness:
 
 
 async def stats(
-    database: Database,
-    broker: BrokerWatch,
-    request: ActivityRequest | None = None,
-    *,
-    is_brief: bool = False,
+    database: Database, broker: BrokerWatch, request: ActivityRequest | None = None
 ) -> Stats:
     """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state.
 
-    With a request, also what happened lately. Brief ones leave out `released`, which reads what waits.
+    With a request, also what happened lately.
     """
     [capacity] = await database.fetch("sum_capacity")
     return Stats(
         queues=await counts.by_queue(database),
-        released={} if is_brief else await broker.count_released(database),
         workers_alive=capacity["workers"],
         slots=capacity["slots"],
         running=capacity["running"],

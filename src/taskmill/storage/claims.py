@@ -1,6 +1,6 @@
 """Claims: take waiting tasks for a worker, and end what was taken, many at a time."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -135,32 +135,6 @@ def _columns_of(buckets: Sequence[tuple[Bucket, BucketStart]]) -> tuple[Sequence
         [start.run_at for _, start in buckets],
         [start.task_id for _, start in buckets],
     )
-
-
-async def take_hinted(
-    database: Database,
-    *,
-    lease_id: UUID,
-    worker: str,
-    task_ids: Collection[UUID],
-    types: Collection[str] | None,
-    queues: Collection[str] | None,
-) -> list[TakenTask]:
-    """Claim those of the tasks that still wait and are due, of these types and queues (None: all).
-
-    Returns them in the order of `in_order`.
-    """
-    ids = sorted(set(task_ids))
-    rows = await database.fetch(
-        "claim_hinted_tasks",
-        lease_id,
-        worker,
-        ids,
-        None if types is None else sorted(types),
-        None if queues is None else sorted(queues),
-        for_one=len(ids) == 1,
-    )
-    return in_order(map(_taken, rows))
 
 
 async def end(

@@ -29,7 +29,7 @@ _LIMIT_TIME = "SET LOCAL statement_timeout = '100ms'"
 
 
 async def read(
-    connection: Connection, task_id: UUID, *, broker: BrokerState, hint_life: timedelta
+    connection: Connection, task_id: UUID, *, broker: BrokerState
 ) -> ExplainSnapshot | None:
     """Return the facts about a task, without its position; None when there is no such task."""
     rows = await connection.fetch(statement("find_explain_snapshot"), task_id)
@@ -62,11 +62,9 @@ async def read(
         lease=_held_lease(row),
         last=_last_event(row),
         is_enqueued=row["is_enqueued"],
-        released_at=row["released_at"],
         queue_paused_at=row["queue_paused_at"],
         leases=tuple(map(_open_lease, leases)),
         broker=broker,
-        hint_life=hint_life,
     )
 
 

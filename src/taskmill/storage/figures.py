@@ -16,8 +16,8 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Counts
 from taskmill.observability.kinds import OTHER
 from taskmill.storage import counts, partitions, queues
+from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
-from taskmill.storage.releases import HintQueue, Workers
 
 _MOST_UNNUMBERED = 10_000
 _MOST_WAITING = 10_000
@@ -66,11 +66,7 @@ async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
             is_paused=row["paused_at"] is not None,
             oldest_due_s=oldest[name],
             workers=workers.of_queue(name),
-            unserved_types=sum(
-                1
-                for due in due_types[name]
-                if not workers.of(HintQueue(queue=name, type=due)).workers
-            ),
+            unserved_types=sum(1 for due in due_types[name] if not workers.count(name, due)),
         )
         for row in rows
     ]

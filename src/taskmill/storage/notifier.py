@@ -85,7 +85,8 @@ class Notifier:
 class NotificationListener:
     """A service that calls `on_tasks` for every notification of tasks, and after each reconnect.
 
-    `on_tasks` is None for a process that does not wait for tasks; `also` maps other channels to callbacks. With an
+    It gets what the notification says: a hint, if a single task has come that is due, else nothing. It is None for
+    a process that does not wait for tasks; `also` maps other channels to callbacks. With an
     `idle_backoff` it notifies itself every 15 s to check that notifications arrive, and reports to it whether they
     do, and each of them as activity.
     """
@@ -95,13 +96,14 @@ class NotificationListener:
     def __init__(
         self,
         database: Database,
-        on_tasks: Callable[[], None] | None,
+        on_tasks: Callable[[str], None] | None,
         *,
         also: Mapping[str, Callable[[], None]] | None = None,
         idle_backoff: IdleBackoff | None = None,
     ) -> None:
         self._database = database
-        self._callbacks = {**({} if on_tasks is None else {CHANNEL: on_tasks}), **(also or {})}
+        self._on_tasks = on_tasks
+        self._also = also or {}
         self._idle_backoff = idle_backoff
         self._echoed = asyncio.Event()
 
@@ -122,9 +124,9 @@ class NotificationListener:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
-            for channel, callback in self._callbacks.items():
+            for channel in (*([CHANNEL] if self._on_tasks else []), *self._also):
                 await connection.add_listener(channel, self._on_notification)
-                callback()
+                self._call(channel, "")
             if self._idle_backoff is None:
                 await first_of(lost, stop)
             else:
@@ -159,7 +161,13 @@ class NotificationListener:
     def _on_echo(self, *_: object) -> None:
         self._echoed.set()
 
-    def _on_notification(self, _: object, __: int, channel: str, ___: object) -> None:
+    def _on_notification(self, _: object, __: int, channel: str, payload: object) -> None:
         if self._idle_backoff is not None:
             self._idle_backoff.mark_activity()
-        self._callbacks[channel]()
+        self._call(channel, str(payload))
+
+    def _call(self, channel: str, payload: str) -> None:
+        if channel in self._also:
+            self._also[channel]()
+        elif self._on_tasks is not None:
+            self._on_tasks(payload)

@@ -30,6 +30,10 @@ class Transport(Protocol):
         """Make a `wait` under way, or the next one, return at once."""
         ...
 
+    def on_notification(self, payload: str) -> None:
+        """Note that tasks came; `payload` is a hint of the only one, or empty."""
+        ...
+
     def suspend(self) -> None:
         """Expect no `take` for some time: hold nothing back from other workers."""
         ...

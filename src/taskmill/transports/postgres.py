@@ -23,6 +23,7 @@ from taskmill.storage import claims
 from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.database import Database
+from taskmill.wire.hints import Hint, decode_hint
 
 log = get_logger(__name__)
 
@@ -81,6 +82,10 @@ class PostgresTransport:
         self._starts: dict[Bucket, BucketStart] = {}
         # Buckets that had tasks, the latest last.
         self._recent: dict[Bucket, None] = {}
+        # Buckets of which a hint has come since the last claim. After a scan that found nothing due, only they are
+        # claimed from.
+        self._expected: dict[Bucket, datetime] = {}
+        self._is_drained = False
         self._woken = asyncio.Event()
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
@@ -88,6 +93,7 @@ class PostgresTransport:
         self._woken.clear()
         buckets = await self._due_buckets()
         if not buckets:
+            self._is_drained = self._knows_buckets
             self._expire_buckets()
             return []
         safe_start = self._safe_start()
@@ -99,7 +105,9 @@ class PostgresTransport:
             limit=limit,
         )
         self._remember(taken)
-        if len(taken) < limit:
+        if len(taken) == limit:
+            self._is_drained = False
+        else:
             self._expire_buckets()
             # Only rows that others have locked are left; the next scan finds them if they are unlocked.
             for bucket in buckets:
@@ -120,8 +128,33 @@ class PostgresTransport:
         await pause(self._woken, min(longest_s, max(pause_s, 0.001)))
 
     def wake(self) -> None:
-        """End the wait and scan again: there was a notification."""
+        """End the wait and scan again."""
+        self._is_drained = False
         self._buckets_read_at = float("-inf")
+        self._woken.set()
+
+    def on_notification(self, payload: str) -> None:
+        """End the wait: there may be a hint of the only task that came; else scan again."""
+        try:
+            hint = decode_hint(payload)
+        except ValueError:
+            self.wake()
+            return
+        if self.serves(hint.queue, hint.type):
+            self.on_hint(hint)
+
+    def serves(self, queue: str, task_type: str) -> bool:
+        """Return whether it claims tasks of this queue and type."""
+        is_type = self._types is None or task_type in self._types
+        return is_type and (not self._weights or queue in self._weights)
+
+    def on_hint(self, hint: Hint) -> None:
+        """End the wait; if a single task came, claim from its bucket without a scan."""
+        if hint.priority is None or hint.run_at is None:
+            self.wake()
+            return
+        bucket = Bucket(queue=hint.queue, type=hint.type, priority=hint.priority)
+        self._expected.setdefault(bucket, hint.run_at)
         self._woken.set()
 
     def suspend(self) -> None:
@@ -133,12 +166,29 @@ class PostgresTransport:
         return self._knows_buckets
 
     async def _due_buckets(self) -> list[Bucket]:
+        expected = self._take_expected()
+        if expected and self._is_drained and not self._known_due():
+            self._knows_buckets = False
+            return sorted(expected, key=self._sort_key)
         is_held = self._clock.monotonic() - self._buckets_read_at <= _BUCKETS_HOLD_S
         self._knows_buckets = is_held or await self._scan_buckets()
-        self._checked_at = self._clock.monotonic()
-        due = [bucket for bucket, due_at in self._buckets.items() if due_at <= self._checked_at]
+        for bucket in expected:
+            self._buckets.setdefault(bucket, self._clock.monotonic())
         guesses = () if self._knows_buckets else self._recent
-        return sorted(dict.fromkeys([*due, *guesses]), key=self._sort_key)
+        return sorted(dict.fromkeys([*self._known_due(), *guesses]), key=self._sort_key)
+
+    def _known_due(self) -> list[Bucket]:
+        self._checked_at = self._clock.monotonic()
+        return [bucket for bucket, due_at in self._buckets.items() if due_at <= self._checked_at]
+
+    def _take_expected(self) -> Collection[Bucket]:
+        """Return the buckets of which there were hints, to be claimed from their tasks on at the latest."""
+        expected, self._expected = self._expected, {}
+        for bucket, run_at in expected.items():
+            start = self._starts.get(bucket)
+            if start is None or run_at < start.run_at:
+                self._starts[bucket] = BucketStart(run_at=run_at)
+        return expected
 
     async def _scan_buckets(self) -> bool:
         """Scan for buckets and their first tasks, if the duty cycle allows it; return whether it was done."""

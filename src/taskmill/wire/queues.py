@@ -24,7 +24,6 @@ class QueueView(BaseModel):
         description="since when the longest waiting due task could have run, its creation at the earliest; null "
         "if none waits"
     )
-    window: int = Field(description="tasks released to the broker and not yet claimed")
 
 
 class QueueList(BaseModel):
@@ -71,5 +70,4 @@ def _fields(queue: QueueState) -> dict[str, object]:
         queue,
         paused=queue.paused_at is not None,
         counts=every_status(queue.counts),
-        window=queue.released,
     )

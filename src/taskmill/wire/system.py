@@ -106,9 +106,6 @@ class StatsView(BaseModel):
     total: int = Field(description="all tasks")
     by_status: dict[Status, int] = Field(description="every status is there")
     by_queue: dict[str, dict[Status, int]]
-    window: dict[str, int] = Field(
-        description="tasks released to the broker and not yet claimed, by queue; without empty ones"
-    )
     workers_alive: int
     slots: int = Field(description="tasks that the live workers can run at once")
     running: int = Field(description="tasks that they run now")
@@ -145,7 +142,6 @@ def stats_json(stats: Stats) -> bytes:
             "total": sum(by_status.values()),
             "by_status": by_status,
             "by_queue": by_queue,
-            "window": dict(stats.released),
             "workers_alive": stats.workers_alive,
             "slots": stats.slots,
             "running": stats.running,

@@ -27,7 +27,7 @@ def test_what_holds_a_task_comes_first_and_then_every_blocker(
         "●  queue_paused      Queue mail is paused.",
         "●  no_worker         No worker lives.",
         "                     →  Start one.",
-        "·  not reached: not_released, not_claimed",
+        "·  not reached: not_claimed",
     ]
 
 

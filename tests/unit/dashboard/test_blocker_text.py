@@ -86,8 +86,6 @@ CASES = (
         for rate in (None, 0.0, 0.02, 250.0)
     ),
     waiting(broker=BROKER),
-    waiting(broker=BROKER, released_at=NOON - s(1)),
-    waiting(broker=BROKER, released_at=NOON - s(60)),
 )
 
 

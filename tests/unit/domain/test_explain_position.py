@@ -2,17 +2,14 @@
 
 import pytest
 
-from taskmill.domain.blockers import BlockerName, BlockerState
+from taskmill.domain.blockers import BlockerName
 from taskmill.domain.explain_snapshot import QueuePosition
 from taskmill.domain.explanation import explain
 from tests.support.explain_snapshots import (
-    BROKER,
-    NOON,
     WORKER_ID,
     blocker_of,
     facts_of,
     holding,
-    s,
     unreached,
     waiting,
 )
@@ -70,11 +67,3 @@ def test_no_task_ahead_in_an_incomplete_count_is_reported_as_a_lower_bound() -> 
 
 def test_without_its_position_a_task_waits_behind_an_unknown_number() -> None:
     assert holding(waiting(position=None)) == [BlockerName.TASKS_AHEAD]
-
-
-def test_a_release_is_reported_while_others_go_first_and_a_missing_one_is_not() -> None:
-    behind = QueuePosition(running={}, ahead=9)
-    out = waiting(broker=BROKER, released_at=NOON - s(3), position=behind)
-    assert blocker_of(explain(out), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
-    assert BlockerName.NOT_RELEASED in unreached(waiting(broker=BROKER, position=behind))
-    assert holding(out) == [BlockerName.TASKS_AHEAD]

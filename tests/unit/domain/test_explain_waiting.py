@@ -12,13 +12,11 @@ from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.system import BrokerPresence, BrokerState
 from tests.support.builders import ERROR
 from tests.support.explain_snapshots import (
-    BROKER,
     NOON,
     a_last,
     a_worker,
     blocker_of,
     ended,
-    facts_of,
     holding,
     in_progress,
     s,
@@ -56,7 +54,7 @@ def test_a_blocker_holds_alone_and_nothing_after_it_is_reached(
     c = waiting(**parts)
     assert holding(c) == [name]
     assert not needs_position(c)
-    behind = [BlockerName.NO_FREE_SLOT, BlockerName.TASKS_AHEAD, BlockerName.NOT_RELEASED]
+    behind = [BlockerName.NO_FREE_SLOT, BlockerName.TASKS_AHEAD, BlockerName.NOT_CLAIMED]
     assert unreached(c)[:3] == behind
 
 
@@ -162,21 +160,5 @@ def test_workers_claim_from_postgresql_while_the_broker_is_away_unless_the_polic
     away = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="refused")
     c = waiting(broker=away)
     assert holding(c) == [BlockerName.NOT_CLAIMED]
-    assert blocker_of(explain(c), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
     strict = replace(away, policy="rabbitmq")
     assert "(refused)" in explain(waiting(broker=strict)).holding.sentence
-
-
-def test_over_a_broker_a_task_has_to_be_released_before_it_is_claimed() -> None:
-    unreleased = waiting(broker=BROKER)
-    assert holding(unreleased) == [BlockerName.NOT_RELEASED]
-    assert "`taskmill run relay`" in (explain(unreleased).holding.todo or "")
-    ran_out = waiting(broker=BROKER, released_at=NOON - s(10))
-    assert holding(ran_out) == [BlockerName.NOT_RELEASED]
-    assert "ran out at 2030-01-31T12:00:00Z" in explain(ran_out).holding.sentence
-    out = waiting(broker=BROKER, released_at=NOON - s(3))
-    assert holding(out) == [BlockerName.NOT_CLAIMED]
-    assert facts_of(out, BlockerName.NOT_RELEASED) == {
-        "released_at": NOON - s(3),
-        "hint_valid_until": NOON + s(7),
-    }

@@ -125,9 +125,6 @@ SCENARIOS: Final[dict[str, ExplainSnapshot]] = {
     "waits for the broker": waiting(
         broker=BrokerState(presence=BrokerPresence.AWAY, policy="rabbitmq", trouble="refused")
     ),
-    "was released": waiting(broker=BROKER, released_at=NOON - s(3)),
-    "was released too long ago": waiting(broker=BROKER, released_at=NOON - s(10)),
-    "was released and the broker is away": waiting(broker=AWAY, released_at=NOON - s(3)),
     "waits for a slot": at_position(
         QueuePosition(running={WORKER_ID: 5}, ahead=2, per_second=1.23456)
     ),

@@ -185,7 +185,6 @@ def a_queue(*, counts: Mapping[Status, int] | None = None) -> QueueState:
         created_at=NOON,
         oldest_due_at=None,
         counts=counts or {},
-        released=0,
     )
 
 
@@ -211,7 +210,6 @@ def test_counts_name_every_status() -> None:
 def test_stats_add_up_over_queues() -> None:
     stats = Stats(
         queues={"a": {Status.NEW: 1, Status.FAILED: 2}, "b": {Status.NEW: 4}},
-        released={"b": 3},
         workers_alive=1,
         slots=10,
         running=3,
@@ -223,13 +221,12 @@ def test_stats_add_up_over_queues() -> None:
     assert view.total == 7
     assert view.by_status[Status.NEW] == 5
     assert view.by_queue["b"][Status.FAILED] == 0
-    assert view.window == {"b": 3}
     assert (view.broker.state, view.broker.trouble) == ("away", "nobody answers")
 
 
 def test_stats_of_an_empty_service_are_zeros() -> None:
     none = BrokerState(presence=BrokerPresence.NONE, policy="postgres")
-    empty = Stats(queues={}, released={}, workers_alive=0, slots=0, running=0, broker=none)
+    empty = Stats(queues={}, workers_alive=0, slots=0, running=0, broker=none)
     shown = json.loads(stats_json(empty))
     assert shown["total"] == 0
     assert set(shown["by_status"].values()) == {0}

@@ -23,7 +23,7 @@ from taskmill.cli.top.rows import CREATED, ENDED, FAILED, QueueRow, Row, WorkerR
 from taskmill.cli.top.summary import series, times
 from taskmill.cli.top.tables import queue_state, worker_state
 from taskmill.domain.lifecycle import EventType
-from taskmill.domain.system import BrokerPresence, Liveness
+from taskmill.domain.system import Liveness
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.system import WorkerView
 
@@ -83,8 +83,6 @@ def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield Text()
     yield _labelled("waiting", count(one.waiting), *_oldest(one))
     yield _labelled("running", count(one.running))
-    if snapshot.stats.broker.state is not BrokerPresence.NONE:
-        yield _labelled("released", count(one.released), "  to the broker, and not yet claimed")
     yield _labelled("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
     activity = snapshot.of_queue
     if activity is not None and activity.queue == one.name:

@@ -53,7 +53,6 @@ class QueueRow:
     trouble: QueueTrouble | None
     waiting: int
     running: int
-    released: int
     created: float
     ended: float
     failed: float
@@ -148,7 +147,6 @@ def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
             ),
             waiting=queue.counts[Status.NEW],
             running=queue.counts[Status.IN_PROGRESS],
-            released=queue.window,
             created=rates.of(queue.name, *CREATED),
             ended=rates.of(queue.name, *ENDED),
             failed=rates.of(queue.name, *FAILED),

@@ -39,7 +39,7 @@ async def show_overview(view: View) -> Response:
     service = view.context.service
     counted = view.context.stats.get(
         view.context.change_ticker.change_count,
-        lambda: service.stats(is_brief=True),
+        service.stats,
         ttl_s=windows.TTL_S,
     )
     activity, (stats, figures) = await gather(

@@ -3,8 +3,8 @@
 -- by it.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
--- The form for one notifies by itself: NOTIFY holds a cluster-wide lock until the commit is on disk. That costs a
--- lone task less than a second statement, but would slow down many at once.
+-- The form for one notifies by itself, and names the bucket if the task is due: NOTIFY holds a cluster-wide lock
+-- until the commit is on disk. That costs a lone task less than a second statement, but would slow down many at once.
 -- Returns: id and number of each task that this run created. A row that is missing has a key that is taken, or was
 -- created by an earlier run whose result was lost.
 WITH input AS MATERIALIZED (
@@ -68,5 +68,6 @@ rolled AS (
     SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at
--- For one: , pg_notify('taskmill_dispatch', '')
+-- For one: , pg_notify('taskmill_dispatch', CASE WHEN run_at <= now() THEN
+    -- For one: json_build_array(queue, type, priority, extract(epoch FROM run_at))::text END)
 FROM created

@@ -7,8 +7,6 @@ SELECT
     t.claim_no, t.cancel_requested, t.run_at, t.expires_at, t.started_at, t.finished_at, t.timeout_s, t.error,
     t.lease_id,
     d.task_id IS NOT NULL AS is_enqueued,
-    -- A release from before the queue was paused does not count.
-    CASE WHEN q.resumed_at IS NULL OR d.released_at > q.resumed_at THEN d.released_at END AS released_at,
     q.paused_at AS queue_paused_at,
     l.worker, l.renewed_at, l.expires_at AS lease_expires_at, l.closed_at, l.close_reason,
     e.at AS last_at, e.event AS last_event, e.reason AS last_reason

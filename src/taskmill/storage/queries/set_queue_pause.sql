@@ -1,5 +1,4 @@
 -- Purpose: pause ($2 true) or resume a queue; a repeat changes nothing. $1 text. Returns the queue when it exists.
--- Releases from before the resume do not count, as their hints were dropped: no task is touched.
 -- Notifies.
 UPDATE taskmill.queue
 SET paused_at = CASE WHEN $2 THEN coalesce(paused_at, now()) END,

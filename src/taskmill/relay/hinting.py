@@ -1,0 +1,198 @@
+"""Sends hints to workers: that tasks of some queue and type are due.
+
+A hint decides nothing: workers claim in PostgreSQL, and find what no hint has named when they poll. So hints are
+sent without a record of them, and a lost one is not missed: what stays due is hinted again.
+"""
+
+import asyncio
+from typing import Final, TypeAlias
+
+import asyncpg
+from aio_pika.abc import AbstractChannel
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.names import HINTS, hint_key
+from taskmill.amqp.publisher import Properties, Publisher
+from taskmill.amqp.topology import declare_exchange
+from taskmill.domain.errors import BrokerAway, Unavailable
+from taskmill.observability import metrics
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
+from taskmill.runtime.periodic import pause
+from taskmill.runtime.waiting import wake_on
+from taskmill.storage.bucket_scan import BucketScan
+from taskmill.storage.capacity import Workers
+from taskmill.storage.claims import Bucket
+from taskmill.storage.database import Database
+from taskmill.wire.hints import Hint, decode_hint, encode_hint
+
+log = get_logger(__name__)
+
+# How often to scan while there is activity, and the shortest pause; scheduled tasks are hinted when they are due.
+_SCAN_S: Final = 0.2
+_SHORTEST_PAUSE_S: Final = 0.01
+# A scan is followed by a pause of so many times its duration.
+_PAUSES_PER_SCAN: Final = 4
+_OUTAGE_PAUSE_S: Final = 0.5
+_WORKERS_HOLD_S: Final = 1.0
+# What is still due after this is hinted again: workers may have become free, or hints been lost.
+_AGAIN_S: Final = 2.0
+_BUSY_S: Final = 0.5
+# With more hints unconfirmed than this the broker is too slow for more: they are dropped.
+_MOST_UNCONFIRMED: Final = 256
+_TRANSIENT: Final = 1
+
+_Kind: TypeAlias = tuple[str, str]
+
+
+class HintSender:
+    """A service that sends hints. Several may run at once: workers get more hints then."""
+
+    name = "relay"
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        broker_url: str,
+        clock: Clock,
+        idle_backoff: IdleBackoff | None = None,
+    ) -> None:
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
+        self._idle_backoff.on_wake(self.wake)
+        self._database = database
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._woken_at = clock.monotonic()
+        self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
+        self._publisher = Publisher(self.link)
+        self._sending: asyncio.TaskGroup | None = None
+        self._unconfirmed = 0
+        self._workers = Workers(())
+        self._workers_read_at = float("-inf")
+        self._scan = BucketScan()
+        self._buckets: dict[Bucket, float] = {}
+        self._sent_at: dict[_Kind, float] = {}
+        self._last_sent_at = float("-inf")
+
+    def wake(self) -> None:
+        """Scan at once: something may be due."""
+        self._woken_at = self._clock.monotonic()
+        self._woken.set()
+
+    def on_notification(self, payload: str) -> None:
+        """Pass on the hint that a notification is, or scan if it is none."""
+        try:
+            hint = decode_hint(payload)
+        except ValueError:
+            self.wake()
+            return
+        if self.link.is_up:
+            self._send(hint)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether hints were sent within the last half second."""
+        return self._clock.monotonic() - self._last_sent_at < _BUSY_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send hints until stopped; then wait for the confirms of those in flight."""
+        async with asyncio.TaskGroup() as group, wake_on(stop, self._woken.set):
+            closing = asyncio.Event()
+            group.create_task(self.link.run(closing))
+            async with asyncio.TaskGroup() as self._sending:
+                await self._send_until(stop)
+            self._sending = None
+            closing.set()
+
+    async def _opened(self, channel: AbstractChannel) -> None:
+        await declare_exchange(channel, HINTS)
+        # The broker may have lost all earlier hints.
+        self._sent_at.clear()
+        self.wake()
+
+    async def _send_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._woken.clear()
+            if not self.link.is_up:
+                await pause(self._woken, _SCAN_S)
+                continue
+            began_at = self._clock.monotonic()
+            try:
+                await self._round()
+            except (Unavailable, asyncpg.PostgresError) as error:
+                log.warning("hints.failed", error=str(error))
+                await pause(stop, _OUTAGE_PAUSE_S)
+                continue
+            spent_s = self._clock.monotonic() - began_at
+            shortest_s = max(_SHORTEST_PAUSE_S, _PAUSES_PER_SCAN * spent_s)
+            await pause(stop, shortest_s)
+            await pause(self._woken, self._until_next_due() - shortest_s)
+
+    def _until_next_due(self) -> float:
+        if not self._scan.is_at_end:
+            return 0
+        now = self._clock.monotonic()
+        upcoming = min((due for due in self._buckets.values() if due > now), default=float("inf"))
+        longest_s = self._idle_backoff.pause_s(_SCAN_S) if self._scan.is_complete else _SCAN_S
+        return min(upcoming - now, longest_s)
+
+    async def _round(self) -> None:
+        """Send hints about all that is due, unless they were sent since it came."""
+        now = self._clock.monotonic()
+        if now - self._workers_read_at > _WORKERS_HOLD_S:
+            self._workers = await Workers.read(self._database)
+            self._workers_read_at = now
+        firsts = await self._scan.scan(self._database, types=self._workers.types)
+        scanned_at = self._clock.monotonic()
+        self._buckets = {bucket: scanned_at + first.due_in_s for bucket, first in firsts.items()}
+        due = self._due_kinds()
+        for kind, due_at in due.items():
+            if self._must_send(kind, due_at):
+                queue, task_type = kind
+                for _ in range(self._workers.most_alike(queue, task_type)):
+                    self._send(Hint(queue=queue, type=task_type))
+        if self._scan.is_complete:
+            self._sent_at = {kind: at for kind, at in self._sent_at.items() if kind in due}
+
+    def _due_kinds(self) -> dict[_Kind, float]:
+        """Return the queues and types that have due tasks, the most urgent first, and since when."""
+        now = self._clock.monotonic()
+        due: dict[_Kind, float] = {}
+        for bucket, due_at in sorted(self._buckets.items(), key=lambda item: -item[0].priority):
+            if due_at <= now:
+                kind = (bucket.queue, bucket.type)
+                due[kind] = max(due_at, due.get(kind, due_at))
+        return due
+
+    def _must_send(self, kind: _Kind, due_at: float) -> bool:
+        sent_at = self._sent_at.get(kind, float("-inf"))
+        is_new = sent_at <= max(due_at, self._woken_at)
+        return is_new or self._clock.monotonic() - sent_at >= _AGAIN_S
+
+    def _send(self, hint: Hint) -> None:
+        now = self._clock.monotonic()
+        self._sent_at[hint.queue, hint.type] = self._last_sent_at = now
+        if self._sending is None or self._unconfirmed >= _MOST_UNCONFIRMED:
+            metrics.HINTS_FAILED.inc()
+            return
+        self._unconfirmed += 1
+        self._sending.create_task(self._publish(hint))
+
+    async def _publish(self, hint: Hint) -> None:
+        metrics.HINTS_PUBLISHED.inc()
+        try:
+            await self._publisher.publish(
+                encode_hint(hint),
+                exchange=HINTS,
+                routing_key=hint_key(hint.queue, hint.type),
+                properties=Properties(delivery_mode=_TRANSIENT, content_type="application/json"),
+                mandatory=False,
+            )
+            metrics.HINTS_CONFIRMED.inc()
+        except BrokerAway as error:
+            metrics.HINTS_FAILED.inc()
+            log.info("hint.unpublished", queue=hint.queue, type=hint.type, trouble=str(error))
+        finally:
+            self._unconfirmed -= 1
