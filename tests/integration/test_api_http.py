@@ -311,6 +311,27 @@ async def test_a_connection_on_which_nothing_comes_is_closed(api: Served, begun:
         stop.set()
 
 
+async def test_a_connection_stays_open_while_requests_come_and_is_closed_when_none_does(
+    api: Served,
+) -> None:
+    server = ApiServer(api.app, host="127.0.0.1", port=0, keep_alive_s=0.3)
+    stop, now = asyncio.Event(), asyncio.get_running_loop().time
+    async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        group.create_task(server.run(stop))
+        await server.started.wait()
+        url = httpx.URL(str(server.url))
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        began_at = last_at = now()
+        while last_at - began_at < 1:
+            writer.write(b"HEAD /healthz" + HEAD + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            last_at = now()
+        assert await reader.read() == b""
+        assert 0.25 < now() - last_at < 1
+        writer.close()
+        stop.set()
+
+
 async def test_a_refused_upload_is_not_read_for_ever(api: Served) -> None:
     size = LARGEST_DISCARD_BYTES * 4
     head = b"POST /tasks" + HEAD + b"content-length: %d\r\n\r\n" % size

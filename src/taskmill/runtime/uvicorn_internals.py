@@ -1,9 +1,10 @@
 """The parts of uvicorn that it does not document, and why they are used; pyproject.toml caps its version.
 
 - `HttpToolsProtocol`: `http_protocol` limits heads, pace and connections, which uvicorn does not. It overrides the
-  callbacks of the parser, `_unsupported_upgrade_warning` and `send_400_response`, and calls
-  `_unset_keepalive_if_required`. It relies on `cycle`, `pipeline`, `flow`, `parser`, `scope`, `headers`, `url`,
-  `expect_100_continue` and `timeout_keep_alive_task`. A `FastRequest` has the attributes of its cycle.
+  callbacks of the parser, `_unsupported_upgrade_warning`, `send_400_response`, and what keeps a connection alive:
+  `on_response_complete` and `_unset_keepalive_if_required`. It relies on `cycle`, `pipeline`, `flow`, `parser`,
+  `scope`, `headers`, `url`, `expect_100_continue`, `server_state`, `timeout_keep_alive_task` and its handler. A
+  `FastRequest` has the attributes of its cycle.
 - `uvicorn.Server`: it takes over the process's signals, and wakes up ten times a second. Here it does neither.
 """
 
