@@ -2,14 +2,17 @@
 
 import asyncio
 import re
+from time import perf_counter
 
 import httpx
 import pytest
 
-from taskmill.api.fast_path import FastPath
+from taskmill.api.fast_path import FastPath, _Call, _Deadlines
+from taskmill.api.request_record import RequestRecords
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.fast_path import FastRequest
+from taskmill.runtime.offload import Offload
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import LogLines, Served, raw_request, serving
 from tests.support.locks import until_blocked
@@ -76,6 +79,31 @@ async def test_late_requests_get_responses_one_after_the_other(stage: Stage) -> 
                 assert (late.status_code, late.headers["retry-after"]) == (503, "1")
                 assert "a response within 0.5 s" in late.json()["detail"]
         assert (await served.get(f"/tasks/{known}")).status_code == 200
+
+
+async def test_each_call_is_late_when_its_own_time_is_up() -> None:
+    records = RequestRecords(Offload(), timeout_s=1)
+    late, all_late, now = list[tuple[_Call, float]](), asyncio.Event(), perf_counter
+
+    def on_late(call: _Call) -> None:
+        late.append((call, now() - call.started))
+        if len(late) == len(expected):
+            all_late.set()
+
+    deadlines, calls = _Deadlines(0.2, on_late), list[_Call]()
+    for _ in range(5):
+        calls.append(_Call(records, FastRequest(None, b"GET", b"/a", []), {}, "GET", "/a"))
+        deadlines.add(calls[-1])
+        await asyncio.sleep(0.02)
+    expected = calls[1::2]
+    assert [deadlines.remove(call) for call in calls[::2]] == [True, True, True]
+    async with asyncio.timeout(5):
+        await all_late.wait()
+    assert [call for call, _ in late] == expected
+    assert all(0.2 <= waited < 1 for _, waited in late)
+    assert not any(deadlines.remove(call) for call in calls)
+    deadlines.add(calls[0])
+    assert late[-1][0] is calls[0], "it is late already"
 
 
 async def test_a_fault_is_only_logged(

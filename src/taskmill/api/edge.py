@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, error_response, raise_if_refused
-from taskmill.api.request_record import RequestRecord, RequestRecords
+from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
 from taskmill.observability.kinds import OTHER
 from taskmill.runtime.body_memory import BodyMemory
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
@@ -40,7 +40,8 @@ class Edge:
         if scope["type"] != "http":
             return
         path = safe_text(scope["path"], _LONGEST_PATH)
-        record = RequestRecord(self._records, scope["headers"], scope["method"], path)
+        sent_id = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
+        record = RequestRecord(self._records, sent_id, scope["method"], path)
         if record.method == "HEAD":
             # Served as GET; the server, which has the original scope, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}

@@ -8,9 +8,9 @@ wrong requests go through the layers, which report what is wrong.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Final, TypeVar, cast
 
-from taskmill.api.bodies import header_text
 from taskmill.api.compression import (
     LEAST_BYTES,
     VARY,
@@ -22,15 +22,9 @@ from taskmill.api.context import Context
 from taskmill.api.long_polling import tagged_response
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import error_response
-from taskmill.api.request_record import RequestRecord, RequestRecords
+from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
 from taskmill.api.responses import RawResponse, task_response
-from taskmill.api.single_tasks import (
-    IDEMPOTENCY_KEY,
-    KEY_SHARE,
-    PROBE_SHARE,
-    created_response,
-    key_error,
-)
+from taskmill.api.single_tasks import KEY_SHARE, PROBE_SHARE, created_response, key_error
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
@@ -57,21 +51,61 @@ _CHECKED: Final = _UNUSUAL | {
     b"if-none-match",
     b"prefer",
     b"traceparent",
+    ID_HEADER,
 }
 
 
 class _Call(RequestRecord):
-    """A request that is being served. `key_timer` runs while it waits for a key that another request may hold."""
+    """A request that is being served, and the draft that it made, if it may have to wait for its key."""
 
-    __slots__ = ("key_timer", "request", "route")
+    __slots__ = ("draft", "request", "route")
 
     def __init__(
-        self, records: RequestRecords, request: FastRequest, method: str, route: str
+        self,
+        records: RequestRecords,
+        request: FastRequest,
+        headers: Mapping[bytes, bytes],
+        method: str,
+        route: str,
     ) -> None:
-        super().__init__(records, request.headers, method, request.url.decode("ascii"))
+        super().__init__(records, headers.get(ID_HEADER), method, request.url.decode("ascii"))
         self.request = request
         self.route = route
-        self.key_timer: asyncio.TimerHandle | None = None
+        self.draft: TaskDraft | None = None
+
+
+class _Deadlines:
+    """Calls that may take the same time each, so the first to come is the first to be late: one timer for all."""
+
+    def __init__(self, limit_s: float, on_late: Callable[[_Call], None]) -> None:
+        self._limit_s = limit_s
+        self._on_late = on_late
+        self._ends_at: dict[_Call, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __contains__(self, call: _Call) -> bool:
+        return call in self._ends_at
+
+    def add(self, call: _Call) -> None:
+        """Begin to watch a call."""
+        self._ends_at[call] = call.started + self._limit_s
+        if self._timer is None:
+            self._check()
+
+    def remove(self, call: _Call) -> bool:
+        """Stop watching a call; return whether it was watched, and so is not late."""
+        return self._ends_at.pop(call, None) is not None
+
+    def _check(self) -> None:
+        self._timer = None
+        for call, ends_at in list(self._ends_at.items()):
+            remaining_s = ends_at - perf_counter()
+            if remaining_s > 0:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(remaining_s, self._check)
+                return
+            del self._ends_at[call]
+            self._on_late(call)
 
 
 class FastPath:
@@ -81,9 +115,9 @@ class FastPath:
         self._context = context
         self._compressor = compressor
         self._records = records
-        # In order of arrival: the first one is the first to be late.
-        self._open: dict[_Call, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        # Calls without a response, and those of them whose keys other requests may hold.
+        self._open = _Deadlines(records.timeout_s, self._respond_late)
+        self._keyed = _Deadlines(records.timeout_s * KEY_SHARE, self._probe_key)
 
     def accepts(self, method: bytes, url: bytes) -> bool:
         """Return whether it may serve a request with this first line."""
@@ -110,20 +144,22 @@ class FastPath:
         key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
         draft = to_draft(
             parse(bytes(request.body)),
-            header_key=None if key is None else header_text(IDEMPOTENCY_KEY, key),
+            header_key=None if key is None else key.decode(),
             source="rest",
             traceparent=None if traceparent is None else traceparent.decode("latin-1"),
             limits=context.quick_limits,
         )
-        warning = context.warning_of(draft.callback_url)
-        call = _Call(self._records, request, "POST", "/tasks")
+        url = draft.callback_url
+        warning = None if url is None else context.warning_of(url)
+        call = _Call(self._records, request, headers, "POST", "/tasks")
         # From here on nothing may fail: the layers would create the task again.
         future = context.service.creation.begin(draft)
         if future is None:
             return False
         self._open_call(call)
         if draft.idempotency is not None:
-            self._watch_key(call, draft)
+            call.draft = draft
+            self._keyed.add(call)
         future.add_done_callback(partial(self._created, call, warning))
         return True
 
@@ -132,7 +168,7 @@ class FastPath:
         if known_tag is not None and b"prefer" in headers:
             return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
-        call = _Call(self._records, request, "GET", "/tasks/{id}")
+        call = _Call(self._records, request, headers, "GET", "/tasks/{id}")
         future = self._context.service.reading.begin(wanted)
         if future is None:
             return False
@@ -159,17 +195,13 @@ class FastPath:
         else:
             self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
 
-    def _watch_key(self, call: _Call, draft: TaskDraft) -> None:
-        call.key_timer = asyncio.get_running_loop().call_later(
-            self._records.timeout_s * KEY_SHARE, self._probe_key, call, draft
-        )
-
-    def _probe_key(self, call: _Call, draft: TaskDraft) -> None:
+    def _probe_key(self, call: _Call) -> None:
         """Find out whether another request holds the key: this one has waited for long."""
+        assert call.draft is not None  # noqa: S101 - only such a request is watched
         probe = self._context.service.creation.key_holders.probe(
-            draft, self._records.timeout_s * PROBE_SHARE
+            call.draft, self._records.timeout_s * PROBE_SHARE
         )
-        probe.add_done_callback(partial(self._key_probed, call, draft))
+        probe.add_done_callback(partial(self._key_probed, call, call.draft))
 
     def _key_probed(self, call: _Call, draft: TaskDraft, probe: "asyncio.Task[bool]") -> None:
         assert draft.idempotency is not None  # noqa: S101 - only such a request is watched
@@ -211,11 +243,16 @@ class FastPath:
             self._respond(call, error_response(error, call.path))
 
     def _respond(self, call: _Call, response: RawResponse) -> None:
-        if call not in self._open:
-            return  # it got a response already: it was late
-        del self._open[call]
-        if call.key_timer is not None:
-            call.key_timer.cancel()
+        if self._open.remove(call):
+            self._send(call, response)
+
+    def _respond_late(self, call: _Call) -> None:
+        """Respond to a request whose time is up; whether its task exists is not known yet."""
+        self._send(call, call.late())
+
+    def _send(self, call: _Call, response: RawResponse) -> None:
+        if call.draft is not None:
+            self._keyed.remove(call)
         headers = (*DEFAULT_RESPONSE_HEADERS, *response.headers, call.header)
         call.request.respond(response.status, headers, response.body)
         call.close()
@@ -223,23 +260,7 @@ class FastPath:
 
     def _open_call(self, call: _Call) -> None:
         call.open()
-        self._open[call] = None
-        if self._timer is None:
-            self._watch(call)
-
-    def _watch(self, first: _Call) -> None:
-        """Set the timer for the deadline of the oldest request."""
-        remaining_s = max(first.remaining_s, 0)
-        self._timer = asyncio.get_running_loop().call_later(remaining_s, self._respond_late)
-
-    def _respond_late(self) -> None:
-        """Respond to requests whose time is up; whether their tasks exist is not known yet."""
-        self._timer = None
-        for call in list(self._open):
-            if call.remaining_s > 0:
-                self._watch(call)
-                return
-            self._respond(call, call.late())
+        self._open.add(call)
 
 
 def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:

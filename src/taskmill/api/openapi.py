@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from taskmill.api import examples
 from taskmill.api.listings import ListingQuery
-from taskmill.api.request_ids import REQUEST_ID
+from taskmill.api.request_record import REQUEST_ID
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 
 Json = dict[str, Any]

@@ -1,11 +1,13 @@
 """What every request needs, by the fast path or the layers: id, log line, metrics, responses to errors."""
 
-from collections.abc import Iterable
+import itertools
+import re
+import secrets
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
 from taskmill.api.refusals import error_response, is_expected
-from taskmill.api.request_ids import RequestIds
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.kinds import OTHER
@@ -15,6 +17,11 @@ from taskmill.runtime.offload import Offload
 
 log = get_logger(__name__)
 
+REQUEST_ID: Final = "X-Request-Id"
+ID_HEADER: Final = b"x-request-id"
+"""The header with a request's id, which its client may choose."""
+
+_VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _READING: Final = frozenset({"GET", "HEAD"})
 _QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -29,7 +36,9 @@ class RequestRecords:
 
     def __init__(self, offload: Offload, *, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self.ids = RequestIds()
+        # The prefix is unique among processes, the counter within one. Cheaper than randomness for every request.
+        ids = map(f"{secrets.token_hex(5)}{{:06x}}".format, itertools.count(1))
+        self.next_id: Callable[[], str] = ids.__next__
         self.offload = offload
         self.in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, RequestRecords._sample)
@@ -39,28 +48,23 @@ class RequestRecords:
 
 
 class RequestRecord:
-    """One request that is being served; `path` is as it may be logged."""
+    """One request that is being served: by the id that it came with, if that is valid, otherwise by a new one.
+
+    `path` is as it may be logged.
+    """
 
     __slots__ = ("_records", "header", "id", "method", "path", "started")
 
     def __init__(
-        self,
-        records: RequestRecords,
-        headers: Iterable[tuple[bytes, bytes]],
-        method: str,
-        path: str,
+        self, records: RequestRecords, sent_id: bytes | None, method: str, path: str
     ) -> None:
         self._records = records
-        self.id = request_id = records.ids.of(headers)
-        self.header = (b"x-request-id", request_id.encode())
+        is_valid = sent_id is not None and _VALID_ID.fullmatch(sent_id)
+        self.id = sent_id.decode() if sent_id and is_valid else records.next_id()
+        self.header = (ID_HEADER, self.id.encode())
         self.method = method
         self.path = path
         self.started = perf_counter()
-
-    @property
-    def remaining_s(self) -> float:
-        """The time until it is late."""
-        return self.started + self._records.timeout_s - perf_counter()
 
     def open(self) -> None:
         """Count it as being served."""
@@ -86,7 +90,7 @@ class RequestRecord:
         if is_timed:
             REQUEST_TIME.observe(seconds, (method, route))
         if not was_offloaded:
-            self._records.offload.note_response()
+            self._records.offload.responses += 1
         facts = {} if task_id is None else {"task_id": task_id}
         write = log.debug if self._is_quiet(status) else log.info
         write(

@@ -78,7 +78,7 @@ class _Work:
 
 
 class Offload:
-    """Runs functions on its thread, for one event loop."""
+    """Runs functions on its thread, for one event loop. `responses` counts the requests served without it."""
 
     def __init__(self, *, most_waiting: int = _MOST_WAITING) -> None:
         """Let at most `most_waiting` functions wait, and half of these for one address."""
@@ -86,7 +86,7 @@ class Offload:
         self._waiting: dict[str, deque[_Work]] = {}
         self._count = 0
         self._is_busy = False
-        self._responses = self._responses_before = 0
+        self.responses = self._responses_before = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="offload")
 
     async def run(self, function: Callable[[], Result]) -> Result:
@@ -116,15 +116,6 @@ class Offload:
         while (step := await self.run(partial(next, work, _END))) is not _END:
             yield step
 
-    @property
-    def responses(self) -> int:
-        """How many requests were served without this thread."""
-        return self._responses
-
-    def note_response(self) -> None:
-        """Count a request that was served without this thread."""
-        self._responses += 1
-
     def _waiting_of_caller(self) -> deque[_Work]:
         """Return the waiting work of the caller's address. Raises `Unavailable` when there is no room for more."""
         address = ""
@@ -153,10 +144,10 @@ class Offload:
     def _end(self, work: _Work, done: "asyncio.Future[Any]") -> None:
         work.settle(done)
         pause_s = min(work.worked_s**2 / _EVEN_PAUSE_S, _LONGEST_PAUSE_S)
-        if self._responses == self._responses_before:
+        if self.responses == self._responses_before:
             self._begin()
         else:
-            self._responses_before = self._responses
+            self._responses_before = self.responses
             asyncio.get_running_loop().call_later(pause_s, self._begin)
 
 

@@ -29,7 +29,7 @@ async def serve(limit: PageLimit, host: str, size: int, other: Offload | None = 
             waited_s = perf_counter() - began
             page.size = size
             if other is not None:
-                other.note_response()
+                other.responses += 1
     return waited_s
 
 
