@@ -48,7 +48,6 @@ from taskmill.storage.progress import Report
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
-from taskmill.storage.writes import WriteWatch
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually
@@ -63,10 +62,9 @@ class Session(Database):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.writes = WriteWatch()
 
     @asynccontextmanager
-    async def hot(self) -> AsyncIterator[Connection]:
+    async def hot(self, *, is_write: bool = False) -> AsyncIterator[Connection]:  # noqa: ARG002 - as it has
         """Check the connection out."""
         yield self.connection
 

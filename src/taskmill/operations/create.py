@@ -270,15 +270,19 @@ class TaskCreation(ContextOwner):
     async def _connection_for(
         self, new: Sequence[NewTask], *, in_transaction: bool, longer_s: float = 0
     ) -> AsyncIterator[Connection]:
-        """Check out a connection to store these with; until they are committed, the key holders track it."""
-        database = self._database
-        with database.writes.write(), self.key_holders.carrying(new) as carry:
-            checkout = (
-                database.hot_transaction(longer_s=longer_s) if in_transaction else database.hot()
-            )
-            async with checkout as connection:
-                carry(connection)
-                yield connection
+        """Check out a connection to store these with; until they are committed, the key holders know of it."""
+        database, carried = self._database, self.key_holders.carried
+        async with database.hot(is_write=True) as connection:
+            pid = connection.get_server_pid()
+            carried[pid] = new
+            try:
+                if in_transaction:
+                    async with database.transaction(connection, longer_s=longer_s):
+                        yield connection
+                else:
+                    yield connection
+            finally:
+                del carried[pid]
 
     async def _store_with(
         self, connection: Connection, new: Sequence[NewTask], *, notifies: bool

@@ -5,8 +5,7 @@ and PostgreSQL reports which one that is. The waiting request has a transaction 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from taskmill.domain.errors import Unavailable
@@ -16,7 +15,6 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.keys import blocking_sessions, probing_keys
-from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 
 log = get_logger(__name__)
@@ -27,31 +25,20 @@ _POLL_S: Final = 0.01
 
 
 class KeyHolders(ContextOwner):
-    """Tracks which connection stores which requests of this process, and finds out who holds their keys."""
+    """Finds out who holds the keys of requests.
+
+    `carried` has the requests that this process is storing, by the server's process id of their connection;
+    whoever stores them enters them there.
+    """
 
     def __init__(self, database: Database, writability: Writability) -> None:
         self._database = database
         self._writability = writability
         self._probes = asyncio.TaskGroup()
         super().__init__(self._probes)
-        self._carried: dict[int, Sequence[NewTask]] = {}
+        self.carried: dict[int, Sequence[NewTask]] = {}
         # One probe at a time: each takes two connections, and two with one each would wait for ever.
         self._probing = asyncio.Lock()
-
-    @contextmanager
-    def carrying(self, new: Sequence[NewTask]) -> Iterator[Callable[[Connection], None]]:
-        """Track which connection stores these requests: the one that the yielded function is called with."""
-        pids: list[int] = []
-
-        def carry(connection: Connection) -> None:
-            pids.append(connection.get_server_pid())
-            self._carried[pids[0]] = new
-
-        try:
-            yield carry
-        finally:
-            for pid in pids:
-                del self._carried[pid]
 
     def probe(self, draft: TaskDraft, timeout_s: float) -> "asyncio.Task[bool]":
         """Begin to find out whether another request holds the key that this one waits for.
@@ -88,7 +75,7 @@ class KeyHolders(ContextOwner):
     def _carriers_of(self, draft: TaskDraft) -> set[int]:
         return {
             pid
-            for pid, carried in self._carried.items()
+            for pid, carried in self.carried.items()
             if any(one.draft is draft for one in carried)
         }
 

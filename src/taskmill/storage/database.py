@@ -4,8 +4,8 @@ It knows no table. Errors that mean "away for now" become `Unavailable`; all oth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,10 @@ from taskmill.observability.metrics import STATEMENTS_FAILED
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
-from taskmill.storage.pool_usage import PoolUsage
+from taskmill.storage.pool_usage import PoolUsage, WriteWatch
 from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.session import TRANSACTION_TIMEOUT_SINCE, PoolerBetween, open_session
 from taskmill.storage.statements import notifies, statement
-from taskmill.storage.writes import WriteWatch
 
 log = get_logger(__name__)
 
@@ -120,13 +119,16 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def hot(self) -> AsyncIterator[Connection]:
+    async def hot(self, *, is_write: bool = False) -> AsyncIterator[Connection]:
         """Check out a connection whose plans are pinned to indexes and nested loops.
+
+        With `is_write`, `writes` observes whether that use of it is committed.
 
         Raises:
             Unavailable: when the database is away, now or while the connection is used.
         """
-        with _outages_translated(), self._hot_usage.checkout() as checkout:
+        writes = self.writes if is_write else None
+        with _outages_translated(), self._hot_usage.checkout(writes) as checkout:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await self._checkouts.acquire()
             try:
@@ -147,28 +149,35 @@ class Database:
                 self._checkouts.release()
 
     @asynccontextmanager
-    async def hot_transaction(self, *, longer_s: float = 0) -> AsyncIterator[Connection]:
-        """Check out a connection as `hot` does, within a transaction that commits at the end.
+    async def hot_transaction(self) -> AsyncIterator[Connection]:
+        """Check out a connection as `hot` does, within a transaction that commits at the end."""
+        async with self.hot() as connection, self.transaction(connection):
+            yield connection
 
-        The transaction and each of its statements may take `longer_s` more than the settings allow; the caller
-        then passes its own timeout to the driver.
+    @asynccontextmanager
+    async def transaction(
+        self, connection: Connection, *, longer_s: float = 0
+    ) -> AsyncIterator[None]:
+        """Begin a transaction that commits at the end.
+
+        It and each of its statements may take `longer_s` more than the settings allow; the caller then passes its
+        own timeout to the driver.
 
         After a cancellation or a timeout there is no wait for a ROLLBACK: the connection is closed.
         """
-        async with self.hot() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                if longer_s:
-                    await connection.execute(self._longer(connection, longer_s))
-                yield connection
-            except (asyncpg.PostgresError, TaskmillError):
-                await transaction.rollback()
-                raise
-            except BaseException:
-                connection.terminate()
-                raise
-            await transaction.commit()
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            if longer_s:
+                await connection.execute(self._longer(connection, longer_s))
+            yield
+        except (asyncpg.PostgresError, TaskmillError):
+            await transaction.rollback()
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        await transaction.commit()
 
     def longest_s(self, longer_s: float) -> float:
         """Return how long a statement with `longer_s` more may take; its result may come a second later."""
@@ -224,8 +233,10 @@ class Database:
         """
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
-                with self.writes.write() if notifies(name) else nullcontext():
-                    rows = await self._fetch(statement(name, for_one=for_one), arguments)
+                async with self.hot(is_write=notifies(name)) as connection:
+                    rows: list[asyncpg.Record] = await connection.fetch(
+                        statement(name, for_one=for_one), *arguments
+                    )
             except Unavailable:
                 if notifies(name):
                     # It may have committed, with its result lost.
@@ -241,10 +252,6 @@ class Database:
                     self.notify_committed()
                 return rows
         raise AssertionError("the last try returns or raises")
-
-    async def _fetch(self, text: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
-        async with self.hot() as connection:
-            return await connection.fetch(text, *arguments)
 
     async def fetch_value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - any column's type
         """Run the statement `name` as `fetch` does and return the first column of its first row, or None."""
