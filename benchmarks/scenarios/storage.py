@@ -90,7 +90,6 @@ def _new_tasks(producer: Producer, size: int) -> list[NewTask]:
             created_at=identity.created_at(task_id),
             run_at=identity.created_at(task_id),
             draft=TaskDraft(name="benchmark", payload=NOOP),
-            key_scope="rest",
             key_expires_at=identity.created_at(task_id),
         )
         for task_id in (producer.process.ids() for _ in range(size))

@@ -62,7 +62,7 @@ EDITS = [
         '    Column("open_policy", SmallInteger),\n',
         '    Column("colour", Text),\n',
     ),
-    ("storage/queries/create_tasks.sql", "$22::smallint[]", ", $23::text[]"),
+    ("storage/queries/create_tasks.sql", "$21::smallint[]", ", $22::text[]"),
     ("storage/queries/create_tasks.sql", "key_expires_at, open_policy", ", colour"),
     ("storage/queries/create_tasks.sql", "source, traceparent, open_policy", ", colour"),
     ("storage/queries/create_tasks.sql", "        traceparent, open_policy", ", colour"),

@@ -22,7 +22,7 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         a_draft(queue="q1", idempotency=a_key(f"{n}") if n % 2 else None) for n in range(BATCH)
     ]
     new = [seeded.creation._with_id(draft) for draft in drafts]
-    rows_in = columns(map(tasks._row, sorted(new, key=tasks._key_order)))
+    rows_in = columns(map(tasks._row, tasks._ordered(new)))
     async with explaining(seeded.database) as session:
         rows, plan = await session.fetch("create_tasks", *rows_in)
         assert len(rows) == BATCH

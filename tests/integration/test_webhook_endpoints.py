@@ -66,7 +66,6 @@ async def finish_at_once(stage: Stage, queues: list[str]) -> None:
             created_at=now,
             run_at=now,
             draft=a_draft(queue=queue),
-            key_scope="rest",
             key_expires_at=now + timedelta(days=1),
         )
         for task_id, queue in zip(ids, queues, strict=True)

@@ -207,7 +207,7 @@ class TaskCreation(ContextOwner):
         self, new: Sequence[NewTask], errors: Mapping[UUID, Exception]
     ) -> dict[UUID, CreatedTask | Exception]:
         refused = [one for one in new if one.id in errors]
-        keys = {one.id: key for one in refused if (key := storing.scoped_key(one))}
+        keys = {one.id: key for one in refused if (key := one.scoped_key)}
         if not keys:
             return dict(errors)
         async with self._database.hot() as connection:
@@ -236,7 +236,6 @@ class TaskCreation(ContextOwner):
             created_at=created_at,
             run_at=_run_at(draft, created_at),
             draft=draft,
-            key_scope=draft.source,
             key_expires_at=created_at + self._key_validity,
         )
 

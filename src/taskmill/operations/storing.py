@@ -32,30 +32,9 @@ async def store(
 
     Tasks with a callback need a transaction around it, so that both are written or neither.
     """
-    created = await tasks.insert(
-        connection, _first_of_each_key(new), notifies=notifies, timeout_s=timeout_s
-    )
+    created = await tasks.insert(connection, new, notifies=notifies, timeout_s=timeout_s)
     await _store_callbacks(connection, callbacks_of(new), created)
     return await results(connection, new, created)
-
-
-def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
-    """Leave out what repeats a key within the batch: one statement may touch a key only once."""
-    seen: set[tuple[str, str]] = set()
-    first = []
-    for task in new:
-        key = scoped_key(task)
-        if key is None or key not in seen:
-            first.append(task)
-        if key is not None:
-            seen.add(key)
-    return first
-
-
-def scoped_key(new: NewTask) -> tuple[str, str] | None:
-    """Return the scope and the text of the task's idempotency key, None when it has none."""
-    key = new.draft.idempotency
-    return (new.key_scope, key.key) if key else None
 
 
 def callbacks_of(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
@@ -81,12 +60,9 @@ async def results(
 ) -> list[CreatedTask | IdempotencyConflict]:
     """Return for each the task just created, the one that its key stands for, or the conflict."""
     remaining = [task for task in new if task.id not in created]
-    held = await tasks.find_keys(
-        connection, {key for task in remaining if (key := scoped_key(task))}
-    )
-    holders = {
-        task.id: held[key].task_id for task in remaining if (key := scoped_key(task)) in held
-    }
+    keys = {key for task in remaining if (key := task.scoped_key)}
+    held = await tasks.find_keys(connection, keys)
+    holders = {task.id: held[key].task_id for task in remaining if (key := task.scoped_key) in held}
     wanted = {holders.get(task.id, task.id) for task in remaining}
     stored = await tasks.get_with(connection, wanted) if wanted else {}
     if stored:
@@ -103,7 +79,7 @@ def _result_of_holder(
     new: NewTask, held: Mapping[tuple[str, str], HeldKey], stored: Mapping[UUID, Task]
 ) -> CreatedTask | IdempotencyConflict:
     key = new.draft.idempotency
-    holder = held.get((new.key_scope, key.key)) if key else None
+    holder = held.get(scoped) if (scoped := new.scoped_key) else None
     if key and holder and holder.request_hash != key.request_hash:
         return IdempotencyConflict(key.key)
     task = stored.get(holder.task_id if holder else new.id)

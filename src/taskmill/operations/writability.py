@@ -85,7 +85,6 @@ class Writability:
             created_at=created_at,
             run_at=created_at,
             draft=draft,
-            key_scope=draft.source,
             key_expires_at=created_at,
         )
 

@@ -1,6 +1,6 @@
 """Writes new tasks and reads stored ones, many at a time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,14 +19,19 @@ from taskmill.wire.retry import policy_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A draft with what the service adds to it. `key_scope` and `key_expires_at` are for drafts with a key."""
+    """A draft with what the service adds to it. `key_expires_at` is for drafts with a key."""
 
     id: UUID
     created_at: datetime
     run_at: datetime
     draft: TaskDraft
-    key_scope: str
     key_expires_at: datetime
+
+    @property
+    def scoped_key(self) -> tuple[str, str] | None:
+        """The entry point, which is a key's scope, and the key; None when it has none."""
+        key = self.draft.idempotency
+        return (self.draft.source, key.key) if key else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ class StoredFacts:
 
 async def insert(
     connection: Connection,
-    new: Collection[NewTask],
+    new: Iterable[NewTask],
     *,
     notifies: bool = False,
     timeout_s: float | None = None,
@@ -57,20 +62,26 @@ async def insert(
     `timeout_s` replaces the usual timeout. `notifies`: the commit notifies those who wait for tasks; for a single
     task only.
 
-    A task that is missing from the result was created by an earlier call with the same id, or its key is taken. No
-    key may come twice. Keys are locked in sorted order, so that two batches can't deadlock.
+    A task that is missing from the result was created by an earlier call with the same id, or its key is taken; of
+    those with the same key only the first is created.
     """
-    ordered = sorted(new, key=_key_order)
     text = statement("create_tasks", for_one=notifies)
-    rows = await connection.fetch(text, *columns(map(_row, ordered)), timeout=timeout_s)
+    rows = await connection.fetch(text, *columns(map(_row, _ordered(new))), timeout=timeout_s)
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
     }
 
 
-def _key_order(task: NewTask) -> tuple[str, str]:
-    key = task.draft.idempotency
-    return (task.key_scope, key.key) if key else ("", "")
+def _ordered(new: Iterable[NewTask]) -> list[NewTask]:
+    """Return all without a key, then the first of each, sorted by key so that two batches can't deadlock."""
+    ordered: list[NewTask] = []
+    keyed: dict[tuple[str, str], NewTask] = {}
+    for task in new:
+        if (key := task.scoped_key) is None:
+            ordered.append(task)
+        else:
+            keyed.setdefault(key, task)
+    return [*ordered, *(keyed[key] for key in sorted(keyed))] if keyed else ordered
 
 
 def _row(task: NewTask) -> tuple[object, ...]:
@@ -95,7 +106,6 @@ def _row(task: NewTask) -> tuple[object, ...]:
         draft.labels,
         draft.source,
         draft.traceparent,
-        task.key_scope if key else None,
         key.key if key else None,
         key.request_hash if key else None,
         task.key_expires_at if key else None,

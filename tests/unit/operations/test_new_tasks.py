@@ -56,7 +56,6 @@ async def test_a_draft_gets_its_id_and_its_times_once(draft: TaskDraft, run_at: 
         created_at=NOON,
         run_at=run_at,
         draft=draft,
-        key_scope=draft.source,
         key_expires_at=NOON + VALIDITY,
     )
 
