@@ -169,6 +169,8 @@ ORDINARY = [
     a_post("a", b"prefer: wait=1"),
     sent("GET", "/tasks/{}", "if-none-match: *"),
     sent("GET", "/tasks/{}", "prefer: wait=1"),
+    sent("GET", "/nowhere"),
+    sent("DELETE", "/tasks/{}/a/b"),
 ]
 UNUSUAL = [
     a_post("a", b"sec-fetch-site: same-origin"),

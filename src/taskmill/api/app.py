@@ -156,6 +156,7 @@ class Api:
         self._context = context
         self._pages = pages
         self.framework = create_framework(context)
+        errors = add_error_handlers(self.framework)
         behind = self.framework if pages is None else Pages(self.framework, pages)
         records = RequestRecords(context.offload, timeout_s=context.limits.request_timeout_s)
         self._compressor = compressor = Compressor()
@@ -165,8 +166,10 @@ class Api:
         bodies = BodyMemory(context.body_limits)
         edge = Edge(within, records, context.access, bodies)
         self._app: ASGIApp = edge if traces is None else TracingMiddleware(edge, traces)
+        is_page = _is_never if pages is None else pages.serves
+        fast_path = FastPath(context, records, compressor, errors=errors, is_page=is_page)
         # The fast path makes no spans.
-        self.fast_path = FastPath(context, records, compressor) if traces is None else None
+        self.fast_path = fast_path if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -238,7 +241,6 @@ def create_framework(context: Context) -> FastAPI:
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _redirect_to_documents, include_in_schema=False)
     app.router.routes.append(_legacy_mount(context))
-    add_error_handlers(app)
     return app
 
 
@@ -282,6 +284,10 @@ def _described() -> FastAPI:
         app.include_router(router)
     install(app, _BODIES)
     return app
+
+
+def _is_never(_: str) -> bool:
+    return False
 
 
 async def _redirect_to_documents(_: Request) -> Response:

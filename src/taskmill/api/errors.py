@@ -1,6 +1,7 @@
 """Has the framework respond to errors with problems."""
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -8,10 +9,11 @@ from typing import Final, NamedTuple
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from taskmill.api.nearest import Addresses
 from taskmill.api.refusals import Refused, error_response
+from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import TaskmillError
 
 _UNROUTED: Final = {
@@ -20,11 +22,13 @@ _UNROUTED: Final = {
 }
 
 
-def add_error_handlers(app: FastAPI, *, prefix: str = "") -> None:
+def add_error_handlers(app: FastAPI, *, prefix: str = "") -> "HttpErrors":
     """Replace the framework's error responses; `prefix` is where the app is mounted."""
     for error in (TaskmillError, Refused, Exception):
         app.add_exception_handler(error, _respond)
-    app.add_exception_handler(HTTPException, _HttpErrors(app, prefix))
+    errors = HttpErrors(app, prefix)
+    app.add_exception_handler(HTTPException, errors)
+    return errors
 
 
 async def _respond(request: Request, error: Exception) -> Response:
@@ -37,7 +41,7 @@ class _Known(NamedTuple):
     is_documented: bool
 
 
-class _HttpErrors:
+class HttpErrors:
     """Responds to what the framework refuses.
 
     The framework names the methods of one route, but a path may have several routes; and it suggests no address.
@@ -48,19 +52,42 @@ class _HttpErrors:
         self._prefix = prefix
 
     async def __call__(self, request: Request, error: Exception) -> Response:
+        """Respond to an error of the framework."""
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
         path = request.scope["path"]
         if error.status_code not in _UNROUTED:
             return error_response(error, path).to_starlette()
-        status, detail = HTTPStatus(error.status_code), _UNROUTED[error.status_code]
-        is_known_path = status is HTTPStatus.METHOD_NOT_ALLOWED
         method = request.scope["method"]
-        if nearest := self._addresses.nearest(method, path, any_method=not is_known_path):
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return self.not_found(method, path).to_starlette()
+        allow = {"allow": ", ".join(sorted(self._allowed(path, error)))}
+        return self._unrouted(HTTPStatus.METHOD_NOT_ALLOWED, method, path, allow).to_starlette()
+
+    def has_route(self, path: str) -> bool:
+        """Return whether the app, or one that is mounted in it, has a route for a path."""
+        return self._all_paths.match(path) is not None
+
+    def not_found(self, method: str, path: str) -> RawResponse:
+        """Return the response for a path that has no route."""
+        return self._unrouted(HTTPStatus.NOT_FOUND, method, path, {})
+
+    def _unrouted(
+        self, status: HTTPStatus, method: str, path: str, headers: Mapping[str, str]
+    ) -> RawResponse:
+        detail = _UNROUTED[status]
+        any_method = status is HTTPStatus.NOT_FOUND
+        if nearest := self._addresses.nearest(method, path, any_method=any_method):
             detail += f"; the nearest address is {nearest}"
-        allow = {}
-        if is_known_path:
-            allow = {"allow": ", ".join(sorted(self._allowed(path, error)))}
-        return error_response(Refused(status, detail, allow), path).to_starlette()
+        return error_response(Refused(status, detail, headers), path)
+
+    @cached_property
+    def _all_paths(self) -> re.Pattern[str]:
+        patterns = (
+            context.original_route.path_regex.pattern
+            for context in iter_route_contexts(self._app.routes)
+            if isinstance(context.original_route, Route | Mount)
+        )
+        return re.compile(re.sub(r"\?P<\w+>", "?:", "|".join(patterns)), re.DOTALL)
 
     @cached_property
     def _routes(self) -> list[_Known]:

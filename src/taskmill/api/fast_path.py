@@ -1,4 +1,4 @@
-"""The fast path: callbacks serve the usual form of the two most frequent requests.
+"""The fast path: callbacks serve the usual form of the two most frequent requests, and of those for unknown paths.
 
 A coroutine that passes through all layers costs more than the work itself. Here requests with nothing unusual are
 checked as they come, join the batches of `operations`, and get their response when the batch is done. Unusual or
@@ -6,6 +6,7 @@ wrong requests go through the layers, which report what is wrong.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -19,6 +20,7 @@ from taskmill.api.compression import (
     encoded_headers,
 )
 from taskmill.api.context import Context
+from taskmill.api.errors import HttpErrors
 from taskmill.api.long_polling import tagged_response
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import error_response
@@ -28,6 +30,7 @@ from taskmill.api.single_tasks import KEY_SHARE, PROBE_SHARE, created_response, 
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
+from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
@@ -40,6 +43,9 @@ Result = TypeVar("Result")
 _COLLECTION: Final = b"/tasks"
 _PREFIX: Final = b"/tasks/"
 _TASK_URL_LENGTH: Final = len(_PREFIX) + 36
+# Of requests for unknown paths; others than these have something unusual.
+_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE"})
+_PLAIN: Final = re.compile(rb"/[\w./~-]{,199}", re.ASCII)
 _RETRY_AFTER_S: Final = 1.0
 _JSON: Final = b"application/json"
 # Requests with one of these go through the layers.
@@ -109,9 +115,19 @@ class _Deadlines:
 
 
 class FastPath:
-    """Serves `POST /tasks` and `GET /tasks/{id}` when they have nothing unusual."""
+    """Serves `POST /tasks`, `GET /tasks/{id}` and 404s of unknown paths when they have nothing unusual."""
 
-    def __init__(self, context: Context, records: RequestRecords, compressor: Compressor) -> None:
+    def __init__(
+        self,
+        context: Context,
+        records: RequestRecords,
+        compressor: Compressor,
+        *,
+        errors: HttpErrors,
+        is_page: Callable[[str], bool],
+    ) -> None:
+        self._errors = errors
+        self._is_page = is_page
         self._context = context
         self._compressor = compressor
         self._records = records
@@ -123,7 +139,7 @@ class FastPath:
         """Return whether it may serve a request with this first line."""
         if url == _COLLECTION:
             return method == b"POST"
-        return method == b"GET" and len(url) == _TASK_URL_LENGTH and url.startswith(_PREFIX)
+        return _is_read(method, url) or (method in _METHODS and self._is_unknown(url))
 
     def begin(self, request: FastRequest) -> bool:
         """Begin to serve a request; False when it has to go through the layers."""
@@ -131,9 +147,11 @@ class FastPath:
             headers = _usual_headers(request.headers)
             if headers is None or not self._context.access.allows_host(headers[b"host"]):
                 return False
-            if request.method == b"POST":
+            if request.url == _COLLECTION:
                 return self._create(request, headers)
-            return self._read(request, headers)
+            if _is_read(request.method, request.url):
+                return self._read(request, headers)
+            return self._not_found(request, headers)
         except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
@@ -174,6 +192,20 @@ class FastPath:
             return False
         self._open_call(call)
         future.add_done_callback(partial(self._found, call, known_tag))
+        return True
+
+    def _is_unknown(self, url: bytes) -> bool:
+        """Return whether nothing is at a plain path. Clients that ask for such paths often ask for many."""
+        if _PLAIN.fullmatch(url) is None:
+            return False
+        path = url.decode()
+        return not (self._errors.has_route(path) or self._is_page(path))
+
+    def _not_found(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
+        call = _Call(self._records, request, headers, request.method.decode(), OTHER)
+        response = self._errors.not_found(call.method, call.path)
+        self._open_call(call)
+        self._respond(call, response)
         return True
 
     def _created(self, call: _Call, warning: str | None, future: CreationFuture) -> None:
@@ -268,6 +300,10 @@ def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
         return Unavailable(_RETRY_AFTER_S, "the service")
     error = future.exception()
     return future.result() if error is None else cast("Exception", error)
+
+
+def _is_read(method: bytes, url: bytes) -> bool:
+    return method == b"GET" and len(url) == _TASK_URL_LENGTH and url.startswith(_PREFIX)
 
 
 def _usual_headers(headers: Sequence[Header]) -> Mapping[bytes, bytes] | None:
