@@ -33,7 +33,6 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
-from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
@@ -131,6 +130,7 @@ class FastPath:
         self._context = context
         self._compressor = compressor
         self._records = records
+        self._most_bytes = min(context.limits.body_bytes, LARGE_BYTES)
         # Calls without a response, and those of them whose keys other requests may hold.
         self._open = _Deadlines(records.timeout_s, self._respond_late)
         self._keyed = _Deadlines(records.timeout_s * KEY_SHARE, self._probe_key)
@@ -157,7 +157,7 @@ class FastPath:
 
     def _create(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
         context = self._context
-        if len(request.body) > min(context.limits.body_bytes, LARGE_BYTES):
+        if len(request.body) > self._most_bytes:
             return False
         key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
         draft = to_draft(
@@ -285,8 +285,7 @@ class FastPath:
     def _send(self, call: _Call, response: RawResponse) -> None:
         if call.draft is not None:
             self._keyed.remove(call)
-        headers = (*DEFAULT_RESPONSE_HEADERS, *response.headers, call.header)
-        call.request.respond(response.status, headers, response.body)
+        call.request.respond(response.status, (*response.headers, call.header), response.body)
         call.close()
         call.served(call.route, response.status, task_id=response.task_id)
 

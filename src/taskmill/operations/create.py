@@ -316,7 +316,7 @@ class TaskCreation(ContextOwner):
         for task in new:
             log.info(
                 "task.created",
-                task_id=str(task.id),
+                task_id=task.id,
                 queue=task.queue,
                 type=task.type,
                 source=task.source,

@@ -6,10 +6,12 @@ A `FastHandler` decides which requests it serves. The others go to the app.
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.uvicorn_internals import STATUS_LINE
 
 Header = tuple[bytes, bytes]
 
+_DEFAULT_LINES: Final = b"".join(b"%s: %s\r\n" % header for header in DEFAULT_RESPONSE_HEADERS)
 _NOT_MODIFIED: Final = int(HTTPStatus.NOT_MODIFIED)
 
 
@@ -70,14 +72,20 @@ class FastRequest:
         return _NO_EVENT
 
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
-        """Write the response, unless the client has gone, and free what an idle connection does not need."""
+        """Write the response, unless the client has gone, and free what an idle connection does not need.
+
+        `headers` are without the `DEFAULT_RESPONSE_HEADERS`.
+        """
         connection, self._connection = self._connection, None
         self.body = bytearray()
         transport = connection.transport
         self.response_started = self.response_complete = True
         if not transport.is_closing():
             parts = [STATUS_LINE[status]]
-            for name, value in (*connection.server_state.default_headers, *headers):
+            for name, value in connection.server_state.default_headers:
+                parts += (name, b": ", value, b"\r\n")
+            parts.append(_DEFAULT_LINES)
+            for name, value in headers:
                 parts += (name, b": ", value, b"\r\n")
             if not self.keep_alive:
                 parts.append(b"connection: close\r\n")

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from taskmill.runtime.fast_path import FastRequest
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.http_protocol import LARGEST_HEAD_BYTES, HttpProtocol
 
 REQUEST = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
@@ -111,7 +112,9 @@ async def test_an_ordinary_request_goes_to_the_fast_path(
     [request] = app.begun
     assert (bytes(request.body), request.headers[0]) == (b"{}", (b"host", b"x"))
     request.respond(201, ((b"etag", b"1"),), b"done")
-    assert wire.written == b"HTTP/1.1 201 Created\r\netag: 1\r\ncontent-length: 4\r\n\r\ndone"
+    always = b"".join(b"%s: %s\r\n" % header for header in DEFAULT_RESPONSE_HEADERS)
+    own = b"etag: 1\r\ncontent-length: 4\r\n\r\ndone"
+    assert wire.written == b"HTTP/1.1 201 Created\r\n" + always + own
     assert app.responded == []
 
 
