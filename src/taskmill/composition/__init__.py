@@ -149,6 +149,7 @@ async def _run(
                 *process.watch(roles, is_front=announcement.is_front),
                 *process.admin(roles, stop, checks),
                 process.clock_setter(),
+                process.connection_closer(),
                 LoopLag(),
             ]
             if "maintenance" in roles:

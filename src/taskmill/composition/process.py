@@ -46,6 +46,7 @@ log = logs.get_logger(__name__)
 # How long a stopping API has for responses under way.
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
+_UNUSED_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
 _REPORT_SYSTEM = frozenset({"api", "maintenance"})
@@ -110,6 +111,10 @@ class Process(ProcessContext):
             await self.database.anchor(self.clock)
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
+
+    def connection_closer(self) -> Service:
+        """Return the service that closes connections to the database that are not used any more."""
+        return Periodic("unused-connections", self.database.close_unused, interval_s=_UNUSED_S)
 
     def notifiers(self) -> list[Service]:
         """Return the services that notify other processes and listen to them; call once all roles are set up."""

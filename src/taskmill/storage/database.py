@@ -7,11 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import PoolProxiedConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from taskmill.domain.errors import TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
@@ -19,10 +18,14 @@ from taskmill.observability.metrics import STATEMENTS_FAILED
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
+from taskmill.storage.connection_pool import ConnectionPool
 from taskmill.storage.pool_usage import PoolUsage, WriteWatch
 from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.session import TRANSACTION_TIMEOUT_SINCE, PoolerBetween, open_session
 from taskmill.storage.statements import notifies, statement
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 log = get_logger(__name__)
 
@@ -64,17 +67,12 @@ class Database:
         """Why this database can't be used at all; None as far as is known."""
         self._servers = Servers(url)
         self._settings = settings
-        self._hot = self._engine(_HOT, settings.pool_size)
-        self._listing = self._engine({**_LISTING, **_SINGLE_PROCESS}, settings.listing_pool_size)
+        self._hot = ConnectionPool(self._connect_hot, settings.pool_size)
+        self._listing: AsyncEngine | None = None
+        self._was_listed = False
         self._searches = asyncio.Semaphore(max(settings.listing_pool_size // 2, 1))
-        self._checkouts = asyncio.Semaphore(settings.pool_size)
         self._hot_usage = PoolUsage("hot", settings.pool_size)
         self._listing_usage = PoolUsage("listing", settings.listing_pool_size)
-        # Connections of the pool that stay checked out while nobody uses them: a check-in and a check-out cost
-        # 0.2 ms, half of what a small batch costs in all (measured 2026-11-25).
-        self._idle: list[tuple[PoolProxiedConnection, Connection, int]] = []
-        # The age of a connection: the number of outages before it was made.
-        self._outages = 0
         self._on_commit: Callable[[], None] | None = None
 
     def on_commit(self, notify: Callable[[], None]) -> None:
@@ -129,24 +127,17 @@ class Database:
         """
         writes = self.writes if is_write else None
         with _outages_translated(), self._hot_usage.checkout(writes) as checkout:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
-                await self._checkouts.acquire()
+            connection = await self._hot.acquire(self._settings.connect_timeout_s)
+            checkout.acquired()
             try:
-                pooled, driver, age = await self._check_out()
-                checkout.acquired()
-                try:
-                    yield driver
-                except BaseException as error:
-                    if _is_clean(driver, error):
-                        self._check_in(pooled, driver, age)
-                    else:
-                        pooled.invalidate()
-                        if faults.is_outage(error):
-                            self._discard_idle()
-                    raise
-                self._check_in(pooled, driver, age)
-            finally:
-                self._checkouts.release()
+                yield connection
+            except BaseException as error:
+                is_clean = _is_clean(connection, error)
+                self._hot.release(connection, is_clean=is_clean)
+                if not is_clean and faults.is_outage(error):
+                    self._hot.discard()
+                raise
+            self._hot.release(connection)
 
     @asynccontextmanager
     async def hot_transaction(self) -> AsyncIterator[Connection]:
@@ -193,33 +184,11 @@ class Database:
         begin = f"SET LOCAL transaction_timeout = '{whole_s}s'"
         return f"{text}; SET LOCAL transaction_timeout = 0; {begin}"
 
-    def _check_in(self, pooled: PoolProxiedConnection, driver: Connection, age: int) -> None:
-        if age == self._outages:
-            self._idle.append((pooled, driver, age))
-        else:
-            pooled.invalidate()
-
-    def _discard_idle(self) -> None:
-        """Drop all idle connections: one through a network that swallows everything looks alive."""
-        self._outages += 1
-        while self._idle:
-            self._idle.pop()[0].invalidate()
-
-    async def _check_out(self) -> tuple[PoolProxiedConnection, Connection, int]:
-        """Take an idle connection or a new one; skip those that the server has closed meanwhile."""
-        while self._idle:
-            pooled, driver, age = self._idle.pop()
-            if not driver.is_closed():
-                return pooled, driver, age
-            pooled.invalidate()
-        age = self._outages
+    async def _connect_hot(self) -> Connection:
         try:
-            pooled = await self._hot.raw_connection()
+            return await self.connect(**_HOT)
         except Exception as error:  # whatever prevents connecting, no statement was at fault
             raise Unavailable(RETRY_AFTER_S, "the database") from error
-        connection: Connection | None = pooled.driver_connection
-        assert connection is not None  # noqa: S101 - it is still checked out
-        return pooled, connection, age
 
     async def fetch(
         self, name: str, *arguments: object, for_one: bool = False
@@ -259,7 +228,7 @@ class Database:
         return rows[0][0] if rows else None
 
     @asynccontextmanager
-    async def listing(self, *, is_search: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def listing(self, *, is_search: bool = False) -> "AsyncIterator[AsyncConnection]":
         """Check out a read-only connection for composed statements, planned for their actual values.
 
         Searches read row by row. They take half of the connections at most, so that other lists don't wait for
@@ -269,13 +238,15 @@ class Database:
             Unavailable: as for `hot`.
         """
         with _outages_translated(), self._listing_usage.checkout() as checkout:
+            self._was_listed = True
             async with AsyncExitStack() as stack:
                 if is_search:
                     async with asyncio.timeout(self._settings.connect_timeout_s):
                         await stack.enter_async_context(self._searches)
                 try:
-                    connection = await stack.enter_async_context(self._listing.connect())
-                except Exception as error:  # as in `_check_out`
+                    pool = await self._open_listing()
+                    connection = await stack.enter_async_context(pool.connect())
+                except Exception as error:  # as in `_connect_hot`
                     raise Unavailable(RETRY_AFTER_S, "the database") from error
                 checkout.acquired()
                 yield connection
@@ -344,32 +315,53 @@ class Database:
                 break
         return moment
 
+    async def close_unused(self) -> None:
+        """Close the connections that nothing has used since this was called before.
+
+        One that has seen all statements takes 10 to 20 MB of PostgreSQL's memory.
+        """
+        await self._hot.close_unused()
+        was_listed, self._was_listed = self._was_listed, False
+        if not was_listed:
+            await self._close_listing()
+
     async def close(self) -> None:
-        """Close both pools; connections in use are closed when they are checked in."""
-        while self._idle:
-            self._idle.pop()[0].close()
-        await self._hot.dispose()
-        await self._listing.dispose()
+        """Close both pools; connections in use are closed when they are released."""
+        await self._hot.close()
+        await self._close_listing()
         self._hot_usage.close()
         self._listing_usage.close()
 
-    def _engine(self, server_settings: dict[str, str], size: int) -> AsyncEngine:
-        async def creator() -> Connection:
-            return await self.connect(**server_settings)
+    async def _close_listing(self) -> None:
+        if self._listing is not None:
+            await self._listing.dispose()
 
-        return create_async_engine(
+    async def _open_listing(self) -> "AsyncEngine":
+        """Return the pool for lists, which is made at the first list."""
+        if self._listing is None:
+            # On a thread: it takes 0.4 s and 20 MB, and most processes list nothing.
+            await asyncio.to_thread(import_module, "sqlalchemy.ext.asyncio")
+        return self._listing or self._make_listing()
+
+    def _make_listing(self) -> "AsyncEngine":
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see `_open_listing`
+
+        async def connect() -> Connection:
+            return await self.connect(**_LISTING, **_SINGLE_PROCESS)
+
+        self._listing = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=creator,
-            pool_size=size,
+            async_creator=connect,
+            pool_size=self._settings.listing_pool_size,
             max_overflow=0,
             pool_timeout=self._settings.connect_timeout_s,
             # JSON stays text: it is parsed once, at the entry point, and never again.
             json_deserializer=str,
-            pool_reset_on_return=None if server_settings is _HOT else "rollback",
         )
+        return self._listing
 
 
-async def _driver_of(connection: AsyncConnection) -> Connection:
+async def _driver_of(connection: "AsyncConnection") -> Connection:
     """Return the driver's connection below SQLAlchemy's."""
     pooled = await connection.get_raw_connection()
     driver: Connection | None = pooled.driver_connection

@@ -7,8 +7,6 @@ import asyncio
 from time import perf_counter
 from typing import Final, Self
 
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.metrics import (
     POOL_SIZE,
@@ -121,8 +119,7 @@ class Checkout:
         if isinstance(error, asyncio.CancelledError):
             return None
         if not self._is_acquired:
-            is_late = isinstance(error, TimeoutError | PoolTimeout)
-            return "no_connection" if is_late else "outage"
+            return "no_connection" if isinstance(error, TimeoutError) else "outage"
         if isinstance(error, Unavailable) or not faults.is_outage(error):
             return None
         return "timeout" if faults.is_time_up(error) else "outage"

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import RowMapping
 
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
@@ -15,6 +15,9 @@ from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 from taskmill.wire.retry import policy_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +183,7 @@ async def get_one(database: Database, task_id: UUID) -> Task:
     return found
 
 
-def from_row(row: asyncpg.Record | RowMapping) -> Task:
+def from_row(row: "asyncpg.Record | RowMapping") -> Task:
     """Make a task of a row of `get_tasks`."""
     return Task(
         id=row["id"],
@@ -217,7 +220,7 @@ def from_row(row: asyncpg.Record | RowMapping) -> Task:
     )
 
 
-def _progress(row: asyncpg.Record | RowMapping) -> Progress:
+def _progress(row: "asyncpg.Record | RowMapping") -> Progress:
     return Progress(
         share=row["progress_share"],
         message=row["progress_message"],

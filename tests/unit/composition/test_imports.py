@@ -1,0 +1,34 @@
+"""What a process imports before it serves: memory and time that every start would pay for."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import ROOT
+
+# What takes long to import, and is imported by those alone that need it.
+_HEAVY = ("sqlalchemy", "alembic", "fastapi", "aiohttp", "httpx", "jinja2", "textual")
+
+
+def imported(statement: str) -> set[str]:
+    """Return which of the heavy libraries a statement imports."""
+    script = f"import sys\n{statement}\nprint(*[name for name in {_HEAVY} if name in sys.modules])"
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["taskmill.composition", "taskmill.embedded.stack"])
+def test_nothing_heavy_is_imported_before_a_process_knows_its_roles(module: str) -> None:
+    assert imported(f"import {module}") == set()
+
+
+def test_the_api_imports_what_composes_lists_at_the_first_list() -> None:
+    assert "sqlalchemy" not in imported("import taskmill.api.app, taskmill.dashboard.app")
