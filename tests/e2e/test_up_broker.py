@@ -103,6 +103,12 @@ def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None
     assert up.facts["amqp_url"].replace(password, "***") in output
 
 
+def test_the_broker_starts_when_the_api_serves(up: Program) -> None:
+    """Its start takes three seconds of a processor, which everything else would wait for."""
+    events = [line["event"] for line in up.logged("api.started", "rabbitmq.started")]
+    assert events[:2] == ["api.started", "rabbitmq.started"]
+
+
 async def test_a_killed_broker_is_started_again_at_its_address(up: Program) -> None:
     before = len(up.logged("rabbitmq.ready"))
     os.kill(up.logged("rabbitmq.ready")[-1]["pid"], signal.SIGKILL)

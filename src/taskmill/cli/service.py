@@ -4,6 +4,7 @@ They turn options into settings and call `embedded` and `composition`. Imports a
 that each pays only for its own.
 """
 
+import gc
 from pathlib import Path
 
 import click
@@ -123,6 +124,7 @@ def up(
     --broker postgres it uses no RabbitMQ. Ctrl-C stops everything in order; the data stays, and the
     next start continues from there.
     """
+    gc.disable()  # until the start is complete: it takes a tenth of the imports
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
     from taskmill.embedded import stack  # noqa: PLC0415 - only when it runs
 
@@ -134,7 +136,7 @@ def up(
         api={"host": host, "port": port},
         worker={"concurrency": concurrency, "app": app},
     )
-    return stack.up(loaded, workers=workers, ready_file=ready_file)
+    return stack.up(loaded, workers=workers, ready_file=ready_file, load=configuration.load)
 
 
 @click.command(epilog=_RUN_EPILOG)
@@ -195,6 +197,7 @@ def run(
     back the rest. With several --processes, this process supervises that many others, restarts those
     that die, and does nothing else; those of the API share its port.
     """
+    gc.disable()  # as in `up`
     from taskmill.cli.addresses import settings_to_run  # noqa: PLC0415 - only when it runs
 
     loaded = settings_to_run(

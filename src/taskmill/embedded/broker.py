@@ -15,7 +15,7 @@ from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import backoff_s, pause
-from taskmill.runtime.waiting import wake_on
+from taskmill.runtime.waiting import first_of, wake_on
 
 log = get_logger(__name__)
 
@@ -32,20 +32,29 @@ _LONGEST_PAUSE_S = 30.0
 class PrivateBroker:
     """A service that runs a reserved node, fetching its programs first when there are none.
 
-    Runs in the main thread, as the node requires. When the programs can't be had, it logs that once and waits for
+    A start takes three seconds of a processor, so it waits until everything else has started (`start_after`). Runs
+    in the main thread, as the node requires. When the programs can't be had, it logs that once and waits for
     the end: workers claim from PostgreSQL.
     """
 
     name = "rabbitmq"
 
-    def __init__(self, node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> None:
+    def __init__(
+        self,
+        node: EmbeddedRabbitMQ,
+        programs: RabbitMQPrograms | None,
+        *,
+        start_after: asyncio.Event,
+    ) -> None:
         self._node = node
         self._programs = programs
+        self._start_after = start_after
         self.is_starting = True
         """Whether it has not served yet, and is starting."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start the node and keep it running until stopped; its owner stops the node."""
+        await first_of(self._start_after, stop)
         programs = self._programs or await _fetched(stop)
         if programs is not None and not stop.is_set() and self._start(programs):
             await self._watch(stop)

@@ -8,14 +8,16 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from taskmill import composition
 from taskmill.app.loading import check_app
+from taskmill.embedded.forked import Assignment, ForkedProcess
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.http_server import url_of
@@ -67,6 +69,33 @@ def run_beside(
         )
 
 
+class _Process(Protocol):
+    """A child process: asyncio's, or a forked one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, signal: int, /) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Readiness:
+    """The file that a process writes when it is ready, in a folder that goes with its start."""
+
+    folder: TemporaryDirectory[str] = field(
+        default_factory=lambda: TemporaryDirectory(prefix="taskmill-", ignore_cleanup_errors=True)
+    )
+
+    @property
+    def file(self) -> Path:
+        return Path(self.folder.name) / "ready"
+
+
 class RoleProcesses:
     """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one.
 
@@ -92,7 +121,16 @@ class RoleProcesses:
         self._count = count
         self._admin_step = admin_step
         self._ready = set[int]()
-        self._running = set[Process]()
+        self._running = set[_Process]()
+        self._started = dict[int, tuple[_Process, _Readiness]]()
+
+    def start(self, forked: Sequence[ForkedProcess]) -> None:
+        """Start forked processes at once, as the first ones of this service."""
+        for number, process in enumerate(forked, 1):
+            readiness = _Readiness()
+            assignment = Assignment(roles=self._roles, ready_file=readiness.file)
+            process.start(assignment, self._overrides(number))
+            self._started[number] = process, readiness
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the processes running until stopped, then wait until they have ended in order."""
@@ -128,15 +166,13 @@ class RoleProcesses:
         bound_log = log.bind(roles=",".join(self._roles), number=number)
         with ExitStack() as stack:
             try:
-                folder = TemporaryDirectory(prefix="taskmill-", ignore_cleanup_errors=True)
-                ready_file = Path(stack.enter_context(folder)) / "ready"
-                process = await self._start(number, ready_file)
+                process, readiness = await self._start_one(number, stack)
             except OSError as error:  # no memory, too many processes, the disk is full: it may pass
                 bound_log.error("process.unstarted", error=str(error))
                 return
             self._running.add(process)
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch_start(number, ready_file, folder))
+                watch = group.create_task(self._watch_start(number, readiness))
                 await self._until_ended(process, stop)
                 watch.cancel()
         self._running.discard(process)
@@ -149,33 +185,39 @@ class RoleProcesses:
         else:
             bound_log.error("process.died", pid=process.pid, status=process.returncode)
 
-    async def _watch_start(
-        self, number: int, ready_file: Path, folder: TemporaryDirectory[str]
-    ) -> None:
+    async def _watch_start(self, number: int, readiness: _Readiness) -> None:
         """Wait until one is ready. Its ready file is removed at once, so that a killed parent leaves none."""
         is_ready = False
         while not is_ready:
             await asyncio.sleep(_POLL_S)
-            is_ready = await asyncio.to_thread(ready_file.exists)
-        folder.cleanup()
+            is_ready = await asyncio.to_thread(readiness.file.exists)
+        readiness.folder.cleanup()
         self._ready.add(number)
         if len(self._ready) == self._count:
             self.started.set()
 
-    async def _start(self, number: int, ready_file: Path) -> Process:
-        return await asyncio.create_subprocess_exec(
+    async def _start_one(self, number: int, stack: ExitStack) -> tuple[_Process, _Readiness]:
+        """Return a process that was just started, or was forked; its folder is removed at the end of the block."""
+        if number in self._started:
+            process, readiness = self._started.pop(number)
+            stack.enter_context(readiness.folder)
+            return process, readiness
+        readiness = _Readiness()
+        stack.enter_context(readiness.folder)
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "taskmill",
             "run",
             *self._roles,
             "--ready-file",
-            str(ready_file),
+            str(readiness.file),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
             env={**os.environ, **self._overrides(number)},
         )
+        return process, readiness
 
     def _overrides(self, number: int) -> dict[str, str]:
         """The environment variables of the processes, which go before every settings file."""
@@ -198,7 +240,7 @@ class RoleProcesses:
             variables["TASKMILL_ADMIN_PORT"] = str(port and port + self._admin_step + number - 1)
         return variables
 
-    async def _until_ended(self, process: Process, stop: asyncio.Event) -> None:
+    async def _until_ended(self, process: _Process, stop: asyncio.Event) -> None:
         """Wait for the process to end; when stopped, ask it to end, and kill it after its grace time."""
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(process.wait())
@@ -215,6 +257,6 @@ class RoleProcesses:
                 stopped.cancel()
 
 
-def _send(process: Process, number: signal.Signals) -> None:
+def _send(process: _Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # it has ended meanwhile
         process.send_signal(number)

@@ -1,7 +1,8 @@
 """`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; processes of workers and other roles.
 
 Each worker is a process of its own, so that handlers never slow the API, and the end of one does not affect the
-others; webhooks, relay and intake share one. It starts and stops things; `composition` puts them together.
+others; webhooks, relay and intake share one. They are forked where possible. It starts and stops things;
+`composition` puts them together.
 """
 
 import asyncio
@@ -16,12 +17,12 @@ import asyncpg
 from pydantic import SecretStr
 
 from taskmill import composition
-from taskmill.api.server import check_address
 from taskmill.app.loading import check_app
 from taskmill.domain.errors import ConfigurationError
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
 from taskmill.embedded.fetching import find_or_fetch, find_present, why_not_fetchable
+from taskmill.embedded.forked import Assignment, ForkedProcess, fork_processes
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
@@ -42,45 +43,86 @@ _WATCH_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
 
 
-def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
+def up(
+    settings: Settings, *, workers: int, ready_file: Path | None, load: Callable[[], Settings]
+) -> int:
     """Run everything until SIGINT or SIGTERM; return the exit status. The data stays.
+
+    `load` reads the settings of a process that was forked, when its environment is complete.
 
     Raises:
         ConfigurationError: PostgreSQL can't be started or reached, the port is taken, or there is to be a
             RabbitMQ and none can be had, or the app can't be loaded.
     """
+    # The workers, the one for the other roles, and one that migrates if need be.
+    forked = fork_processes(workers + 2)
+    if isinstance(forked, Assignment):
+        return _carry_out(forked, load())
+    _make_folder(settings.data_dir)
     logs.configure(format=settings.log_format, level=settings.log_level)
     if ready_file is not None:
         # One left by a killed run would name an address where nothing serves.
         ready_file.unlink(missing_ok=True)
     if settings.worker.app is not None:
         check_app(settings.worker.app)
+    ready_files = [settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])]
     with ExitStack() as stack:
-        url, location, beside = _database(settings, stack)
-        # After the database, so that another `up` on the same data is reported as such; before what takes longer.
-        check_address(settings.api.host, settings.api.port)
-        _migrate(url, is_own=settings.database_url is None)
-        own = settings.model_copy(update={"database_url": SecretStr(url)})
-        broker = _broker(own, stack)
-        if broker.url is not None:
-            own = own.model_copy(
-                update={"broker_url": SecretStr(broker.url), "broker_starts": True}
-            )
-        # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
-        worker_processes = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
-        # Stopped before the workers: intake is an entry point, and the relay's hints are useless from then on.
-        roles = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
-        other_process = RoleProcesses(own, roles)
-        _make_folder(settings.data_dir)
-        return composition.run_roles(
-            own,
-            ["maintenance", "api"],
-            ready_files=[settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])],
-            beside=[*beside, *broker.services, worker_processes, other_process],
-            announce=lambda api_url: _greet(api_url, broker, location),
-            on_force_quit=[worker_processes.kill, other_process.kill],
-            is_broker_starting=broker.is_starting,
-        )
+        return _serve(settings, stack, workers, forked, ready_files)
+
+
+def _carry_out(assignment: Assignment, settings: Settings) -> int:
+    """Do what a forked process is for; return its exit status."""
+    if assignment.roles:
+        ready_files = [assignment.ready_file]
+        return composition.run_roles(settings, assignment.roles, ready_files=ready_files)
+    migrate.upgrade(settings.require_database_url())
+    return 0
+
+
+def _serve(
+    settings: Settings,
+    stack: ExitStack,
+    workers: int,
+    forked: Sequence[ForkedProcess],
+    ready_files: Sequence[Path],
+) -> int:
+    url, location, beside = _database(settings, stack)
+    # After the database, so that another `up` on the same data is reported as such; before what takes longer.
+    _check_address(settings)
+    _migrate(url, is_own=settings.database_url is None, migrator=forked[-1] if forked else None)
+    own = settings.model_copy(update={"database_url": SecretStr(url)})
+    has_greeted = asyncio.Event()
+    broker = _broker(own, stack, start_after=has_greeted)
+    if broker.url is not None:
+        own = own.model_copy(update={"broker_url": SecretStr(broker.url), "broker_starts": True})
+    # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
+    worker_processes = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
+    # Stopped before the workers: intake is an entry point, and the relay's hints are useless from then on.
+    roles = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
+    other_process = RoleProcesses(own, roles)
+    worker_processes.start(forked[:workers])
+    other_process.start(forked[workers : workers + 1])
+
+    def greet(api_url: str | None) -> None:
+        _greet(api_url, broker, location)
+        has_greeted.set()
+
+    return composition.run_roles(
+        own,
+        ["maintenance", "api"],
+        ready_files=ready_files,
+        beside=[*beside, *broker.services, worker_processes, other_process],
+        announce=greet,
+        on_force_quit=[worker_processes.kill, other_process.kill],
+        is_broker_starting=broker.is_starting,
+    )
+
+
+def _check_address(settings: Settings) -> None:
+    # Imported here: it takes 0.5 s, and the forked processes need not wait for it.
+    from taskmill.api.server import check_address  # noqa: PLC0415
+
+    check_address(settings.api.host, settings.api.port)
 
 
 def _make_folder(path: Path) -> None:
@@ -101,8 +143,8 @@ class _Broker:
     is_starting: Callable[[], bool] = lambda: False
 
 
-def _broker(settings: Settings, stack: ExitStack) -> _Broker:
-    """Choose the broker: the one that was given, else an embedded one, else none."""
+def _broker(settings: Settings, stack: ExitStack, *, start_after: asyncio.Event) -> _Broker:
+    """Choose the broker: the one that was given, else an embedded one that starts after an event, else none."""
     if settings.broker == "postgres":
         return _Broker(lines=["  RabbitMQ   not wanted: workers claim from PostgreSQL"])
     if settings.broker_url is not None:
@@ -121,7 +163,7 @@ def _broker(settings: Settings, stack: ExitStack) -> _Broker:
         url = node.reserve()
     except EmbeddedError as error:
         raise ConfigurationError(str(error)) from error
-    private = PrivateBroker(node, programs)
+    private = PrivateBroker(node, programs, start_after=start_after)
     return _Broker(
         url=url,
         services=[private],
@@ -159,15 +201,27 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     return server.url, str(settings.data_dir.absolute()), [watch]
 
 
-def _migrate(url: str, *, is_own: bool) -> None:
+def _migrate(url: str, *, is_own: bool, migrator: ForkedProcess | None) -> None:
+    """Bring the database to our schema, in a process that was forked for it: Alembic would stay in memory here."""
     try:
         applied = asyncio.run(_applied(url, is_own=is_own))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = faults.in_words(error)
         raise ConfigurationError(f"the database can't be reached: {reason}") from error
-    if applied is None or applied < migrate.head():
-        log.info("schema.migrating", applied=applied, head=migrate.head())
+    if applied is not None and applied >= migrate.head():
+        if migrator is not None:
+            migrator.discard()
+        return
+    log.info("schema.migrating", applied=applied, head=migrate.head())
+    if migrator is None:
         migrate.upgrade(url)
+        return
+    migrator.start(Assignment(), {"TASKMILL_DATABASE_URL": url})
+    status = asyncio.run(migrator.wait())
+    if status < 0:
+        raise ConfigurationError(f"the migration was ended by signal {-status}")
+    if status:
+        sys.exit(status)  # it has printed why
 
 
 async def _applied(url: str, *, is_own: bool) -> str | None:
