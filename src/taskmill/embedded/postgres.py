@@ -38,7 +38,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "full_page_writes": "on",
         # One machine, shared with the API and the workers.
         "max_connections": "100",
-        "shared_buffers": "256MB",
+        "shared_buffers": "128MB",
+        # No process that waits for subscriptions, which nobody has here.
+        "max_logical_replication_workers": "0",
         "jit": "off",
         "random_page_cost": "1.1",
         # A statement may touch every partition and each of its indexes.
@@ -53,6 +55,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "log_timezone": "UTC",
     }
 )
+# Since this version three processes read for the others; here each reads for itself, as before.
+_READERS_SINCE = 18
+_NO_READERS: Mapping[str, str] = MappingProxyType({"io_method": "sync"})
 
 
 class EmbeddedPostgres:
@@ -170,7 +175,8 @@ class EmbeddedPostgres:
         return Programs(binaries=binaries, identity=identity, folder=path)
 
     def _launch(self, programs: Programs, socket: Path) -> None:
-        arguments = [word for item in self._options(socket) for word in ("-c", item)]
+        options = self._options(socket, programs.binaries.major)
+        arguments = [word for item in options for word in ("-c", item)]
         cluster = str(self._folder.cluster)
 
         def spawn() -> subprocess.Popen[bytes]:
@@ -183,9 +189,10 @@ class EmbeddedPostgres:
         self._process = spawn()
         self._wait_until_ready(self._process, log_start)
 
-    def _options(self, socket: Path) -> list[str]:
+    def _options(self, socket: Path, major: int) -> list[str]:
         quoted = str(socket).replace('"', '""')
         settings = {
+            **(_NO_READERS if major >= _READERS_SINCE else {}),
             **self._settings,
             "listen_addresses": "",
             "port": str(_PORT),
