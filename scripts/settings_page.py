@@ -64,6 +64,7 @@ Four names are known but are not settings: `TASKMILL_CONFIG_FILE` (above), `TASK
 """
 TITLES: Final = {
     "": "General",
+    "log_file": "Log file",
     "api": "API",
     "dashboard": "Dashboard",
     "limits": "Limits",
@@ -91,6 +92,7 @@ MORE: Final = {
     "api.allowed_hosts": "[who may ask](http.md#who-may-ask)",
     "api.allowed_origins": "[who may ask](http.md#who-may-ask)",
     "traces": "[traces](../how-to/trace-tasks.md)",
+    "log_file": "[log events](../operations/log-events.md)",
     "admin_port": "[the ports](../how-to/monitor.md#prometheus)",
     "dashboard": "[dashboard](../how-to/dashboard.md)",
     "emulation": "[emulate other types](../how-to/emulate-types.md)",

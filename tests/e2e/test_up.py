@@ -2,6 +2,10 @@
 
 import asyncio
 import itertools
+import json
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -43,7 +47,24 @@ def statuses_until_terminal(client: httpx.Client, task_id: str) -> list[str]:
     return [status for status, _ in itertools.groupby(seen)]
 
 
-def test_a_task_goes_through_all_steps_and_each_is_logged(up: Program) -> None:
+def events_of(log: Path, task_id: str) -> list[str]:
+    """What a log says of a task, its handler's own lines left out."""
+    *whole, _ = log.read_text().split("\n")
+    lines = [json.loads(line) for line in whole if line.startswith("{")]
+    return [
+        line["event"]
+        for line in lines
+        if line.get("task_id") == task_id and line["event"].startswith("task.")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_what_only_migrations_and_lists_need_is_not_in_its_memory(up: Program) -> None:
+    """The first test here: nothing has been listed."""
+    assert "sqlalchemy" not in Path(f"/proc/{up.process.pid}/maps").read_text()
+
+
+def test_a_task_goes_through_all_steps_and_each_is_in_the_log_file(up: Program) -> None:
     with up.client() as client:
         # Like `curl -d`.
         form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -57,13 +78,35 @@ def test_a_task_goes_through_all_steps_and_each_is_logged(up: Program) -> None:
         listed = client.get("/tasks", params={"status": seen[-1]}).json()
         assert task["id"] in {item["id"] for item in listed["items"]}
     steps = ["task.created", "task.claimed", f"task.{seen[-1]}"]
-
-    def logged() -> list[str]:
-        return [s for s in steps for line in up.logged(s) if line["task_id"] == task["id"]]
-
+    log_file = up.log_file.parent / "d" / "taskmill.log"
     # The log is written concurrently: a reader of the status may be faster.
-    wait_until(lambda: len(logged()) >= len(steps), "each step is logged")
-    assert logged() == steps
+    wait_until(
+        lambda: len(events_of(log_file, task["id"])) >= len(steps), "each step is in the file"
+    )
+    assert events_of(log_file, task["id"]) == steps
+    assert events_of(up.log_file, task["id"]) == steps[-1:], "standard error has the last one"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks processes, and has /proc")
+def test_its_processes_are_forked_and_one_that_is_killed_is_started_again(up: Program) -> None:
+    def commands() -> dict[int, str]:
+        files = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(up.process.pid)}
+        shown = {pid: file.read_bytes().replace(b"\0", b" ") for pid, file in files.items()}
+        return {pid: text.decode().strip() for pid, text in shown.items() if b" run " in text}
+
+    forked = {command: pid for pid, command in commands().items()}
+    assert set(forked) == {"taskmill run worker", "taskmill run webhooks"}
+    os.kill(forked["taskmill run worker"], signal.SIGKILL)
+    wait_until(lambda: bool(up.logged("process.died")), "its end is logged")
+
+    def is_replaced() -> bool:
+        return any("-m taskmill run worker" in command for command in commands().values())
+
+    wait_until(is_replaced, "another one was started")
+    with up.client() as client:
+        payload = {"delay_s": 0, "failure_probability": 0}
+        task = client.post("/tasks", json={"name": "after", "payload": payload}).json()
+        assert statuses_until_terminal(client, task["id"])[-1] == "succeeded"
 
 
 def test_five_hundred_tasks_at_once_all_end(up: Program) -> None:

@@ -100,6 +100,7 @@ def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None
     assert password in up.facts["amqp_url"]
     output = up.log_file.read_text()
     assert password not in output
+    assert password not in (folder / "d" / "taskmill.log").read_text()
     assert up.facts["amqp_url"].replace(password, "***") in output
 
 

@@ -14,7 +14,9 @@ from tests.support.processes import Program
 from tests.support.terminal import Terminal
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_SERVED = re.compile(r"request\.served +method=(\w+ )path=(\S+ status=\d+)")
+_LINE = re.compile(
+    r"(?:info|warning) +((?:task|request)\.\w+)(?: +method=(\w+ )path=(\S+ status=\d+))?"
+)
 _SERVES = re.compile(r"Taskmill serves at (\S+)")
 
 
@@ -43,15 +45,22 @@ def test_the_start_of_its_own_broker_is_one_line(terminal: Terminal) -> None:
     assert len(re.findall(r"m *rabbitmq\.ready", terminal.sent)) == 1
 
 
-def test_reads_are_not_logged(terminal: Terminal) -> None:
+def test_each_task_has_one_line_and_successful_requests_have_none(terminal: Terminal) -> None:
+    payload = {"delay_s": 0, "failure_probability": 0}
     with httpx.Client(base_url=_SERVES.findall(terminal.sent)[0]) as client:
-        task = client.post("/tasks", json={"name": "first", "delay_s": 3600}).json()
-        assert client.get(f"/tasks/{task['id']}").status_code == 200
+        for name in ("first", "second"):
+            task = client.post("/tasks", json={"name": name, "payload": payload}).json()
+            assert client.get(f"/tasks/{task['id']}").status_code == 200
+            wait_until(lambda: terminal.sent.count(task["id"]) > 0, "its line")  # noqa: B023 - called at once
         assert client.get("/queues").status_code == 200
         assert client.get("/no-such-page").status_code == 404
     wait_until(lambda: "no-such-page" in terminal.sent, "errors are written")
-    served = ["".join(one) for one in _SERVED.findall(_COLOURS.sub("", terminal.sent))]
-    assert served == ["POST /tasks status=201", "GET /no-such-page status=404"]
+    lines = ["".join(found) for found in _LINE.findall(_COLOURS.sub("", terminal.sent))]
+    assert lines == [
+        "task.succeeded",
+        "task.succeeded",
+        "request.servedGET /no-such-page status=404",
+    ]
 
 
 @pytest.mark.parametrize("ending", ["| true", ">/dev/full"])

@@ -110,6 +110,11 @@ def test_nothing_is_lost_though_the_delivering_process_is_killed_again_and_again
     assert "whsec_" not in logs
 
 
+def all_lines_of(up: Program, *, data: Path) -> str:
+    """Return what `up` has printed, and its log file."""
+    return up.log_file.read_text() + (data / "taskmill.log").read_text()
+
+
 def test_without_settings_callbacks_are_signed_with_a_lasting_key(
     database_url: str, tmp_path: Path, taskmill: Taskmill
 ) -> None:
@@ -131,7 +136,7 @@ def test_without_settings_callbacks_are_signed_with_a_lasting_key(
                     task = client.post("/tasks", json=body).json()
                     wait_until(lambda path=path: bool(came(path)), path, timeout_s=60)  # type: ignore[misc]
                 assert taskmill("webhook", "callback-key", "--data", str(tmp_path)) == (0, key, "")
-                assert key.strip() not in up.log_file.read_text()
+                assert key.strip() not in all_lines_of(up, data=tmp_path)
             received = came(path)[0]
             event = Webhook(key.strip()).verify(received.body, received.headers)
             assert event["subject"] == task["id"]
@@ -159,4 +164,4 @@ def test_up_pushes_and_delivers(database_url: str, tmp_path: Path) -> None:
         shown = client.get(f"/tasks/{task['id']}").json()
         assert shown["status"] == "succeeded"
         assert shown["result"]["body"] == {"ok": True}
-        assert "whsec_" not in up.log_file.read_text()
+        assert "whsec_" not in all_lines_of(up, data=tmp_path)

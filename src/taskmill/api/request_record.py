@@ -11,7 +11,7 @@ from taskmill.api.refusals import error_response, is_expected
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.kinds import OTHER
-from taskmill.observability.logs import get_logger, is_for_people
+from taskmill.observability.logs import get_logger, leaves_out_reads
 from taskmill.observability.metrics import REQUEST_TIME, REQUESTS, REQUESTS_IN_FLIGHT
 from taskmill.runtime.offload import Offload
 
@@ -132,7 +132,7 @@ class RequestRecord:
         return self.method if self.method in _METHODS else OTHER
 
     def _is_quiet(self, status: int) -> bool:
-        """Return whether its line is for debugging: that of a probe, and on a terminal that of a read."""
+        """Return whether its line is for debugging: that of a probe, and often that of a read."""
         if self.path in _QUIET_PATHS:
             return True
-        return self.method in _READING and status < _FIRST_ERROR and is_for_people()
+        return self.method in _READING and status < _FIRST_ERROR and leaves_out_reads()

@@ -24,6 +24,7 @@ from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import kinds, logs
+from taskmill.observability.log_file import LogFile
 from taskmill.observability.metrics import BUILD
 from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.services import Service, run_services
@@ -70,12 +71,12 @@ def run_roles(
     `is_broker_starting` is whether the embedded broker is still to come.
 
     Raises:
-        ConfigurationError: an unknown role, no database, an old schema, a taken port.
+        ConfigurationError: an unknown role, no database, an old schema, a taken port, an unusable log file.
     """
     if unknown := set(roles) - set(ROLES):
         raise ConfigurationError(f"unknown role {min(unknown)!r}: the roles are {', '.join(ROLES)}")
     settings.require_database_url()
-    logs.configure(format=settings.log_format, level=settings.log_level)
+    configure_logs(settings)
     for file in ready_files:
         file.unlink(missing_ok=True)
     app = None
@@ -104,6 +105,22 @@ def run_roles(
         logs.flush()
         _report_unwritten(unwritten)
     return 0
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send this process's log lines where the settings say.
+
+    Raises:
+        ConfigurationError: the log file can't be opened.
+    """
+    path, limits = settings.log_file.path, settings.log_file
+    file = LogFile(path, max_bytes=limits.max_bytes, files=limits.files) if path else None
+    try:
+        if file is not None:
+            file.open()
+    except OSError as error:
+        raise ConfigurationError(f"can't open the log file {path}: {error.strerror}") from error
+    logs.configure(format=settings.log_format, level=settings.log_level, file=file)
 
 
 def _report_unwritten(task_ids: Sequence[UUID]) -> None:

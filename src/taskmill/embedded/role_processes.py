@@ -230,6 +230,8 @@ class RoleProcesses:
             "TASKMILL_BROKER": settings.broker,
             "TASKMILL_BROKER_STARTS": str(settings.broker_starts),
         }
+        if settings.log_file.path is not None:
+            variables["TASKMILL_LOG_FILE__PATH"] = str(settings.log_file.path)
         if "api" in self._roles:
             variables["TASKMILL_API__HOST"] = settings.api.host
             variables["TASKMILL_API__PORT"] = str(settings.api.port)

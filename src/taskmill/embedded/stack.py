@@ -39,6 +39,8 @@ log = logs.get_logger(__name__)
 
 # In the data folder, with the contents of the ready file, for commands that look for a running `up`.
 SERVICE_FILE = "service.json"
+# There, too: all log lines, those of the other processes included.
+LOG_FILE = "taskmill.log"
 _WATCH_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
 
@@ -59,7 +61,12 @@ def up(
     if isinstance(forked, Assignment):
         return _carry_out(forked, load())
     _make_folder(settings.data_dir)
-    logs.configure(format=settings.log_format, level=settings.log_level)
+    if settings.log_file.path is None:
+        file = settings.log_file.model_copy(
+            update={"path": settings.data_dir.absolute() / LOG_FILE}
+        )
+        settings = settings.model_copy(update={"log_file": file})
+    composition.configure_logs(settings)
     if ready_file is not None:
         # One left by a killed run would name an address where nothing serves.
         ready_file.unlink(missing_ok=True)
@@ -104,7 +111,7 @@ def _serve(
     other_process.start(forked[workers : workers + 1])
 
     def greet(api_url: str | None) -> None:
-        _greet(api_url, broker, location)
+        _greet(api_url, broker, location, settings.log_file.path)
         has_greeted.set()
 
     return composition.run_roles(
@@ -235,7 +242,7 @@ async def _applied(url: str, *, is_own: bool) -> str | None:
         await connection.close()
 
 
-def _greet(url: str | None, broker: _Broker, location: str) -> None:
+def _greet(url: str | None, broker: _Broker, location: str, log_file: Path | None) -> None:
     logs.flush()
     lines = (
         f"Taskmill serves at {url}",
@@ -244,6 +251,7 @@ def _greet(url: str | None, broker: _Broker, location: str) -> None:
         f"  Swagger    {url}/docs",
         *broker.lines,
         f"  data       {location}",
+        f"  log        {log_file}",
         "Ctrl-C stops it; the data stays.",
     )
     try:

@@ -1,4 +1,4 @@
-"""Sets up logging: for people on a terminal, JSON lines elsewhere; one output for all libraries.
+"""Sets up logging: for people on a terminal, JSON lines elsewhere; all libraries log to the same outputs.
 
 One line is ``ts`` (RFC 3339, UTC), ``level``, ``event``, then what the caller and the context
 (``structlog.contextvars``) add. It decides how lines look and where they go, not what is logged.
@@ -11,9 +11,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Final, Literal, NamedTuple, TextIO, cast
 
 import orjson
 import structlog
@@ -21,7 +21,8 @@ from structlog.contextvars import STRUCTLOG_KEY_PREFIX as _BOUND
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.observability import capture
-from taskmill.observability.sink import Sink
+from taskmill.observability.log_file import LogFile
+from taskmill.observability.sink import Sink, StreamOutput
 
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -32,6 +33,20 @@ _QUIET = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn", "u
 # They log as errors what we log ourselves: that the broker is away.
 _MUTE = ("aio_pika", "aiormq")
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_AT_ONCE: Final = frozenset({"warning", "error", "critical"})
+# With a log file, which has all lines, the stream has one line for each task, about its end.
+_STEPS: Final = frozenset(
+    {
+        "task.created",
+        "task.claimed",
+        "task.retry_scheduled",
+        "request.served",
+        "emulation.began",
+        "emulation.succeeded",
+        "emulation.failed",
+    }
+)
+_FIRST_ERROR = 400
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 
@@ -40,8 +55,11 @@ def configure(
     format: Format = "auto",  # noqa: A002 - the word that the setting uses
     level: Level = "info",
     stream: TextIO | None = None,
+    file: LogFile | None = None,
 ) -> None:
-    """Send all logs of this process to `stream` (standard error when None).
+    """Send all logs of this process to `stream` (standard error when None), and to the file.
+
+    If there is a file, the stream gets no steps of tasks, and of each task one line, when it has ended.
 
     May be called again: loggers made before follow to the new stream and format, but one that has
     logged already keeps its level.
@@ -50,7 +68,10 @@ def configure(
     is_terminal = out.isatty()
     on_console = format == "console" or (format == "auto" and is_terminal)
     render = _Console(colours=is_terminal and _colours_wanted()) if on_console else _json_line
-    _target.point_at(Sink(out), render)
+    outputs = [_Output(Sink(StreamOutput(out)), render, is_brief=file is not None)]
+    if file is not None:
+        outputs.append(_Output(Sink(file), _json_line, is_brief=False))
+    _target.point_at(outputs)
     _take_over(level)
 
 
@@ -74,41 +95,41 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, structlog.get_logger(module=name))
 
 
-def is_for_people() -> bool:
-    """Whether lines are for a terminal, where lines about mere reads would bury what has changed."""
-    return isinstance(_target.render, _Console)
+def leaves_out_reads() -> bool:
+    """Whether lines about mere reads would bury what has changed: on a terminal, and in a file of limited size."""
+    return any(isinstance(one.render, _Console) or one.is_brief for one in _target.outputs)
 
 
 def flush(timeout_s: float = 1.0) -> bool:
-    """Wait until all lines so far are written; False when the stream took longer."""
-    return _target.flush(timeout_s)
+    """Wait until all lines so far are written; False when one output took longer."""
+    are_written = [one.sink.flush(timeout_s) for one in _target.outputs]
+    return all(are_written)
+
+
+class _Output(NamedTuple):
+    """One place for lines, and what they look like there; a brief one gets no steps of tasks."""
+
+    sink: Sink
+    render: _Render
+    is_brief: bool
 
 
 class _Target:
-    """Where structlog's lines go: the loggers of all modules hold this one object for good."""
+    """Where structlog's lines go: the loggers of all modules hold this one object for good.
+
+    Lines that come before the first `configure` are dropped.
+    """
 
     def __init__(self) -> None:
-        self._sink: Sink | None = None
-        self.render: _Render = _json_line
-        self.debug = self.info = self.warning = self.error = self.critical = _discard
+        self.outputs: Sequence[_Output] = ()
 
-    def point_at(self, sink: Sink, render: _Render) -> None:
-        previous, self._sink, self.render = self._sink, sink, render
-        self.debug = self.info = sink.write
-        self.warning = self.error = self.critical = sink.write_now
-        if previous:
-            previous.close()
-
-    def flush(self, timeout_s: float) -> bool:
-        return self._sink.flush(timeout_s) if self._sink else True
+    def point_at(self, outputs: Sequence[_Output]) -> None:
+        previous, self.outputs = self.outputs, outputs
+        for one in previous:
+            one.sink.close()
 
     def close(self) -> None:
-        if self._sink:
-            self._sink.close()
-
-
-def _discard(line: bytes) -> None:
-    """Drop a line that comes before the first `configure`."""
+        self.point_at(())
 
 
 def _logger_class(level: Level) -> type[FilteringBoundLogger]:
@@ -148,7 +169,18 @@ def _log(logger: Any, level: str, event: str, facts: _Facts) -> None:  # noqa: A
     if exc_info:
         facts["exception"] = traceback_text(exc_info)
     target: _Target = logger._logger  # noqa: SLF001 - structlog's name for what lines are handed to
-    getattr(target, level)(target.render(level, event, logger._context, facts))  # noqa: SLF001 - as above
+    for sink, render, is_brief in target.outputs:
+        if is_brief and event in _STEPS and not _is_refusal(event, facts):
+            continue
+        line = render(level, event, logger._context, facts)  # noqa: SLF001 - as above
+        if level in _AT_ONCE:
+            sink.write_now(line)
+        else:
+            sink.write(line)
+
+
+def _is_refusal(event: str, facts: _Facts) -> bool:
+    return event == "request.served" and facts.get("status", 0) >= _FIRST_ERROR
 
 
 def traceback_text(exc_info: object) -> str:

@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from collections import deque
-from typing import TextIO
+from typing import Protocol, TextIO
 
 _PAUSE_S = 0.05
 _CROWDED_LINES = 2_000
@@ -19,17 +19,29 @@ _MOST_LINES = 50_000
 _GONE = frozenset({errno.EPIPE, errno.EBADF, errno.ECONNRESET, errno.EIO})
 
 
+class Output(Protocol):
+    """What lines are written to; it loses those that it can't write."""
+
+    def put(self, data: bytes, /) -> None:
+        """Write whole lines."""
+        ...
+
+    def close(self) -> None:
+        """Write nothing more."""
+        ...
+
+
 class Sink:
-    """A buffer of lines in front of a stream.
+    """A buffer of lines in front of an output.
 
     Lines keep their order. They are written every 50 ms at most, at once after `write_now` and when
     many wait. What is still in memory is lost when the process is killed.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, output: Output) -> None:
         self._lines: deque[bytes] = deque()
         self._flushes: deque[threading.Event] = deque()
-        self._out = _Out(stream)
+        self._output = output
         self._pending = False
         self._closing = False
         self._dropped = 0
@@ -82,7 +94,7 @@ class Sink:
             self._pending = False
             self._drain()
         self._drain()
-        self._out.close()
+        self._output.close()
 
     def _drain(self) -> None:
         flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
@@ -91,13 +103,13 @@ class Sink:
             lines.append(b'{"level":"warning","event":"log.dropped","lines":%d}\n' % self._dropped)
             self._dropped = 0
         if lines:
-            self._out.put(b"".join(lines))
+            self._output.put(b"".join(lines))
         for done in flushes:
             done.set()
 
 
-class _Out:
-    """The stream, which may block, break, or have no file behind it."""
+class StreamOutput:
+    """A stream, which may block, break, or have no file behind it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -34,6 +34,7 @@ from taskmill.settings.groups import (
     FeedSettings,
     LeaseSettings,
     LimitSettings,
+    LogFileSettings,
     MaintenanceSettings,
     MetricsSettings,
     PullSettings,
@@ -62,6 +63,7 @@ __all__ = [
     "Effective",
     "FeedSettings",
     "LimitSettings",
+    "LogFileSettings",
     "OutboundSettings",
     "PullSettings",
     "Settings",
@@ -136,6 +138,7 @@ class Settings(BaseSettings):
         description="port on which a process serves `/healthz`, `/readyz` and `/metrics`. Unset: none; 0 "
         "picks a free one. The processes beside `up` have the ports after it",
     )
+    log_file: LogFileSettings = LogFileSettings()
     api: ApiSettings = ApiSettings()
     dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 from pydantic import Field, model_validator
 
@@ -31,6 +32,21 @@ class DashboardSettings(Group):
         description="path below which a proxy publishes the API, such as `/taskmill`; the proxy removes "
         "it",
     )
+
+
+class LogFileSettings(Group):
+    """A file with all log lines, for several processes."""
+
+    path: Path | None = Field(
+        None,
+        description="file for all lines, as JSON; standard error then has one line for each task, when it has "
+        "ended, and no successful requests. `taskmill up` sets it to `taskmill.log` in its data folder",
+    )
+    max_bytes: Count = Field(
+        16 * 1024**2,
+        description="size at which the file is renamed to `PATH.1`, that to `PATH.2`, …",
+    )
+    files: int = Field(4, ge=2, le=1000, description="most files, the current one included")
 
 
 class LimitSettings(Group):

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from taskmill.observability import logs
-from taskmill.observability.sink import Sink
+from taskmill.observability.sink import Sink, StreamOutput
 from tests.support.polling import wait_until
 
 
@@ -237,7 +237,7 @@ def pipe() -> Iterator[_Pipe]:
 
 
 def test_lines_are_gathered_and_written_within_moments(pipe: _Pipe) -> None:
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     received: list[bytes] = []
     for number in range(100):
         sink.write(b"%d\n" % number)
@@ -255,7 +255,7 @@ def test_a_warning_is_written_at_once_with_all_before_it(
     pipe: _Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.observability.sink._PAUSE_S", 3600)
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     received: list[bytes] = []
 
     sink.write(b"info\n")
@@ -268,7 +268,7 @@ def test_a_warning_is_written_at_once_with_all_before_it(
 
 def test_a_full_buffer_is_written_at_once(pipe: _Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taskmill.observability.sink._PAUSE_S", 3600)
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     received: list[bytes] = []
 
     for _ in range(2001):
@@ -279,7 +279,7 @@ def test_a_full_buffer_is_written_at_once(pipe: _Pipe, monkeypatch: pytest.Monke
 
 
 def test_a_blocked_stream_costs_lines_but_never_the_caller(pipe: _Pipe) -> None:
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     for _ in range(200_000):
         sink.write(b"x" * 99 + b"\n")
 
@@ -301,7 +301,7 @@ def _drain(pipe: _Pipe, received: list[bytes]) -> None:
 
 
 def test_a_closed_pipe_is_survived(pipe: _Pipe) -> None:
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     os.close(pipe.reading)
 
     for _ in range(3):
@@ -312,7 +312,7 @@ def test_a_closed_pipe_is_survived(pipe: _Pipe) -> None:
 
 def test_a_closed_stream_is_survived() -> None:
     stream = io.StringIO()
-    sink = Sink(stream)
+    sink = Sink(StreamOutput(stream))
     stream.close()
 
     sink.write_now(b"x\n")
@@ -322,7 +322,7 @@ def test_a_closed_stream_is_survived() -> None:
 
 
 def test_closing_the_stream_does_not_let_lines_into_another_file(pipe: _Pipe) -> None:
-    sink = Sink(pipe.stream)
+    sink = Sink(StreamOutput(pipe.stream))
     number = pipe.stream.fileno()
     reading, writing = os.pipe()
     pipe.stream.close()
