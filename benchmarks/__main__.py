@@ -43,6 +43,8 @@ SCENARIOS = (
     "neighbours",
     "publish_changes",
     "start_time",
+    "start_up",
+    "idle_memory",
     "create_many",
     "handler_drain",
     "broker_intake",

@@ -1,4 +1,4 @@
-"""The processor time of a program and its descendants, by kind of process."""
+"""The processor time and the memory of a program and its descendants, by kind of process."""
 
 import os
 from collections import defaultdict
@@ -9,8 +9,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 # A part of the command line, and the kind that it means; the first match counts.
 _KINDS = (
-    ("-m taskmill run worker", "worker"),
-    ("-m taskmill run", "relay, intake, webhooks"),
+    ("taskmill run worker", "worker"),
+    ("taskmill run", "relay, intake, webhooks"),
     ("-m taskmill up", "API, maintenance"),
     ("beam.smp", "RabbitMQ"),
     ("erl_child_setup", "RabbitMQ"),
@@ -24,6 +24,29 @@ _KINDS = (
 def used_s(pid: int) -> Mapping[str, float]:
     """Return the seconds used so far by a process and its descendants, by kind; ended children count."""
     used: defaultdict[str, float] = defaultdict(float)
+    for one, seconds in _tree(pid):
+        used[_kind(one)] += seconds
+    return used
+
+
+def memory_mb(pid: int) -> Mapping[str, float]:
+    """Return the memory of a process and its descendants in MB (10⁶ bytes), by kind.
+
+    It is the proportional set size: of a page that several processes share, each has its part.
+    """
+    memory: defaultdict[str, float] = defaultdict(float)
+    for one, _ in _tree(pid):
+        memory[_kind(one)] += _pss_kib(one) * 1024 / 1e6
+    return memory
+
+
+def count(pid: int) -> int:
+    """Return how many processes there are, with the first one."""
+    return len(list(_tree(pid)))
+
+
+def _tree(pid: int) -> Iterator[tuple[int, float]]:
+    """Yield a process and its descendants, each with its processor time."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     times: dict[int, float] = {}
     for one, parent, seconds in _processes():
@@ -33,8 +56,14 @@ def used_s(pid: int) -> Mapping[str, float]:
     while left:
         one = left.pop()
         left += children[one]
-        used[_kind(one)] += times.get(one, 0.0)
-    return used
+        yield one, times.get(one, 0.0)
+
+
+def _pss_kib(pid: int) -> int:
+    sizes = dict(
+        line.split(":", 1) for line in _read(_PROC / str(pid) / "smaps_rollup").splitlines()[1:]
+    )
+    return int(sizes.get("Pss", "0 kB").split()[0])
 
 
 def _processes() -> Iterator[tuple[int, int, float]]:

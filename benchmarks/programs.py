@@ -142,7 +142,7 @@ async def _await_ready(
 ) -> dict[str, str | None]:
     try:
         async with asyncio.timeout(start_s):
-            while (facts := _facts(ready_file)) is None:
+            while not (facts := facts_of(ready_file)):
                 if process.returncode is not None:
                     raise ProgramFailed(f"{name} ended: {_tail(log)}")
                 await asyncio.sleep(_POLL_S)
@@ -151,10 +151,10 @@ async def _await_ready(
     return facts
 
 
-def _facts(ready_file: Path) -> dict[str, str | None] | None:
-    # The file may exist but still be empty.
+def facts_of(ready_file: Path) -> dict[str, str | None]:
+    """Return what a program has written into its ready file; nothing if it is not there, or still empty."""
     if not ready_file.exists() or not (text := ready_file.read_text()):
-        return None
+        return {}
     facts: dict[str, str | None] = json.loads(text)
     return facts
 

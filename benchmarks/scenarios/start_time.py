@@ -1,10 +1,9 @@
-"""How long it takes from the command until it serves: a role on an existing database, and `taskmill up`.
+"""How long it takes from the command until a role serves on an existing database.
 
-`up` makes its PostgreSQL the first time, and uses its data the second time. The API is compared with bare FastAPI
-with uvicorn. Starting Python itself is part of all of them.
+The API is compared with bare FastAPI with uvicorn. Starting Python itself is part of all of them. `start_up`
+measures `taskmill up`.
 """
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -12,13 +11,12 @@ from functools import partial
 
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab
-from benchmarks.programs import Program, running
+from benchmarks.programs import Program
 from benchmarks.rounds import interleaved
 
-TITLE = "from the command until it serves: API, worker, and `taskmill up`"
+TITLE = "from the command until it serves: API and worker"
 
 _BARE = "bare FastAPI"
-_FIRST, _AGAIN = "taskmill up, the first time", "taskmill up, again"
 
 
 async def run(lab: Lab) -> list[Figure]:
@@ -29,16 +27,9 @@ async def run(lab: Lab) -> list[Figure]:
             _BARE: partial(_until_bare, lab),
         }
         times: Mapping[str, list[float]] = await interleaved(lab, sides, describe=_seconds)
-    ups: dict[str, list[float]] = {_FIRST: [], _AGAIN: []}
-    for _ in range(lab.rounds):
-        shutil.rmtree(lab.folder / "up", ignore_errors=True)
-        for name, measured in ups.items():
-            measured.append(await _entered(_up(lab)))
-            print(f"  {name}: {_seconds(measured[-1])}", flush=True)
     return [
         Figure(name="API", unit="s", ours=times["API"], against=_BARE, theirs=times[_BARE]),
         Figure(name="worker", unit="s", ours=times["worker"]),
-        *(Figure(name=name, unit="s", ours=measured) for name, measured in ups.items()),
     ]
 
 
@@ -52,11 +43,6 @@ async def _until_ready(lab: Lab, url: str, role: str) -> float:
 
 async def _until_bare(lab: Lab) -> float:
     return await _entered(lab.script("benchmarks.baseline"))
-
-
-def _up(lab: Lab) -> AbstractAsyncContextManager[Program]:
-    arguments = ("--port", "0", "--data", str(lab.folder / "up"), "--broker", "postgres")
-    return running("up", ["-m", "taskmill", "up", *arguments], folder=lab.folder, environment={})
 
 
 async def _entered(program: AbstractAsyncContextManager[Program]) -> float:
