@@ -32,3 +32,18 @@ def test_nothing_heavy_is_imported_before_a_process_knows_its_roles(module: str)
 
 def test_the_api_imports_what_composes_lists_at_the_first_list() -> None:
     assert "sqlalchemy" not in imported("import taskmill.api.app, taskmill.dashboard.app")
+
+
+def test_a_worker_imports_the_client_for_pushes_at_the_first_push() -> None:
+    statement = """
+import asyncio
+from taskmill.composition.handlers import pools
+from taskmill.composition.process_context import ProcessContext
+from taskmill.settings import load
+
+async def make() -> None:
+    assert "http" in pools(ProcessContext(load(database_url="postgresql://nowhere/none")))[0].handlers.types
+
+asyncio.run(make())
+"""
+    assert imported(statement) == set()
