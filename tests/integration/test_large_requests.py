@@ -186,13 +186,13 @@ async def test_when_too_many_wait_a_request_gets_a_retry_after() -> None:
 
 async def test_requests_served_without_the_thread_are_counted(api: Served, stage: Stage) -> None:
     offload = stage.service.offload
-    before = offload._responses
+    before = offload.responses
     await api.post("/tasks", SMALL)
     await api.http.get("/queues")
-    assert offload._responses == before + 2
+    assert offload.responses == before + 2
     large = orjson.dumps({"name": "x", **FIELDS})
     assert (await api.http.post("/tasks", content=large)).status_code == 422
-    assert offload._responses == before + 2
+    assert offload.responses == before + 2
 
 
 async def test_many_large_requests_of_one_address_do_not_delay_one_of_another(
