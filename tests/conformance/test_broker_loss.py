@@ -233,7 +233,7 @@ async def test_tasks_run_without_a_broker_that_died_and_use_it_again_afterwards(
 
 
 async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: BrokerServer) -> None:
-    """All its queues are lost, with as many hints as may be released."""
+    """All its queues are lost, with all hints."""
     recorder = Recorder()
     url = private_broker.url
     options = WorkerOptions(slots=5, broker_url=url, is_strict=True)

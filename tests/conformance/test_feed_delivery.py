@@ -279,7 +279,7 @@ async def test_changes_of_dropped_tasks_are_skipped(stage: Stage, broker_url: st
     assert consumer.unique_changes == [(str(tasks[2].id), 1)]
 
 
-async def test_feed_delivery_pauses_while_tasks_are_released_unless_one_is_late(
+async def test_feed_delivery_pauses_while_hints_are_sent_unless_one_is_late(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)

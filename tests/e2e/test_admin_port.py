@@ -24,7 +24,7 @@ def test_a_role_without_an_api_serves_its_health_and_its_metrics(
                 "broker": "none (claims come from PostgreSQL)",
                 "intake": "none (there is no broker)",
             }
-            assert "taskmill_tasks_released_total" in admin.get("/metrics").text
+            assert "taskmill_hints_published_total" in admin.get("/metrics").text
 
 
 def test_a_container_is_scraped_and_probed_by_its_address_and_by_its_services_name(

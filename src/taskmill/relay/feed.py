@@ -40,7 +40,7 @@ _MOST_SCANNED = 10_000
 _POLL_S = 0.1
 # The cursor lease; its holder renews it at least every third of this.
 _HOLD_S = 15.0
-# While tasks are being released, and changes are not late, it pauses for this many times as long as it works.
+# While hints are sent, and changes are not late, it pauses for this many times as long as it works.
 _PAUSE_FACTOR = 4
 _LATE = timedelta(minutes=1)
 _TAKE_LEASE_S = 1.0
@@ -52,7 +52,7 @@ _OUTAGES = (Unavailable, asyncpg.PostgresError, BrokerAway)
 class FeedDelivery:
     """A service that delivers the feed while it holds the cursor lease. Several may run at once.
 
-    `is_busy` returns whether this process is releasing tasks, which has priority.
+    `is_busy` returns whether this process is sending hints, which has priority.
     """
 
     name = "feed-delivery"
@@ -241,7 +241,7 @@ class FeedDelivery:
         return sent
 
     def _pause_s(self, page: FeedPage, spent_s: float) -> float:
-        """Return how long to leave the processor and the broker to the release of tasks."""
+        """Return how long to leave the processor and the broker to hints."""
         if not (page.changes and self._is_busy()):
             return 0.0
         is_late = self._clock.now() - page.changes[-1].event.at > _LATE

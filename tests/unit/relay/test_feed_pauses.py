@@ -33,7 +33,7 @@ def a_change(age_s: float) -> Change:
 
 
 @pytest.mark.parametrize(("spent_s", "expected_s"), [(0.0, 0.0), (0.5, 2.0), (1.25, 5.0), (9, 5.0)])
-def test_while_tasks_are_released_it_pauses_four_times_as_long_as_it_works(
+def test_while_hints_are_sent_it_pauses_four_times_as_long_as_it_works(
     spent_s: float, expected_s: float
 ) -> None:
     assert pause_s(1, spent_s=spent_s) == expected_s
