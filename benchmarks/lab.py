@@ -29,7 +29,7 @@ from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.observability import logs
-from taskmill.storage import migrate
+from taskmill.storage import migrate, name_index
 
 T = TypeVar("T")
 
@@ -189,6 +189,7 @@ def open_server(folder: Path) -> Iterator[EmbeddedPostgres]:
         logs.configure(format="json", stream=log)
         asyncio.run(_create_template(server.url))
         migrate.upgrade(_named(server.url, _TEMPLATE))
+        asyncio.run(name_index.apply(_named(server.url, _TEMPLATE), is_wanted=True))
         yield server
 
 

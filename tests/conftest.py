@@ -54,11 +54,13 @@ def database_server() -> Iterator[DatabaseServer]:
 @pytest.fixture(scope="session")
 def database_template(database_server: DatabaseServer) -> str:
     """The name of a migrated database that nobody connects to."""
-    from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - tests without storage run alone
+    from taskmill.storage import name_index  # noqa: PLC0415 - tests without storage run alone
+    from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - see above
 
     url = database_server.create()
     with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
         thread.submit(upgrade, url).result()
+    database_server.run(name_index.apply(url, is_wanted=True))
     database_server.rename(url, TEMPLATE)
     return TEMPLATE
 

@@ -124,7 +124,8 @@ async def test_lists_of_a_long_past_are_quick_and_their_totals_exact_or_bounded(
         found = await stage.service.page(
             TaskFilter(name="task 7", statuses=frozenset({Status.SUCCEEDED})), PageRequest(limit=10)
         )
-        assert (found.total, found.total_at_least) == (None, len(found.items) + 1)
+        assert found.total is None, "there are more than 2,000"
+        assert (found.total_at_least or 0) > len(found.items)
         assert found.next_after is not None
 
 

@@ -1,6 +1,7 @@
 """PostgreSQL finds a text in a name exactly where Python's case folding does, in the locale C, too."""
 # ruff: noqa: RUF001  (letters that look like others are what this is about)
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from taskmill.domain import name_search
 from taskmill.domain.name_search import name_pattern
 from taskmill.storage.listing import has_in_name
+from taskmill.storage.search import key_pattern
 from tests.support.postgres import DatabaseServer
 
 _DIALECT: Final = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
@@ -97,6 +99,63 @@ def test_every_character_that_folds_is_known() -> None:
     foldings = name_search._foldings()
     known = {*foldings.expanding, *"".join(foldings.equals.values())}
     assert known == set(FOLDING)
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=400)
+@given(name=_texts, needle=_texts)
+def test_the_index_finds_at_least_what_the_condition_finds(
+    names: psycopg.Connection, name: str, needle: str
+) -> None:
+    for text in (needle, name.upper(), name[1:] or name, name.swapcase()):
+        if text.casefold() in name.casefold():
+            assert may_be_found(names, text, name)
+
+
+def may_be_found(names: psycopg.Connection, needle: str, name: str) -> bool:
+    """Compare the key that the index has with the pattern of a search."""
+    keys = names.execute("SELECT taskmill.name_key(%s), taskmill.name_key(%s)", (name, needle))
+    row = keys.fetchone()
+    assert row is not None
+    pattern = key_pattern(row[1])
+    return pattern is None or bool(re.search(pattern.replace("%", ".*"), row[0], re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    ("key", "pattern"),
+    [
+        ("customer c000018", "%custo%mer%c000%018%"),
+        ("mal c0001", "%mal%c0001%"),
+        ("100%_\\ of a", "%100%"),
+        ("ab c1", None),
+    ],
+)
+def test_a_search_asks_for_few_trigrams_that_have_all_letters(key: str, pattern: str) -> None:
+    assert key_pattern(key) == pattern
+
+
+def test_a_character_has_the_key_of_what_it_folds_to(names: psycopg.Connection) -> None:
+    """Beside a letter that is not ASCII, and alone; and each key is ASCII."""
+    every = [one for one in map(chr, range(1, 0x110000)) if not "\ud800" <= one <= "\udfff"]
+    keys = "SELECT taskmill.name_key(one), taskmill.name_key('я' || one) FROM unnest(%s::text[]) AS one"
+    own = names.execute(keys, (every,)).fetchall()
+    folded = names.execute(keys, ([one.casefold() for one in every],)).fetchall()
+    different = [one for one, a, b in zip(every, own, folded, strict=True) if a != b]
+    assert different == []
+    assert all(alone.isascii() and beside == f"5{alone}" for alone, beside in own)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("Письмо КЛИЕНТУ №7", "pis2mo klientu  7"),
+        ("Straße", "strasse"),
+        ("Report 7", "report 7"),
+        ("ΣΊΣΥΦΟΣ 7", "  7"),
+    ],
+)
+def test_the_index_knows_latin_and_cyrillic(names: psycopg.Connection, name: str, key: str) -> None:
+    row = names.execute("SELECT taskmill.name_key(%s)", (name,)).fetchone()
+    assert row == (key,)
 
 
 def test_a_run_of_the_same_letter_makes_no_large_expression(names: psycopg.Connection) -> None:

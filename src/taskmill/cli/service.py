@@ -231,11 +231,15 @@ def migrate(database_url: str | None) -> None:
 
     Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
     """
-    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
-    from taskmill.storage import migrate as migration  # noqa: PLC0415 - only when it runs
+    import asyncio  # noqa: PLC0415 - only when it runs
 
-    url = configuration.load(database_url=database_url).require_database_url()
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.storage import migrate as migration, name_index  # noqa: PLC0415 - only when it runs
+
+    loaded = configuration.load(database_url=database_url)
+    url = loaded.require_database_url()
     migration.upgrade(url)
+    asyncio.run(name_index.apply(url, is_wanted=loaded.database.name_index))
     click.echo("The database has the schema of this version.")
 
 

@@ -55,7 +55,9 @@ class TaskFilter:
 class PageRequest:
     """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`.
 
-    `budget_s` is how long tasks may be searched without an index, and as long again counted; None is the default.
+    `budget_s` is how long tasks may be searched without an index, and as long again counted: the page may be empty
+    then, and still have a next one. With None, the default, such a search goes on for 2 s, and until it has found
+    something.
     `is_brief` leaves out payload and result, which may be large. Without `with_total` nothing is counted. The page
     ends with the task that reaches `most_bytes`.
     """
@@ -74,9 +76,9 @@ class PageRequest:
 class TaskPage:
     """A part of a listing.
 
-    `total` is exact, or None when counting took too long; then `total_at_least` is a lower bound.
-    `next_after` is where the next page begins, None at the end. A page may be short and still have a
-    next one: then the time for searching was up, or its tasks are large.
+    `total` is exact, or None when counting took too long or there are more than 2,000; then `total_at_least` is
+    a lower bound. `next_after` is where the next page begins, None at the end. A page may be short and still have
+    a next one: then the time for searching was up, or its tasks are large.
     """
 
     items: list[Task]

@@ -31,7 +31,7 @@ from taskmill.observability import logs
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import faults, migrate
+from taskmill.storage import faults, migrate, name_index
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.servers import Servers
 
@@ -97,6 +97,7 @@ def _serve(
     # After the database, so that another `up` on the same data is reported as such; before what takes longer.
     _check_address(settings)
     _migrate(url, is_own=settings.database_url is None, migrator=forked[-1] if forked else None)
+    asyncio.run(name_index.apply(url, is_wanted=settings.database.name_index))
     own = settings.model_copy(update={"database_url": SecretStr(url)})
     has_greeted = asyncio.Event()
     broker = _broker(own, stack, start_after=has_greeted)

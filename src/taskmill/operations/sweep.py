@@ -61,7 +61,8 @@ async def step(
     after: UUID | None = start.after
     while after is not None:
         limit = CHUNK if most is None else min(CHUNK, most - matched)
-        request = PageRequest(limit=limit, after=after, oldest_first=True)
+        budget_s = max(give_up_at - now(), 0)
+        request = PageRequest(limit=limit, after=after, oldest_first=True, budget_s=budget_s)
         try:
             ids, following = await listing.ids(database, wanted, request)
             if ids and not dry_run:

@@ -85,6 +85,11 @@ class DatabaseSettings(Group):
         description="longest statement, and on PostgreSQL 17 and later longest transaction",
     )
     connect_timeout_s: Seconds = Field(5.0, description="longest wait for a connection")
+    name_index: bool = Field(
+        default=True,
+        description="whether searches by name have an index, the dearest of a task's; `taskmill migrate` and "
+        "`taskmill up` make it, or drop it",
+    )
 
 
 class EmulationSettings(Group):

@@ -1,13 +1,15 @@
-"""Lists tasks by any filter: the only place that composes SQL.
+"""Lists tasks by any filter: with `search` the only place that composes SQL.
 
-With a filter on status, queue and time only, the ids of a page come straight from an index. Other filters (type,
-label, name, error, lease) scan in that order, chunk by chunk, within a time budget; the page then says where to go
-on. A page of large tasks ends before it has as many as were requested.
+With a filter on status, queue or type, kind of error and time, the ids of a page come straight from an index.
+With others (label, name, lease; queue and type together) they are searched for: a scan in that order, chunk by
+chunk, finds what is frequent; what is rare is looked up by other indexes, see `search`. Where there is none, the
+scan goes on for some time; the page then says where to go on. A page of large tasks ends before it has as many
+as were requested.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +24,18 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.name_search import name_pattern
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
-from taskmill.storage import counts, faults
+from taskmill.storage import counts, faults, search
 from taskmill.storage.database import Database
 from taskmill.storage.schema import task, task_callback, task_progress
 from taskmill.storage.tasks import from_row
 
-BUDGET_S = 0.25
-_FIRST_CHUNK = 2_000
+BUDGET_S = 2.0
+_COUNT_S = 0.25
+_MOST_COUNTED = 2_000
+_FIRST_CHUNK = 1_000
 _LARGEST_CHUNK = 64_000
+# Tasks are looked up when a full page would take a scan of more than so many; both take about 10 ms then.
+_FEWEST_LOOKED_UP_IN = 10_000
 
 Condition = sa.ColumnElement[bool]
 
@@ -81,22 +87,30 @@ def has_in_name(needle: str) -> Condition:
 async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
     """Return one page of the tasks that `wanted` admits."""
     scan = _Scan(wanted=wanted, request=request)
+    total: int | None = None
     async with database.listing(is_search=scan.must_count) as connection:
-        ids, next_after = await _find_ids(connection, scan)
-        items, is_cut = await _read(connection, scan, ids, most_bytes=request.most_bytes)
-        total = None
-        if scan.must_count and request.with_total:
-            total = scan.total_of(ids, next_after)
-            if total is None:
+        while True:
+            found = await _find_ids(connection, scan)
+            items, is_cut = await _read(connection, scan, found.ids, most_bytes=request.most_bytes)
+            if items or found.next_after is None or request.budget_s is not None:
+                break
+            # All of them have changed since they were found.
+            scan = scan.going_on(found.next_after)
+        at_least = scan.request.offset + len(found.ids) + bool(found.next_after)
+        if scan.must_count:
+            total = found.total
+            if total is None and request.with_total:
                 total = await _count(connection, scan)
+            if total is not None and total > _MOST_COUNTED:
+                at_least = total
+                total = None
     if request.with_total and not scan.must_count:
         total = await _counted(database, wanted)
-    at_least = None if total is not None else request.offset + len(ids) + bool(next_after)
     return TaskPage(
         items=items,
         total=total,
-        total_at_least=at_least,
-        next_after=items[-1].id if is_cut else next_after,
+        total_at_least=at_least if total is None else None,
+        next_after=items[-1].id if is_cut else found.next_after,
     )
 
 
@@ -106,7 +120,8 @@ async def ids(
     """Return only the ids of such a page, in order, and where the next one begins."""
     scan = _Scan(wanted=wanted, request=request)
     async with database.listing(is_search=scan.must_count) as connection:
-        return await _find_ids(connection, scan)
+        found = await _find_ids(connection, scan)
+    return found.ids, found.next_after
 
 
 async def of_ids(database: Database, ids: Sequence[UUID]) -> list[Task]:
@@ -123,6 +138,15 @@ async def counted(database: Database, wanted: TaskFilter) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The ids of a page in order, where the next page begins, and how many match in all, where that is known."""
+
+    ids: list[UUID]
+    next_after: UUID | None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
     """A listing as conditions on `task`."""
 
@@ -132,61 +156,73 @@ class _Scan:
     @property
     def must_count(self) -> bool:
         """Whether the counters can't give the total."""
-        times = self.wanted.created_after or self.wanted.created_before
-        return bool(times or self.needs_scan)
+        return replace(self.wanted, statuses=frozenset(), queue=None) != TaskFilter()
 
-    @property
-    def budget_s(self) -> float:
-        """The time for a scan, and for a count."""
-        requested = self.request.budget_s
-        return BUDGET_S if requested is None else requested
+    def going_on(self, after: UUID) -> "_Scan":
+        """Return the scan of what follows `after`."""
+        return replace(self, request=replace(self.request, after=after, offset=0))
 
-    @property
-    def needs_scan(self) -> bool:
-        """Whether some condition has no index."""
-        wanted = self.wanted
-        return bool(wanted.type or wanted.labels or wanted.name or wanted.error or wanted.lease)
-
-    def total_of(self, ids: Sequence[UUID], next_after: UUID | None) -> int | None:
-        """Return how many tasks there are in all; None when a page with these ids does not show it."""
-        has_seen_all = self.request.after is None and next_after is None
-        is_within = bool(ids) or self.request.offset == 0
-        return self.request.offset + len(ids) if has_seen_all and is_within else None
+    def found(self, ids: list[UUID], *, is_all: bool, total: int | None = None) -> _Found:
+        """Return what was found from the offset on: `is_all` that matches, else one more than fits on the page."""
+        request = self.request
+        if is_all and total is None and request.after is None and (ids or request.offset == 0):
+            total = request.offset + len(ids)
+        return _Found(
+            ids=ids[: request.limit],
+            next_after=None if is_all else ids[request.limit - 1],
+            total=total,
+        )
 
     def indexed(self) -> list[Condition]:
         """Return the conditions that bound the walk along an index, without status."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.queue is not None:
+        if wanted.type is not None:
+            conditions.append(task.c.type == wanted.type)
+        elif wanted.queue is not None:
             conditions.append(task.c.queue == wanted.queue)
+        if wanted.error is not None:
+            conditions += [
+                task.c.error.is_not(None),
+                sa.func.taskmill.error_shape(task.c.error) == wanted.error,
+            ]
         if wanted.created_after is not None:
             conditions.append(task.c.id >= identity.lower_bound(wanted.created_after))
         if wanted.created_before is not None:
             conditions.append(task.c.id < identity.lower_bound(wanted.created_before))
         return conditions
 
-    def unindexed(self) -> list[Condition]:
-        """Return the conditions that every row must be checked for."""
+    def checked(self) -> list[Condition]:
+        """Return the conditions that every row of the walk must be checked for."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.type is not None:
-            conditions.append(task.c.type == wanted.type)
+        if wanted.type is not None and wanted.queue is not None:
+            conditions.append(task.c.queue == wanted.queue)
         if wanted.name is not None:
             conditions.append(has_in_name(wanted.name))
         if wanted.lease is not None:
             conditions.append(task.c.lease_id == wanted.lease)
-        if wanted.error is not None:
-            conditions.append(sa.func.taskmill.error_shape(task.c.error) == wanted.error)
         if wanted.labels:
             labels = orjson.dumps(dict(wanted.labels)).decode()
-            conditions.append(task.c.labels.contains(sa.cast(sa.literal(labels, sa.Text), JSONB)))
+            conditions += [
+                task.c.labels != sa.text("'{}'"),
+                task.c.labels.contains(sa.cast(sa.literal(labels, sa.Text), JSONB)),
+            ]
         return conditions
 
+    def all_conditions(self) -> list[Condition]:
+        """Return what all tasks of the listing meet."""
+        statuses = sorted(self.wanted.statuses)
+        own = [task.c.status.in_(statuses)] if statuses else []
+        return [*self.indexed(), *self.checked(), *own]
+
     def statuses(self) -> Sequence[Status]:
-        """Return the statuses to walk one by one; none when the primary key alone gives the order."""
+        """Return the statuses to walk one by one; none when an index without them gives the order."""
         if self.wanted.statuses:
             return sorted(self.wanted.statuses)
-        return list(Status) if self.wanted.queue is not None else []
+        if self.wanted.error is not None:
+            return []
+        return list(Status) if self.wanted.queue or self.wanted.type else []
 
     def beyond(self, after: UUID | None) -> list[Condition]:
         """Return the condition that leaves out earlier pages."""
@@ -222,39 +258,75 @@ class _Scan:
         return query.offset(skip).limit(limit)
 
 
-async def _find_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
-    """Return the page's ids in order, and where the next page begins."""
-    if scan.needs_scan:
-        return await _scan_for_ids(connection, scan)
+async def _find_ids(connection: AsyncConnection, scan: _Scan) -> _Found:
+    """Find the tasks of the page."""
+    if scan.checked():
+        return await _search(connection, scan)
     request = scan.request
     conditions = scan.indexed() + scan.beyond(request.after)
     query = scan.ids(conditions, skip=request.offset, limit=request.limit + 1)
     ids = list((await connection.execute(query)).scalars())
-    if len(ids) <= request.limit:
-        return ids, None
-    return ids[: request.limit], ids[request.limit - 1]
+    return scan.found(ids, is_all=len(ids) <= request.limit)
 
 
-async def _scan_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
-    """Scan ever larger chunks until the page is full, or tasks or time run out."""
-    request, loop = scan.request, asyncio.get_running_loop()
+async def _search(connection: AsyncConnection, scan: _Scan) -> _Found:
+    """Scan ever larger chunks until the page is full, or tasks or time run out; look up what is rare.
+
+    It goes on until it has found something, unless the caller has set a budget.
+    """
+    request, now = scan.request, asyncio.get_running_loop().time
     enough = request.offset + request.limit + 1
-    give_up_at = loop.time() + scan.budget_s
+    give_up_at = now() + (BUDGET_S if request.budget_s is None else request.budget_s)
     found: list[UUID] = []
-    after, chunk = request.after, _FIRST_CHUNK
+    after, chunk, scanned, may_look_up = request.after, _FIRST_CHUNK, 0, True
     while True:
         bounds = scan.indexed() + scan.beyond(after)
         last = await connection.scalar(scan.ids(bounds, skip=chunk - 1, limit=1))
-        within = [*bounds, *scan.unindexed()] + ([scan.up_to(last)] if last else [])
+        within = [*bounds, *scan.checked()] + ([scan.up_to(last)] if last else [])
         query = scan.ids(within, skip=0, limit=enough - len(found))
         found.extend((await connection.execute(query)).scalars())
-        if len(found) >= enough:
-            return found[request.offset : enough - 1], found[enough - 2]
-        if last is None:
-            return found[request.offset :], None
-        if loop.time() >= give_up_at:
-            return found[request.offset :], last
+        if len(found) >= enough or last is None:
+            return scan.found(found[request.offset :], is_all=len(found) < enough)
+        scanned += chunk
+        if may_look_up and _is_rare(len(found), scanned, enough):
+            may_look_up = False
+            rest = await _look_up(connection, scan, last, enough - len(found))
+            if rest is not None:
+                found.extend(rest.ids)
+                is_all = len(found) < enough
+                return scan.found(found[request.offset :], is_all=is_all, total=rest.total)
+        # A transaction may not last as long as a search.
+        await connection.rollback()
+        is_empty = len(found) <= request.offset and request.budget_s is None
+        if now() >= give_up_at and not is_empty:
+            return _Found(ids=found[request.offset :], next_after=last)
         after, chunk = last, min(chunk * 2, _LARGEST_CHUNK)
+
+
+def _is_rare(found: int, scanned: int, enough: int) -> bool:
+    """Return whether the scan would take long to find enough, if it goes on as it began."""
+    return (enough - found) * scanned > found * _FEWEST_LOOKED_UP_IN
+
+
+async def _look_up(
+    connection: AsyncConnection, scan: _Scan, after: UUID, limit: int
+) -> search.Matches | None:
+    """Return what follows `after`, if there is an index that has it, and it is not too much."""
+    conditions, wanted = scan.all_conditions(), scan.wanted
+    has_index = bool(wanted.labels)
+    if wanted.type and wanted.queue:
+        conditions.append(search.ended_or(wanted.statuses))
+        has_index = True
+    if wanted.name is not None:
+        by_name = await search.name_condition(connection, wanted.name)
+        if by_name is not None:
+            conditions.append(by_name)
+            has_index = True
+    if not has_index:
+        return None
+    return await search.look_up(
+        connection, conditions, after=after, oldest_first=scan.request.oldest_first, limit=limit
+    )
 
 
 async def _read(
@@ -266,9 +338,7 @@ async def _read(
     """
     if not ids:
         return [], False
-    conditions = [task.c.id.in_(ids), *scan.unindexed()]
-    if scan.wanted.statuses:
-        conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
+    conditions = [task.c.id.in_(ids), *scan.all_conditions()]
     columns = _BRIEF_COLUMNS if scan.request.is_brief else _COLUMNS
     query = sa.select(*columns).select_from(_WITH_PROGRESS).where(*conditions)
     if most_bytes is not None:
@@ -310,20 +380,19 @@ async def _counted(database: Database, wanted: TaskFilter) -> int:
 
 
 async def _count(connection: AsyncConnection, scan: _Scan) -> int | None:
-    """Count row by row within the time budget; None when that is too short."""
-    conditions = scan.indexed() + scan.unindexed()
-    if scan.wanted.statuses:
-        conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
+    """Count row by row, up to one more than `_MOST_COUNTED`; None when the time is too short."""
+    counting_s = _COUNT_S if scan.request.budget_s is None else scan.request.budget_s
     await connection.execute(
-        sa.text(f"SET LOCAL statement_timeout = {max(round(scan.budget_s * 1000), 1)}")
+        sa.text(f"SET LOCAL statement_timeout = {max(round(counting_s * 1000), 1)}")
     )
+    matching = sa.select(task.c.id).where(*scan.all_conditions()).limit(_MOST_COUNTED + 1)
     try:
-        total: int | None = await connection.scalar(
-            sa.select(sa.func.count()).select_from(task).where(*conditions)
+        counted: int | None = await connection.scalar(
+            sa.select(sa.func.count()).select_from(matching.subquery())
         )
     except DBAPIError as error:
         if faults.sqlstate(error) != faults.QUERY_CANCELED:
             raise
         await connection.rollback()
         return None
-    return total
+    return counted

@@ -67,6 +67,27 @@ task = Table(
     Column("open_policy", SmallInteger),
     Index("task_status_id", "status", "id"),
     Index("task_queue_status_id", "queue", "status", "id"),
+    Index("task_type_status_id", "type", "status", "id"),
+    Index(
+        "task_queue_type_status",
+        "queue",
+        "type",
+        "status",
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
+    Index(
+        "task_labels",
+        "labels",
+        postgresql_using="gin",
+        postgresql_ops={"labels": "jsonb_path_ops"},
+        postgresql_where=text("labels <> '{}'"),
+    ),
+    Index(
+        "task_error",
+        text("taskmill.error_shape(error)"),
+        "id",
+        postgresql_where=text("error IS NOT NULL"),
+    ),
     Index(
         "task_cancel_requested",
         "lease_id",

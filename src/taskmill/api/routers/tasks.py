@@ -82,9 +82,10 @@ async def create_task(request: Request, context: InContext) -> Response:
 async def list_tasks(context: InContext, query: Listing) -> Response:
     """List tasks, newest first, page by page.
 
-    `total` is exact; when counting would take too long it is null, and `total_at_least` says how many
-    there are at least. A filter by type, label or name searches for a limited time, and a page ends with the
-    task that brings it to 8 MiB: it may be short and still have a next one.
+    `total` is exact; when there are more than 2,000 that no counter counts, or counting would take too long, it
+    is null, and `total_at_least` says how many there are at least. A page may be short and still have a next one:
+    it ends with the task that brings it to 8 MiB, and a filter by name that no index helps searches for 2 s. It
+    is never empty while there are more.
     """
     wanted = query.filter()
     async with context.page_limit.slot() as served:

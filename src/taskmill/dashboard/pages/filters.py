@@ -162,7 +162,7 @@ class Filters:
     @property
     def has_index(self) -> bool:
         """Whether matching tasks are found without scanning others."""
-        return not (self.type or self.labels or self.name or self.error or self.worker)
+        return not (self.labels or self.name or self.worker)
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,101 @@
+"""Finds the few tasks that match by indexes without an order: of labels, of names, or of a type in a queue.
+
+It knows no pages: `listing` asks it when a scan in order would take long. Such an index returns all that matches,
+which is then sorted; so with more than `MOST` tasks it gives up, and the scan is quicker.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from taskmill.domain.lifecycle import Status
+from taskmill.storage import faults
+from taskmill.storage.name_index import NAME_INDEX
+from taskmill.storage.schema import task
+
+MOST: Final = 10_000
+"""The most tasks that are looked up."""
+_TIMEOUT_MS: Final = 500
+_NOT_ENDED: Final = frozenset({Status.NEW, Status.IN_PROGRESS})
+# PostgreSQL intersects what the index has for each trigram, which takes time, and those of one word are alike. So
+# a word is cut into parts of three letters, and what is left over comes to the first: a search of a million names
+# for "customer c000018" takes 15 ms by `%custo%mer%c000%018%`, and 47 by the whole text (2026-11-29).
+_PARTS: Final = re.compile("[a-z0-9]{3,5}(?=(?:[a-z0-9]{3})*(?![a-z0-9]))")
+# What is left are indexes without an order. By its estimates PostgreSQL may prefer a scan, which takes seconds.
+_BITMAPS_ONLY: Final = sa.text(
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true), "
+    "set_config('enable_indexonlyscan', 'off', true), set_config('statement_timeout', :timeout_ms, true)"
+)
+_NAME_KEY: Final = sa.text(
+    "SELECT taskmill.name_key(CAST(:needle AS text)) "
+    f"WHERE to_regclass('taskmill.{NAME_INDEX}') IS NOT NULL"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """The first ids of a page in order, and how many match in all."""
+
+    ids: list[UUID]
+    total: int
+
+
+def ended_or(statuses: frozenset[Status]) -> sa.ColumnElement[bool]:
+    """Return a condition that all tasks in these statuses meet, with which indexes of ended tasks can be used."""
+    has_ended = task.c.finished_at.is_not(None)
+    if statuses and not statuses & _NOT_ENDED:
+        return has_ended
+    return sa.or_(has_ended, task.c.status.in_(sorted(_NOT_ENDED)))
+
+
+async def name_condition(connection: AsyncConnection, needle: str) -> sa.ColumnElement[bool] | None:
+    """Return a condition with an index that tasks with `needle` in their names meet, and few others.
+
+    None if the index is not there, or knows no three letters of the needle in a row.
+    """
+    key: str | None = await connection.scalar(_NAME_KEY, {"needle": needle})
+    pattern = None if key is None else key_pattern(key)
+    return None if pattern is None else sa.func.taskmill.name_key(task.c.name).like(pattern)
+
+
+def key_pattern(key: str) -> str | None:
+    """Return the pattern for LIKE that all keys with this part match; None if it has no three letters in a row."""
+    parts = _PARTS.findall(key)
+    return f"%{'%'.join(parts)}%" if parts else None
+
+
+async def look_up(
+    connection: AsyncConnection,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    *,
+    after: UUID,
+    oldest_first: bool,
+    limit: int,
+) -> Matches | None:
+    """Return the first ids beyond `after` that meet the conditions; None if too many do, or it takes too long.
+
+    It ends the transaction of the connection.
+    """
+    matching = sa.select(task.c.id).where(*conditions).limit(MOST + 1).cte("matching")
+    ids = sa.select(matching.c.id).limit(limit)
+    if oldest_first:
+        ids = ids.where(matching.c.id > after).order_by(matching.c.id)
+    else:
+        ids = ids.where(matching.c.id < after).order_by(matching.c.id.desc())
+    total = sa.select(sa.func.count()).select_from(matching).scalar_subquery()
+    query = sa.select(total, sa.func.array(ids.scalar_subquery()))
+    row = None
+    try:
+        await connection.execute(_BITMAPS_ONLY, {"timeout_ms": str(_TIMEOUT_MS)})
+        row = (await connection.execute(query)).one()
+    except DBAPIError as error:
+        if faults.sqlstate(error) != faults.QUERY_CANCELED:
+            raise
+    await connection.rollback()
+    return None if row is None or row[0] > MOST else Matches(total=row[0], ids=row[1])
