@@ -34,6 +34,8 @@ SHORT = (
     "broker_pickup",
     "many_sleeping",
     "lists",
+    "searches",
+    "search_pages",
     "steady_state",
     "idle_cost",
 )
