@@ -42,6 +42,7 @@ SHORT = (
 SCENARIOS = (
     *SHORT,
     "whole_up",
+    "wal_and_disk",
     "neighbours",
     "publish_changes",
     "start_time",
@@ -160,7 +161,9 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each scenario (3; 5 with --full)")
     parser.add_argument("--strict", action="store_true", help="2 when a target was missed")
     parser.add_argument(
-        "--before", metavar="REV", help="hold whole_up against this revision of the repository"
+        "--before",
+        metavar="REV",
+        help="hold whole_up and wal_and_disk against this revision of the repository",
     )
     parser.add_argument("--out", type=Path, help="where the results are written")
     options = parser.parse_args(arguments)

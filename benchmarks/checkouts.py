@@ -1,12 +1,28 @@
-"""A checkout of another revision of this repository, to measure it beside this one."""
+"""Checkouts of this repository that are measured beside each other: this one, and another revision."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.programs import ROOT, ProgramFailed
+
+NOW = "this checkout"
+
+
+@contextmanager
+def compared(before: str | None, folder: Path) -> Iterator[Mapping[str, Path]]:
+    """Return this checkout and, if a revision is given, one of that below `folder`, until the block ends.
+
+    Raises:
+        ProgramFailed: there is no git, or no such revision.
+    """
+    if before is None:
+        yield {NOW: ROOT}
+        return
+    with checked_out(before, folder / "before") as checkout:
+        yield {NOW: ROOT, before: checkout}
 
 
 @contextmanager

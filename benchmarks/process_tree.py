@@ -5,6 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+# Of each kind of process, seconds, or megabytes.
+Used = Mapping[str, float]
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 # A part of the command line, and the kind that it means; the first match counts.
@@ -21,7 +24,7 @@ _KINDS = (
 )
 
 
-def used_s(pid: int) -> Mapping[str, float]:
+def used_s(pid: int) -> Used:
     """Return the seconds used so far by a process and its descendants, by kind; ended children count."""
     used: defaultdict[str, float] = defaultdict(float)
     for one, seconds in _tree(pid):
@@ -29,7 +32,7 @@ def used_s(pid: int) -> Mapping[str, float]:
     return used
 
 
-def memory_mb(pid: int) -> Mapping[str, float]:
+def memory_mb(pid: int) -> Used:
     """Return the memory of a process and its descendants in MB (10⁶ bytes), by kind.
 
     It is the proportional set size: of a page that several processes share, each has its part.

@@ -6,46 +6,23 @@ seconds: all changes are delivered, and no more is used than by an idle system. 
 done, in turns, with a checkout of that revision, which runs with this one's environment.
 """
 
-import asyncio
-import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
-import asyncpg
-import httpx
-
-from benchmarks.checkouts import checked_out
+from benchmarks.checkouts import NOW, compared
 from benchmarks.figures import Figure, at_most
 from benchmarks.lab import Lab
-from benchmarks.observing import connected, until_counted
-from benchmarks.process_tree import used_s
-from benchmarks.programs import ROOT, Program, running
+from benchmarks.process_tree import Used, used_s
 from benchmarks.rounds import interleaved
-from benchmarks.scenarios.noop_drain import SUCCEEDED
+from benchmarks.whole import up_running
 
 TITLE = "processor time of every process of `taskmill up` for a no-op task, until all is quiet"
 
-_NOW = "this checkout"
 _MOST = 0.3
-_BATCH = 1000
-_START_S, _TIMEOUT_S = 180.0, 600.0
-_STEP_S, _POLL_S = 1.0, 0.5
-_QUIET_STEPS = 4
-# An idle system uses 2 to 5 % of a core, most of it RabbitMQ's.
-_QUIET_SHARE = 0.12
-_DELIVERED = """
-SELECT NOT EXISTS (SELECT FROM taskmill.change_batch WHERE position IS NULL)
-    AND (SELECT min(position) FROM taskmill.feed_delivery)
-        >= (SELECT max(position) FROM taskmill.change_batch)
-"""
-
-Used = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,27 +51,23 @@ class Cost:
 
 async def run(lab: Lab) -> list[Figure]:
     tasks = lab.pick(quick=5_000, short=20_000, full=50_000)
-    with ExitStack() as stack:
-        sides = {_NOW: ROOT}
-        if lab.before is not None:
-            before = stack.enter_context(checked_out(lab.before, lab.folder / "before"))
-            sides[lab.before] = before
+    with compared(lab.before, lab.folder) as checkouts:
         costs = await interleaved(
             lab,
-            {side: partial(_measure, lab, checkout, tasks) for side, checkout in sides.items()},
+            {side: partial(_measure, lab, folder, tasks) for side, folder in checkouts.items()},
             describe=str,
         )
     return _figures(costs, lab.before)
 
 
 def _figures(costs: Mapping[str, Sequence[Cost]], before: str | None) -> list[Figure]:
-    names = sorted({name for cost in costs[_NOW] for name in (*cost.until_end, *cost.after_end)})
+    names = sorted({name for cost in costs[NOW] for name in (*cost.until_end, *cost.after_end)})
     theirs = costs[before] if before else []
     return [
         Figure(
             name="until all is quiet",
             unit="µs a task",
-            ours=[cost.total for cost in costs[_NOW]],
+            ours=[cost.total for cost in costs[NOW]],
             against=before or "",
             theirs=[cost.total for cost in theirs],
             target=at_most(_MOST) if before else None,
@@ -102,7 +75,7 @@ def _figures(costs: Mapping[str, Sequence[Cost]], before: str | None) -> list[Fi
         Figure(
             name="of that after the last end",
             unit="µs a task",
-            ours=[sum(cost.after_end.values()) for cost in costs[_NOW]],
+            ours=[sum(cost.after_end.values()) for cost in costs[NOW]],
             against=before or "",
             theirs=[sum(cost.after_end.values()) for cost in theirs],
         ),
@@ -118,12 +91,12 @@ def _figures(costs: Mapping[str, Sequence[Cost]], before: str | None) -> list[Fi
             for when, ours, their in (
                 (
                     "until the last end",
-                    [cost.until_end for cost in costs[_NOW]],
+                    [cost.until_end for cost in costs[NOW]],
                     [cost.until_end for cost in theirs],
                 ),
                 (
                     "after it",
-                    [cost.after_end for cost in costs[_NOW]],
+                    [cost.after_end for cost in costs[NOW]],
                     [cost.after_end for cost in theirs],
                 ),
             )
@@ -132,68 +105,17 @@ def _figures(costs: Mapping[str, Sequence[Cost]], before: str | None) -> list[Fi
 
 
 async def _measure(lab: Lab, checkout: Path, tasks: int) -> Cost:
-    data = lab.folder / "up"
-    shutil.rmtree(data, ignore_errors=True)
-    up = running(
-        "up",
-        ["-m", "taskmill", "up", "--port", "0", "--data", str(data), "--broker", "rabbitmq"],
-        folder=lab.folder,
-        environment={"PYTHONPATH": str(checkout / "src")},
-        start_s=_START_S,
-    )
-    async with up as program:
-        facts = json.loads((lab.folder / "up.ready").read_text())
-        async with asyncio.timeout(_TIMEOUT_S), connected(facts["database_url"]) as connection:
-            # The first tasks make queues, prepare statements and fill caches.
-            await _work(program, connection, _BATCH, _BATCH)
-            await _quiet(program, connection)
-            return await _cost(program, connection, tasks)
-
-
-async def _cost(
-    program: Program, connection: "asyncpg.Connection[asyncpg.Record]", tasks: int
-) -> Cost:
-    began = used_s(program.pid)
-    await _work(program, connection, tasks, _BATCH + tasks)
-    ended, ended_at = used_s(program.pid), monotonic()
-    quiet, quiet_at = await _quiet(program, connection)
+    async with up_running(lab, checkout) as up:
+        began = used_s(up.program.pid)
+        await up.post(tasks)
+        await up.until_ended()
+        ended, ended_at = used_s(up.program.pid), monotonic()
+        quiet, quiet_at = await up.until_quiet()
     return Cost(
         until_end=_per_task(began, ended, tasks),
         after_end=_per_task(ended, quiet, tasks),
         quiet_after_s=quiet_at - ended_at,
     )
-
-
-async def _work(
-    program: Program,
-    connection: "asyncpg.Connection[asyncpg.Record]",
-    tasks: int,
-    ended: int,
-) -> None:
-    """Post so many tasks, batch after batch, and wait until so many have ended in all."""
-    draft = {"name": "noop", "payload": {"delay_s": 0, "failure_probability": 0}}
-    async with httpx.AsyncClient(
-        base_url=str(program.url), timeout=_TIMEOUT_S, trust_env=False
-    ) as client:
-        for _ in range(0, tasks, _BATCH):
-            response = await client.post("/tasks/batch", json=[draft] * _BATCH)
-            response.raise_for_status()
-    await until_counted(connection, SUCCEEDED, ended, timeout_s=_TIMEOUT_S, pause_s=_POLL_S)
-
-
-async def _quiet(
-    program: Program, connection: "asyncpg.Connection[asyncpg.Record]"
-) -> tuple[Used, float]:
-    """Wait until all changes are delivered and little is used for a while; return the time used by then."""
-    quiet_steps, (before, at) = 0, (used_s(program.pid), monotonic())
-    while quiet_steps < _QUIET_STEPS:
-        await asyncio.sleep(_STEP_S)
-        used, until = used_s(program.pid), monotonic()
-        share = (sum(used.values()) - sum(before.values())) / (until - at)
-        is_quiet = share <= _QUIET_SHARE and await connection.fetchval(_DELIVERED)
-        quiet_steps = quiet_steps + 1 if is_quiet else 0
-        before, at = used, until
-    return before, at
 
 
 def _per_task(before: Used, after: Used, tasks: int) -> Used:
