@@ -7,10 +7,11 @@ open and close transactions. The broker and PostgreSQL itself are not counted.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import asyncpg
 
-from benchmarks.figures import Figure, at_most
+from benchmarks.figures import Figure, Target, at_most
 from benchmarks.lab import Lab
 from benchmarks.observing import connected
 from benchmarks.programs import Program, ProgramFailed
@@ -20,6 +21,7 @@ from taskmill.storage import migrate
 TITLE = "statements a second and processor time of a whole system that idles"
 
 _ROLES = (("api",), ("worker",), ("relay", "intake"), ("maintenance", "webhooks"))
+_SECOND = (("relay",), ("maintenance", "webhooks"))
 _MOST_PER_S, _MOST_PERCENT = 5, 1
 _SETTLE_S = 5.0
 _SHOWN = 8
@@ -37,31 +39,49 @@ SELECT calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 70) AS query FROM pg
 WHERE {_NOT_OURS} ORDER BY calls DESC LIMIT {_SHOWN}
 """  # noqa: S608 - see above
 
+Cost = tuple[float, float, float]
+
 
 async def run(lab: Lab) -> list[Figure]:
     seconds = lab.pick(quick=10, short=30, full=120)
     rounds = lab.pick(quick=1, short=1, full=3)
-    measured = []
-    async with lab.broker(), _counting_server(lab) as url, _idling(lab, url) as programs:
-        await asyncio.sleep(_SETTLE_S)
-        for number in range(rounds):
-            measured.append(await _measure(url, programs, seconds))
-            statements, commits, percent = measured[-1]
-            text = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
-            print(f"  round {number + 1}: {text}, {percent:.2f} % of a core", flush=True)
-    statements_per_s, commits_per_s, percents = zip(*measured, strict=True)
+    async with lab.broker(), _counting_server(lab) as url, lab.vhost() as amqp_url:
+        start = partial(_idling, lab, url, amqp_url)
+        async with start(_ROLES) as programs:
+            one = await _rounds("one of each", url, programs, rounds, seconds)
+            async with start(_SECOND) as more:
+                two = await _rounds("two", url, [*programs, *more], rounds, seconds)
     return [
-        Figure(name="statements", unit="/s", ours=statements_per_s, target=at_most(_MOST_PER_S)),
-        Figure(name="transactions", unit="/s", ours=commits_per_s),
-        Figure(
-            name="processor time", unit="% of a core", ours=percents, target=at_most(_MOST_PERCENT)
-        ),
+        *_figures("", one, at_most(_MOST_PER_S), at_most(_MOST_PERCENT)),
+        *_figures(", two relays, maintenances and webhooks", two, None, None),
     ]
 
 
-async def _measure(
-    url: str, programs: Sequence[Program], seconds: int
-) -> tuple[float, float, float]:
+def _figures(
+    name: str, rounds: Sequence[Cost], statements: Target | None, percent: Target | None
+) -> list[Figure]:
+    statements_per_s, commits_per_s, percents = zip(*rounds, strict=True)
+    return [
+        Figure(name=f"statements{name}", unit="/s", ours=statements_per_s, target=statements),
+        Figure(name=f"transactions{name}", unit="/s", ours=commits_per_s),
+        Figure(name=f"processor time{name}", unit="% of a core", ours=percents, target=percent),
+    ]
+
+
+async def _rounds(
+    name: str, url: str, programs: Sequence[Program], rounds: int, seconds: int
+) -> list[Cost]:
+    await asyncio.sleep(_SETTLE_S)
+    measured = []
+    for number in range(rounds):
+        statements, commits, percent = cost = await _measure(url, programs, seconds)
+        measured.append(cost)
+        text = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
+        print(f"  round {number + 1}, {name}: {text}, {percent:.2f} % of a core", flush=True)
+    return measured
+
+
+async def _measure(url: str, programs: Sequence[Program], seconds: int) -> Cost:
     """Return statements and transactions a second, and the share of a core in percent."""
     async with connected(url) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
@@ -97,9 +117,10 @@ async def _counting_server(lab: Lab) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _idling(lab: Lab, url: str) -> AsyncIterator[list[Program]]:
+async def _idling(
+    lab: Lab, url: str, amqp_url: str, processes: Sequence[Sequence[str]]
+) -> AsyncIterator[list[Program]]:
     async with AsyncExitStack() as stack:
-        amqp_url = await stack.enter_async_context(lab.vhost())
         yield [
             await stack.enter_async_context(
                 lab.taskmill(
@@ -110,5 +131,5 @@ async def _idling(lab: Lab, url: str) -> AsyncIterator[list[Program]]:
                     broker_url=amqp_url,
                 )
             )
-            for role, *others in _ROLES
+            for role, *others in processes
         ]

@@ -199,6 +199,18 @@ async def test_without_the_cursor_lease_no_delivery_is_made(stage: Stage) -> Non
     assert await cursor_leases.take(stage.database, others) == cursor
 
 
+async def test_a_process_that_waits_for_the_cursor_lease_only_reads(stage: Stage) -> None:
+    mine, others = (
+        CursorLease(webhook_deliveries.DESTINATION, stage.ids(), 60.0) for _ in range(2)
+    )
+    assert await cursor_leases.take(stage.database, mine) is not None
+    async with stage.sql.transaction():
+        # Who wants to write waits for this lock.
+        await stage.sql.execute("SELECT FROM taskmill.feed_delivery FOR UPDATE")
+        async with asyncio.timeout(1):
+            assert await cursor_leases.take(stage.database, others) is None
+
+
 async def test_a_crash_in_the_middle_leaves_all_or_nothing(stage: Stage) -> None:
     """The statement is cut off at random moments, again and again, and goes on where it stopped."""
     await subscribed(stage, URL)

@@ -97,7 +97,7 @@ class FeedDelivery:
     async def _deliver_until(self, stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
-            pause_s = _TAKE_LEASE_S
+            pause_s = self._idle_backoff.pause_s(_TAKE_LEASE_S)
             try:
                 if self._exchange.link.is_up:
                     await self._take_cursor_lease(stop)

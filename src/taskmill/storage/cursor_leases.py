@@ -22,7 +22,12 @@ async def take(database: Database, cursor_lease: CursorLease) -> Cursor | None:
     A follower to which nothing was ever delivered begins at the end of the feed.
     """
     begin = START
-    if not await database.fetch_value("find_feed_delivery", cursor_lease.follower):
+    is_held = await database.fetch_value(
+        "find_feed_delivery", cursor_lease.follower, cursor_lease.holder
+    )
+    if is_held:
+        return None
+    if is_held is None:
         begin = (await changes.bounds(database)).latest or START
     rows = await database.fetch("take_cursor_lease", *cursor_lease, *begin)
     return Cursor(rows[0]["position"], rows[0]["ordinal"]) if rows else None

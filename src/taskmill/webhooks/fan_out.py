@@ -65,7 +65,7 @@ class FanOut:
         """Create deliveries until stopped; then drop the lease for the next process."""
         failures = 0
         while not stop.is_set():
-            pause_s = _TAKE_LEASE_S
+            pause_s = self._idle_backoff.pause_s(_TAKE_LEASE_S)
             try:
                 await self._take_cursor_lease(stop)
                 failures = 0
