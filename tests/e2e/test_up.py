@@ -19,7 +19,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from tests.support.contracts import register
 from tests.support.polling import wait_until
-from tests.support.processes import Program, descendants
+from tests.support.processes import Program, command_of, descendants
 
 QUICK = {"TASKMILL_EMULATION__DELAY_MIN_S": "0.3", "TASKMILL_EMULATION__DELAY_MAX_S": "0.6"}
 TERMINAL = {"succeeded", "failed"}
@@ -90,9 +90,8 @@ def test_a_task_goes_through_all_steps_and_each_is_in_the_log_file(up: Program) 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks processes, and has /proc")
 def test_its_processes_are_forked_and_one_that_is_killed_is_started_again(up: Program) -> None:
     def commands() -> dict[int, str]:
-        files = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(up.process.pid)}
-        shown = {pid: file.read_bytes().replace(b"\0", b" ") for pid, file in files.items()}
-        return {pid: text.decode().strip() for pid, text in shown.items() if b" run " in text}
+        shown = {pid: command_of(pid) for pid in descendants(up.process.pid)}
+        return {pid: command for pid, command in shown.items() if " run " in command}
 
     forked = {command: pid for pid, command in commands().items()}
     assert set(forked) == {"taskmill run worker", "taskmill run webhooks"}

@@ -93,6 +93,13 @@ def _environment() -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}
 
 
+def command_of(pid: int) -> str:
+    """Return the command line of a process; nothing if it has ended (Linux)."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    return ""
+
+
 def descendants(pid: int) -> list[int]:
     """Return the process ids below `pid` (Linux)."""
     found: list[int] = []

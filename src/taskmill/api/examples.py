@@ -61,7 +61,6 @@ _QUEUE: Final[Json] = {
     "created_at": _CREATED,
     "counts": _COUNTS,
     "oldest_due_at": _STARTED,
-    "window": 3,
 }
 _TIMES: Final[Json] = {"tasks": 42, "mean_s": 6.512, "p50_s": 6.686, "p95_s": 9.974, "p99_s": 9.974}
 _FLOW: Final[Json] = {
@@ -239,7 +238,6 @@ RESPONSES: Final[dict[str, Json]] = {
         "total": sum(_COUNTS.values()),
         "by_status": _COUNTS,
         "by_queue": {"reports": _COUNTS},
-        "window": {"reports": 3},
         "workers_alive": 1,
         "slots": 1000,
         "running": 12,
