@@ -24,9 +24,14 @@
 set -u
 
 # A signal is only noted here, and every wait checks it again within a moment: bash may begin to `wait` just after a signal
-# and before its trap, and a process that was just forked may miss a `kill`.
+# and before its trap, and a process that was just forked may miss a `kill`. A function, as bash 5.2 may fail to parse
+# a trap's own text when the signal comes while it parses something else.
 stopping='' signals=0
-trap 'stopping=yes signals=$((signals + 1))' TERM INT
+note_signal() {
+    stopping=yes
+    ((signals += 1))
+}
+trap note_signal TERM INT
 
 usage="usage: worker.sh --type TYPE [--type TYPE…] [--queue QUEUE…] [--url URL] [--name NAME] [--ttl S] [--wait S]
                  [--grace S] [--kill-after S] [--json] -- command [argument…]"
