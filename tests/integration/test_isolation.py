@@ -22,7 +22,7 @@ from taskmill.worker.isolation.pool import IsolatedProcesses
 from tests.support.contexts import TestRuntime, a_context
 from tests.support.polling import eventually
 
-APP = "tests.unit.worker.isolated_app:app"
+APP = "tests.integration.isolated_app:app"
 
 
 @asynccontextmanager
@@ -215,7 +215,7 @@ async def test_odd_text_is_no_reason_to_fail() -> None:
 
 WORKER = """
 import asyncio, sys
-from tests.unit.worker.test_isolation import a_pool, an_attempt
+from tests.integration.test_isolation import a_pool, an_attempt
 
 async def main():
     async with a_pool() as processes:
