@@ -37,7 +37,7 @@ _TIMEOUT_S = 120.0
 # The first ones make queues, connections and plans, and do not count.
 _FIRST = 10
 _NOOP = TaskDraft(name="load", payload='{"delay_s": 0, "failure_probability": 0}')
-_ENDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
+_ENDED = "SELECT count(*) FROM taskmill.current_task WHERE status = 'succeeded'"
 _WAITING = "SELECT count(*) FROM taskmill.dispatch"
 _MOST_WAITING = 2000
 _CALIBRATED_S = 3.0

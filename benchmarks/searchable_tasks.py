@@ -40,7 +40,7 @@ born AS (
     FROM numbered
 )
 INSERT INTO taskmill.task (
-    id, name, description, type, payload, queue, priority, status, attempt, max_attempts, max_losses,
+    id, name, description, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
     run_at, created_at, started_at, finished_at, updated_at, error, labels, source, version, claim_no
 )
 SELECT
@@ -51,7 +51,7 @@ SELECT
         || lpad(g::text, 6, '0') || ', ' || n || CASE WHEN g = 1 THEN ' Ω' ELSE '' END,
     'figures of a region, with charts, for the board',
     CASE WHEN g = 1 THEN 'rare' ELSE 'type-' || kind END,
-    '{"delay_s": 1, "pages": 12}', 'queue-' || queue, 4, status,
+    '{"delay_s": 1, "pages": 12}', 'queue-' || queue, 4, nullif(status, 'new'),
     CASE WHEN status IN ('succeeded', 'failed') THEN 1 ELSE 0 END, 1, 3,
     created_at, created_at,
     CASE WHEN status IN ('succeeded', 'failed') THEN created_at END,
@@ -64,11 +64,11 @@ FROM born
 """
 _WAITING = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
-SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
+SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE final_status IS NULL
 """
 _COUNT = """
 INSERT INTO taskmill.task_count (queue, status, tasks)
-SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status
+SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
 """
 
 

@@ -27,7 +27,7 @@ WITH born AS (
     FROM generate_series($3::integer, $4::integer) AS n
 )
 INSERT INTO taskmill.task (
-    id, name, description, type, payload, queue, priority, status, attempt, max_attempts, max_losses,
+    id, name, description, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
     run_at, created_at, started_at, finished_at, updated_at, result, error, labels, source, version,
     claim_no
 )
@@ -36,8 +36,8 @@ SELECT
         || '7' || lpad(to_hex(n % 4096), 3, '0')
         || to_hex(8 + n % 4) || right(md5(n::text), 15))::uuid,
     'report ' || n, 'figures of a region, with charts, for the board', 'emulate',
-    '{"delay_s": 1, "pages": 12}', CASE WHEN n % 10 = 0 THEN 'reports' ELSE 'default' END, 4, status,
-    CASE WHEN status IN ('succeeded', 'failed') THEN 1 ELSE 0 END, 1, 3,
+    '{"delay_s": 1, "pages": 12}', CASE WHEN n % 10 = 0 THEN 'reports' ELSE 'default' END, 4,
+    nullif(status, 'new'), CASE WHEN status IN ('succeeded', 'failed') THEN 1 ELSE 0 END, 1, 3,
     created_at, created_at,
     CASE WHEN status IN ('succeeded', 'failed') THEN created_at END,
     CASE WHEN status <> 'new' THEN created_at END, created_at,
@@ -48,7 +48,7 @@ FROM born
 """
 _COUNT = """
 INSERT INTO taskmill.task_count (queue, status, tasks)
-SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status
+SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
 """
 
 

@@ -15,7 +15,7 @@ WITH born AS (
     FROM generate_series(1, $3::integer) AS n
 )
 INSERT INTO taskmill.task (
-    id, name, type, payload, queue, priority, status, attempt, max_attempts, max_losses,
+    id, name, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
     run_at, created_at, started_at, finished_at, updated_at, labels, source, version, claim_no
 )
 SELECT
@@ -31,12 +31,12 @@ _EVENTS = """
 INSERT INTO taskmill.task_event (
     task_id, version, at, event, status, run, attempt, losses, claim_no, run_at
 )
-SELECT id, version, finished_at, status, status, run, attempt, losses, claim_no, run_at
+SELECT id, version, finished_at, final_status, final_status, run, attempt, losses, claim_no, run_at
 FROM taskmill.task WHERE id >= $1 AND id < $2
 """
 _COUNTS = """
 INSERT INTO taskmill.task_count (queue, status, tasks, week)
-SELECT queue, status, count(*), $1::date FROM taskmill.task WHERE id >= $2 AND id < $3 GROUP BY queue, status
+SELECT queue, final_status, count(*), $1::date FROM taskmill.task WHERE id >= $2 AND id < $3 GROUP BY 1, 2
 """
 
 

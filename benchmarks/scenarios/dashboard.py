@@ -76,7 +76,7 @@ async def run(lab: Lab) -> list[Figure]:
 async def _pages(url: str) -> dict[str, Sequence[str]]:
     """Return addresses by page: those of the navigation, and those of single objects."""
     pages: dict[str, Sequence[str]] = {entry.name: [entry.path] for entry in NAVIGATION}
-    query = "SELECT id FROM taskmill.task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
+    query = "SELECT id FROM taskmill.current_task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
     async with connected(url) as connection:
         ids = {
             status: [row["id"] for row in await connection.fetch(query, status, _SHOWN)]

@@ -38,38 +38,42 @@ WITH born AS (
     FROM generate_series(1, $1::integer) AS n
 )
 INSERT INTO taskmill.task (
-    id, name, type, queue, priority, status, attempt, max_attempts, max_losses, run_at, created_at,
-    started_at, finished_at, updated_at, labels, source, version, claim_no, lease_id
+    id, name, type, queue, priority, final_status, max_attempts, max_losses, run_at, created_at, started_at,
+    finished_at, updated_at, labels, source
 )
 SELECT
     (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
         || '7' || lpad(to_hex(n % 4096), 3, '0')
         || to_hex(8 + n % 4) || right(md5(n::text), 15))::uuid,
-    'report ' || n, 'emulate', CASE WHEN n % 10 = 0 THEN 'reports' ELSE 'default' END, n / 7 % 10, status,
-    CASE WHEN status = 'new' THEN 0 ELSE 1 END, 1, 3, created_at, created_at,
-    CASE WHEN status <> 'new' THEN created_at END, CASE WHEN status = 'succeeded' THEN created_at END,
-    created_at, '{}', 'rest', 1, 1, CASE WHEN status = 'in_progress' THEN $3::uuid END
+    'report ' || n, 'emulate', CASE WHEN n % 10 = 0 THEN 'reports' ELSE 'default' END, n / 7 % 10,
+    CASE WHEN status = 'succeeded' THEN status END, 1, 3, created_at, created_at,
+    CASE WHEN status = 'succeeded' THEN created_at END, CASE WHEN status = 'succeeded' THEN created_at END,
+    created_at, '{}', 'rest'
 FROM born
+"""
+_RUNNING = """
+INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, started_at, queue)
+SELECT id, $2, 1, 1, 1, created_at, queue FROM taskmill.task ORDER BY id DESC LIMIT $1::integer / 625
 """
 _WAITING = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
-SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
+SELECT id, queue, type, priority, run_at FROM taskmill.current_task WHERE status = 'new'
 """
 _HISTORY = """
 INSERT INTO taskmill.task_event (task_id, version, event, status, run, attempt, losses, claim_no, run_at)
-SELECT id, 1, 'created', status, 1, attempt, 0, 1, run_at FROM taskmill.task
+SELECT id, 1, 'created', status, 1, attempt, 0, 1, run_at FROM taskmill.current_task
 """
 _WORKER = """
 INSERT INTO taskmill.lease (id, worker, queues, types, slots, running, expires_at)
 SELECT $1, 'node-1', '{}', '{emulate}', count(*), count(*), now() + interval '1 day'
-FROM taskmill.task WHERE status = 'in_progress'
+FROM taskmill.running
 """
 _BUCKET = """
 SELECT task_id FROM taskmill.dispatch
 WHERE queue = 'default' AND type = 'emulate' AND priority = $1
 ORDER BY queue, type, priority, run_at {order} LIMIT {ids}
 """
-_OF_STATUS = "SELECT id FROM taskmill.task WHERE status = '{status}' LIMIT {ids}"
+_OF_STATUS = "SELECT id FROM taskmill.current_task WHERE status = '{status}' LIMIT {ids}"
 
 
 async def run(lab: Lab) -> list[Figure]:
@@ -116,7 +120,8 @@ async def _seed(lab: Lab, url: str, tasks: int) -> dict[str, Path]:
     async with connected(url) as connection:
         # The guards refuse a task that is created as finished.
         await connection.execute("SET session_replication_role = replica")
-        await connection.execute(_SEED, tasks, _WEEKS, _LEASE)
+        await connection.execute(_SEED, tasks, _WEEKS)
+        await connection.execute(_RUNNING, tasks, _LEASE)
         for statement in (_WAITING, _HISTORY, "VACUUM ANALYZE taskmill.task"):
             await connection.execute(statement)
         await connection.execute(_WORKER, _LEASE)

@@ -19,13 +19,13 @@ from benchmarks.programs import Program, ProgramFailed
 TITLE = "10,000 and 50,000 tasks emulated at once by one worker process"
 
 _MOST_KB = 12
-_ENDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
-_SPAN = "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM taskmill.task"
+_ENDED = "SELECT count(*) FROM taskmill.current_task WHERE status = 'succeeded'"
+_SPAN = "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM taskmill.current_task"
 _LATE = """
-SELECT count(*) FROM taskmill.task
+SELECT count(*) FROM taskmill.current_task
 WHERE finished_at - started_at > make_interval(secs => (result ->> 'delay_s')::float8 + 1)
 """
-_AT_ONCE = "SELECT max(started_at) < min(finished_at) FROM taskmill.task"
+_AT_ONCE = "SELECT max(started_at) < min(finished_at) FROM taskmill.current_task"
 _SETTLE_S = 1.0
 _TIMEOUT_S = 120.0
 

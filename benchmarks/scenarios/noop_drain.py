@@ -24,8 +24,8 @@ from taskmill.domain.task_fields import DEFAULT_TYPE
 TITLE = "no-op tasks end to end from PostgreSQL, one and two worker processes"
 
 NOOP = '{"delay_s": 0, "failure_probability": 0}'
-SUCCEEDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
-SPAN = "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM taskmill.task"
+SUCCEEDED = "SELECT count(*) FROM taskmill.current_task WHERE status = 'succeeded'"
+SPAN = "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM taskmill.current_task"
 
 _AT_100 = "PgQueuer, batch 100"
 _TIMEOUT_S = 120.0

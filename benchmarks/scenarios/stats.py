@@ -87,7 +87,7 @@ def _explained(address: str, tasks: dict[str, list[str]]) -> dict[str, Sequence[
 
 
 async def _some_tasks(url: str) -> dict[str, list[str]]:
-    query = "SELECT id FROM taskmill.task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
+    query = "SELECT id FROM taskmill.current_task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
     async with connected(url) as connection:
         return {
             status: [str(row["id"]) for row in await connection.fetch(query, status, _EXPLAINED)]

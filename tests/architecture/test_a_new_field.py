@@ -97,6 +97,10 @@ def upgrade() -> None:
         assert text.count(before) == 1, before
         text = text.replace(before, after)
     op.execute("ALTER TABLE taskmill.task ADD COLUMN colour text")
+    view = op.get_bind().exec_driver_sql("SELECT pg_get_viewdef('taskmill.current_task'::regclass)").scalar_one()
+    assert view.count("t.open_policy") == 1
+    view = view.replace("t.open_policy", "t.open_policy, t.colour")
+    op.execute(f"CREATE OR REPLACE VIEW taskmill.current_task AS {{view}}")
     op.execute("DROP FUNCTION taskmill.create_task")
     op.get_bind().exec_driver_sql(text.replace("%", "%%"))
 '''

@@ -17,7 +17,7 @@ from taskmill.wire.leases import LeasedTaskView
 from taskmill.wire.tasks import CreateTask, TaskView, to_draft
 from tests.support.task_fields import VALUES
 
-# Of `taskmill.task`, and of no request or response.
+# Of `taskmill.current_task`, and of no request or response.
 INSIDE = {"traceparent", "lease_id", "open_policy", "claim_no"}
 CLAIMS = ("claim_tasks",)
 
@@ -104,7 +104,7 @@ def test_a_draft_has_the_default_of_each_field() -> None:
 
 def test_stored_fields_are_columns() -> None:
     stored = {field.name for field in TASK_FIELDS.values() if field.is_stored}
-    assert {column.name for column in schema.task.columns} == stored | INSIDE
+    assert {column.name for column in schema.current_task.columns} == stored | INSIDE
 
 
 def test_statements_write_and_read_every_stored_field() -> None:
@@ -114,4 +114,6 @@ def test_statements_write_and_read_every_stored_field() -> None:
     assert given <= set(re.findall(r"\w+", written))
     read = (QUERIES / "get_tasks.sql").read_text("utf-8")
     shown = {field.name for field in SHOWN if field.is_stored}
-    assert shown <= set(re.findall(r"\bt\.(\w+)", read.partition("FROM taskmill.task AS t")[0]))
+    assert shown <= set(
+        re.findall(r"\bt\.(\w+)", read.partition("FROM taskmill.current_task AS t")[0])
+    )

@@ -53,13 +53,13 @@ SELECT
     now() + interval '1 day', CASE WHEN n IN (5, 6) THEN now() END,
     CASE n WHEN 5 THEN 'expired' WHEN 6 THEN 'stopped' END,
     CASE WHEN n IN (2, 3) THEN 'quiet' WHEN n = 4 THEN 'stop' END, n = 7, '0.1.0.dev123456', n = 3,
-    CASE WHEN n = 5 THEN (SELECT array_agg(id) FROM taskmill.task) ELSE '{}' END
+    CASE WHEN n = 5 THEN (SELECT array_agg(id) FROM taskmill.current_task) ELSE '{}' END
 FROM generate_series(1, 7) AS n;
 
 INSERT INTO taskmill.failure (step_s, at, type, error, tasks, first_at, last_at, task_id)
 SELECT
     600, date_bin('10 min', now(), '2000-01-01'), repeat('q', 63), repeat('E', 100) || ': ' || n, 123456789,
-    now() - interval '30 days', now(), (SELECT id FROM taskmill.task LIMIT 1)
+    now() - interval '30 days', now(), (SELECT id FROM taskmill.current_task LIMIT 1)
 FROM generate_series(1, 4) AS n;
 
 INSERT INTO taskmill.webhook (id, url, queues, types, statuses, secrets, state, since_position, failing_since)

@@ -79,7 +79,7 @@ async def _lacking(site: Site, sql: Sql, hints_before: Mapping[str, float]) -> l
 async def _unserved_entry_points(site: Site, sql: Sql) -> list[str]:
     wanted: Sequence[str] = PROBES if site.broker is not None else [_POSTED]
     rows = await sql.fetch(
-        "SELECT DISTINCT name FROM taskmill.task WHERE name = ANY($1) AND status = 'succeeded'",
+        "SELECT DISTINCT name FROM taskmill.current_task WHERE name = ANY($1) AND status = 'succeeded'",
         wanted,
     )
     return sorted(set(wanted) - {row["name"] for row in rows})

@@ -196,7 +196,7 @@ async def _describe_unfinished(sql: Sql) -> list[str]:
     """Describe some of the tasks that are not terminal."""
     rows = await sql.fetch(
         "SELECT t.id, t.type, t.queue, t.status, t.claim_no, t.run_at, t.lease_id, d.task_id "
-        "FROM taskmill.task AS t LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id "
+        "FROM taskmill.current_task AS t LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id "
         "WHERE t.finished_at IS NULL ORDER BY t.id LIMIT 5"
     )
     return [f"left: {dict(row)}" for row in rows]

@@ -59,7 +59,7 @@ async def count(stage: Stage, condition: str) -> int:
     """Count tasks on a connection of the pool: there are concurrent callers."""
     async with stage.database.hot() as connection:
         counted: int = await connection.fetchval(
-            f"SELECT count(*) FROM taskmill.task WHERE {condition}"  # noqa: S608 - our own words
+            f"SELECT count(*) FROM taskmill.current_task WHERE {condition}"  # noqa: S608 - our own words
         )
     return counted
 
@@ -158,7 +158,9 @@ async def survive(
         assert waited_s < TIMEOUT_S
         check_workers(fleet, policy)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == total
-    ends = await stage.sql.fetch("SELECT DISTINCT status, attempt, claim_no FROM taskmill.task")
+    ends = await stage.sql.fetch(
+        "SELECT DISTINCT status, attempt, claim_no FROM taskmill.current_task"
+    )
     assert [tuple(row) for row in ends] == [("succeeded", 1, 1)]
     await assert_safe(stage.sql)
 
@@ -203,6 +205,6 @@ async def test_a_task_longer_than_the_brokers_delivery_timeout_runs_once(
         await stage.creation.create_all([a_draft(payload=quick, priority=0) for _ in range(40)])
         await all_ended(stage, timeout_s=200)
         assert fleet.logged("broker.away") == 0
-    numbers = await stage.sql.fetch("SELECT DISTINCT status, claim_no FROM taskmill.task")
+    numbers = await stage.sql.fetch("SELECT DISTINCT status, claim_no FROM taskmill.current_task")
     assert [tuple(row) for row in numbers] == [("succeeded", 1)]
     await assert_safe(stage.sql)

@@ -68,7 +68,7 @@ async def test_a_node_that_is_killed_under_load_loses_nothing(
         assert fleet.logged("broker.away") > 0, "some of them had been on the killed nodes"
     created = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
     assert created == 3 * MESSAGES, "each confirmed message is one task"
-    ends = await stage.sql.fetch("SELECT DISTINCT status, claim_no FROM taskmill.task")
+    ends = await stage.sql.fetch("SELECT DISTINCT status, claim_no FROM taskmill.current_task")
     assert [tuple(row) for row in ends] == [("succeeded", 1)]
     await assert_safe(stage.sql)
 
@@ -135,7 +135,7 @@ async def are_back(
         if fleet.links_down or CREATE_QUEUE not in consumed or len(hints) != 2:
             return False
         ended: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task WHERE created_at > $1 AND status = 'succeeded'",
+            "SELECT count(*) FROM taskmill.current_task WHERE created_at > $1 AND status = 'succeeded'",
             killed_at,
         )
         return ended > 0

@@ -217,6 +217,6 @@ async def _is_unready(url: str) -> bool:
 
 async def _all_ended(sql: "asyncpg.Connection[asyncpg.Record]") -> bool:
     waiting: int = await sql.fetchval(
-        "SELECT count(*) FROM taskmill.task WHERE status IN ('new', 'in_progress')"
+        "SELECT count(*) FROM taskmill.current_task WHERE status IN ('new', 'in_progress')"
     )
     return waiting == 0

@@ -29,7 +29,7 @@ async def test_every_task_is_claimed_once_however_many_workers_there_are(
         await all_ended(stage)
     assert len(recorder.runs) == 400
     assert set(recorder.runs.values()) == {1}
-    numbers = await stage.sql.fetch("SELECT DISTINCT claim_no FROM taskmill.task")
+    numbers = await stage.sql.fetch("SELECT DISTINCT claim_no FROM taskmill.current_task")
     assert [row["claim_no"] for row in numbers] == [1]
     await assert_safe(stage.sql)
 

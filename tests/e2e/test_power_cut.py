@@ -42,7 +42,9 @@ def cut_the_power(program: Program) -> None:
 
 
 async def count(sql: "asyncpg.Connection[asyncpg.Record]", condition: str) -> int:
-    counted: int = await sql.fetchval(f"SELECT count(*) FROM taskmill.task WHERE {condition}")  # noqa: S608 - our own conditions
+    counted: int = await sql.fetchval(
+        f"SELECT count(*) FROM taskmill.current_task WHERE {condition}"  # noqa: S608 - our own conditions
+    )
     return counted
 
 
@@ -102,7 +104,7 @@ async def test_the_tasks_of_a_killed_worker_run_again_two_seconds_after_its_leas
         first.process.kill()
         killed_at = await stage.sql.fetchval("SELECT clock_timestamp()")
         lost: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task AS t JOIN taskmill.lease AS l ON l.id = t.lease_id "
+            "SELECT count(*) FROM taskmill.current_task AS t JOIN taskmill.lease AS l ON l.id = t.lease_id "
             "WHERE l.worker = 'first'"
         )
         assert lost > 0

@@ -108,12 +108,12 @@ async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attemp
 
         async def all_ended() -> bool:
             ended = await stage.sql.fetchval(
-                "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
+                "SELECT count(*) FROM taskmill.current_task WHERE status = 'succeeded'"
             )
             return bool(ended == posting.result())
 
         await eventually(all_ended, "all tasks to succeed", timeout_s=TIMEOUT_S)
-    spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.task")
+    spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.current_task")
     assert [tuple(row) for row in spent] == [(1, 0)]
     handed_back = await stage.sql.fetchval(
         "SELECT count(*) FROM taskmill.task_event WHERE event = 'handed_back'"

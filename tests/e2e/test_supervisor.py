@@ -51,7 +51,7 @@ async def test_a_signal_to_all_processes_at_once_stops_them_in_order(
         await asyncio.to_thread(wait_until, lambda: stopping(program) == 2, "both are stopping")
         program.process.terminate()
         assert await asyncio.to_thread(program.process.wait, 15) == 0
-    ended = await stage.sql.fetchrow("SELECT status, attempt, losses FROM taskmill.task")
+    ended = await stage.sql.fetchrow("SELECT status, attempt, losses FROM taskmill.current_task")
     assert tuple(ended or ()) == ("succeeded", 1, 0)
     assert {worker.close_reason for worker in await stage.service.workers()} == {"stopped"}
 

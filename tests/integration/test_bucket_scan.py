@@ -39,9 +39,9 @@ SEED = """
     ),
     made AS (
         INSERT INTO taskmill.task (
-            id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses, labels, source
+            id, name, type, queue, priority, run_at, created_at, max_attempts, max_losses, labels, source
         )
-        SELECT id, 'a task', type, queue, priority, 'new', now(), now(), 1, 3, '{}', 'seed' FROM named
+        SELECT id, 'a task', type, queue, priority, now(), now(), 1, 3, '{}', 'seed' FROM named
     ),
     waiting AS (
         INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)

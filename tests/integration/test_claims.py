@@ -11,6 +11,7 @@ from taskmill.domain.lifecycle import (
     Failed,
     Interrupted,
     Lost,
+    Outcome,
     Permanent,
     Reason,
     Retry,
@@ -243,11 +244,11 @@ async def test_a_stale_fence_changes_nothing(stage: Stage) -> None:
     taken = await stage.running(lease, max_attempts=3)
     await stage.end(taken, lease, Interrupted())
     [current] = await stage.take(other)
-    before = await stage.sql.fetchrow("SELECT * FROM taskmill.task")
+    before = await stage.sql.fetchrow("SELECT * FROM taskmill.current_task")
     assert await stage.end(taken, lease, Succeeded(result="1")) is None
     assert await stage.end(taken, other, Succeeded(result="1")) is None
     assert await stage.end(current, lease, Succeeded(result="1")) is None
-    assert await stage.sql.fetchrow("SELECT * FROM taskmill.task") == before
+    assert await stage.sql.fetchrow("SELECT * FROM taskmill.current_task") == before
     assert await stage.end(current, other, Succeeded(result="2")) is not None
     assert (await stage.task(taken.task.id)).result == "2"
     await assert_safe(stage.sql)
@@ -278,6 +279,42 @@ async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage)
     ends = [an_end(one, lease, Succeeded(result="1")) for one in taken]
     ended = await claims.end(stage.database, ends, worker="w")
     assert ended.keys() == {one.task.id for one in taken[1:]}
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), Interrupted()])
+async def test_of_two_ends_of_a_task_in_one_batch_the_one_of_its_claim_counts(
+    stage: Stage, outcome: Outcome
+) -> None:
+    lease = await stage.open_lease()
+    stale = await stage.running(lease)
+    await stage.end(stale, lease, Interrupted())
+    [current] = await stage.take(lease)
+    ends = [an_end(one, lease, outcome) for one in (current, stale)]
+    assert (await claims.end(stage.database, ends, worker="w")).keys() == {current.task.id}
+    assert (await stage.task(current.task.id)).status != Status.IN_PROGRESS
+    await assert_safe(stage.sql)
+
+
+async def test_rows_that_should_not_be_there_stop_no_claim_and_no_end(stage: Stage) -> None:
+    """A task that runs, or has ended, beside one that waits; one that has ended beside one that runs."""
+    lease = await stage.open_lease()
+    running, ended = await stage.running(lease), await stage.running(lease)
+    await stage.end(ended, lease, Succeeded())
+    await stage.sql.execute(
+        "INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at) "
+        "SELECT id, queue, type, priority, run_at FROM taskmill.task"
+    )
+    made = await stage.created()
+    assert [one.task.id for one in await stage.take(lease)] == [made.id]
+    await stage.sql.execute(
+        "INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue) "
+        "SELECT id, $2, claim_no, attempt, version, queue FROM taskmill.task WHERE id = $1",
+        ended.task.id,
+        lease,
+    )
+    ends = [an_end(one, lease, Interrupted()) for one in (ended, running)]
+    assert (await claims.end(stage.database, ends, worker="w")).keys() == {running.task.id}
     await assert_safe(stage.sql)
 
 
@@ -323,7 +360,7 @@ _WRITTEN = """
         (to_jsonb(t) - ARRAY[
             'id', 'number', 'created_at', 'updated_at', 'started_at', 'finished_at', 'run_at'
         ])::text
-    FROM taskmill.task AS t WHERE id = $1
+    FROM taskmill.current_task AS t WHERE id = $1
 """
 _LAST_EVENT = """
     SELECT (to_jsonb(e) - ARRAY['task_id', 'at', 'run_at'])::text, e.worker

@@ -49,7 +49,7 @@ async def test_counters_are_exact_while_others_write_and_fold(stage: Stage) -> N
                     "GROUP BY 1, 2 HAVING sum(tasks) <> 0 ORDER BY 1, 2"
                 )
                 real = await sql.fetch(
-                    "SELECT queue, status, count(*) FROM taskmill.task GROUP BY 1, 2 ORDER BY 1, 2"
+                    "SELECT queue, status, count(*) FROM taskmill.current_task GROUP BY 1, 2 ORDER BY 1, 2"
                 )
             if [tuple(row) for row in counted] != [tuple(row) for row in real]:
                 wrong.append((counted, real))

@@ -163,7 +163,7 @@ async def test_whatever_it_takes_no_response_of_the_api_is_a_fault(
     claimed = (await pages.post("/leases", lease)).json()["tasks"]
     assert len(claimed) == len(STRICT) + 2
     await assert_all_is_readable(stage, pages, [str(one) for one in made])
-    failed = await stage.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'failed'")
+    failed = await stage.sql.fetch("SELECT id FROM taskmill.current_task WHERE status = 'failed'")
     assert len(failed) == len(UNFIT) + len(ODD)
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}

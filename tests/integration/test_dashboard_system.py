@@ -307,13 +307,13 @@ async def test_all_of_a_kind_run_again_after_a_preview(pages: Served, stage: Sta
     await pages.post("/ui/sweeps", form)
 
     async def are_new() -> bool:
-        query = "SELECT count(*) FROM taskmill.task WHERE status = 'new'"
+        query = "SELECT count(*) FROM taskmill.current_task WHERE status = 'new'"
         return bool(await stage.sql.fetchval(query) == 3)
 
     await eventually(are_new, "three run again")
     assert (
         await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task WHERE status = $1", Status.FAILED
+            "SELECT count(*) FROM taskmill.current_task WHERE status = $1", Status.FAILED
         )
         == 1
     )

@@ -66,7 +66,7 @@ async def test_many_buckets_are_read_up_to_a_limit(seeded: Stage) -> None:
 async def test_facts_of_a_task_cost_little(seeded: Stage) -> None:
     _, waiting = await task_at(seeded, 5)
     ended = await seeded.sql.fetchval(
-        "SELECT id FROM taskmill.task WHERE status = 'succeeded' LIMIT 1"
+        "SELECT id FROM taskmill.current_task WHERE status = 'succeeded' LIMIT 1"
     )
     async with explaining(seeded.database) as session:
         for task_id in (waiting, ended):

@@ -32,9 +32,9 @@ SEED = """
         FROM generate_series(1, 30000) AS n
     ) AS numbered;
     INSERT INTO taskmill.task (
-        id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses, labels, source
+        id, name, type, queue, priority, run_at, created_at, max_attempts, max_losses, labels, source
     )
-    SELECT id, 'task', 'emulate', 'default', 4, 'new', at, at, 1, 3, '{}', 'seed' FROM made;
+    SELECT id, 'task', 'emulate', 'default', 4, at, at, 1, 3, '{}', 'seed' FROM made;
     INSERT INTO taskmill.task_event (
         task_id, version, event, status, run, attempt, losses, claim_no, run_at
     )

@@ -96,7 +96,7 @@ async def test_later_claims_set_no_policy(stage: Stage) -> None:
     """A claim that found no policy was still the first."""
     task = await created(stage)
     taken = await claimed(stage, task)
-    lease_id = await stage.sql.fetchval("SELECT lease_id FROM taskmill.task")
+    lease_id = await stage.sql.fetchval("SELECT lease_id FROM taskmill.current_task")
     await stage.end(taken, lease_id, Interrupted(reason=Reason.WORKER_STOPPED))
     await registers(stage)
     again = await claimed(stage, task)
@@ -127,7 +127,7 @@ async def test_the_attempts_of_a_run_are_those_of_the_policy_taken(stage: Stage)
     for attempt in (1, 2, 3):
         taken = await claimed(stage, task)
         assert (taken.task.attempt, taken.task.max_attempts) == (attempt, 3)
-        lease_id = await stage.sql.fetchval("SELECT lease_id FROM taskmill.task")
+        lease_id = await stage.sql.fetchval("SELECT lease_id FROM taskmill.current_task")
         await stage.end(taken, lease_id, Failed(error=ERROR))
     assert (await stage.task(task.id)).status is Status.FAILED
     await assert_safe(stage.sql)

@@ -146,7 +146,9 @@ async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
         made = await stage.created(**kind)
         await began.wait()
         await stage.sql.execute("SET session_replication_role = replica")
-        await stage.sql.execute("UPDATE taskmill.task SET claim_no = 9 WHERE id = $1", made.id)
+        await stage.sql.execute(
+            "UPDATE taskmill.running SET claim_no = 9 WHERE task_id = $1", made.id
+        )
         may_end.set()
 
         async def let_go() -> bool:

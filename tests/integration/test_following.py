@@ -123,7 +123,9 @@ async def test_nothing_is_missed_however_often_the_connection_is_cut(stage: Stag
 
 async def _all_ended(sql: "asyncpg.Connection[asyncpg.Record]", count: int) -> None:
     async def check() -> bool:
-        ended = await sql.fetchval("SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'")
+        ended = await sql.fetchval(
+            "SELECT count(*) FROM taskmill.current_task WHERE status = 'succeeded'"
+        )
         return bool(ended == count)
 
     await eventually(check, f"{count} tasks to end", timeout_s=240)

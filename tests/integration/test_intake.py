@@ -89,7 +89,7 @@ async def test_a_message_becomes_a_task_with_all_that_its_properties_say(
             headers={"traceparent": TRACEPARENT},
         )
         await until_counted(stage, 1, 0)
-    row = await stage.sql.fetchrow("SELECT * FROM taskmill.task")
+    row = await stage.sql.fetchrow("SELECT * FROM taskmill.current_task")
     assert row is not None
     assert (row["name"], row["queue"], row["priority"]) == ("report", "reports", 7)
     assert (row["source"], row["traceparent"]) == ("amqp", TRACEPARENT)

@@ -22,6 +22,7 @@ BLOCKING = {
     "dispatch": "SELECT FROM taskmill.dispatch WHERE queue = $1 FOR UPDATE",
     "task": "SELECT FROM taskmill.task WHERE queue = $1 FOR UPDATE",
     "one_task": "SELECT FROM taskmill.task WHERE queue = $1 ORDER BY id DESC LIMIT 1 FOR UPDATE",
+    "running": "SELECT FROM taskmill.running WHERE queue = $1 FOR UPDATE",
     "lease": "SELECT FROM taskmill.lease WHERE $1 <> '' FOR UPDATE",
 }
 TIMEOUT_S = 10.0

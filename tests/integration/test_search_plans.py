@@ -12,6 +12,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.runtime.clock import SystemClock
 from taskmill.storage import listing
 from taskmill.storage.database import _driver_of
+from taskmill.storage.scan import Scan
 from tests.support.plans import Plan
 from tests.support.polling import eventually
 from tests.support.postgres import DatabaseServer
@@ -54,7 +55,7 @@ async def searchable(searchable_url: str, monkeypatch: pytest.MonkeyPatch) -> As
 async def explained(stage: Stage, wanted: TaskFilter) -> tuple[int, list[Plan]]:
     """Return how many ids a page with this filter has, and the plans by which they and their number were found."""
     notices: list[str] = []
-    scan = listing._Scan(wanted=wanted, request=PageRequest(limit=LIMIT))
+    scan = Scan(wanted=wanted, request=PageRequest(limit=LIMIT))
     async with stage.database.listing() as connection:
         driver = await _driver_of(connection)
         await driver.execute(_EXPLAINING)

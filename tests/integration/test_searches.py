@@ -8,6 +8,7 @@ import pytest
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.storage import listing, name_index
+from taskmill.storage.scan import Scan
 from tests.support.builders import a_draft
 from tests.support.stage import Stage
 
@@ -50,13 +51,13 @@ class Scans:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.chunks = 0
-        ids = listing._Scan.ids
+        ids = Scan.ids
 
-        def counted(scan: listing._Scan, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
-            self.chunks += "skip" in more and more["skip"] == 0
+        def counted(scan: Scan, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
+            self.chunks += "is_checked" in more
             return ids(scan, *arguments, **more)
 
-        monkeypatch.setattr(listing._Scan, "ids", counted)
+        monkeypatch.setattr(Scan, "ids", counted)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,8 @@ async def test_a_kind_of_error_is_found_by_its_index(stage: Stage) -> None:
         taken = await stage.running(lease)
         error = ErrorInfo(type="E", message="rare" if number == 1 else "usual")
         await stage.end(taken, lease, Failed(error=error))
-    for more in ({}, {"statuses": frozenset({Status.FAILED})}, {"type": "emulate"}):
+    failed, unended = {Status.FAILED}, {Status.FAILED, Status.NEW, Status.IN_PROGRESS}
+    for more in ({}, {"statuses": failed}, {"statuses": unended}, {"type": "emulate"}):
         wanted = TaskFilter(error="E: rare", **more)
         page = await stage.service.page(wanted, PageRequest())
         assert ([task.error and "rare" in task.error for task in page.items], page.total) == (

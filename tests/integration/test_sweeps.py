@@ -169,11 +169,13 @@ async def test_a_sweep_changes_only_tasks_that_existed_when_it_began(stage: Stag
 
 async def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
     await a_mixture(stage)
-    before = await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id")
+    before = await stage.sql.fetch("SELECT id, version FROM taskmill.current_task ORDER BY id")
     by_counters = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"), dry_run=True)
     by_listing = await steps(stage, Sweep.RETRY, TaskFilter(type="emulate"), dry_run=True)
     assert (summed(by_counters), summed(by_listing)) == ((4, 0, 0), (6, 0, 0))
-    assert await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id") == before
+    assert (
+        await stage.sql.fetch("SELECT id, version FROM taskmill.current_task ORDER BY id") == before
+    )
 
 
 async def test_a_task_that_moved_between_two_statements_is_found_again(

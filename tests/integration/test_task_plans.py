@@ -60,7 +60,9 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
 async def test_storing_lines_costs_what_is_stored_and_reading_them_what_is_read(
     seeded: Stage,
 ) -> None:
-    rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
+    rows = await seeded.sql.fetch(
+        "SELECT id FROM taskmill.current_task WHERE status = 'new' LIMIT 100"
+    )
     async with explaining(seeded.database) as session:
         now = seeded.clock.now()
         # Ten lines of each; for half of the tasks of a claim that a later one has superseded.
@@ -85,7 +87,9 @@ async def test_storing_lines_costs_what_is_stored_and_reading_them_what_is_read(
 
 
 async def test_steering_one_task_costs_little(seeded: Stage) -> None:
-    task_id = await seeded.sql.fetchval("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 1")
+    task_id = await seeded.sql.fetchval(
+        "SELECT id FROM taskmill.current_task WHERE status = 'new' LIMIT 1"
+    )
     async with explaining(seeded.database) as session:
         for name, arguments in (
             ("cancel_waiting_tasks", ([task_id], "cancelled")),
@@ -97,7 +101,9 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
 
 
 async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
-    rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
+    rows = await seeded.sql.fetch(
+        "SELECT id FROM taskmill.current_task WHERE status = 'new' LIMIT 100"
+    )
     ids = sorted(row["id"] for row in rows)
     pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
     async with explaining(seeded.database) as session:
@@ -134,7 +140,7 @@ async def test_progress_costs_what_is_reported_and_what_is_read(seeded: Stage) -
         rows, _, lease = await claimed(session, seeded)
         await session.connection.execute("""
             INSERT INTO taskmill.task_progress (task_id, claim_no, share)
-            SELECT id, 1, 0.5 FROM taskmill.task
+            SELECT id, 1, 0.5 FROM taskmill.current_task
         """)
         # As if it was analysed while it was empty: it fills and empties faster than that happens.
         await session.connection.execute("""
@@ -147,7 +153,8 @@ async def test_progress_costs_what_is_reported_and_what_is_read(seeded: Stage) -
             check(plan, rows=3 * BATCH, pages=PAGES_PER_TASK * BATCH)
         found, plan = await session.fetch("get_tasks", [row["id"] for row in rows])
         assert {row["progress_message"] for row in found} == {"half"}
-        check(plan, rows=2 * BATCH, pages=WEEKS + 4 * pages_for_ids(seeded, BATCH))
+        # Of each the task, its row in `running`, and its progress.
+        check(plan, rows=3 * BATCH, pages=WEEKS + 5 * pages_for_ids(seeded, BATCH))
         await session.connection.execute("""
             INSERT INTO taskmill.task_progress (task_id, claim_no)
             SELECT lpad(to_hex(n), 32, '0')::uuid, 1 FROM generate_series(1, 10000) AS n

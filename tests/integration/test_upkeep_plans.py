@@ -34,7 +34,7 @@ async def test_finding_buckets_costs_as_much_as_there_are_buckets(seeded: Stage)
 async def test_an_audit_costs_what_it_reads(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         waiting = await session.connection.fetchval(
-            "SELECT min(id::text)::uuid FROM taskmill.task WHERE status = 'new'"
+            "SELECT min(id::text)::uuid FROM taskmill.current_task WHERE status = 'new'"
         )
         rows, plan = await session.fetch("audit_tasks", waiting, LAST_ID, BATCH)
         assert len(rows) == BATCH
@@ -43,7 +43,7 @@ async def test_an_audit_costs_what_it_reads(seeded: Stage) -> None:
         check(plan, rows=2 * BATCH + WEEKS, pages=10 * BATCH + 10 * WEEKS)
         _, plan = await session.fetch("audit_entries", *ids)
         check(plan, rows=BATCH + WEEKS, pages=10 * BATCH)
-        strays, plan = await session.fetch("audit_stray_dispatch", *ids)
+        strays, plan = await session.fetch("audit_stray_rows", *ids)
         assert strays == []
         check(plan, rows=2 * BATCH, pages=10 * BATCH + pages_for_ids(seeded, BATCH))
         _, plan = await session.fetch("last_task_id")

@@ -19,9 +19,8 @@ Damage: TypeAlias = Callable[[Sql, Mixture], Awaitable[object]]
 UNGUARD = """
     SET session_replication_role = replica;
     ALTER TABLE taskmill.task
-        DROP CONSTRAINT task_status,
-        DROP CONSTRAINT task_lease_while_running,
-        DROP CONSTRAINT task_finished_when_terminal,
+        DROP CONSTRAINT task_final_status,
+        DROP CONSTRAINT task_finished_when_ended,
         DROP CONSTRAINT task_attempts,
         DROP CONSTRAINT task_losses;
 """
@@ -70,7 +69,10 @@ def repeated(name: str) -> Damage:
             task_id,
         )
         await feed(sql, task_id, version)
-        await row(name, f"version = {version}")(sql, mixture)
+        await row(name, "version = version + 1")(sql, mixture)
+        await sql.execute(
+            "UPDATE taskmill.running SET version = version + 1 WHERE task_id = $1", task_id
+        )
 
     return damage
 
@@ -116,7 +118,7 @@ async def lose_an_entry(sql: Sql, mixture: Mixture) -> None:
 
 
 async def succeed_without_a_claim(sql: Sql, mixture: Mixture) -> None:
-    done = "status = 'succeeded', cancel_requested = false"
+    done = "final_status = 'succeeded', cancel_requested = false"
     await entry("cancelled", 2, "event = 'succeeded', status = 'succeeded'", row=done)(sql, mixture)
     await sql.execute("""
         INSERT INTO taskmill.task_count (queue, status, tasks)
@@ -167,6 +169,10 @@ async def make_a_task_overdue(sql: Sql, mixture: Mixture) -> None:
 
 ELSEWHERE = "'01970000-0000-7000-8000-000000000000'"
 LATER = "interval '1 hour'"
+_RUN = """
+    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+    SELECT id, $2, claim_no + 1, attempt + 1, version + 1, queue FROM taskmill.task WHERE id = $1
+"""
 DAMAGES: list[tuple[Check, Damage]] = [
     (Check.VERSION_GAP, lose_an_entry),
     (Check.VERSION_GAP, row("waiting", "version = 2")),
@@ -229,6 +235,32 @@ DAMAGES: list[tuple[Check, Damage]] = [
     (
         Check.DISPATCH_DRIFT,
         plain("UPDATE taskmill.dispatch SET priority = 1 WHERE task_id = $1", "scheduled"),
+    ),
+    (
+        Check.DISPATCH_SURPLUS,
+        plain(
+            "INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at) "
+            "SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE id = $1",
+            "running",
+        ),
+    ),
+    (Check.RUNNING_SURPLUS, plain(_RUN, "succeeded", "lease")),
+    (
+        Check.RUNNING_SURPLUS,
+        plain(
+            "INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue) "
+            "VALUES ('01970000-0000-7000-8000-000000000000', $1, 1, 1, 2, 'mail')",
+            "lease",
+        ),
+    ),
+    # Its history agrees with the lower number.
+    (
+        Check.RUNNING_DRIFT,
+        plain("UPDATE taskmill.task SET claim_no = claim_no + 1 WHERE id = $1", "running"),
+    ),
+    (
+        Check.RUNNING_DRIFT,
+        plain("UPDATE taskmill.running SET queue = 'mail' WHERE task_id = $1", "running"),
     ),
     (Check.LEASE_MISSING, plain("DELETE FROM taskmill.lease WHERE id = $1", "lease")),
     (
@@ -334,3 +366,12 @@ async def test_damage_is_found_by_its_check_alone(stage: Stage, number: int) -> 
     async with stage.sql.transaction():  # in which now() is one moment
         await damage(stage.sql, mixture)
     assert set(await found_in(stage.database)) == {check}
+
+
+async def test_a_task_that_no_longer_runs_and_does_not_wait_is_found(stage: Stage) -> None:
+    """It is not the only finding: its history goes on further than its row."""
+    mixture = await a_mixture(stage)
+    await stage.sql.execute(
+        "DELETE FROM taskmill.running WHERE task_id = $1", mixture.tasks["running"]
+    )
+    assert Check.DISPATCH_MISSING in await found_in(stage.database)

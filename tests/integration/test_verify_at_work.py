@@ -99,13 +99,13 @@ async def test_the_same_is_found_in_small_parts_as_in_a_large_one(
         await stage.created(idempotency=a_key(f"{key}"))
     await stage.sql.execute("""
         SET session_replication_role = replica;
-        UPDATE taskmill.task SET losses = losses + 1 WHERE status = 'succeeded';
+        UPDATE taskmill.task SET losses = losses + 1 WHERE final_status = 'succeeded';
         DELETE FROM taskmill.dispatch;
         UPDATE taskmill.idempotency SET task_id = gen_random_uuid() WHERE key < '5';
         UPDATE taskmill.change_batch SET position = NULL WHERE position % 5 = 2;
         UPDATE taskmill.rejection SET resent_at = now();
         DELETE FROM taskmill.task_event WHERE event = 'created';
-        DELETE FROM taskmill.task WHERE status = 'failed';
+        DELETE FROM taskmill.task WHERE final_status = 'failed';
     """)
     at_once = await found_in(stage.database)
     assert len(at_once) >= 8
@@ -164,6 +164,7 @@ async def age(stage: Stage, span: timedelta) -> None:
         "task": ("run_at", "created_at", "started_at", "finished_at", "updated_at"),
         "task_event": ("at", "run_at"),
         "dispatch": ("run_at",),
+        "running": ("started_at",),
         "change_batch": ("at",),
     }
     await stage.sql.execute("SET session_replication_role = replica")
@@ -321,7 +322,7 @@ async def test_a_listener_may_be_slow(stage: Stage, monkeypatch: pytest.MonkeyPa
     """No snapshot is open while a finding is reported."""
     mixture = await a_mixture(stage)
     await stage.sql.execute("SET session_replication_role = replica")
-    await stage.sql.execute("UPDATE taskmill.task SET losses = 1 WHERE status = 'succeeded'")
+    await stage.sql.execute("UPDATE taskmill.task SET losses = 1 WHERE final_status = 'succeeded'")
     await stage.sql.execute("DELETE FROM taskmill.task WHERE id = $1", mixture.tasks["waiting"])
     opened = []
     make = audit.snapshot
@@ -363,11 +364,10 @@ async def numbers_taken(stage: Stage, waiting: UUID) -> tuple[int, int]:
     change = stage.sql.transaction()
     await change.start()
     await stage.sql.execute(
-        "SELECT FROM taskmill.task, taskmill.dispatch, taskmill.lease FOR UPDATE"
+        "SELECT FROM taskmill.task, taskmill.dispatch, taskmill.running, taskmill.lease FOR UPDATE"
     )
     await stage.sql.execute(
-        "UPDATE taskmill.task SET updated_at = updated_at, version = version + 1 WHERE id = $1",
-        waiting,
+        "UPDATE taskmill.dispatch SET released_at = now() WHERE task_id = $1", waiting
     )
     assert await found_in(stage.database) == {}
     mine: int = await stage.sql.fetchval(NUMBER)

@@ -20,7 +20,7 @@ __all__ = ["taskmill"]
 
 DAMAGE = """
     SET session_replication_role = replica;
-    UPDATE taskmill.task SET losses = 1 WHERE status = 'succeeded';
+    UPDATE taskmill.task SET losses = 1 WHERE final_status = 'succeeded';
     UPDATE taskmill.lease SET closed_at = now() - interval '3 minutes';
     INSERT INTO taskmill.task_count VALUES ('mail', 'new', 3);
 """

@@ -158,7 +158,7 @@ async def test_counters_of_a_week_that_the_release_before_dropped_are_deleted(st
     await counts.fold(stage.database)
     await stage.sql.execute(f"""
         INSERT INTO taskmill.task_count (queue, status, tasks)
-        SELECT queue, status, -count(*) FROM taskmill.task_{week.suffix} GROUP BY queue, status;
+        SELECT queue, final_status, -count(*) FROM taskmill.task_{week.suffix} GROUP BY queue, final_status;
         DELETE FROM taskmill.idempotency;
         DROP TABLE taskmill.task_{week.suffix}, taskmill.task_event_{week.suffix};
     """)  # noqa: S608 - our own names

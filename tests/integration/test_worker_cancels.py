@@ -152,7 +152,7 @@ async def test_a_lease_is_renewed_while_cancels_can_not_be_read(
         made = await stage.created()
         await in_status(stage, made.id, Status.IN_PROGRESS)
         async with stage.sql.transaction():
-            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            await stage.sql.execute("LOCK TABLE taskmill.running IN ACCESS EXCLUSIVE MODE")
             before = await _renewed_at(stage, running)
 
             async def renewed() -> bool:

@@ -27,7 +27,9 @@ Payload = Mapping[str, Any]
 
 async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) -> None:
     async def probe() -> bool:
-        unfinished = "SELECT count(*) FROM taskmill.task WHERE id = ANY($1) AND status <> ALL($2)"
+        unfinished = (
+            "SELECT count(*) FROM taskmill.current_task WHERE id = ANY($1) AND status <> ALL($2)"
+        )
         unfinished_count: int = await stage.sql.fetchval(unfinished, ids, list(TERMINAL))
         return unfinished_count == 0
 

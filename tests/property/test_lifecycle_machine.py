@@ -149,8 +149,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     async def _clear(self) -> None:
         await self.stage.sql.execute(
-            "TRUNCATE taskmill.task, taskmill.task_event, taskmill.dispatch, taskmill.lease, "
-            "taskmill.task_count, taskmill.task_week_count, taskmill.change_batch, taskmill.idempotency"
+            "TRUNCATE taskmill.task, taskmill.task_event, taskmill.dispatch, taskmill.running, "
+            "taskmill.lease, taskmill.task_count, taskmill.task_week_count, taskmill.change_batch, "
+            "taskmill.idempotency"
         )
         await self.stage.sql.execute("UPDATE taskmill.queue SET paused_at = NULL")
 
@@ -333,7 +334,7 @@ class Lifecycle(RuleBasedStateMachine):
         rows = self.world.run(
             self.stage.sql.fetch(
                 "SELECT id, status, attempt, losses, run, claim_no, lease_id, cancel_requested "
-                "FROM taskmill.task"
+                "FROM taskmill.current_task"
             )
         )
         assert {row["id"]: tuple(row)[1:] for row in rows} == {

@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql
 
 from taskmill.domain import name_search
 from taskmill.domain.name_search import name_pattern
-from taskmill.storage.listing import has_in_name
+from taskmill.storage.scan import has_in_name
+from taskmill.storage.schema import task
 from taskmill.storage.search import key_pattern
 from tests.support.postgres import DatabaseServer
 
@@ -44,7 +45,7 @@ def names(database_server: DatabaseServer, database_template: str) -> Iterator[p
 
 def found(names: psycopg.Connection, needle: str, name: str) -> bool:
     """Ask PostgreSQL by the condition of the listing."""
-    query = select(has_in_name(needle)).compile(dialect=_DIALECT)
+    query = select(has_in_name(needle, task.c.name)).compile(dialect=_DIALECT)
     text = f"WITH task AS (SELECT %(the_name)s::text AS name) {query}"
     row = names.execute(
         text.replace("FROM taskmill.task", "FROM task").replace("taskmill.task.name", "task.name"),

@@ -122,7 +122,7 @@ async def all_ended(stage: Stage, *, timeout_s: float = 15) -> None:
 
     async def probe() -> bool:
         remaining: int = await stage.sql.fetchval(
-            "SELECT count(*) FROM taskmill.task WHERE status <> ALL($1)", list(TERMINAL)
+            "SELECT count(*) FROM taskmill.current_task WHERE status <> ALL($1)", list(TERMINAL)
         )
         return remaining == 0
 

@@ -22,14 +22,14 @@ FIRST = ("", "", -1)
 
 SEED = """
     INSERT INTO taskmill.task (
-        id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses,
+        id, name, type, queue, priority, final_status, run_at, created_at, max_attempts, max_losses,
         labels, source, finished_at
     )
     SELECT
         (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
             || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid,
-        'task ' || n, 'emulate', 'q' || n % 3, (n % 3)::smallint, $4, at, at, 1, 3, '{}', 'seed',
-        CASE WHEN $4 = 'new' THEN NULL ELSE at END
+        'task ' || n, 'emulate', 'q' || n % 3, (n % 3)::smallint, $4::text, at, at, 1, 3, '{}', 'seed',
+        CASE WHEN $4 IS NOT NULL THEN at END
     FROM (
         SELECT n, $1::timestamptz + n * ($2::timestamptz - $1::timestamptz) / $3::integer AS at
         FROM generate_series(1, $3::integer) AS n
@@ -46,19 +46,19 @@ async def seed(url: str) -> None:
         sql = stage.sql
         # What a test puts there is rolled back. If these tables were analysed meanwhile, they would have pages
         # without rows, and a plan made by that may read all of them.
-        for table in ("lease", "task_minute", "task_minute_delta"):
+        for table in ("lease", "running", "task_minute", "task_minute_delta"):
             await sql.execute(f"ALTER TABLE taskmill.{table} SET (autovacuum_enabled = off)")
         await sql.execute("SET session_replication_role = replica")
         old = now - timedelta(weeks=WEEKS - 6)
         await sql.execute(SEED, old, now - timedelta(hours=9), FINISHED, "succeeded")
-        await sql.execute(SEED, now - timedelta(hours=8), now, WAITING, "new")
+        await sql.execute(SEED, now - timedelta(hours=8), now, WAITING, None)
         await sql.execute("""
             INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
-            SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new'
+            SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE final_status IS NULL
         """)
         await sql.execute("""
             INSERT INTO taskmill.task_count (queue, status, tasks)
-            SELECT queue, status, count(*) FROM taskmill.task GROUP BY 1, 2
+            SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
         """)
 
 
@@ -117,7 +117,11 @@ _BUCKETS = """
 
 
 RUNNING = """
-    UPDATE taskmill.task
-    SET status = 'in_progress', lease_id = $1, claim_no = claim_no + 1, version = version + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 5000))
+    WITH taken AS (
+        DELETE FROM taskmill.dispatch
+        WHERE task_id = ANY(ARRAY(SELECT task_id FROM taskmill.dispatch LIMIT 5000))
+        RETURNING task_id, queue
+    )
+    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+    SELECT task_id, $1, 1, 1, 2, queue FROM taken
 """

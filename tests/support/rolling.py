@@ -39,7 +39,7 @@ async def counted(stage: Stage) -> EventCounts:
     """The counts by the history."""
     rows = await stage.sql.fetch("""
         SELECT t.queue, t.type, e.event, count(*)
-        FROM taskmill.task_event AS e JOIN taskmill.task AS t ON t.id = e.task_id
+        FROM taskmill.task_event AS e JOIN taskmill.current_task AS t ON t.id = e.task_id
         WHERE e.event <> 'cancel_requested'
         GROUP BY 1, 2, 3
     """)

@@ -32,9 +32,10 @@ _ENDS_A_RUN = {str(status) for status in TERMINAL}
 async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     """Return everything that is wrong, as of one snapshot."""
     async with sql.transaction(isolation="repeatable_read", readonly=True):
-        rows = await sql.fetch("SELECT * FROM taskmill.task")
+        rows = await sql.fetch("SELECT * FROM taskmill.current_task")
         events = await sql.fetch("SELECT * FROM taskmill.task_event ORDER BY task_id, version")
         waiting = await sql.fetch("SELECT * FROM taskmill.dispatch")
+        running = await sql.fetch("SELECT task_id FROM taskmill.running")
         counted = await sql.fetch(
             "SELECT queue, status, sum(tasks)::bigint AS tasks FROM taskmill.task_count "
             "GROUP BY queue, status HAVING sum(tasks) <> 0"
@@ -52,6 +53,7 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     return (
         problems
         + _of_waiting(rows, waiting)
+        + _of_running(rows, running)
         + _of_counts(rows, counted)
         + _of_weeks(rows, counted_by_week)
         + _of_feed(events, batches)
@@ -156,6 +158,12 @@ def _of_waiting(rows: Sequence[Row], waiting: Sequence[Row]) -> list[str]:
     return [
         f"dispatch lacks {should.keys() - does.keys()}, has {does.keys() - should.keys()}, or differs"
     ]
+
+
+def _of_running(rows: Sequence[Row], running: Sequence[Row]) -> list[str]:
+    should = {row["id"] for row in rows if row["status"] == "in_progress"}
+    does = {row["task_id"] for row in running}
+    return [] if should == does else [f"running has {does - should}"]
 
 
 def _of_counts(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:

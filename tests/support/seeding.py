@@ -21,42 +21,43 @@ WITH born AS (
     SELECT
         n,
         now() - interval '30 days' * (1 - n::float8 / $1) AS created_at,
-        CASE WHEN n > $1 - $2::integer THEN 'new' WHEN n > $1 - $2 - $3::integer THEN 'in_progress'
+        CASE WHEN n > $1 - $2::integer - $3::integer THEN NULL
              WHEN n % 10 = 0 THEN 'failed' ELSE 'succeeded' END AS status
     FROM generate_series(1, $1::integer) AS n
 )
 INSERT INTO taskmill.task (
-    id, name, type, payload, queue, priority, status, attempt, max_attempts, max_losses, run_at, created_at,
-    started_at, finished_at, updated_at, labels, source, version, claim_no, lease_id, error
+    id, name, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses, run_at, created_at,
+    started_at, finished_at, updated_at, labels, source, version, claim_no, error
 )
 SELECT
     (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
         || '7' || lpad(to_hex(n % 4096), 3, '0')
         || to_hex(8 + n % 4) || right(md5(n::text), 15))::uuid,
-    'report ' || n, 'type-' || n / $5::integer % 5, '{"pages": 12}', 'queue-' || n % $5, 4, status,
-    CASE status WHEN 'new' THEN 0 ELSE 1 END, 1, 3, created_at, created_at,
-    CASE status WHEN 'new' THEN NULL ELSE created_at END,
-    CASE WHEN status IN ('succeeded', 'failed') THEN created_at END, created_at,
-    '{}', 'rest', CASE status WHEN 'new' THEN 1 WHEN 'in_progress' THEN 2 ELSE 3 END,
-    CASE status WHEN 'new' THEN 0 ELSE 1 END,
-    CASE status WHEN 'in_progress' THEN $4::uuid END,
+    'report ' || n, 'type-' || n / $4::integer % 5, '{"pages": 12}', 'queue-' || n % $4, 4, status,
+    CASE WHEN status IS NULL THEN 0 ELSE 1 END, 1, 3, created_at, created_at,
+    CASE WHEN status IS NOT NULL THEN created_at END, CASE WHEN status IS NOT NULL THEN created_at END, created_at,
+    '{}', 'rest', CASE WHEN status IS NULL THEN 1 ELSE 3 END, CASE WHEN status IS NULL THEN 0 ELSE 1 END,
     CASE status WHEN 'failed' THEN jsonb '{"type": "ReportError", "message": "page 7 has no number"}' END
 FROM born
 """
+_RUNNING = """
+INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, started_at, queue)
+SELECT id, $1, 1, 1, 2, created_at, queue FROM taskmill.task WHERE final_status IS NULL ORDER BY id LIMIT $2
+"""
 _REST = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
-SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new';
+SELECT id, queue, type, priority, run_at FROM taskmill.current_task WHERE status = 'new';
 
 INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM taskmill.task;
 
 INSERT INTO taskmill.task_count (queue, status, tasks)
-SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status;
+SELECT queue, status, count(*) FROM taskmill.current_task GROUP BY queue, status;
 
 INSERT INTO taskmill.task_event (
     task_id, version, at, event, status, run, attempt, losses, claim_no, run_at
 )
 SELECT id, 1, created_at, 'created', 'new', 1, 0, 0, 0, run_at FROM taskmill.task
-WHERE status IN ('new', 'in_progress')
+WHERE final_status IS NULL
 """
 _LEASE = """
 INSERT INTO taskmill.lease (id, worker, queues, types, slots, running, expires_at)
@@ -98,7 +99,7 @@ FROM generate_series(1, 1000) AS n, (VALUES ('claimed'), ('succeeded')) AS h (ev
 # As many kinds in each step of time as are distinguished there, not the same in all of them.
 _FAILURES = """
 WITH example AS MATERIALIZED (
-    SELECT id, created_at FROM taskmill.task WHERE status = 'failed' ORDER BY id DESC LIMIT 1
+    SELECT id, created_at FROM taskmill.task WHERE final_status = 'failed' ORDER BY id DESC LIMIT 1
 )
 INSERT INTO taskmill.failure (step_s, at, type, error, tasks, first_at, last_at, task_id)
 SELECT
@@ -119,7 +120,7 @@ INSERT INTO taskmill.failure_delta (type, error, task_id)
 SELECT
     'type-' || n % 5, 'Error' || n % $1::integer || ': the report of # has no page #, and was asked for by #', id
 FROM generate_series(1, 1000) AS n,
-    (SELECT id FROM taskmill.task WHERE status = 'failed' ORDER BY id DESC LIMIT 1) AS example
+    (SELECT id FROM taskmill.task WHERE final_status = 'failed' ORDER BY id DESC LIMIT 1) AS example
 """
 
 
@@ -142,7 +143,8 @@ async def seed(url: str, size: Size) -> None:
         # Triggers refuse a task that is finished when it is inserted.
         await connection.execute("SET session_replication_role = replica")
         lease = await connection.fetchval(_LEASE, size.running)
-        await connection.execute(_TASKS, size.tasks, size.waiting, size.running, lease, size.queues)
+        await connection.execute(_TASKS, size.tasks, size.waiting, size.running, size.queues)
+        await connection.execute(_RUNNING, lease, size.running)
         await connection.execute(_REST)
         await connection.execute(_MINUTES, size.queues)
         await connection.execute(_DELTAS, size.queues)

@@ -33,6 +33,8 @@ class Check(StrEnum):
     DISPATCH_MISSING = "dispatch_missing"
     DISPATCH_SURPLUS = "dispatch_surplus"
     DISPATCH_DRIFT = "dispatch_drift"
+    RUNNING_SURPLUS = "running_surplus"
+    RUNNING_DRIFT = "running_drift"
     LEASE_MISSING = "lease_missing"
     COUNTER_DRIFT = "counter_drift"
     KEY_WITHOUT_TASK = "key_without_task"
@@ -158,7 +160,7 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
         "The task is lost, or was deleted by hand: restore it from a backup, or create it again.",
     ),
     Check.DISPATCH_MISSING: _meaning(
-        "A task waits, but has no row in `dispatch`: it will never start.",
+        "A task has not ended, and is neither in `dispatch` nor in `running`: it will never start.",
         "A cancel is answered with 503. Insert the row, with the task's queue, type, priority, run_at and "
         "expires_at.",
     ),
@@ -169,6 +171,15 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
     Check.DISPATCH_DRIFT: _meaning(
         "`dispatch` has a waiting task with another queue, type, priority or time than its row.",
         "It is claimed by what `dispatch` says: correct the one that is wrong.",
+    ),
+    Check.RUNNING_SURPLUS: _meaning(
+        "`running` has a task that has ended, or is not there.",
+        "Whoever ends it deletes such a row, and leaves the task alone; delete it by hand if there is no task.",
+    ),
+    Check.RUNNING_DRIFT: _meaning(
+        "A running task does not have the claim, the attempt or the version that comes after those of its row, or "
+        "has another queue: a claim number may have moved back.",
+        "Its end will be refused. Look at the task's history, and correct the one that is wrong.",
     ),
     Check.LEASE_MISSING: _meaning(
         "A task runs under a lease that is not there.",

@@ -1,4 +1,4 @@
-"""A task as an audit reads it (its history, its row, its row in `dispatch`), and which entry may follow which.
+"""A task as an audit reads it (with its history and its rows), and which entry may follow which.
 
 Statuses and event types are plain text here, since anything may be stored: `domain/replay.py` checks them.
 All are tuples: an audit makes millions of them, and a frozen dataclass takes 2.9 us to make, a tuple 0.2
@@ -31,7 +31,7 @@ class HistoryEntry(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """What an audit compares of a task's row. `error` is JSON text."""
+    """What an audit compares of a task as it is now. `error` is JSON text."""
 
     id: UUID
     version: int
@@ -61,16 +61,28 @@ class DispatchRow(NamedTuple):
     expires_at: datetime | None
 
 
+class RunningRow(NamedTuple):
+    """A row of `running`: as it is, or as the task's row from before its claim requires it."""
+
+    claim_no: int
+    attempt: int
+    version: int
+    queue: str
+
+
 class AuditedTask(NamedTuple):
     """A task with all that has to agree with it, from one snapshot.
 
-    `expected` is what its row in `dispatch` should be, `dispatched` what it is, None when there is none.
-    `lease_over_s` is for how many seconds its lease has been closed or expired, None while that is alive.
+    `expected` is what its row in `dispatch` should be, `dispatched` what it is, None when there is none;
+    `expected_running` and `running` are the same for `running`. `lease_over_s` is for how many seconds its lease
+    has been closed or expired, None while that is alive.
     """
 
     row: TaskRow
     expected: DispatchRow
     dispatched: DispatchRow | None
+    expected_running: RunningRow | None
+    running: RunningRow | None
     has_lease: bool
     lease_over_s: float | None
 

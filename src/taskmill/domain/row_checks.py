@@ -1,10 +1,13 @@
-"""Compares a task's row in `dispatch`, and the lease that it runs under, with the task's own row."""
+"""Compares a task's rows in `dispatch` and `running`, and its lease, with the task's own row."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from taskmill.domain.audit import Check, Finding
-from taskmill.domain.history import AuditedTask, DispatchRow
-from taskmill.domain.lifecycle import Status
+from taskmill.domain.history import AuditedTask, DispatchRow, RunningRow
+from taskmill.domain.lifecycle import TERMINAL, Status
+
+Row = TypeVar("Row", DispatchRow, RunningRow)
 
 WARN_AFTER_S = 120.0
 """After so long, something that should take seconds is worth a warning."""
@@ -18,13 +21,17 @@ def dispatch_faults(task: AuditedTask) -> Iterator[Finding]:
     elif task.dispatched is None:
         yield _finding(task, Check.DISPATCH_MISSING, "a row in dispatch", "none")
     elif task.dispatched != task.expected:
-        names = [
-            n
-            for n in DispatchRow._fields
-            if getattr(task.expected, n) != getattr(task.dispatched, n)
-        ]
-        expected, found = _values(task.expected, names), _values(task.dispatched, names)
-        yield _finding(task, Check.DISPATCH_DRIFT, expected, found)
+        yield _drift(task, Check.DISPATCH_DRIFT, task.expected, task.dispatched)
+
+
+def running_faults(task: AuditedTask) -> Iterator[Finding]:
+    """Yield what is wrong with the task's row in `running`: it is that of the claim after the task's row."""
+    if task.running is None or task.expected_running is None:
+        return
+    if task.row.status in TERMINAL:
+        yield _finding(task, Check.RUNNING_SURPLUS, "no row in running", task.row.status)
+    elif task.running != task.expected_running:
+        yield _drift(task, Check.RUNNING_DRIFT, task.expected_running, task.running)
 
 
 def lease_faults(task: AuditedTask) -> Iterator[Finding]:
@@ -39,7 +46,12 @@ def lease_faults(task: AuditedTask) -> Iterator[Finding]:
         yield _finding(task, Check.LEASE_OVER, f"{lease} to live", found)
 
 
-def _values(row: DispatchRow, names: list[str]) -> str:
+def _drift(task: AuditedTask, check: Check, expected: Row, found: Row) -> Finding:
+    names = [name for name in expected._fields if getattr(expected, name) != getattr(found, name)]
+    return _finding(task, check, _values(expected, names), _values(found, names))
+
+
+def _values(row: Row, names: list[str]) -> str:
     return ", ".join(f"{name} {getattr(row, name)}" for name in names)
 
 

@@ -51,7 +51,7 @@ class TaskField:
         least: The lowest number, or how short a text may be; with `is_over` a number must be higher.
         most: The highest number, or how long a text may be.
         note: What its bounds mean, in brackets.
-        is_stored: Whether it is a column of `taskmill.task`, of this name.
+        is_stored: Whether it is a column of the view `taskmill.current_task`, of this name.
         is_claimed: Whether the worker that claims the task gets it.
         is_row: Whether people see it as a row of its own wherever a task is shown, if it is set.
         example: Its value in the example of a task.

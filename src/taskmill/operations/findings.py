@@ -12,6 +12,7 @@ from taskmill.storage.audit import (
     OverdueBucket,
     PositionHole,
     StoredRejection,
+    StrayRow,
 )
 from taskmill.storage.partitions import Week
 
@@ -23,12 +24,13 @@ def stray_history(task_id: UUID) -> Finding:
     )
 
 
-def stray_dispatch(task_id: UUID) -> Finding:
-    """Report a row in `dispatch` without a task."""
+def stray_row(row: StrayRow) -> Finding:
+    """Report a row in `dispatch` or `running` without a task."""
+    is_waiting = row.place == "dispatch"
     return Finding(
-        check=Check.DISPATCH_SURPLUS,
-        task_id=task_id,
-        expected="no row in dispatch",
+        check=Check.DISPATCH_SURPLUS if is_waiting else Check.RUNNING_SURPLUS,
+        task_id=row.task_id,
+        expected=f"no row in {row.place}",
         found="a row, and no task",
     )
 

@@ -20,7 +20,7 @@ from taskmill.domain.audit import Check, Finding
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.history import AuditedTask
 from taskmill.domain.replay import Replay
-from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults
+from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults, running_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
 from taskmill.storage import audit, counts, faults
@@ -185,8 +185,13 @@ class _Verification:
         for task in part:
             replay = replays[task.row.id]
             replay.close()
-            found += [*replay.findings, *dispatch_faults(task), *lease_faults(task)]
-        found += map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids))
+            found += [
+                *replay.findings,
+                *dispatch_faults(task),
+                *running_faults(task),
+                *lease_faults(task),
+            ]
+        found += map(findings.stray_row, await snapshot.stray_rows(*ids))
         return found, changes
 
     async def _replay(

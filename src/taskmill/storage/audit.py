@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.history import AuditedTask, DispatchRow, HistoryEntry, TaskRow
+from taskmill.domain.history import AuditedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
@@ -23,6 +23,8 @@ _ENTRIES_AT_ONCE = 5_000
 _ROW_COLUMNS = slice(0, len(TaskRow._fields))
 _EXPECTED = slice(_ROW_COLUMNS.stop, _ROW_COLUMNS.stop + len(DispatchRow._fields))
 _DISPATCHED = slice(_EXPECTED.stop, _EXPECTED.stop + len(DispatchRow._fields))
+_EXPECTED_RUNNING = slice(_DISPATCHED.stop, _DISPATCHED.stop + len(RunningRow._fields))
+_RUNNING = slice(_EXPECTED_RUNNING.stop, _EXPECTED_RUNNING.stop + len(RunningRow._fields))
 
 
 class HeldKey(NamedTuple):
@@ -41,6 +43,13 @@ class StoredRejection(NamedTuple):
     resent_at: datetime | None
     task_id: UUID | None
     has_task: bool
+
+
+class StrayRow(NamedTuple):
+    """A row without a task: `place` is `dispatch` or `running`."""
+
+    task_id: UUID
+    place: str
 
 
 class CountDifference(NamedTuple):
@@ -106,10 +115,10 @@ class Snapshot:
         while rows := await cursor.fetch(_ENTRIES_AT_ONCE):
             yield list(map(HistoryEntry._make, rows))
 
-    async def stray_dispatch(self, after: UUID, upto: UUID) -> list[UUID]:
-        """Return the ids in `dispatch` that have no task."""
-        rows = await self._connection.fetch(statement("audit_stray_dispatch"), after, upto)
-        return [row["task_id"] for row in rows]
+    async def stray_rows(self, after: UUID, upto: UUID) -> list[StrayRow]:
+        """Return the rows of `dispatch` and `running` that have no task."""
+        rows = await self._connection.fetch(statement("audit_stray_rows"), after, upto)
+        return [StrayRow._make(row) for row in rows]
 
     async def count_differences(self) -> list[CountDifference]:
         """Count all tasks and return where the counters differ."""
@@ -221,6 +230,12 @@ def _audited(row: asyncpg.Record) -> AuditedTask:
         dispatched=None
         if row[_DISPATCHED.start] is None
         else DispatchRow._make(facts[_DISPATCHED]),
+        expected_running=_running(facts[_EXPECTED_RUNNING]),
+        running=_running(facts[_RUNNING]),
         has_lease=row["has_lease"],
         lease_over_s=row["lease_over_s"],
     )
+
+
+def _running(facts: tuple[object, ...]) -> RunningRow | None:
+    return None if facts[0] is None else RunningRow(*facts)  # type: ignore[arg-type]

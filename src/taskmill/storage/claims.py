@@ -146,7 +146,8 @@ async def end(
     """
     if not ends:
         return {}
-    ordered = sorted(ends, key=lambda end: end.fence.task_id)
+    # A fence of before comes first: of several of one task the statements see the last.
+    ordered = sorted(ends, key=lambda end: (end.fence.task_id, end.fence.claim_no))
     is_one = len(ordered) == 1
     if all(end.transition.status is Status.SUCCEEDED for end in ordered):
         given = columns(map(_success, ordered))

@@ -19,6 +19,8 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    column,
+    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
@@ -26,9 +28,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
 from taskmill.storage.schema_webhooks import task_callback, webhook, webhook_delivery
 
-__all__ = ["metadata", "task", "task_callback", "task_progress", "webhook", "webhook_delivery"]
+__all__ = ["metadata", "task_callback", "webhook", "webhook_delivery"]
 
 task_number = Sequence("task_number", metadata=metadata)
+
+_ENDED = text("final_status IS NOT NULL")
+_CANCEL_REQUESTED = text("cancel_requested_at IS NOT NULL")
 
 task = Table(
     "task",
@@ -41,7 +46,7 @@ task = Table(
     Column("payload", JSON),
     required("queue", Text),
     required("priority", SmallInteger),
-    required("status", Text),
+    Column("final_status", Text),
     required("run", Integer, text("1")),
     required("attempt", Integer, text("0")),
     required("max_attempts", Integer),
@@ -63,18 +68,11 @@ task = Table(
     Column("traceparent", Text),
     required("version", Integer, text("1")),
     required("claim_no", Integer, text("0")),
-    Column("lease_id", UUID(as_uuid=True)),
     Column("open_policy", SmallInteger),
-    Index("task_status_id", "status", "id"),
-    Index("task_queue_status_id", "queue", "status", "id"),
-    Index("task_type_status_id", "type", "status", "id"),
-    Index(
-        "task_queue_type_status",
-        "queue",
-        "type",
-        "status",
-        postgresql_where=text("finished_at IS NOT NULL"),
-    ),
+    Index("task_ended", "final_status", "id", postgresql_where=_ENDED),
+    Index("task_queue_ended", "queue", "final_status", "id", postgresql_where=_ENDED),
+    Index("task_type_ended", "type", "final_status", "id", postgresql_where=_ENDED),
+    Index("task_queue_type_ended", "queue", "type", "final_status", postgresql_where=_ENDED),
     Index(
         "task_labels",
         "labels",
@@ -87,11 +85,6 @@ task = Table(
         text("taskmill.error_shape(error)"),
         "id",
         postgresql_where=text("error IS NOT NULL"),
-    ),
-    Index(
-        "task_cancel_requested",
-        "lease_id",
-        postgresql_where=text("cancel_requested AND lease_id IS NOT NULL"),
     ),
     postgresql_partition_by="RANGE (id)",
 )
@@ -109,6 +102,27 @@ dispatch = Table(
     Column("released_at", TIME),
     Index("dispatch_bucket", "queue", "type", "priority", "run_at", "task_id"),
     Index("dispatch_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+)
+
+running = Table(
+    "running",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    required("lease_id", UUID(as_uuid=True)),
+    *(required(name, Integer) for name in ("claim_no", "attempt", "version")),
+    required("started_at", TIME, NOW),
+    Column("cancel_requested_at", TIME),
+    required("queue", Text),
+    Index("running_cancel_requested", "lease_id", postgresql_where=_CANCEL_REQUESTED),
+)
+
+# The view of tasks as they are now.
+current_task = table(
+    "current_task",
+    *(column(c.name, c.type) for c in task.c if c.name != "final_status"),
+    column("status", Text),
+    column("lease_id", UUID(as_uuid=True)),
+    schema="taskmill",
 )
 
 lease = Table(

@@ -5,24 +5,23 @@ which is then sorted; so with more than `MOST` tasks it gives up, and the scan i
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from taskmill.domain.lifecycle import Status
 from taskmill.storage import faults
 from taskmill.storage.name_index import NAME_INDEX
-from taskmill.storage.schema import task
+from taskmill.storage.schema import current_task
+
+Matching: TypeAlias = sa.Select[UUID] | sa.CompoundSelect[UUID]
 
 MOST: Final = 10_000
 """The most tasks that are looked up."""
 _TIMEOUT_MS: Final = 500
-_NOT_ENDED: Final = frozenset({Status.NEW, Status.IN_PROGRESS})
 # PostgreSQL intersects what the index has for each trigram, which takes time, and those of one word are alike. So
 # a word is cut into parts of three letters, and what is left over comes to the first: a search of a million names
 # for "customer c000018" takes 15 ms by `%custo%mer%c000%018%`, and 47 by the whole text (2026-11-29).
@@ -46,14 +45,6 @@ class Matches:
     total: int
 
 
-def ended_or(statuses: frozenset[Status]) -> sa.ColumnElement[bool]:
-    """Return a condition that all tasks in these statuses meet, with which indexes of ended tasks can be used."""
-    has_ended = task.c.finished_at.is_not(None)
-    if statuses and not statuses & _NOT_ENDED:
-        return has_ended
-    return sa.or_(has_ended, task.c.status.in_(sorted(_NOT_ENDED)))
-
-
 async def name_condition(connection: AsyncConnection, needle: str) -> sa.ColumnElement[bool] | None:
     """Return a condition with an index that tasks with `needle` in their names meet, and few others.
 
@@ -61,7 +52,7 @@ async def name_condition(connection: AsyncConnection, needle: str) -> sa.ColumnE
     """
     key: str | None = await connection.scalar(_NAME_KEY, {"needle": needle})
     pattern = None if key is None else key_pattern(key)
-    return None if pattern is None else sa.func.taskmill.name_key(task.c.name).like(pattern)
+    return None if pattern is None else sa.func.taskmill.name_key(current_task.c.name).like(pattern)
 
 
 def key_pattern(key: str) -> str | None:
@@ -72,23 +63,24 @@ def key_pattern(key: str) -> str | None:
 
 async def look_up(
     connection: AsyncConnection,
-    conditions: Sequence[sa.ColumnElement[bool]],
+    matching: Matching,
     *,
     after: UUID,
     oldest_first: bool,
     limit: int,
 ) -> Matches | None:
-    """Return the first ids beyond `after` that meet the conditions; None if too many do, or it takes too long.
+    """Return the first ids of these beyond `after`; None if they are too many, or it takes too long.
 
     It ends the transaction of the connection.
     """
-    matching = sa.select(task.c.id).where(*conditions).limit(MOST + 1).cte("matching")
-    ids = sa.select(matching.c.id).limit(limit)
+    found = matching.limit(MOST + 1).cte("found")
+    [task_id] = found.c
+    ids = sa.select(task_id).limit(limit)
     if oldest_first:
-        ids = ids.where(matching.c.id > after).order_by(matching.c.id)
+        ids = ids.where(task_id > after).order_by(task_id)
     else:
-        ids = ids.where(matching.c.id < after).order_by(matching.c.id.desc())
-    total = sa.select(sa.func.count()).select_from(matching).scalar_subquery()
+        ids = ids.where(task_id < after).order_by(task_id.desc())
+    total = sa.select(sa.func.count()).select_from(found).scalar_subquery()
     query = sa.select(total, sa.func.array(ids.scalar_subquery()))
     row = None
     try:

@@ -96,9 +96,11 @@ def _report_retained(week: Week, reason: str) -> None:
 
 
 def _has_unfinished(week: Week) -> str:
-    # By an index: `hot` allows nothing else. The tasks decide, not their counters.
-    return (
-        f"EXISTS (SELECT FROM taskmill.task_{week.suffix} WHERE status IN ('new', 'in_progress'))"
+    # What has not ended is in one of these. They decide, not the counters.
+    first, end = week.bounds
+    return " OR ".join(
+        f"EXISTS (SELECT FROM taskmill.{table} WHERE task_id >= '{first}' AND task_id < '{end}')"
+        for table in ("dispatch", "running")
     )
 
 

@@ -14,9 +14,21 @@ from tests.support.polling import eventually
 
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 # The tables that statements write.
-_TABLES = ("task", "dispatch", "lease", "task_event", "idempotency", "task_count", "change_batch")
+_TABLES = (
+    *("task", "dispatch", "running", "lease"),
+    *("task_event", "idempotency", "task_count", "change_batch"),
+)
 # An operator's CREATE INDEX blocks all writers, and an operator's ALTER TABLE everybody.
 _LOCKS = ("SHARE", "ACCESS EXCLUSIVE")
+
+
+# Claims of these tasks wait: only the end of this transaction shows whether they run already.
+_PRETEND_TO_RUN = """
+INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+SELECT task_id, gen_random_uuid(), 1, 1, 2, queue FROM taskmill.dispatch
+ON CONFLICT DO NOTHING
+RETURNING task_id
+"""
 
 
 class DatabaseFaults:
@@ -87,18 +99,17 @@ class DatabaseFaults:
         await eventually(responds, "the database to serve", timeout_s=60)
 
     async def _lock_rows(self) -> bool:
-        """Lock waiting tasks, so that claims are under way while the lease of their worker expires."""
+        """Hold up claims of what waits, so that they are under way while the lease of their worker expires."""
         is_hit = False
         async with self._scene.a_member("worker") as member:
             with suppress(*_AWAY):
-                async with self._a_connection() as sql, sql.transaction():
-                    locked = await sql.fetch(
-                        "SELECT id FROM taskmill.task WHERE status = 'new' FOR UPDATE", timeout=3
-                    )
-                    if locked:
+                async with self._a_connection() as sql:
+                    await sql.execute("BEGIN")
+                    if await sql.fetch(_PRETEND_TO_RUN, timeout=3):
                         await asyncio.sleep(LEASE_TTL_S / 8)
                         is_hit = member.signal(self._dice.choice((signal.SIGSTOP, signal.SIGKILL)))
                         await asyncio.sleep(LEASE_TTL_S * self._dice.uniform(1, 1.6))
+                    await sql.execute("ROLLBACK")
             if is_hit:
                 await asyncio.sleep(LEASE_TTL_S)
             member.signal(signal.SIGCONT)

@@ -1,14 +1,15 @@
-"""A task's row in `dispatch`, and its lease, against its own row."""
+"""A task's rows in `dispatch` and `running`, and its lease, against its own row."""
 
 import pytest
 
 from taskmill.domain.audit import Check, Finding
-from taskmill.domain.history import AuditedTask, DispatchRow, TaskRow
+from taskmill.domain.history import AuditedTask, DispatchRow, RunningRow, TaskRow
 from taskmill.domain.lifecycle import EventType
-from taskmill.domain.row_checks import dispatch_faults, lease_faults
+from taskmill.domain.row_checks import dispatch_faults, lease_faults, running_faults
 from tests.support.histories import BEGIN, LEASE, SECOND, TASK, History
 
 DISPATCH_ROW = DispatchRow(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
+RUNNING_ROW = RunningRow(claim_no=1, attempt=1, version=2, queue="mail")
 WAITS = History().row
 RUNS = History()(EventType.CLAIMED).row
 
@@ -17,10 +18,12 @@ def a_task(
     row: TaskRow,
     dispatched: DispatchRow | None = None,
     *,
+    running: RunningRow | None = None,
     has_lease: bool = True,
     lease_over_s: float | None = None,
 ) -> AuditedTask:
-    return AuditedTask(row, DISPATCH_ROW, dispatched, has_lease, lease_over_s)
+    expected = None if running is None else RUNNING_ROW
+    return AuditedTask(row, DISPATCH_ROW, dispatched, expected, running, has_lease, lease_over_s)
 
 
 def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
@@ -39,6 +42,29 @@ def test_a_missing_row_and_a_surplus_one_are_found() -> None:
         task_id=TASK,
         expected="no row in dispatch",
         found="in_progress",
+    )
+
+
+def test_only_a_task_that_runs_is_in_running() -> None:
+    ended = History()(EventType.CLAIMED)(EventType.SUCCEEDED).row
+    assert list(running_faults(a_task(WAITS))) == []
+    assert list(running_faults(a_task(RUNS, running=RUNNING_ROW))) == []
+    [surplus] = running_faults(a_task(ended, running=RUNNING_ROW))
+    assert surplus == Finding(
+        check=Check.RUNNING_SURPLUS, task_id=TASK, expected="no row in running", found="succeeded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("claim_no", 0), ("attempt", 3), ("version", 1), ("queue", "q")]
+)
+def test_a_claim_that_does_not_come_after_the_tasks_row_is_found(name: str, value: object) -> None:
+    other = RUNNING_ROW._replace(**{name: value})  # type: ignore[arg-type]  # names are the fields
+    [drift] = running_faults(a_task(RUNS, running=other))
+    assert drift.check is Check.RUNNING_DRIFT
+    assert (drift.expected, drift.found) == (
+        f"{name} {getattr(RUNNING_ROW, name)}",
+        f"{name} {value}",
     )
 
 

@@ -3,13 +3,12 @@
 -- $1 uuid task, $2 uuid lease, $3 integer claim; arrays, one element a line: $4 integer[] numbers, $5 smallint[]
 -- levels, $6 text[] messages, $7 text[] fields as JSON or empty for nulls only; $8 integer most lines of a claim,
 -- $9 bigint most bytes of them.
--- Locks in order: no row of task; task_log (own new rows).
--- Relies on: the primary keys of task and task_log; a claim has few lines. The same lines again change nothing.
+-- Locks: none but its own new rows.
+-- Relies on: the primary keys of running and task_log; a claim has few lines. The same lines again change nothing.
 -- Two requests at once may both take the last bytes, but never more lines than allowed.
 -- Returns: whether the fence held, and how many lines exceeded the limits.
 WITH fenced AS MATERIALIZED (
-    SELECT id FROM taskmill.task
-    WHERE id = $1 AND (status = 'in_progress') IS TRUE AND lease_id = $2 AND claim_no = $3
+    SELECT task_id FROM taskmill.running WHERE task_id = $1 AND lease_id = $2 AND claim_no = $3
 ),
 existing AS MATERIALIZED (
     SELECT seq, octet_length(message) + coalesce(octet_length(fields::text), 0) AS size

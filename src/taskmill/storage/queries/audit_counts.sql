@@ -1,7 +1,13 @@
--- Purpose: counters that differ from the number of tasks, in one snapshot. Reads every task once (by an index, if
--- it is narrower), so its time grows with the table: give it its own timeout.
+-- Purpose: counters that differ from the number of tasks, in one snapshot. Reads every task once, so its time grows
+-- with the table: give it its own timeout.
 WITH counted AS (
-    SELECT queue, status, count(*) AS tasks FROM taskmill.task GROUP BY queue, status
+    SELECT
+        t.queue,
+        coalesce(t.final_status, CASE WHEN r.task_id IS NULL THEN 'new' ELSE 'in_progress' END) AS status,
+        count(*) AS tasks
+    FROM taskmill.task AS t
+    LEFT JOIN taskmill.running AS r ON r.task_id = t.id
+    GROUP BY 1, 2
 ),
 recorded AS (
     SELECT queue, status, sum(tasks)::bigint AS tasks

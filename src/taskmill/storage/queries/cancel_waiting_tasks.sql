@@ -11,12 +11,12 @@ WITH taken AS (
 ),
 cancelled AS (
     UPDATE taskmill.task
-    SET status = 'cancelled',
+    SET final_status = 'cancelled',
         cancel_requested = true,
         finished_at = now(),
         updated_at = now(),
         version = version + 1
-    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
+    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND final_status IS NULL
     RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, type
 ),
 logged AS (

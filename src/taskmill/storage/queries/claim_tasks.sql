@@ -1,12 +1,14 @@
 -- Purpose: a worker takes up to $3 due tasks from its buckets, in the order of the buckets given.
 -- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types, $6 smallint[]
 -- priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
--- Locks in order: lease (shared), dispatch (skips what others hold), task, event, count.
--- Relies on: dispatch_bucket, task's primary key, nested loops in the order of the buckets: rows are locked one by
--- one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the closing of its
--- lease wait for each other: a closed lease claims nothing.
+-- Locks in order: lease (shared), dispatch (skips what others hold), running and task (no rows of others), event,
+-- count.
+-- A row of task does not change while its task waits, so it need not be locked.
+-- Relies on: dispatch_bucket, the primary keys of task and running, nested loops in the order of the buckets: rows
+-- are locked one by one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the
+-- closing of its lease wait for each other: a closed lease claims nothing.
+-- Whether a task runs already is checked, too: a row of dispatch that should not be there must not stop others.
 -- A task that was created without a policy takes it from its type at its first claim; then its open_policy is 0.
--- Null: the policy was given, or there was none to take.
 -- A task of create_task is unchecked until it has spent an attempt, as that function does not check payloads. A
 -- claim that was lost or handed back has spent none.
 -- Notifies.
@@ -44,36 +46,38 @@ taken AS (
     WHERE ctid = ANY(ARRAY(SELECT row_id FROM picked))
     RETURNING task_id
 ),
-claimed AS (
-    UPDATE taskmill.task
-    SET status = 'in_progress',
-        attempt = attempt + 1,
-        claim_no = claim_no + 1,
-        lease_id = $1,
-        started_at = now(),
-        updated_at = now(),
-        version = version + 1,
-        max_attempts = CASE WHEN claim_no = 0 AND open_policy & 1 > 0 THEN coalesce((
-            SELECT p.max_attempts FROM taskmill.type_policy AS p WHERE p.type = task.type
-        ), max_attempts) ELSE max_attempts END,
-        max_losses = CASE WHEN claim_no = 0 AND open_policy & 2 > 0 THEN coalesce((
-            SELECT p.max_losses FROM taskmill.type_policy AS p WHERE p.type = task.type
-        ), max_losses) ELSE max_losses END,
-        retry = CASE WHEN claim_no = 0 AND open_policy & 4 > 0 THEN (
-            SELECT p.retry FROM taskmill.type_policy AS p WHERE p.type = task.type
-        ) ELSE retry END,
-        timeout_s = CASE WHEN claim_no = 0 AND open_policy & 8 > 0 THEN (
-            SELECT p.timeout_s FROM taskmill.type_policy AS p WHERE p.type = task.type
-        ) ELSE timeout_s END,
-        open_policy = CASE WHEN open_policy > 0 THEN (
-            SELECT 0 FROM taskmill.type_policy AS p WHERE p.type = task.type AND task.claim_no = 0
-        ) ELSE open_policy END
-    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
-    RETURNING
-        id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
-        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, open_policy,
-        source = 'sql' AND run = 1 AND attempt = 1 AS is_unchecked,
-        date_part('epoch', updated_at - greatest(run_at, created_at)) AS waited_s
+claimed AS MATERIALIZED (
+    SELECT
+        t.id, t.claim_no + 1 AS claim_no, t.name, t.type, t.queue, t.payload, t.priority, t.run,
+        t.attempt + 1 AS attempt,
+        coalesce(CASE WHEN t.open_policy & 1 > 0 THEN p.max_attempts END, t.max_attempts) AS max_attempts,
+        t.losses,
+        coalesce(CASE WHEN t.open_policy & 2 > 0 THEN p.max_losses END, t.max_losses) AS max_losses,
+        coalesce(CASE WHEN t.open_policy & 8 > 0 THEN p.timeout_s END, t.timeout_s) AS timeout_s,
+        coalesce(CASE WHEN t.open_policy & 4 > 0 THEN p.retry END, t.retry) AS retry,
+        t.created_at, t.labels, t.traceparent, t.version + 1 AS version, t.run_at,
+        p.type IS NOT NULL AS takes_policy,
+        t.source = 'sql' AND t.run = 1 AND t.attempt = 0 AS is_unchecked,
+        date_part('epoch', now() - greatest(t.run_at, t.created_at)) AS waited_s
+    FROM taskmill.task AS t
+    LEFT JOIN LATERAL (
+        SELECT type, max_attempts, max_losses, retry, timeout_s FROM taskmill.type_policy
+        WHERE type = t.type AND t.open_policy > 0 AND t.claim_no = 0
+        LIMIT 1
+    ) AS p ON true
+    LEFT JOIN LATERAL (SELECT task_id FROM taskmill.running WHERE task_id = t.id LIMIT 1) AS r ON true
+    WHERE t.id = ANY(ARRAY(SELECT task_id FROM taken)) AND t.final_status IS NULL AND r.task_id IS NULL
+),
+moved AS (
+    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+    SELECT id, $1, claim_no, attempt, version, queue FROM claimed
+),
+with_policy AS (
+    UPDATE taskmill.task AS t
+    SET (max_attempts, max_losses, timeout_s, retry, open_policy)
+        = (c.max_attempts, c.max_losses, c.timeout_s, c.retry, 0)
+    FROM claimed AS c
+    WHERE t.id = c.id AND c.takes_policy
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
@@ -81,7 +85,7 @@ logged AS (
     )
     SELECT
         id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
-        CASE WHEN claim_no = 1 AND open_policy = 0 THEN 'type_policy' END
+        CASE WHEN takes_policy THEN 'type_policy' END
     FROM claimed
 ),
 changed AS (

@@ -1,13 +1,17 @@
 -- Purpose: make the counters of a week exact, from its tasks, while others change them: all that it reads is of one
 -- snapshot, and what comes later has deltas of its own. The totals stay as they are.
 -- $1 date: the Monday of the week; $2 and $3 uuid: the first id in the week, and the first one after it.
--- Runs after a lock, so that no difference is written twice. Reads every task of the week once, by an index if it is
--- narrower.
+-- Runs after a lock, so that no difference is written twice. What waits or runs is counted where it is, all
+-- others by an index, if that is narrower.
 WITH counted AS (
-    SELECT queue, status, count(*) AS tasks
+    SELECT queue, final_status AS status, count(*) AS tasks
     FROM taskmill.task
-    WHERE id >= $2 AND id < $3
-    GROUP BY queue, status
+    WHERE id >= $2 AND id < $3 AND final_status IS NOT NULL
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT queue, 'new', count(*) FROM taskmill.dispatch WHERE task_id >= $2 AND task_id < $3 GROUP BY 1
+    UNION ALL
+    SELECT queue, 'in_progress', count(*) FROM taskmill.running WHERE task_id >= $2 AND task_id < $3 GROUP BY 1
 ),
 recorded AS (
     SELECT queue, status, sum(tasks)::bigint AS tasks

@@ -33,11 +33,11 @@ keyed AS (
 ),
 created AS (
     INSERT INTO taskmill.task (
-        id, name, description, type, payload, queue, priority, status, run_at, created_at,
+        id, name, description, type, payload, queue, priority, run_at, created_at,
         max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent, open_policy
     )
     SELECT
-        id, name, description, type, payload::json, queue, priority, 'new', run_at, created_at,
+        id, name, description, type, payload::json, queue, priority, run_at, created_at,
         max_attempts, max_losses, retry::jsonb, timeout_s, expires_at, labels::jsonb, source,
         traceparent, open_policy
     FROM input

@@ -3,53 +3,57 @@
 -- claim_no), then the transition that `domain.lifecycle.decide` chose; $6 and $7 are its status and event type if
 -- a cancel was requested meanwhile. $14 text: the worker that ends them; null: for each the one that holds its
 -- lease.
--- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
--- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
--- would otherwise read every running task by task_status_id for each of them. Returns the attempts that were
--- ended; a missing one belongs to another worker.
+-- Locks in order: running (in the order of ids), task, dispatch (own new rows), event, count.
+-- Relies on: the primary keys of running and task. The ids are sorted, each is there once, and each row takes what
+-- belongs to it by its place among them: a join with the input could read all of `running` for each attempt, if the
+-- plan was made while that was empty. Returns the attempts that were ended; a missing one belongs to another worker.
 -- Notifies.
-WITH input AS MATERIALIZED (
-    SELECT *
-    FROM unnest(
-        $1::uuid[], $2::uuid[], $3::integer[],
-        $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::double precision[], $10::boolean[], $11::boolean[], $12::text[], $13::text[]
-    ) AS input (
-        id, lease_id, claim_no,
-        status, event, status_if_cancelled, event_if_cancelled, reason,
-        delay_s, spends_attempt, counts_loss, result, error
-    )
+WITH freed AS (
+    DELETE FROM taskmill.running
+    WHERE task_id = ANY($1)
+        AND lease_id = ($2::uuid[])[width_bucket(task_id, $1::uuid[])]
+        AND claim_no = ($3::integer[])[width_bucket(task_id, $1::uuid[])]
+    RETURNING
+        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at,
+        cancel_requested_at IS NOT NULL AS cancel_requested, width_bucket(task_id, $1::uuid[]) AS place
+),
+decided AS (
+    SELECT
+        task_id, lease_id, claim_no, version, started_at, cancel_requested, place,
+        attempt - CASE WHEN ($10::boolean[])[place] THEN 0 ELSE 1 END AS attempt,
+        ($4::text[])[place] AS intended,
+        CASE WHEN cancel_requested THEN ($6::text[])[place] ELSE ($4::text[])[place] END AS status
+    FROM freed
 ),
 ended AS (
     UPDATE taskmill.task AS t
-    SET status = CASE WHEN t.cancel_requested THEN i.status_if_cancelled ELSE i.status END,
-        attempt = t.attempt - CASE WHEN i.spends_attempt THEN 0 ELSE 1 END,
-        losses = t.losses + CASE WHEN i.counts_loss THEN 1 ELSE 0 END,
+    SET final_status = nullif(d.status, 'new'),
+        claim_no = d.claim_no,
+        attempt = d.attempt,
+        losses = t.losses + CASE WHEN ($11::boolean[])[d.place] THEN 1 ELSE 0 END,
+        version = d.version,
+        cancel_requested = d.cancel_requested,
         run_at = CASE
-            WHEN i.status = 'new' AND NOT t.cancel_requested
-                THEN now() + make_interval(secs => i.delay_s)
+            WHEN d.status = 'new' THEN now() + make_interval(secs => ($9::double precision[])[d.place])
             ELSE t.run_at
         END,
-        finished_at = CASE
-            WHEN i.status <> 'new' OR t.cancel_requested THEN now()
-        END,
-        result = i.result::json,
-        error = CASE WHEN i.status = 'succeeded' THEN NULL ELSE coalesce(i.error::jsonb, t.error) END,
-        lease_id = NULL,
+        started_at = d.started_at,
+        finished_at = CASE WHEN d.status <> 'new' THEN now() END,
         updated_at = now(),
-        version = t.version + 1
-    FROM input AS i
-    WHERE t.id = i.id
+        result = ($12::text[])[d.place]::json,
+        error = CASE
+            WHEN d.intended = 'succeeded' THEN NULL
+            ELSE coalesce(($13::text[])[d.place]::jsonb, t.error)
+        END
+    FROM decided AS d
+    WHERE t.id = d.task_id AND t.final_status IS NULL
         -- For one: AND t.id = ($1::uuid[])[1]
-        AND (t.status = 'in_progress') IS TRUE
-        AND t.lease_id = i.lease_id
-        AND t.claim_no = i.claim_no
     RETURNING
-        t.id, t.version, t.status, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type,
-        t.priority, t.expires_at, i.lease_id,
-        CASE WHEN t.status = i.status THEN i.event ELSE i.event_if_cancelled END AS event,
-        CASE WHEN t.status = i.status THEN i.reason ELSE 'cancelled' END AS reason,
-        i.error,
+        t.id, t.version, d.status, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type,
+        t.priority, t.expires_at, d.lease_id,
+        CASE WHEN d.status = d.intended THEN ($5::text[])[d.place] ELSE ($7::text[])[d.place] END AS event,
+        CASE WHEN d.status = d.intended THEN ($8::text[])[d.place] ELSE 'cancelled' END AS reason,
+        ($13::text[])[d.place] AS error,
         date_part('epoch', t.updated_at - t.started_at) AS ran_s
 ),
 waiting AS (

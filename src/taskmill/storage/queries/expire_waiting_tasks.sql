@@ -15,13 +15,13 @@ taken AS (
 ),
 expired AS (
     UPDATE taskmill.task
-    SET status = 'failed',
+    SET final_status = 'failed',
         error = jsonb_build_object(
             'type', 'Expired', 'message', 'The task was not started before its expires_at.'),
         finished_at = now(),
         updated_at = now(),
         version = version + 1
-    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND status = 'new'
+    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND final_status IS NULL
     RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, type, error
 ),
 logged AS (

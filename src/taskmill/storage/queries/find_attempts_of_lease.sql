@@ -1,5 +1,8 @@
--- Purpose: what a worker runs according to PostgreSQL. $1 uuid lease. Reads only; relies on task_status_id.
+-- Purpose: what a worker runs according to PostgreSQL. $1 uuid lease. Reads all of `running`, and relies on task's
+-- primary key.
 SELECT
-    id, lease_id, claim_no, queue, attempt, max_attempts, losses, max_losses, retry, cancel_requested
-FROM taskmill.task
-WHERE status = 'in_progress' AND lease_id = $1
+    t.id, r.lease_id, r.claim_no, t.queue, r.attempt, t.max_attempts, t.losses, t.max_losses, t.retry,
+    r.cancel_requested_at IS NOT NULL AS cancel_requested
+FROM taskmill.running AS r
+JOIN taskmill.task AS t ON t.id = r.task_id
+WHERE r.lease_id = $1

@@ -1,18 +1,15 @@
 -- Purpose: which duties of maintenance have something to do, so that the others need not poll.
 -- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters to
 -- read; $3 double precision: how far ahead to look for expiring tasks, in s.
--- Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. The
+-- Reads only; relies on lease_open, lease_timeout, dispatch_expiry and task_minute_open. The
 -- statements of the duties decide themselves what still has to be done.
 SELECT
     EXISTS (
         SELECT FROM taskmill.lease WHERE closed_at IS NULL AND expires_at < clock_timestamp()
     )
     OR EXISTS (
-        SELECT FROM taskmill.task AS t
-        WHERE t.status = 'in_progress'
-            AND NOT EXISTS (
-                SELECT FROM taskmill.lease AS l WHERE l.id = t.lease_id AND l.closed_at IS NULL
-            )
+        SELECT FROM taskmill.running AS r
+        WHERE NOT EXISTS (SELECT FROM taskmill.lease AS l WHERE l.id = r.lease_id AND l.closed_at IS NULL)
     ) AS rescue,
     EXISTS (
         SELECT FROM taskmill.lease WHERE timeout_at <= now() AND closed_at IS NULL

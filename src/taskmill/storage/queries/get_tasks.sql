@@ -9,7 +9,7 @@ SELECT
     t.retry, t.timeout_s, t.expires_at,
     (SELECT url FROM taskmill.task_callback WHERE task_id = t.id) AS callback_url,
     p.share AS progress_share, p.message AS progress_message, p.at AS progress_at, p.serial AS progress_serial
-FROM taskmill.task AS t
+FROM taskmill.current_task AS t
 LEFT JOIN LATERAL (
     SELECT share, message, at, serial FROM taskmill.task_progress
     WHERE task_id = t.id AND claim_no = t.claim_no AND t.started_at IS NOT NULL

@@ -3,12 +3,11 @@
 -- $1 integer limit, $2 uuid only this one (null: all).
 -- For moments a worker has more tasks in progress than slots, while ends are being written: the ended ones hold no
 -- slot.
--- Reads only; relies on task_status_id: its cost grows with the running tasks, like a round of rescue. What a
--- lease's own row says about them is as old as its last renewal.
+-- Reads only: all of `running`, like a round of rescue. What a lease's own row says about them is as old as its last
+-- renewal.
 WITH busy AS MATERIALIZED (
     SELECT lease_id, count(*)::integer AS running
-    FROM taskmill.task
-    WHERE status = 'in_progress'
+    FROM taskmill.running
     GROUP BY lease_id
 )
 SELECT

@@ -4,9 +4,7 @@ WHERE id IN (
     SELECT l.id FROM taskmill.lease AS l
     WHERE NOT l.remote
         AND l.closed_at < now() - interval '1 day'
-        AND NOT EXISTS (
-            SELECT FROM taskmill.task AS t WHERE t.status = 'in_progress' AND t.lease_id = l.id
-        )
+        AND NOT EXISTS (SELECT FROM taskmill.running AS r WHERE r.lease_id = l.id)
     LIMIT $1
 )
 RETURNING 1

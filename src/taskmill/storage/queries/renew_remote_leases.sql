@@ -2,8 +2,7 @@
 -- a cancel was requested. It revives a lease that ran out, but none that was closed.
 -- $1 uuid[] leases (each once), $2 double precision[] times to live in seconds (null: as before).
 -- Locks: the leases, in the order of ids. Touches no indexed column (HOT). Relies on the primary keys of lease and
--- task: a remote lease names all its tasks, and what runs under a lease has its id. Returns the leases that are
--- still open.
+-- running: a remote lease names all its tasks. Returns the leases that are still open.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::double precision[]) AS input (id, ttl_s)
 ),
@@ -30,7 +29,9 @@ renewed AS (
 SELECT r.id, r.expires_at, r.ttl_s, running.ids, running.cancel_requested_ids
 FROM renewed AS r
 CROSS JOIN LATERAL (
-    SELECT array_agg(t.id) AS ids, array_agg(t.id) FILTER (WHERE t.cancel_requested) AS cancel_requested_ids
-    FROM taskmill.task AS t
-    WHERE t.id = ANY(r.task_ids) AND t.lease_id = r.id
+    SELECT
+        array_agg(task_id) AS ids,
+        array_agg(task_id) FILTER (WHERE cancel_requested_at IS NOT NULL) AS cancel_requested_ids
+    FROM taskmill.running
+    WHERE task_id = ANY(r.task_ids) AND lease_id = r.id
 ) AS running

@@ -1,31 +1,33 @@
 -- Purpose: request that those of the tasks that run be cancelled; a repeat changes nothing. $1 uuid[].
 -- The form for one has $2 integer[]: the versions that it may have, null for any.
--- Locks in order: task (in the order of ids), event. Relies on task's primary key.
+-- Locks in order: running (in the order of ids), event. Relies on the primary keys of running and task.
 -- Returns the running tasks for which a cancel is now, or was already, requested.
 -- Notifies.
-WITH running AS MATERIALIZED (
-    SELECT id, cancel_requested AS was_requested FROM taskmill.task
-    WHERE id = ANY($1) AND (status = 'in_progress') IS TRUE
+WITH locked AS MATERIALIZED (
+    SELECT task_id, cancel_requested_at IS NOT NULL AS was_requested FROM taskmill.running
+    WHERE task_id = ANY($1)
         -- For one: AND ($2::integer[] IS NULL OR version = ANY($2))
-    ORDER BY id
+    ORDER BY task_id
     FOR NO KEY UPDATE
 ),
 requested AS (
-    UPDATE taskmill.task
-    SET cancel_requested = true, updated_at = now(), version = version + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM running WHERE NOT was_requested))
-    RETURNING id, version, run, attempt, losses, claim_no, run_at, lease_id
+    UPDATE taskmill.running
+    SET cancel_requested_at = now(), version = version + 1
+    WHERE task_id = ANY(ARRAY(SELECT task_id FROM locked WHERE NOT was_requested))
+    RETURNING task_id, version, attempt, claim_no, lease_id
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
         task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id
     )
     SELECT
-        id, version, 'cancel_requested', 'in_progress', run, attempt, losses, claim_no, run_at, lease_id
-    FROM requested
+        r.task_id, r.version, 'cancel_requested', 'in_progress', t.run, r.attempt, t.losses, r.claim_no, t.run_at,
+        r.lease_id
+    FROM requested AS r
+    JOIN taskmill.task AS t ON t.id = r.task_id
 ),
 changed AS (
     INSERT INTO taskmill.change_batch (task_ids, versions)
-    SELECT array_agg(id), array_agg(version) FROM requested HAVING count(*) > 0
+    SELECT array_agg(task_id), array_agg(version) FROM requested HAVING count(*) > 0
 )
-SELECT id FROM running
+SELECT task_id AS id FROM locked

@@ -6,15 +6,15 @@
 -- started.
 -- Notifies.
 WITH finished AS MATERIALIZED (
-    SELECT id, status FROM taskmill.task
-    WHERE id = ANY($1) AND (status = ANY($2)) IS TRUE
+    SELECT id, final_status FROM taskmill.task
+    WHERE id = ANY($1) AND (final_status = ANY($2)) IS TRUE
         -- For one: AND ($3::integer[] IS NULL OR version = ANY($3))
     ORDER BY id
     FOR NO KEY UPDATE
 ),
 again AS (
     UPDATE taskmill.task
-    SET status = 'new',
+    SET final_status = NULL,
         run = run + 1,
         attempt = 0,
         losses = 0,
@@ -46,7 +46,7 @@ changed AS (
 ),
 counted AS (
     INSERT INTO taskmill.task_count (queue, status, tasks, week)
-    SELECT again.queue, finished.status, -count(*), taskmill.week_of(id)
+    SELECT again.queue, finished.final_status, -count(*), taskmill.week_of(id)
     FROM again JOIN finished USING (id)
     GROUP BY 1, 2, 4
     UNION ALL

@@ -2,9 +2,9 @@
 -- line was written. So late lines are dropped, but not those of an attempt that is retried at once. The worker's
 -- clock may differ from ours: a tenth of a second is allowed for that.
 -- $1..$8: arrays, one element a line (see storage/task_log.py), or empty for nulls only.
--- Locks in order: no row of task; task_log (own new rows). The tables are named in the order in which dropping a
--- week locks them: task, task_event, task_log.
--- Relies on: the primary keys of task, task_event and task_log. Running it again with the same lines changes
+-- Locks in order: no row of task or running; task_log (own new rows). The tables are named in the order in which
+-- dropping a week locks them: task, task_event, task_log.
+-- Relies on: the primary keys of task, running, task_event and task_log. Running it again with the same lines changes
 -- nothing.
 -- Returns: how many of the lines passed the fence: they are stored now, or were by an earlier run.
 WITH input AS MATERIALIZED (
@@ -19,15 +19,18 @@ fenced AS MATERIALIZED (
     FROM input AS i
     JOIN taskmill.task AS t ON t.id = i.task_id
     LEFT JOIN LATERAL (
+        SELECT claim_no FROM taskmill.running WHERE task_id = i.task_id LIMIT 1
+    ) AS r ON true
+    LEFT JOIN LATERAL (
         SELECT e.at
         FROM taskmill.task_event AS e
-        WHERE t.claim_no > i.claim_no
+        WHERE coalesce(r.claim_no, t.claim_no) > i.claim_no
             AND e.task_id = i.task_id
             AND e.claim_no = i.claim_no + 1
             AND e.event = 'claimed'
         LIMIT 1
     ) AS superseded ON true
-    WHERE t.claim_no = i.claim_no OR i.at < superseded.at + interval '0.1 s'
+    WHERE coalesce(r.claim_no, t.claim_no) = i.claim_no OR i.at < superseded.at + interval '0.1 s'
 ),
 stored AS (
     INSERT INTO taskmill.task_log (task_id, claim_no, seq, at, level, logger, message, fields)

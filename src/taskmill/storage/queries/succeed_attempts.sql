@@ -4,23 +4,32 @@
 -- and the result. $5 text: the worker that ends them; null: for each the one that holds its lease. Locks and
 -- relies as `end_attempts`. Returns the attempts that were ended; a missing one belongs to another worker.
 -- Notifies.
-WITH ended AS (
-    UPDATE taskmill.task AS t
-    SET status = 'succeeded',
-        finished_at = now(),
-        result = i.result::json,
-        error = NULL,
-        lease_id = NULL,
-        updated_at = now(),
-        version = t.version + 1
-    FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) AS i (id, lease_id, claim_no, result)
-    WHERE t.id = i.id
-        -- For one: AND t.id = ($1::uuid[])[1]
-        AND (t.status = 'in_progress') IS TRUE
-        AND t.lease_id = i.lease_id
-        AND t.claim_no = i.claim_no
+WITH freed AS (
+    DELETE FROM taskmill.running
+    WHERE task_id = ANY($1)
+        AND lease_id = ($2::uuid[])[width_bucket(task_id, $1::uuid[])]
+        AND claim_no = ($3::integer[])[width_bucket(task_id, $1::uuid[])]
     RETURNING
-        t.id, t.version, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type, i.lease_id,
+        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at,
+        cancel_requested_at IS NOT NULL AS cancel_requested, width_bucket(task_id, $1::uuid[]) AS place
+),
+ended AS (
+    UPDATE taskmill.task AS t
+    SET final_status = 'succeeded',
+        claim_no = f.claim_no,
+        attempt = f.attempt,
+        version = f.version,
+        cancel_requested = f.cancel_requested,
+        started_at = f.started_at,
+        finished_at = now(),
+        updated_at = now(),
+        result = ($4::text[])[f.place]::json,
+        error = NULL
+    FROM freed AS f
+    WHERE t.id = f.task_id AND t.final_status IS NULL
+        -- For one: AND t.id = ($1::uuid[])[1]
+    RETURNING
+        t.id, t.version, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type, f.lease_id,
         date_part('epoch', t.updated_at - t.started_at) AS ran_s
 ),
 logged AS (

@@ -1,12 +1,10 @@
 -- Purpose: capacity: live workers, their slots, and how many of these are taken. For moments a worker has more
 -- tasks in progress than slots, while ends are being written.
 -- A worker that pulls over HTTP has a lease for each claim, so it is counted by its name.
--- Reads only; relies on lease_open and task_status_id: its cost grows with the running tasks, like a round of
--- rescue.
+-- Reads only; relies on lease_open, and reads all of `running`, like a round of rescue.
 WITH busy AS MATERIALIZED (
     SELECT lease_id, count(*)::integer AS running
-    FROM taskmill.task
-    WHERE status = 'in_progress'
+    FROM taskmill.running
     GROUP BY lease_id
 )
 SELECT
