@@ -124,7 +124,6 @@ async def under_load(
         await clients.resume()
         report.violations.extend(await _settled(site, plan, report))
         settled.set()
-    await site.prepare_check()
     sql = await asyncpg.connect(site.database_url)
     try:
         report.violations.extend(await findings(sql, history, site.effects))

@@ -218,9 +218,6 @@ class Site:
         """The address at which the API serves, or served last; None while it starts."""
         return self.members["api-1"].url
 
-    async def prepare_check(self) -> None:
-        """Do what is left to do before everything is checked: nothing."""
-
     async def serves(self, timeout_s: float = 60.0) -> None:
         """Wait until all processes are ready."""
 

@@ -20,9 +20,6 @@ from types import MappingProxyType
 
 import pytest
 
-from taskmill.settings import DatabaseSettings
-from taskmill.storage import counts, partitions
-from taskmill.storage.database import Database
 from tests.chaos.edges import Edge
 from tests.chaos.history import History
 from tests.chaos.recovery import not_back
@@ -120,16 +117,6 @@ class TwoVersions(Site):
             for process in processes:
                 process.kill()
         assert statuses == [0] * len(ROLES)
-
-    async def prepare_check(self) -> None:
-        """Stop all, and count the weeks as before their drop: programs of before count in no week."""
-        await self.leave("again")
-        database = Database(self.database_url, DatabaseSettings())
-        try:
-            for week in await partitions.attached(database):
-                await counts.count_week(database, week.monday, week.bounds)
-        finally:
-            await database.close()
 
     def _names(self) -> list[str]:
         return [f"{role}-before" for role in ROLES]
