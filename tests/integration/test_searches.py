@@ -24,6 +24,7 @@ async def haystack(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr("taskmill.storage.listing._FEWEST_LOOKED_UP_IN", 10)
     # A page is not cut short, nor a look-up or a count given up, where the machine is slow.
     monkeypatch.setattr("taskmill.storage.listing.BUDGET_S", 60)
+    monkeypatch.setattr("taskmill.storage.listing._LONGEST_S", 60)
     monkeypatch.setattr("taskmill.storage.listing._COUNT_S", 60)
     monkeypatch.setattr("taskmill.storage.search._TIMEOUT_MS", 60_000)
     for n in range(3):
@@ -130,6 +131,30 @@ async def test_no_page_is_empty_while_there_are_more(
     assert len(on_page_two.items) == 1
 
 
+async def test_a_search_that_finds_nothing_for_long_says_where_to_go_on(
+    haystack: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the request would end with an error, and the next one would begin where it began."""
+    monkeypatch.setattr("taskmill.storage.listing._LONGEST_S", 0.0)
+    found = [page async for page in _pages(haystack, TaskFilter(name="№"), 2)]
+    assert found[0].items == []
+    assert sum(len(page.items) for page in found) == 3
+
+
+async def test_no_more_are_said_to_match_than_were_seen(
+    haystack: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_time(*_: object) -> None: ...
+
+    monkeypatch.setattr("taskmill.storage.listing._count", no_time)
+    monkeypatch.setattr("taskmill.storage.listing.BUDGET_S", 0.0)
+    wanted = TaskFilter(name="№")
+    page = await haystack.service.page(wanted, PageRequest())
+    assert (len(page.items), page.total_at_least) == (1, 1)
+    beyond = await haystack.service.page(wanted, PageRequest(offset=100))
+    assert (beyond.items, beyond.total) == ([], 3)
+
+
 async def test_a_caller_with_a_budget_gets_an_empty_page_and_where_to_go_on(
     haystack: Stage,
 ) -> None:
@@ -158,14 +183,17 @@ async def test_a_page_whose_tasks_have_all_changed_meanwhile_is_not_shown(
     assert len(changed) == len(page.items) == 2
 
 
-async def test_a_kind_of_error_is_found_by_its_index(stage: Stage) -> None:
+async def test_a_kind_of_error_is_found_by_its_index(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = await stage.open_lease()
     for number in range(6):
         taken = await stage.running(lease)
         error = ErrorInfo(type="E", message="rare" if number == 1 else "usual")
         await stage.end(taken, lease, Failed(error=error))
     failed, unended = {Status.FAILED}, {Status.FAILED, Status.NEW, Status.IN_PROGRESS}
-    for more in ({}, {"statuses": failed}, {"statuses": unended}, {"type": "emulate"}):
+    of_queue = {"type": "emulate", "queue": "default"}
+    for more in ({}, {"statuses": failed}, {"statuses": unended}, {"type": "emulate"}, of_queue):
         wanted = TaskFilter(error="E: rare", **more)
         page = await stage.service.page(wanted, PageRequest())
         assert ([task.error and "rare" in task.error for task in page.items], page.total) == (
@@ -174,6 +202,13 @@ async def test_a_kind_of_error_is_found_by_its_index(stage: Stage) -> None:
         )
     none = await stage.service.page(TaskFilter(error="E: none"), PageRequest())
     assert (none.items, none.total) == ([], 0)
+    # What else they must be is checked chunk by chunk, as its own index is of no use here.
+    monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 2)
+    for more in ({"type": "other"}, {"queue": "q"}, {"statuses": {Status.NEW}}):
+        wanted = TaskFilter(error="E: usual", **more)
+        page = await stage.service.page(wanted, PageRequest(budget_s=0))
+        assert page.items == []
+        assert page.next_after is not None
 
 
 async def test_more_than_two_thousand_are_not_counted(

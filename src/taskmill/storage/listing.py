@@ -29,6 +29,8 @@ from taskmill.storage.schema import (
 from taskmill.storage.tasks import from_row
 
 BUDGET_S = 2.0
+# A search that has found nothing yet goes on for so long, which is less than a request may take.
+_LONGEST_S = 4.0
 _COUNT_S = 0.25
 _MOST_COUNTED = 2_000
 _FIRST_CHUNK = 1_000
@@ -72,11 +74,11 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
         while True:
             found = await _find_ids(connection, scan)
             items, is_cut = await _read(connection, scan, found.ids, most_bytes=request.most_bytes)
-            if items or found.next_after is None or request.budget_s is not None:
+            if items or not found.ids or found.next_after is None or request.budget_s is not None:
                 break
             # All of them have changed since they were found.
             scan = scan.going_on(found.next_after)
-        at_least = scan.request.offset + len(found.ids) + bool(found.next_after)
+        at_least = found.seen
         if scan.must_count:
             total = found.total
             if total is None and request.with_total:
@@ -130,11 +132,12 @@ async def _find_ids(connection: AsyncConnection, scan: Scan) -> Found:
 async def _search(connection: AsyncConnection, scan: Scan) -> Found:
     """Scan ever larger chunks until the page is full, or tasks or time run out; look up what is rare.
 
-    It goes on until it has found something, unless the caller has set a budget.
+    While it has found nothing it goes on for `_LONGEST_S`, unless the caller has set a budget.
     """
     request, now = scan.request, asyncio.get_running_loop().time
     enough = request.offset + request.limit + 1
-    give_up_at = now() + (BUDGET_S if request.budget_s is None else request.budget_s)
+    began_at = now()
+    budget_s = BUDGET_S if request.budget_s is None else request.budget_s
     found: list[UUID] = []
     after, chunk, scanned, may_look_up = request.after, _FIRST_CHUNK, 0, True
     while True:
@@ -142,7 +145,7 @@ async def _search(connection: AsyncConnection, scan: Scan) -> Found:
         query = scan.ids(after=after, upto=last, is_checked=True, limit=enough - len(found))
         found.extend((await connection.execute(query)).scalars())
         if len(found) >= enough or last is None:
-            return scan.found(found[request.offset :], is_all=len(found) < enough)
+            return scan.found(found[request.offset :], is_all=len(found) < enough, seen=len(found))
         scanned += chunk
         if may_look_up and _is_rare(len(found), scanned, enough):
             may_look_up = False
@@ -150,12 +153,14 @@ async def _search(connection: AsyncConnection, scan: Scan) -> Found:
             if rest is not None:
                 found.extend(rest.ids)
                 is_all = len(found) < enough
-                return scan.found(found[request.offset :], is_all=is_all, total=rest.total)
+                return scan.found(
+                    found[request.offset :], is_all=is_all, seen=len(found), total=rest.total
+                )
         # A transaction may not last as long as a search.
         await connection.rollback()
         is_empty = len(found) <= request.offset and request.budget_s is None
-        if now() >= give_up_at and not is_empty:
-            return Found(ids=found[request.offset :], next_after=last)
+        if now() - began_at >= (_LONGEST_S if is_empty else budget_s):
+            return Found(ids=found[request.offset :], next_after=last, seen=len(found))
         after, chunk = last, min(chunk * 2, _LARGEST_CHUNK)
 
 

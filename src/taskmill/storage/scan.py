@@ -40,10 +40,14 @@ def has_in_name(needle: str, name: sa.ColumnElement[str]) -> Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The ids of a page in order, where the next page begins, and how many match in all, where that is known."""
+    """The ids of a page in order, where the next page begins, and how many match in all, where that is known.
+
+    `seen` match at least, those before the page among them.
+    """
 
     ids: list[UUID]
     next_after: UUID | None
+    seen: int
     total: int | None = None
 
 
@@ -103,14 +107,23 @@ class Scan:
         """Return the scan of what follows `after`."""
         return replace(self, request=replace(self.request, after=after, offset=0))
 
-    def found(self, ids: list[UUID], *, is_all: bool, total: int | None = None) -> Found:
-        """Return what was found from the offset on: `is_all` that matches, else one more than fits on the page."""
+    def found(
+        self, ids: list[UUID], *, is_all: bool, seen: int | None = None, total: int | None = None
+    ) -> Found:
+        """Return what was found from the offset on: `is_all` that matches, else one more than fits on the page.
+
+        `seen` is how many match with those before the page, where these were counted.
+        """
         request = self.request
-        if is_all and total is None and request.after is None and (ids or request.offset == 0):
-            total = request.offset + len(ids)
+        is_counted = seen is not None or bool(ids) or request.offset == 0
+        if seen is None:
+            seen = request.offset + len(ids) if is_counted else 0
+        if is_all and total is None and request.after is None and is_counted:
+            total = seen
         return Found(
             ids=ids[: request.limit],
             next_after=None if is_all else ids[request.limit - 1],
+            seen=seen,
             total=total,
         )
 
@@ -121,10 +134,9 @@ class Scan:
             may_run = sa.literal(Status.IN_PROGRESS in (wanted.statuses or Status))
             its_own = [running.c.lease_id == wanted.lease, may_run]
             return [replace(Place.of(Status.IN_PROGRESS), conditions=its_own)]
-        if wanted.error is not None and not wanted.statuses <= TERMINAL:
-            has_status = current_task.c.status.in_(sorted(wanted.statuses))
-            return [replace(CURRENT, conditions=[has_status])]
-        if wanted.statuses or (wanted.error is None and (wanted.queue or wanted.type)):
+        if wanted.error is not None:
+            return [ALL if wanted.statuses <= TERMINAL else CURRENT]
+        if wanted.statuses or wanted.queue or wanted.type:
             return [Place.of(status) for status in sorted(wanted.statuses or Status)]
         return [ALL]
 
@@ -132,13 +144,13 @@ class Scan:
         """Return the conditions that bound the walk along an index of the place."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.type is not None:
-            conditions.append(place.column("type") == wanted.type)
-        elif wanted.queue is not None:
-            conditions.append(place.column("queue") == wanted.queue)
         if wanted.error is not None:
             error = place.column("error")
             conditions += [error.is_not(None), sa.func.taskmill.error_shape(error) == wanted.error]
+        elif wanted.type is not None:
+            conditions.append(place.column("type") == wanted.type)
+        elif wanted.queue is not None:
+            conditions.append(place.column("queue") == wanted.queue)
         if wanted.created_after is not None:
             conditions.append(place.id >= identity.lower_bound(wanted.created_after))
         if wanted.created_before is not None:
@@ -149,7 +161,9 @@ class Scan:
         """Return the conditions that every row of the walk must be checked for."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.type is not None and wanted.queue is not None:
+        if wanted.error is not None:
+            conditions += self._of_those_that_failed(place)
+        elif wanted.type is not None and wanted.queue is not None:
             conditions.append(place.column("queue") == wanted.queue)
         if wanted.name is not None:
             conditions.append(has_in_name(wanted.name, place.column("name")))
@@ -160,6 +174,18 @@ class Scan:
                 labels != sa.text("'{}'"),
                 labels.contains(sa.cast(sa.literal(given, sa.Text), JSONB)),
             ]
+        return conditions
+
+    def _of_those_that_failed(self, place: Place) -> list[Condition]:
+        """Return what the index of the kind of error does not say of its tasks."""
+        wanted = self.wanted
+        given = {name: getattr(wanted, name) for name in ("type", "queue")}
+        conditions = [
+            place.column(name) == value for name, value in given.items() if value is not None
+        ]
+        if wanted.statuses and wanted.lease is None:
+            status = place.column("final_status" if place is ALL else "status")
+            conditions.append(status.in_(sorted(wanted.statuses)))
         return conditions
 
     def all_conditions(self) -> list[Condition]:

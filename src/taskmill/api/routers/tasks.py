@@ -85,7 +85,7 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     `total` is exact; when there are more than 2,000 that no counter counts, or counting would take too long, it
     is null, and `total_at_least` says how many there are at least. A page may be short and still have a next one:
     it ends with the task that brings it to 8 MiB, and a filter by name that no index helps searches for 2 s. It
-    is never empty while there are more.
+    is empty while there are more only if nothing was found within 4 s.
     """
     wanted = query.filter()
     async with context.page_limit.slot() as served:
