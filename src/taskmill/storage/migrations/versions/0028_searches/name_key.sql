@@ -3,7 +3,8 @@
 -- Texts that are equal when case is folded have the same key, and a part of a name has a part of its key: so the index
 -- finds all names that match, and some that don't. Characters that fold to several are replaced first. What is frequent
 -- comes first in the list, as translate walks along it for each character: that halves its time.
-CREATE FUNCTION taskmill.name_key(name text) RETURNS text
+-- It is there already when the migration is repeated.
+CREATE OR REPLACE FUNCTION taskmill.name_key(name text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT CASE WHEN octet_length(name) = char_length(name) THEN lower(name COLLATE "C")
