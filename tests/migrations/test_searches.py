@@ -1,4 +1,4 @@
-"""The migration that makes indexes for searches can be repeated, and a step back drops what the program has made."""
+"""The migration of indexes for searches can be repeated, and a step back drops what the program has made."""
 
 import asyncpg
 import pytest

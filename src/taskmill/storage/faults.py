@@ -4,6 +4,8 @@ Only the SQLSTATE decides (https://www.postgresql.org/docs/current/errcodes-appe
 message's text. Errors without one come from the connection, and are outages.
 """
 
+from typing import Final
+
 import asyncpg
 
 from taskmill.domain.errors import TaskmillError
@@ -20,7 +22,7 @@ _COLLISION_CLASS = "40"
 # available, 25P03/25P04 idle and transaction timeouts, 25006 read-only (a standby), 58 system error.
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "55P03", "25P03", "25P04", "25006")
 # The driver raises its internal error on the first use of a connection that the server closed while it was idle.
-_CONNECTION_ERRORS = (
+CONNECTION_ERRORS: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -69,7 +71,7 @@ def is_outage(error: BaseException) -> bool:
     if state is not None:
         return state.startswith(_OUTAGE_CLASSES)
     is_cut = getattr(error, "connection_invalidated", False)
-    return is_cut or isinstance(_original(error), _CONNECTION_ERRORS)
+    return is_cut or isinstance(_original(error), CONNECTION_ERRORS)
 
 
 def _original(error: BaseException) -> BaseException:
