@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psycopg
 import pytest
 
 from taskmill.domain.contracts import TypeContract
@@ -195,3 +196,22 @@ def test_the_data_folder_is_made_where_database_and_broker_are_elsewhere(
     given = ("--database-url", database_url, "--broker", "postgres")
     with Program("up", "--port", "0", "--data", data, *given, folder=tmp_path, env={}) as up:
         assert up.facts["url"] in (data / "service.json").read_text()
+
+
+def test_it_serves_while_the_index_over_names_is_made_and_ctrl_c_ends_that(
+    database_url: str, tmp_path: Path
+) -> None:
+    given = ("--database-url", database_url, "--broker", "postgres", "--data", tmp_path / "d")
+    with psycopg.connect(database_url) as holder:
+        holder.execute("DROP INDEX taskmill.task_name_trigrams")
+        holder.commit()
+        # Making an index concurrently waits for who writes.
+        holder.execute("LOCK TABLE taskmill.task_default IN ROW EXCLUSIVE MODE")
+        with Program("up", "--port", "0", *given, folder=tmp_path, env=QUICK) as up:
+            wait_until(lambda: bool(up.logged("name_index.making")), "it begins")
+            with up.client() as client:
+                task = client.post("/tasks", json={"name": "meanwhile"}).json()
+                assert statuses_until_terminal(client, task["id"])[-1] in TERMINAL
+            assert up.interrupt() == 0
+        assert not up.logged("name_index.made", "name_index.left_out", "service.cancelled")
+        assert "Traceback" not in up.log_file.read_text()

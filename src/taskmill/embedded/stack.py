@@ -23,6 +23,7 @@ from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
 from taskmill.embedded.fetching import find_or_fetch, find_present, why_not_fetchable
 from taskmill.embedded.forked import Assignment, ForkedProcess, fork_processes
+from taskmill.embedded.name_indexing import NameIndexing
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
@@ -31,7 +32,7 @@ from taskmill.observability import logs
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import faults, migrate, name_index
+from taskmill.storage import faults, migrate
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.servers import Servers
 
@@ -97,9 +98,11 @@ def _serve(
     # After the database, so that another `up` on the same data is reported as such; before what takes longer.
     _check_address(settings)
     _migrate(url, is_own=settings.database_url is None, migrator=forked[-1] if forked else None)
-    asyncio.run(name_index.apply(url, is_wanted=settings.database.name_index))
     own = settings.model_copy(update={"database_url": SecretStr(url)})
     has_greeted = asyncio.Event()
+    name_indexing = NameIndexing(
+        url, is_wanted=settings.database.name_index, start_after=has_greeted
+    )
     broker = _broker(own, stack, start_after=has_greeted)
     if broker.url is not None:
         own = own.model_copy(update={"broker_url": SecretStr(broker.url), "broker_starts": True})
@@ -119,7 +122,7 @@ def _serve(
         own,
         ["maintenance", "api"],
         ready_files=ready_files,
-        beside=[*beside, *broker.services, worker_processes, other_process],
+        beside=[*beside, *broker.services, worker_processes, other_process, name_indexing],
         announce=greet,
         on_force_quit=[worker_processes.kill, other_process.kill],
         is_broker_starting=broker.is_starting,
