@@ -59,7 +59,7 @@ async def oid_of(stage: Stage, index: str) -> int:
     return oid
 
 
-async def test_what_an_earlier_try_has_made_is_kept_and_what_it_left_half_made_is_made_anew(
+async def test_valid_indexes_of_an_earlier_try_stay_and_others_are_made_anew(
     stage: Stage, log_lines: LogLines
 ) -> None:
     first, second, *_ = [f"{week}_task_name_trigrams" for week in await for_each_week(stage)]
@@ -129,7 +129,7 @@ async def test_it_may_take_longer_than_the_database_gives_a_statement(stage: Sta
     ("is_wanted", "mode", "event"),
     [
         (True, "ROW EXCLUSIVE", "name_index.left_out"),
-        (False, "ACCESS SHARE", "name_index.kept"),
+        (False, "ACCESS SHARE", "name_index.retained"),
     ],
 )
 async def test_a_week_that_stays_busy_leaves_the_index_as_it_is(
@@ -161,7 +161,7 @@ async def test_tasks_are_created_between_tries_to_lock_a_busy_week(
 
 
 @pytest.mark.parametrize(
-    ("is_wanted", "event"), [(True, "name_index.left_out"), (False, "name_index.kept")]
+    ("is_wanted", "event"), [(True, "name_index.left_out"), (False, "name_index.retained")]
 )
 async def test_a_database_that_is_away_is_a_warning(
     log_lines: LogLines, *, is_wanted: bool, event: str

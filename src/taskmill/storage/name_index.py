@@ -70,8 +70,11 @@ async def apply(url: str, *, is_wanted: bool) -> None:
             await connection.close(timeout=_CLOSE_TIMEOUT_S)
     except (asyncpg.PostgresError, *faults.CONNECTION_ERRORS) as error:
         # The database is away or busy, pg_trgm is missing there, or the user must not create it.
-        event = "name_index.left_out" if is_wanted else "name_index.kept"
-        log.warning(event, reason=faults.in_words(error))
+        reason = faults.in_words(error)
+        if is_wanted:
+            log.warning("name_index.left_out", reason=reason)
+        else:
+            log.warning("name_index.retained", reason=reason)
 
 
 async def _make(connection: Connection) -> None:
