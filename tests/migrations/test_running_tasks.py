@@ -7,7 +7,7 @@ import sys
 import asyncpg
 
 from taskmill.storage import migrate
-from tests.support.migrating import ROOT, apart, applied, downgrade, fetch_rows
+from tests.support.migrating import ROOT, apart, applied, downgrade, fetch_rows, run_module
 from tests.support.polling import eventually
 
 # More than two batches. Every tenth has a lease, every third of these a request to cancel.
@@ -51,6 +51,17 @@ OTHERS = (
     "AND pid <> pg_backend_pid()"
 )
 
+TABLES = (
+    "SELECT relname::text FROM pg_class WHERE relnamespace = 'taskmill'::regnamespace ORDER BY 1"
+)
+
+
+async def eventually_alone(url: str) -> None:
+    async def is_alone() -> bool:
+        return not await fetch_rows(url, OTHERS)
+
+    await eventually(is_alone, "the other sessions to end")
+
 
 async def filled(url: str) -> None:
     await apart(migrate.upgrade, url, "0028")
@@ -86,11 +97,7 @@ async def test_a_migration_that_is_killed_half_way_goes_on_where_it_was(
     await filled(url)
     before = await fetch_rows(url, FACTS.format(table="task"))
     await killed_half_way(url)
-
-    async def is_gone() -> bool:
-        return not await fetch_rows(url, OTHERS)
-
-    await eventually(is_gone, "the session of the killed process to end")
+    await eventually_alone(url)
     assert await applied(url) == "0028"
     [(undone,)] = await fetch_rows(url, UNDONE)
     assert 0 < undone <= 5000
@@ -102,6 +109,32 @@ async def test_a_migration_that_is_killed_half_way_goes_on_where_it_was(
         "(SELECT count(*) FROM taskmill.task WHERE final_status IS NULL)",
     )
     assert (running, waiting) == (1600, 12800)
+
+
+CONNECTED = "processes of Taskmill are connected: stop them first, then migrate"
+
+
+async def test_it_begins_when_no_process_is_connected(empty_database_url: str) -> None:
+    """Nor does it go on beside one: that would claim what is not moved yet."""
+    url = empty_database_url
+    await apart(migrate.upgrade, url, "0028")
+    tables = await fetch_rows(url, TABLES)
+    process = await asyncpg.connect(url, server_settings={"application_name": "taskmill"})
+    for arguments, lead in (
+        (("taskmill", "migrate"), "Error: "),
+        (("alembic", "upgrade", "0029"), "FAILED: "),
+    ):
+        done = await apart(run_module, url, *arguments)
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+        assert lines == [lead + CONNECTED]
+        assert done.returncode != 0
+    assert (await applied(url), await fetch_rows(url, TABLES)) == ("0028", tables)
+    await process.close()
+    await eventually_alone(url)
+    # A name of its own in the address doesn't count.
+    await apart(
+        migrate.upgrade, f"{url}{'&' if '?' in url else '?'}application_name=taskmill", "0029"
+    )
 
 
 async def test_what_ran_before_the_migration_ends_after_it(empty_database_url: str) -> None:
@@ -127,5 +160,28 @@ async def test_a_step_back_makes_the_same_tasks_of_it(empty_database_url: str) -
     await filled(url)
     before = await fetch_rows(url, FACTS.format(table="task"))
     await apart(migrate.upgrade, url, "0029")
+    # Damage that `verify` reports as well: a row for a task that has ended.
+    await fetch_rows(
+        url,
+        """
+        INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+        SELECT id, gen_random_uuid(), 9, 9, 9, queue FROM taskmill.task WHERE final_status = 'failed' LIMIT 1
+        """,
+    )
     await apart(downgrade, url, "0028")
     assert await fetch_rows(url, FACTS.format(table="task")) == before
+
+
+async def test_a_step_back_waits_for_its_locks_longer_than_others(empty_database_url: str) -> None:
+    url = empty_database_url
+    await apart(migrate.upgrade, url, "0029")
+    holder = await asyncpg.connect(url)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("LOCK TABLE taskmill.task IN ACCESS SHARE MODE")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(apart(downgrade, url, "0028"))
+        await asyncio.sleep(3)
+        await transaction.rollback()
+    await holder.close()
+    assert await applied(url) == "0028"

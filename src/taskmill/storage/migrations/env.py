@@ -7,8 +7,10 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from taskmill import settings
+from taskmill.storage import faults
 from taskmill.storage.migrate import URL_OPTION, migration_engine, too_old
 
 # A migration that can't get its lock in time fails, instead of making everybody queue behind it: run it again. It
@@ -16,6 +18,8 @@ from taskmill.storage.migrate import URL_OPTION, migration_engine, too_old
 TIMEOUTS = ("SET lock_timeout = '2s'", "SET statement_timeout = '5s'")
 # Any constant will do; it only has to be the same in every process.
 ADVISORY_LOCK = 0x7461736B
+# The SQLSTATE of RAISE EXCEPTION in a migration.
+RAISED = "P0001"
 PREPARE = (*TIMEOUTS, "CREATE SCHEMA IF NOT EXISTS taskmill")
 
 
@@ -46,8 +50,14 @@ def _migrate(connection: Connection) -> None:
     if advice := too_old(context.get_context().get_current_revision()):
         raise CommandError(advice)
     connection.rollback()
-    with context.begin_transaction():
-        context.run_migrations()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except DBAPIError as error:
+        if faults.sqlstate(error) != RAISED:
+            raise
+        # What a migration asks for: without the statement and the driver's class, which SQLAlchemy adds.
+        raise CommandError(str(error.orig and error.orig.__cause__)) from error
 
 
 async def _run(url: str) -> None:

@@ -1,3 +1,8 @@
+-- All processes are stopped, so nobody waits for it. Undoing a million tasks takes minutes.
+SET LOCAL lock_timeout = '1min';
+
+SET LOCAL statement_timeout = '1h';
+
 DROP VIEW taskmill.current_task;
 
 DROP TRIGGER task_transition ON taskmill.task;
@@ -26,7 +31,7 @@ SET status = 'in_progress',
     cancel_requested = r.cancel_requested_at IS NOT NULL,
     updated_at = coalesce(r.cancel_requested_at, r.started_at)
 FROM taskmill.running AS r
-WHERE r.task_id = t.id;
+WHERE r.task_id = t.id AND t.status IS NULL;
 
 UPDATE taskmill.task SET status = 'new' WHERE status IS NULL;
 

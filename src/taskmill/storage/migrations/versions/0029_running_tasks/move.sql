@@ -4,8 +4,15 @@ SET lock_timeout = '1min';
 SET statement_timeout = '1h';
 
 -- All or nothing, so that it can be repeated. Without the column `status`, the previous program does nothing by mistake.
+-- Nor may one begin in the midst of it: what it claims would be lost.
 DO $$
 BEGIN
+    IF EXISTS (
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'taskmill' AND pid <> pg_backend_pid()
+    ) THEN
+        RAISE EXCEPTION 'processes of Taskmill are connected: stop them first, then migrate';
+    END IF;
     IF to_regclass('taskmill.running') IS NOT NULL THEN
         RETURN;
     END IF;
