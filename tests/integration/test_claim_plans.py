@@ -17,6 +17,7 @@ from tests.support.long_past import (
     RUNNING,
     WEEKS,
     claimed,
+    much_runs,
     pages_for_ids,
 )
 from tests.support.plans import Explaining, Plan, check, explaining
@@ -55,10 +56,7 @@ async def test_an_end_reads_nothing_else_that_runs(seeded: Stage) -> None:
     """Also by statistics from when nothing ran."""
     async with explaining(seeded.database) as session:
         rows, _, lease = await claimed(session, seeded)
-        await session.connection.execute(RUNNING, lease)
-        await session.connection.execute(
-            "UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE relname = 'running'"
-        )
+        await much_runs(session, lease)
         half = BATCH // 2
         for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
             plan = await end(session, some, lease)
@@ -152,25 +150,14 @@ async def test_a_claim_at_sixty_weeks_takes_milliseconds(seeded_url: str) -> Non
 
 
 async def test_a_remote_lease_costs_what_runs_under_it(seeded: Stage) -> None:
-    """Whatever else runs, and however many leases there are."""
+    """Whatever else runs, also by statistics from when nothing ran, and however many leases there are."""
     pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
     async with explaining(seeded.database) as session:
-        await claimed(session, seeded)
         rows, _, lease = await claimed(session, seeded)
         ids = [row["id"] for row in rows]
-        await session.connection.execute(_REMOTE_LEASES)
-        await session.connection.execute(
-            "UPDATE taskmill.lease SET remote = true, task_ids = $2, timeout_at = now() WHERE id = $1",
-            lease,
-            ids,
-        )
-        await session.connection.execute("SET LOCAL session_replication_role = replica")
-        await session.connection.execute(
-            "UPDATE taskmill.task SET timeout_s = 0 WHERE id = ANY($1)", ids[:10]
-        )
-        await session.connection.execute("SET LOCAL session_replication_role = origin")
+        await a_remote_lease(session, lease, ids)
         fences = (ids, [lease] * BATCH, [1] * BATCH)
-        for name, arguments, found in (
+        statements: list[tuple[str, tuple[object, ...], int]] = [
             ("find_attempts_of_remote_lease", (lease,), BATCH),
             ("find_remote_attempts", fences, BATCH),
             ("renew_remote_leases", ([lease], [None]), 1),
@@ -178,10 +165,32 @@ async def test_a_remote_lease_costs_what_runs_under_it(seeded: Stage) -> None:
             ("find_own_ends", fences, 0),
             ("find_remote_lease", (lease,), 1),
             ("settle_remote_leases", ([lease], "finished"), 1),
-        ):
+        ]
+        await claimed(session, seeded)
+        for name, arguments, found in statements:
             found_rows, plan = await session.fetch(name, *arguments)
             assert len(found_rows) == found, name
             check(plan, rows=4 * BATCH, pages=pages, name=name)
+        await much_runs(session, await seeded.open_lease())
+        for name, arguments, found in statements:
+            found_rows, plan = await session.fetch(name, *arguments)
+            assert len(found_rows) == found, name
+            check(plan, rows=4 * BATCH, pages=pages, name=name)
+
+
+async def a_remote_lease(session: Explaining, lease: UUID, ids: list[UUID]) -> None:
+    """Make it one that names its tasks, ten of which have run too long, among many others."""
+    await session.connection.execute(_REMOTE_LEASES)
+    await session.connection.execute(
+        "UPDATE taskmill.lease SET remote = true, task_ids = $2, timeout_at = now() WHERE id = $1",
+        lease,
+        ids,
+    )
+    await session.connection.execute("SET LOCAL session_replication_role = replica")
+    await session.connection.execute(
+        "UPDATE taskmill.task SET timeout_s = 0 WHERE id = ANY($1)", ids[:10]
+    )
+    await session.connection.execute("SET LOCAL session_replication_role = origin")
 
 
 _REMOTE_LEASES = """
@@ -191,3 +200,25 @@ _REMOTE_LEASES = """
         ARRAY[gen_random_uuid()], now() + interval '1 hour'
     FROM generate_series(1, 10000)
 """
+
+
+async def test_an_audit_looks_up_what_runs(seeded: Stage) -> None:
+    """Also by statistics from when nothing ran."""
+    lease = await seeded.open_lease()
+    async with explaining(seeded.database) as session:
+        await much_runs(session, lease)
+        first = await session.connection.fetchval(
+            "SELECT min(task_id::text)::uuid FROM taskmill.running"
+        )
+        _, plan = await session.fetch("audit_tasks", first, UUID(int=2**128 - 1), BATCH)
+        check(plan, rows=5 * BATCH + WEEKS, pages=20 * BATCH + 10 * WEEKS)
+
+
+async def test_rescue_reads_no_task_that_does_not_run(seeded: Stage) -> None:
+    """Also if `running` has pages, and was never analysed."""
+    lease = await seeded.open_lease()
+    async with explaining(seeded.database) as session:
+        await session.connection.execute(RUNNING, lease)
+        found, plan = await session.fetch("find_stranded_tasks", 1000)
+        assert found == []
+        check(plan, rows=2 * 5000, pages=10 * 5000)

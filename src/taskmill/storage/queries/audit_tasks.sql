@@ -1,7 +1,7 @@
 -- Purpose: the next tasks by id, each with its rows in `dispatch` and `running`, and the state of its lease.
 -- $1 uuid: after this id, $2 uuid: up to this one, $3 integer limit. The columns are in the order of `TaskRow`, then
 -- of `DispatchRow` and of `RunningRow`, both twice: as they should be, and as they are (domain/history.py).
--- Reads only; relies on the primary keys of task, running, dispatch and lease.
+-- Reads only; relies on the primary keys of task, running, dispatch and lease; LIMIT has the second looked up.
 WITH part AS MATERIALIZED (
     SELECT
         id, version, status, run, attempt, max_attempts, losses, max_losses, claim_no, run_at, lease_id,
@@ -25,7 +25,11 @@ SELECT
     END AS lease_over_s
 FROM part AS t
 LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id
-LEFT JOIN taskmill.running AS r ON r.task_id = t.id
+LEFT JOIN LATERAL (
+    SELECT task_id, claim_no, attempt, version, queue, cancel_requested_at FROM taskmill.running
+    WHERE task_id = t.id
+    LIMIT 1
+) AS r ON true
 LEFT JOIN taskmill.task AS before ON before.id = r.task_id
 LEFT JOIN taskmill.lease AS l ON l.id = t.lease_id
 ORDER BY t.id

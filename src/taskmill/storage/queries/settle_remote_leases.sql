@@ -1,8 +1,8 @@
 -- Purpose: after attempts of remote leases have ended: record how many are left, and close the leases that have
 -- none.
 -- $1 uuid[] leases, $2 text: the reason for closing.
--- Locks: the leases, in the order of ids. Relies on the primary keys of lease, running and task. Call it
--- after the commit of an end: when two end the last two attempts of a lease, the later one sees that none is left.
+-- Locks: the leases, in the order of ids. Relies on the primary keys of lease, running and task; LIMIT has
+-- the second looked up for each task that a lease names. Call it after the commit of an end: when two end the last two attempts of a lease, the later one sees that none is left.
 WITH held AS MATERIALIZED (
     SELECT id, task_ids FROM taskmill.lease
     WHERE id = ANY($1) AND remote AND closed_at IS NULL
@@ -16,9 +16,13 @@ counted AS MATERIALIZED (
         SELECT
             count(*)::integer AS running,
             min(r.started_at + make_interval(secs => t.timeout_s)) AS timeout_at
-        FROM taskmill.running AS r
+        FROM unnest(h.task_ids) AS named (id)
+        CROSS JOIN LATERAL (
+            SELECT task_id, started_at FROM taskmill.running
+            WHERE task_id = named.id AND lease_id = h.id
+            LIMIT 1
+        ) AS r
         JOIN taskmill.task AS t ON t.id = r.task_id
-        WHERE r.task_id = ANY(h.task_ids) AND r.lease_id = h.id
     ) AS remaining
 )
 UPDATE taskmill.lease AS l
