@@ -5,12 +5,18 @@ task whose lease is closed or missing is taken back under its fence. A claim in 
 lock, so it either commits before the closing and is seen by the second step, or claims nothing.
 """
 
+from collections.abc import Mapping
+from uuid import UUID
+
+import asyncpg
+
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Lost, Transition, decide
+from taskmill.domain.task import Fence
 from taskmill.observability.flow import LEASES_EXPIRED, RESCUED
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
-from taskmill.storage import claims, leases
+from taskmill.storage import claims, faults, leases
 from taskmill.storage.claims import AttemptEnd, EndedAttempt, RunningAttempt
 from taskmill.storage.database import Database
 
@@ -83,14 +89,39 @@ class Rescue:
             )
             for running in stranded
         ]
-        ended = await claims.end(self._database, ends, worker=self._name)
+        ended = await self._end(ends)
         for running in stranded:
             if end := ended.get(running.fence.task_id):
                 _report(running, end)
 
+    async def _end(self, ends: list[AttemptEnd]) -> Mapping[UUID, EndedAttempt]:
+        """End attempts; a row that PostgreSQL refuses, as it was damaged, keeps no other one."""
+        try:
+            return await claims.end(self._database, ends, worker=self._name)
+        except asyncpg.PostgresError as error:
+            if not faults.is_item_fault(error):
+                raise
+            if len(ends) == 1:
+                _report_refusal(ends[0].fence, error)
+                return {}
+        ended: dict[UUID, EndedAttempt] = {}
+        for end in ends:
+            ended.update(await self._end([end]))
+        return ended
+
 
 def _transition(running: RunningAttempt, *, cancel_requested: bool) -> Transition:
     return decide(Lost(), running.claim, cancel_requested=cancel_requested, jitter=0)
+
+
+def _report_refusal(fence: Fence, error: Exception) -> None:
+    log.error(
+        "task.stranded",
+        task_id=str(fence.task_id),
+        claim_no=fence.claim_no,
+        lease_id=str(fence.lease_id),
+        error=faults.in_words(error),
+    )
 
 
 def _report(running: RunningAttempt, end: EndedAttempt) -> None:

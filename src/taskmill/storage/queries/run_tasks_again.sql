@@ -2,12 +2,13 @@
 -- on. An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses:
 -- others are left alone. The form for one has $3 integer[]: the versions that it may have, null for any.
 -- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues.
--- Relies on task's primary key; `IS TRUE` hides the status from the planner. Returns the tasks whose run was
--- started.
+-- Relies on the primary keys of task and running; `IS TRUE` hides the status from the planner. A task that is in
+-- `running` though it has ended is left alone: it would run twice. Returns the tasks whose run was started.
 -- Notifies.
 WITH finished AS MATERIALIZED (
     SELECT id, final_status FROM taskmill.task
     WHERE id = ANY($1) AND (final_status = ANY($2)) IS TRUE
+        AND (SELECT r.claim_no FROM taskmill.running AS r WHERE r.task_id = id) IS NULL
         -- For one: AND ($3::integer[] IS NULL OR version = ANY($3))
     ORDER BY id
     FOR NO KEY UPDATE
