@@ -271,6 +271,18 @@ async def test_processes_that_drop_at_once_drop_each_week_once(stage: Stage) -> 
     await assert_safe(stage.sql)
 
 
+async def test_requests_to_cancel_lock_the_tables_in_the_order_of_a_drop(stage: Stage) -> None:
+    """While one waits for the first, nobody waits for it."""
+    taken = await stage.running(await stage.open_lease())
+    async with asyncio.TaskGroup() as group, stage.sql.transaction():
+        await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+        request = group.create_task(stage.database.fetch("request_cancels", [taken.task.id]))
+        await until_blocked(stage)
+        await stage.sql.execute("LOCK TABLE taskmill.task_event IN ACCESS EXCLUSIVE MODE NOWAIT")
+    assert len(request.result()) == 1
+    assert "cancel_requested" in await stage.event_types(taken.task.id)
+
+
 async def test_dropping_under_load_blocks_nobody(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
