@@ -38,11 +38,16 @@ _PIN = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
     _WAITING,
 )
-# When tasks were claimed, in seconds from the start, and how many ms they had waited.
-_WAITED = """
-SELECT extract(epoch FROM started_at - $1)::float8 AS at_s,
-    extract(epoch FROM started_at - created_at)::float8 * 1000 AS ms
-FROM taskmill.task TABLESAMPLE SYSTEM (20) WHERE started_at > $1 AND created_at > $1
+# When tasks were claimed, in seconds from the start, and how many ms they had waited. As in `current_task`, of
+# which there are no samples: `task` has the start of those only whose attempt has ended.
+WAITED = """
+SELECT extract(epoch FROM claimed_at - $1)::float8 AS at_s,
+    extract(epoch FROM claimed_at - created_at)::float8 * 1000 AS ms
+FROM (
+    SELECT t.created_at, coalesce(r.started_at, t.started_at) AS claimed_at
+    FROM taskmill.task AS t TABLESAMPLE SYSTEM (20) LEFT JOIN taskmill.running AS r ON r.task_id = t.id
+) AS sampled
+WHERE claimed_at > $1 AND created_at > $1
 """
 
 
@@ -123,7 +128,7 @@ async def _hold(
             ended = await observer.fetchval(_ENDED, began_at)
             left = await observer.fetchval(_WAITING)
             stop.set()
-        waits = [(row["at_s"], row["ms"]) for row in await observer.fetch(_WAITED, began_at)]
+        waits = [(row["at_s"], row["ms"]) for row in await observer.fetch(WAITED, began_at)]
     first_line = statement("claim_tasks").partition("\n")[0]
     claims = statement_times(log, offset, first_line)
     return Seen(
