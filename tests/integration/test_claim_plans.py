@@ -202,7 +202,7 @@ _REMOTE_LEASES = """
 """
 
 
-async def test_an_audit_looks_up_what_runs(seeded: Stage) -> None:
+async def test_an_audit_finds_what_runs_by_its_key(seeded: Stage) -> None:
     """Also by statistics from when nothing ran."""
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:

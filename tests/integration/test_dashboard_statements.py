@@ -44,6 +44,14 @@ FROM (SELECT n, now() - make_interval(secs => n) AS at FROM generate_series(1, $
 SEED_OTHERS = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
 SELECT id, queue, type, priority, run_at FROM taskmill.current_task WHERE status = 'new';
+-- More than PostgreSQL reads as a whole rather than use an index.
+WITH taken AS (
+    DELETE FROM taskmill.dispatch
+    WHERE task_id = ANY(ARRAY(SELECT task_id FROM taskmill.dispatch ORDER BY task_id LIMIT 1000))
+    RETURNING task_id, queue
+)
+INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
+SELECT task_id, gen_random_uuid(), 2, 2, 4, queue FROM taken;
 INSERT INTO taskmill.queue (name) SELECT 'q' || n FROM generate_series(0, 4) AS n;
 INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, status, count(*) FROM taskmill.current_task GROUP BY queue, status;

@@ -141,7 +141,7 @@ async def test_a_search_that_finds_nothing_for_long_says_where_to_go_on(
     assert sum(len(page.items) for page in found) == 3
 
 
-async def test_no_more_are_said_to_match_than_were_seen(
+async def test_total_at_least_counts_what_was_seen(
     haystack: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def no_time(*_: object) -> None: ...

@@ -164,7 +164,7 @@ async def age(stage: Stage, span: timedelta) -> None:
         "task": ("run_at", "created_at", "started_at", "finished_at", "updated_at"),
         "task_event": ("at", "run_at"),
         "dispatch": ("run_at",),
-        "running": ("started_at",),
+        "running": ("started_at", "cancel_requested_at"),
         "change_batch": ("at",),
     }
     await stage.sql.execute("SET session_replication_role = replica")
