@@ -85,7 +85,7 @@ def _run(shared: Site, page: Page, is_quiet: bool) -> str | None:  # noqa: FBT00
     try:
         shared.go_through(page, report)
     except Failure as failure:
-        return str(failure)
+        return "\n".join([str(failure), *getattr(failure, "__notes__", [])])
     left_out = len(not_run(page))
     done, took = len(page.steps) - left_out, time.monotonic() - begun  # noqa: TID251 - see above
     _print(f"      as printed: {done} steps in {took:.0f} s; {left_out} blocks are not run")

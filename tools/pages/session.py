@@ -23,6 +23,7 @@ _COMMAND_S = 60
 _TIMEOUT_S = 60
 _FETCHING_S = 300  # the first start may fetch a RabbitMQ
 _PAUSE_S = 0.1
+_LAST_LINES = 40  # of the service, beside a failure
 _READY = "process.ready"
 _WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
 
@@ -40,24 +41,28 @@ class Site:
     made: Path | None
     ports: Ports
     _stack: ExitStack
-    _service: Path | None = None
+    _service: Running | None = None
+    _data: Path = Path()
 
     def service(self) -> Path:
-        """Return the data folder of the shared service, which is started on first use."""
+        """Return the data folder of the shared service, which is started on first use and complete on return.
+
+        Each page waits for that: a machine that stood still for seconds loses its connections to the broker.
+        """
         if self._service is None:
             folder = self._stack.enter_context(fresh_folder(self.made))
             terminal = Terminal(folder, environment(folder, self.ports, self.made))
             self._stack.callback(terminal.close)
-            service = terminal.start("./taskmill up")
-            url = self.ports.move("http://127.0.0.1:8000")
-            if not _wait(
-                lambda: _is_complete(service.printed(), url) or not service.is_alive, _FETCHING_S
-            ):
-                raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
-            if not service.is_alive:
-                raise Failure(f"./taskmill up has ended:\n{service.printed()}")
-            self._service = folder / ".taskmill"
-        return self._service
+            self._service = terminal.start("./taskmill up")
+            self._data = folder / ".taskmill"
+        service, url = self._service, self.ports.move("http://127.0.0.1:8000")
+        if not _wait(
+            lambda: not service.is_alive or _is_complete(service.printed(), url), _FETCHING_S
+        ):
+            raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
+        if not service.is_alive:
+            raise Failure(f"./taskmill up has ended:\n{service.printed()}")
+        return self._data
 
     def go_through(self, page: Page, report: Report) -> None:
         """Run the steps of a page.
@@ -74,6 +79,11 @@ class Site:
             try:
                 for step in page.steps:
                     session.do(step)
+            except Failure as failure:
+                if page.needs_service and self._service:
+                    last = self._service.printed().splitlines()[-_LAST_LINES:]
+                    failure.add_note("\n".join(["The service printed last:", *last]))
+                raise
             finally:
                 troubles = terminal.close()
             if troubles:
