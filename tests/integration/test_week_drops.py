@@ -88,6 +88,16 @@ async def test_a_week_with_an_unfinished_task_is_not_dropped(stage: Stage) -> No
     await assert_safe(stage.sql)
 
 
+async def test_a_week_whose_task_was_lost_from_what_waits_is_not_dropped(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    week, _ = await old_week(stage, finished=False)
+    await stage.sql.execute("DELETE FROM taskmill.dispatch")
+    assert week not in await drop_old(stage)
+    assert "neither wait nor run" in capsys.readouterr().out
+    assert await rows_in(stage.sql, f"task_{week.suffix}") == 10
+
+
 async def test_a_week_without_a_partition_for_lines_is_dropped_too(stage: Stage) -> None:
     week = Week.of(stage.clock.now()).later(-10)
     await made_by_the_release_before(stage, week)

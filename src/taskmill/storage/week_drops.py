@@ -20,6 +20,7 @@ log = get_logger(__name__)
 _SHORTEST = timedelta(weeks=1)
 _KEYS_AT_ONCE = 5000
 _UNFINISHED = "it holds unfinished tasks"
+_MISCOUNTED = "its counters have unfinished tasks that neither wait nor run"
 _LOCKED = "another session, such as a dump, holds a lock"
 
 
@@ -75,8 +76,8 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
 
     try:
         await with_tries(drop)
-    except asyncpg.RaiseError:  # a task runs again since just now
-        _report_retained(week, _UNFINISHED)
+    except asyncpg.RaiseError as error:  # a task runs again since just now, or one is damaged
+        _report_retained(week, error.args[0])
         return False
     log.info("partition.dropped", week=week.suffix)
     return True
@@ -96,7 +97,7 @@ def _report_retained(week: Week, reason: str) -> None:
 
 
 def _has_unfinished(week: Week) -> str:
-    # What has not ended is in one of these. They decide, not the counters.
+    # What has not ended is in one of these.
     first, end = week.bounds
     return " OR ".join(
         f"EXISTS (SELECT FROM taskmill.{table} WHERE task_id >= '{first}' AND task_id < '{end}')"
@@ -108,25 +109,30 @@ def _drop_commands(week: Week, tables: list[str]) -> str:
     """Return the message that drops a week, unless it has an unfinished task.
 
     Nobody changes its tasks meanwhile, so all their counters are there. They get deltas that make them 0: another
-    process may be folding them.
+    process may be folding them. A task that was lost from both `dispatch` and `running` is still in a counter.
     """
     children = [f"taskmill.{table}_{week.suffix}" for table in tables]
+    counted = f"""
+        SELECT queue, status, sum(tasks)::bigint AS tasks
+        FROM (
+            SELECT queue, status, tasks FROM taskmill.task_week_count WHERE week = '{week.monday}'
+            UNION ALL
+            SELECT queue, status, tasks FROM taskmill.task_count WHERE week = '{week.monday}'
+        ) AS known
+        GROUP BY queue, status
+        HAVING sum(tasks) <> 0
+    """  # noqa: S608 - our own names
     return f"""
         {lock_commands(*children)}
         DO $$ BEGIN
             IF {_has_unfinished(week)} THEN
                 RAISE EXCEPTION '{_UNFINISHED}';
+            ELSIF EXISTS (SELECT FROM ({counted}) AS c WHERE status IN ('new', 'in_progress')) THEN
+                RAISE EXCEPTION '{_MISCOUNTED}';
             END IF;
         END $$;
         INSERT INTO taskmill.task_count (queue, status, tasks, week)
-        SELECT queue, status, -sum(tasks)::bigint, '{week.monday}'
-        FROM (
-            SELECT queue, status, tasks FROM taskmill.task_week_count WHERE week = '{week.monday}'
-            UNION ALL
-            SELECT queue, status, tasks FROM taskmill.task_count WHERE week = '{week.monday}'
-        ) AS counted
-        GROUP BY queue, status
-        HAVING sum(tasks) <> 0;
+        SELECT queue, status, -tasks, '{week.monday}' FROM ({counted}) AS c;
         DROP TABLE {", ".join(children)};
     """  # noqa: S608 - our own names
 
