@@ -191,6 +191,25 @@ async def test_without_its_broker_an_intake_is_starting_only_while_the_broker_is
         await until(probe, IntakePresence.AWAY, "away: RabbitMQ is away")
 
 
+async def test_an_intake_is_starting_when_its_broker_came_up_after_the_last_probe(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.amqp.intake_probe._MIN_INTERVAL_S", 60.0)
+    link, stop = BrokerLink(broker_url, name="watch"), asyncio.Event()
+    probe = IntakeProbe(link, is_broker_starting=lambda: not link.was_up)
+    await until(probe, IntakePresence.STARTING)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(link.run(stop))
+
+        async def is_up() -> bool:
+            return link.is_up
+
+        await eventually(is_up, "the broker is there")
+        state = await probe.state()
+        stop.set()
+    assert state.presence is IntakePresence.STARTING
+
+
 async def ready(served: Served) -> tuple[int, str, str]:
     response = await served.get("/readyz")
     parts = response.json()["parts"]

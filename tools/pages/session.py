@@ -25,6 +25,8 @@ _FETCHING_S = 300  # the first start may fetch a RabbitMQ
 _PAUSE_S = 0.1
 _LAST_LINES = 40  # of the service, beside a failure
 _READY = "process.ready"
+# The processes of `up` are ready one after the other; this is its last line then.
+_ALL_READY = "Ctrl-C stops it"
 _WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
 
 Report: TypeAlias = Callable[[int | None, str], None]
@@ -96,13 +98,12 @@ def _is_complete(log: str, url: str) -> bool:
         return False
     if _WITHOUT_BROKER.search(log):
         return True
-    return "intake.started" in log and _reaches_broker(url)
-
-
-def _reaches_broker(url: str) -> bool:
-    """Whether the API is connected to it."""
-    with urlopen(f"{url}/stats", timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own service
-        return bool(json.load(response)["broker"]["state"] == "ok")
+    try:
+        with urlopen(f"{url}/readyz", timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own service
+            parts = json.load(response)["parts"]
+    except OSError:
+        return False
+    return bool(parts["broker"] == parts["intake"] == "ok")
 
 
 def _ports_of(pages: Iterable[Page]) -> Ports:
@@ -182,6 +183,8 @@ class _Session:
     def _is_ready(self, step: Command, running: Running) -> bool:
         printed = self.ports.move_back(running.printed())
         default = _READY if "taskmill" in step.text else ""
+        if "taskmill up" in step.text and _ALL_READY not in printed:
+            return False
         return (step.until or default) in printed and self._is_shown(step, printed)
 
     def _is_shown(self, step: Command, printed: str) -> bool:

@@ -47,8 +47,8 @@ class IntakeProbe:
     def _is_starting(self) -> bool:
         if self._was_ok_at > float("-inf"):
             return False
-        if self._broker_came_at is None:
-            return self._is_broker_starting()
+        if self._broker_came_at is None:  # or the broker has come up since the probe
+            return self._link.is_up or self._is_broker_starting()
         return perf_counter() - self._broker_came_at < _STARTING_S
 
     async def _probe(self) -> str | None:

@@ -64,10 +64,10 @@ class Announcement:
         if stop.is_set():
             return
         url = server.url if server else None
-        log.info("process.ready", url=url, pid=os.getpid())
         presence = await self._presence()
         for file in self._ready_files:
             _write_ready_file(file, self.process.settings, url, presence)
+        log.info("process.ready", url=url, pid=os.getpid())
         self._announce(url)
         await self._refresh_files(stop, url, presence)
         for file in self._ready_files:
