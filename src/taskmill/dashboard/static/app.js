@@ -117,6 +117,9 @@
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 3000);
   });
+  body.addEventListener("htmx:beforeOnLoad", ({ detail }) => {
+    if (detail.xhr.getResponseHeader("HX-Redirect")) detail.elt.inert = true;
+  });
   // A refused action is shown in the dialog; a failed update leaves the page as it is.
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.xhr.status < 400 || detail.requestConfig.verb !== "post" || detail.target.id === "same") return;
@@ -129,7 +132,11 @@
     if (event.target.method !== "get") return;
     for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
   });
-  addEventListener("pageshow", () => all("form[method=get] [disabled]").forEach((field) => { field.disabled = false; }));
+  // Back to a page that was left.
+  addEventListener("pageshow", () => {
+    all("form[method=get] [disabled]").forEach((field) => { field.disabled = false; });
+    all("form[inert]").forEach((form) => { form.inert = false; });
+  });
 
   // Keys.
   let isGoing = false;
