@@ -7,18 +7,12 @@ is as rare among a thousand tasks as among a million.
 One task in 40 waits, and all of one customer do.
 """
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from benchmarks.observing import connected
-from benchmarks.producing import producing
-from taskmill.storage import partitions
+from benchmarks.stored_tasks import store_by
 
-WEEKS = 8
 GROUP = 10
-_PARTS = 2
-# Half of the names are Cyrillic. Ids are UUIDv7 of the creation time. $1 tasks, $2 the last moment, $3 weeks, $4
-# and $5 the first and last number.
+# Half of the names are Cyrillic. Ids are UUIDv7 of the creation time.
 _SEED = """
 WITH numbered AS (
     SELECT
@@ -62,37 +56,8 @@ SELECT
     CASE status WHEN 'new' THEN 1 ELSE 3 END, CASE status WHEN 'new' THEN 0 ELSE 1 END
 FROM born
 """
-_WAITING = """
-INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
-SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE final_status IS NULL
-"""
-_COUNT = """
-INSERT INTO taskmill.task_count (queue, status, tasks)
-SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
-"""
 
 
 async def store_searchable_tasks(url: str, tasks: int, until: datetime) -> None:
     """Fill an empty database with so many tasks, a multiple of 1,000, created before `until`."""
-    async with producing(url) as producer:
-        for week in range(WEEKS + 1):
-            await partitions.ensure(producer.process.database, until - timedelta(weeks=week))
-    step = -(-tasks // _PARTS)
-    async with asyncio.TaskGroup() as group:
-        for first in range(1, tasks + 1, step):
-            last = min(first + step - 1, tasks)
-            group.create_task(_store_part(url, (tasks, until, WEEKS, first, last)))
-    async with connected(url) as connection:
-        await connection.execute(_WAITING)
-        await connection.execute(_COUNT)
-        # What autovacuum does sooner or later: it also empties the pending lists of indexes.
-        await connection.execute("VACUUM ANALYZE taskmill.task, taskmill.dispatch")
-    print(f"  {tasks:,} tasks are there", flush=True)
-
-
-async def _store_part(url: str, arguments: tuple[object, ...]) -> None:
-    async with connected(url) as connection:
-        # The guards refuse a task that is created as finished.
-        await connection.execute("SET session_replication_role = replica")
-        await connection.execute("SET synchronous_commit = off")
-        await connection.execute(_SEED, *arguments)
+    await store_by(_SEED, url, tasks, until)

@@ -9,22 +9,22 @@ from datetime import UTC, datetime, timedelta
 from benchmarks.observing import connected
 from benchmarks.producing import producing
 from taskmill.storage import partitions
-from taskmill.storage.database import Database
+from tests.support.seeding import without_indexes
 
 # Percentages of the tasks, by status.
 SHARES = {"succeeded": 70, "failed": 20, "cancelled": 5, "new": 5}
 
-_WEEKS = 8
+WEEKS = 8
 _PARTS = 2
 # Out of a hundred tasks: 70 succeeded, 20 failed, 5 cancelled, 5 new. Ids are UUIDv7 of the creation time.
 _SEED = """
 WITH born AS (
     SELECT
         n,
-        now() - make_interval(weeks => $2) * (1 - n::float8 / $1) AS created_at,
+        $2::timestamptz - make_interval(weeks => $3) * (1 - n::float8 / $1) AS created_at,
         CASE WHEN n % 100 < 70 THEN 'succeeded' WHEN n % 100 < 90 THEN 'failed'
-             WHEN n % 100 < 95 THEN 'cancelled' WHEN $5 THEN 'succeeded' ELSE 'new' END AS status
-    FROM generate_series($3::integer, $4::integer) AS n
+             WHEN n % 100 < 95 THEN 'cancelled' WHEN $6 THEN 'succeeded' ELSE 'new' END AS status
+    FROM generate_series($4::integer, $5::integer) AS n
 )
 INSERT INTO taskmill.task (
     id, name, description, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
@@ -46,6 +46,10 @@ SELECT
     '{}', 'rest', 3, 1
 FROM born
 """
+_WAITING = """
+INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE final_status IS NULL
+"""
 _COUNT = """
 INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
@@ -53,32 +57,36 @@ SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP B
 
 
 async def store_tasks(url: str, tasks: int, *, is_all_ended: bool = False) -> None:
-    """Fill an empty database with so many tasks, their counters and nothing else.
+    """Fill an empty database with so many tasks, most of them ended; with `is_all_ended` all of them."""
+    await store_by(_SEED, url, tasks, datetime.now(UTC), is_all_ended)
 
-    New ones are not in `dispatch`, so they are never claimed. With `is_all_ended` there are none.
+
+async def store_by(seed: str, url: str, tasks: int, until: datetime, *more: object) -> None:
+    """Fill an empty database by a statement, and with what belongs to its tasks: the queue and the counters.
+
+    Args:
+        seed: Inserts tasks. $1 is how many there are in all, $2 the last moment, $3 for how many weeks; $4 and $5
+            are the first and the last number to insert, from $6 on comes `more`.
     """
     async with producing(url) as producer:
-        await _make_partitions(producer.process.database)
+        for week in range(WEEKS + 1):
+            await partitions.ensure(producer.process.database, until - timedelta(weeks=week))
     step = -(-tasks // _PARTS)
-    async with asyncio.TaskGroup() as group:
-        for first in range(1, tasks + 1, step):
-            last = min(first + step - 1, tasks)
-            group.create_task(_store_part(url, (tasks, _WEEKS, first, last, is_all_ended)))
     async with connected(url) as connection:
+        async with without_indexes(connection), asyncio.TaskGroup() as group:
+            for first in range(1, tasks + 1, step):
+                part = (first, min(first + step - 1, tasks))
+                group.create_task(_store_part(url, seed, (tasks, until, WEEKS, *part, *more)))
+        await connection.execute(_WAITING)
         await connection.execute(_COUNT)
-        await connection.execute("VACUUM ANALYZE taskmill.task")
+        # What autovacuum does sooner or later: it also empties the pending lists of indexes.
+        await connection.execute("VACUUM ANALYZE taskmill.task, taskmill.dispatch")
     print(f"  {tasks:,} tasks are there", flush=True)
 
 
-async def _store_part(url: str, arguments: tuple[object, ...]) -> None:
+async def _store_part(url: str, seed: str, arguments: tuple[object, ...]) -> None:
     async with connected(url) as connection:
         # The guards refuse a task that is created as finished.
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("SET synchronous_commit = off")
-        await connection.execute(_SEED, *arguments)
-
-
-async def _make_partitions(database: Database) -> None:
-    moment = datetime.now(UTC)
-    for week in range(_WEEKS + 1):
-        await partitions.ensure(database, moment - timedelta(weeks=week))
+        await connection.execute(seed, *arguments)

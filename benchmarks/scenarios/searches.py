@@ -19,7 +19,8 @@ from benchmarks.figures import Figure, Target, at_most
 from benchmarks.lab import Lab
 from benchmarks.load import Load, LoadFailed
 from benchmarks.rounds import interleaved
-from benchmarks.searchable_tasks import GROUP, WEEKS, store_searchable_tasks
+from benchmarks.searchable_tasks import GROUP, store_searchable_tasks
+from benchmarks.stored_tasks import WEEKS
 
 TITLE = "searches: by label, type, name, kind of error and time, by the number of tasks"
 

@@ -150,7 +150,7 @@ async def seed(url: str, size: Size) -> None:
         # Triggers refuse a task that is finished when it is inserted.
         await connection.execute("SET session_replication_role = replica")
         lease = await connection.fetchval(_LEASE, size.running)
-        async with _without_indexes(connection):
+        async with without_indexes(connection):
             await connection.execute(_TASKS, size.tasks, size.waiting, size.running, size.queues)
         await connection.execute(_RUNNING, lease, size.running)
         await connection.execute(_REST)
@@ -164,7 +164,7 @@ async def seed(url: str, size: Size) -> None:
 
 
 @asynccontextmanager
-async def _without_indexes(connection: asyncpg.Connection) -> AsyncIterator[None]:
+async def without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
     """Drop the indexes of `task` but the key, and make them again at the end."""
     indexes = await connection.fetch(_INDEXES)
     for index in indexes:
