@@ -15,7 +15,7 @@ import pytest
 
 SLICES: Final = 8
 LISTED: Final = Path(__file__).with_name("slow.txt")
-LIMIT_S: Final = 1.0
+LIMIT_S: Final = 0.8
 # What a marked test counts until it is listed.
 _PRESUMED_S: Final = 20.0
 _DURATION: Final = re.compile(r"([\d.]+)s (?:setup|call|teardown) +(tests/\S+::.+?)\s*")
@@ -80,7 +80,7 @@ def write_listed(runs: Iterable[Mapping[str, float]]) -> None:
     longest: dict[str, float] = {}
     for seconds in runs:
         longest |= {test: max(taken, longest.get(test, 0.0)) for test, taken in seconds.items()}
-    lines = (f"{taken:.0f} {test_id}\n" for test_id, taken in sorted(longest.items()))
+    lines = (f"{taken:.1f} {test_id}\n" for test_id, taken in sorted(longest.items()))
     LISTED.write_text("".join(lines), "utf-8")
 
 

@@ -28,6 +28,7 @@ CHECKS = [
     what_does_not_fit_is_refused,
     what_fits_is_accepted,
 ]
+_PARTS = 8
 DOCUMENTS = ("/openapi.json", "/task_service/openapi.json")
 
 
@@ -72,12 +73,16 @@ def send_requests(service: RunningService, operation: AnyOperation, examples: in
     return sent
 
 
-@pytest.mark.parametrize(
-    ("examples", "at_least"),
-    [(15, 360), pytest.param(350, 5000, marks=pytest.mark.slow)],
-)
-def test_every_response_is_documented_and_none_is_a_fault(
-    service: RunningService, examples: int, at_least: int
+def test_every_response_is_documented_and_none_is_a_fault(service: RunningService) -> None:
+    sent = sum(send_requests(service, operation, 15) for operation in operations(service.url))
+    assert sent >= 360
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_thousands_of_responses_are_documented_and_none_is_a_fault(
+    service: RunningService, part: int
 ) -> None:
-    sent = sum(send_requests(service, operation, examples) for operation in operations(service.url))
-    assert sent >= at_least
+    found = list(operations(service.url))[part::_PARTS]
+    sent = sum(send_requests(service, operation, 350) for operation in found)
+    assert sent >= 1000

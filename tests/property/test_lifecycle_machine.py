@@ -378,7 +378,8 @@ def test_any_history_leaves_a_sound_database(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("_part", range(4))
 def test_many_long_histories_leave_a_sound_database(
-    database_server: DatabaseServer, stage_template: str
+    database_server: DatabaseServer, stage_template: str, _part: int
 ) -> None:
-    run_machine(database_server, stage_template, examples=400, steps=100)
+    run_machine(database_server, stage_template, examples=100, steps=100)
