@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.slices import pytest_addoption, pytest_collection_modifyitems
+from tests.slices import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_report_header,
+)
 from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir, data_parent
 from tests.support.rabbitmq import BrokerServer, Management
 
-__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_report_header",
+]
 
 # Machines are shared, and how fast they are is not what these tests are about. `scripts/test --all` tries more.
 for profile, examples in (("few", 40), ("many", 1_000)):

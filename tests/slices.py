@@ -32,6 +32,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave slow tests out of folders, unless `-m` or `--slice` chooses; not of files and tests that are named."""
+    is_chosen = bool(config.option.markexpr) or config.getoption("--slice") is not None
+    if not is_chosen and all(Path(one).is_dir() for one in config.args):
+        config.option.markexpr = "not slow"
+
+
+@pytest.hookimpl
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say when slow tests are left out."""
+    expression: str = config.option.markexpr
+    return f"slow tests are left out: -m {expression!r}" if expression == "not slow" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is listed as slow, so that `-m` finds it, and deselect what is not in the slice."""

@@ -1,6 +1,12 @@
 """Each slow test has its turn: it is in one of the slices, which take about as long."""
 
-from tests.slices import LIMIT_S, SLICES, measured, slices
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.slices import LIMIT_S, SLICES, measured, pytest_configure, slices
 
 OUTPUT = """\
 ============================= slowest durations ==============================
@@ -28,3 +34,22 @@ def test_slices_do_not_depend_on_the_order_of_tests() -> None:
 def test_a_test_is_slow_by_all_that_it_took() -> None:
     assert measured(OUTPUT) == {"tests/unit/test_a.py::test_one[a b]": 0.6 + 0.3}
     assert 0.6 < LIMIT_S < 0.6 + 0.3
+
+
+@pytest.mark.parametrize(
+    ("named", "expression", "number", "runs"),
+    [
+        (Path(__file__).parent, "", None, "not slow"),
+        (Path(__file__), "", None, ""),
+        (f"{__file__}::test_one", "", None, ""),
+        (Path(__file__).parent, "slow", None, "slow"),
+        (Path(__file__).parent, "", 3, ""),
+    ],
+)
+def test_slow_tests_are_left_out_only_where_nobody_chose_them(
+    named: object, expression: str, number: int | None, runs: str
+) -> None:
+    option = SimpleNamespace(markexpr=expression)
+    config: Any = SimpleNamespace(option=option, args=[str(named)], getoption=lambda _: number)
+    pytest_configure(config)
+    assert option.markexpr == runs

@@ -100,7 +100,7 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
             cancelled.set()
         return "first"
 
-    async with a_worker(stage, {"*": endless}, WorkerOptions(ttl_s=0.6)) as running:
+    async with a_worker(stage, {"*": endless}, WorkerOptions(ttl_s=2.0)) as running:
         made = await stage.created()
         await began.wait()
         lease_id = running.keeper.lease_id
