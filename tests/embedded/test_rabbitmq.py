@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import aio_pika
 import pytest
 
+from taskmill.embedded import rabbitmq
 from taskmill.embedded.errors import (
     DataFolderInUseError,
     DataFolderUnusableError,
@@ -211,11 +213,24 @@ def test_a_node_that_does_not_stop_is_made_to(
     node: EmbeddedRabbitMQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = ((signal.SIGTERM, 0.05), (signal.SIGKILL, 5.0))
-    monkeypatch.setattr("taskmill.embedded.rabbitmq._STOP_STEPS", steps)
+    monkeypatch.setattr(rabbitmq, "_STOP_STEPS", steps)
     node.start()
     pid = node.pid
     assert pid
     os.kill(pid, signal.SIGSTOP)
+    node.stop()
+    assert not exists(pid)
+
+
+def test_a_node_that_is_stopped_while_it_starts_need_not_be_killed(
+    node: EmbeddedRabbitMQ, programs: RabbitMQPrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gentle_steps = [step for step in rabbitmq._STOP_STEPS if step[0] is not signal.SIGKILL]
+    monkeypatch.setattr(rabbitmq, "_STOP_STEPS", gentle_steps)
+    node.start(programs)
+    pid = node.pid
+    assert pid
+    time.sleep(0.15)  # when its virtual machine loses signals
     node.stop()
     assert not exists(pid)
 

@@ -23,7 +23,8 @@ from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.02
-_STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
+# Repeated, because the Erlang VM loses a SIGTERM while it starts.
+_STOP_STEPS = (*[(signal.SIGTERM, 1.0)] * 15, (signal.SIGKILL, 5.0))
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 

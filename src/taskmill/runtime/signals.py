@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from taskmill.observability.logs import get_logger
 
@@ -39,6 +40,7 @@ def stop_on_signal(on_force_quit: Sequence[Callable[[], None]] = ()) -> Iterator
         log.info("process.stopping", signal=number.name)
         stop.set()
 
+    _keep_from_forked_children()
     # A shell's background jobs start with SIGINT ignored as well, but it is sent on purpose.
     hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     handled = [number for number in _SIGNALS if number is not signal.SIGHUP or hangs_up]
@@ -53,3 +55,26 @@ def stop_on_signal(on_force_quit: Sequence[Callable[[], None]] = ()) -> Iterator
                 # It must not interrupt what is done before the process ends. Not SIG_IGN: child processes would
                 # inherit that.
                 signal.signal(number, lambda *_: None)
+
+
+@cache
+def _keep_from_forked_children() -> None:
+    """Keep our signals from children until they are programs of their own: they would report them as ours.
+
+    A terminal's Ctrl-C goes to its whole group, in which a child is until it has a session of its own. Between
+    fork and exec it also has Python's handler, which writes to our event loop's pipe: a Ctrl-C would count twice.
+    """
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS),
+        after_in_parent=_unblock,
+        after_in_child=_stop_reporting,
+    )
+
+
+def _stop_reporting() -> None:
+    signal.set_wakeup_fd(-1)
+    _unblock()
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

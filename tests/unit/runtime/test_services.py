@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from taskmill.observability.metrics import DUTY_ROUNDS, LOOP_LAG
 from taskmill.runtime.loop_lag import LoopLag
@@ -223,6 +224,28 @@ async def test_an_interrupt_counts_even_where_it_was_ignored() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         async with asyncio.timeout(5):
             await stop.wait()
+
+
+@pytest.mark.usefixtures("signals_as_before")
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_signal_to_a_child_that_is_not_yet_a_program_is_not_ours(
+    run: Callable[..., None],
+) -> None:
+    async def start_and_wait() -> None:
+        with stop_on_signal() as stop:
+            subprocess.run(  # noqa: ASYNC221 - the signal arrives meanwhile
+                [sys.executable, "-c", ""],
+                check=False,
+                preexec_fn=lambda: os.kill(os.getpid(), signal.SIGINT),
+            )
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await stop.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            async with asyncio.timeout(5):
+                await stop.wait()
+
+    run(start_and_wait())
 
 
 @pytest.mark.parametrize(
