@@ -1,4 +1,5 @@
--- What wrk sends, and what it prints at the end. Arguments: `post`, or `get FILE` with one path per line.
+-- What wrk sends, and what it prints at the end. Arguments: `post COUNT [KEYS]` for so many different requests, with
+-- idempotency keys that begin with KEYS; `get FILE` with one path per line.
 -- Every request is made before the load begins: Lua must not be what is measured.
 
 -- LOAD_SERVERS: the servers, host:port each; every thread of wrk takes the next one.
@@ -7,12 +8,15 @@ local requests = {}
 local threads = 0
 local place = 0
 
-local function post_requests()
+local function post_requests(count, keys)
    local headers = { ["Content-Type"] = "application/json" }
-   for number = 1, 2000 do
+   for number = 1, count do
+      if keys then
+         headers["Idempotency-Key"] = keys .. number
+      end
       local body = string.format(
          '{"name": "report %d", "description": "figures of region %d, with charts, for the board", '
-            .. '"payload": {"delay_s": %d, "failure_probability": 0, "result": {"pages": %d}}}',
+            .. '"type": "report", "payload": {"delay_s": %d, "failure_probability": 0, "result": {"pages": %d}}}',
          number, number % 97, number % 7, number)
       requests[number] = wrk.format("POST", "/tasks", headers, body)
    end
@@ -36,7 +40,7 @@ end
 
 function init(args)
    if args[1] == "post" then
-      post_requests()
+      post_requests(tonumber(args[2]), args[3])
    else
       get_requests(args[2])
    end
@@ -50,8 +54,9 @@ end
 function done(summary, latency)
    local errors = summary.errors
    io.write(string.format(
-      'RESULT {"requests": %d, "duration_us": %d, "failed": %d, "p50_us": %d, "p95_us": %d, "p99_us": %d}\n',
-      summary.requests, summary.duration,
-      errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+      'RESULT {"requests": %d, "duration_us": %d, "refused": %d, "failed": %d, '
+         .. '"p50_us": %d, "p95_us": %d, "p99_us": %d}\n',
+      summary.requests, summary.duration, errors.status,
+      errors.connect + errors.read + errors.write + errors.timeout,
       latency:percentile(50), latency:percentile(95), latency:percentile(99)))
 end

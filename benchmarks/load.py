@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 _MARK = "RESULT "
+_DIFFERENT = 2000
+# Keys must not come twice.
+_MOST_POSTS_PER_S = 20_000
 
 
 class LoadFailed(Exception):
@@ -37,15 +41,30 @@ class Load:
 
 async def post(*urls: str, connections: int, seconds: int) -> Load:
     """POST different tasks, spread evenly over these addresses."""
-    return await _load(urls, connections, seconds, "post")
+    return await _load(urls, connections, seconds, "post", str(_DIFFERENT))
 
 
-async def get(url: str, *, paths: Path, connections: int, seconds: int) -> Load:
-    """GET the paths in the file, over and over."""
-    return await _load([url], connections, seconds, "get", str(paths))
+async def post_with_keys(url: str, *, connections: int, seconds: int) -> Load:
+    """POST tasks, each with an idempotency key of its own."""
+    count = str(seconds * _MOST_POSTS_PER_S)
+    return await _load([url], connections, seconds, "post", count, f"{uuid4().hex}-")
 
 
-async def _load(urls: Sequence[str], connections: int, seconds: int, *arguments: str) -> Load:
+async def get(
+    url: str, *, paths: Path, connections: int, seconds: int, are_missing: bool = False
+) -> Load:
+    """GET the paths in the file, over and over; `are_missing`: nothing is at any of them."""
+    arguments = "get", str(paths)
+    return await _load([url], connections, seconds, *arguments, are_refused=are_missing)
+
+
+async def _load(
+    urls: Sequence[str],
+    connections: int,
+    seconds: int,
+    *arguments: str,
+    are_refused: bool = False,
+) -> Load:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise LoadFailed("it needs wrk (Debian: apt-get install wrk; macOS: brew install wrk)")
@@ -63,16 +82,17 @@ async def _load(urls: Sequence[str], connections: int, seconds: int, *arguments:
         env={**os.environ, "LOAD_SERVERS": " ".join(urlsplit(url).netloc for url in urls)},
     )
     output, _ = await process.communicate()
-    return _read(output.decode())
+    return _read(output.decode(), are_refused=are_refused)
 
 
-def _read(output: str) -> Load:
+def _read(output: str, *, are_refused: bool) -> Load:
     line = next((line for line in output.splitlines() if line.startswith(_MARK)), None)
     if line is None:
         raise LoadFailed(f"wrk printed: {output.strip()}")
     facts = json.loads(line.removeprefix(_MARK))
-    if facts["failed"] or not facts["requests"]:
-        raise LoadFailed(f"{facts['failed']} of {facts['requests']} requests failed")
+    failed = facts["failed"] + abs(facts["refused"] - (facts["requests"] if are_refused else 0))
+    if failed or not facts["requests"]:
+        raise LoadFailed(f"{failed} of {facts['requests']} requests failed")
     return Load(
         requests=facts["requests"],
         rate=facts["requests"] / facts["duration_us"] * 1e6,
