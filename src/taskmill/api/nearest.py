@@ -1,29 +1,34 @@
 """Suggests the address that was perhaps meant when a request has an unknown one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 _LEAST_LIKENESS: Final = 0.7
+# Of two words that are so alike, the shorter has at least this share of the longer one.
+_LEAST_LENGTH: Final = _LEAST_LIKENESS / (2 - _LEAST_LIKENESS)
 _LONGEST_PATH: Final = 200
 _MOST_SEGMENTS: Final = 8
 
 
-class _Address(NamedTuple):
-    method: str
+class _Path(NamedTuple):
     template: str
     segments: list[str]
     joined: str
+    methods: list[str]
 
 
 class Addresses:
     """All methods and templates of paths (`/tasks/{id}`) of an app."""
 
     def __init__(self, addresses: Iterable[tuple[str, str]]) -> None:
-        self._addresses = [
-            _Address(method, template, segments, "/".join(segments))
-            for method, template in addresses
+        methods: dict[str, list[str]] = {}
+        for method, template in addresses:
+            methods.setdefault(template, []).append(method)
+        self._paths = [
+            _Path(template, segments, "/".join(segments), methods[template])
+            for template in methods
             for segments in (_segments(template),)
         ]
 
@@ -36,29 +41,41 @@ class Addresses:
         if len(path) > _LONGEST_PATH or not 0 < len(requested) <= _MOST_SEGMENTS:
             return None
         method = "GET" if method == "HEAD" else method
-        joined = "/".join(requested)
         found = [
-            (address.method == method, likeness, address)
-            for address in self._addresses
-            if (any_method or address.method == method)
-            and (likeness := _likeness(requested, joined, address))
+            (method in known.methods, likeness, known)
+            for known, likeness in self._alike(requested)
+            if any_method or method in known.methods
         ]
         if not found:
             return None
-        _, _, best = max(found, key=lambda one: one[:2])
-        return f"{best.method} {best.template}"
+        has_method, _, best = max(found, key=lambda one: one[:2])
+        return f"{method if has_method else best.methods[0]} {best.template}"
+
+    def _alike(self, requested: list[str]) -> Iterator[tuple[_Path, float]]:
+        """Yield the paths that are like the requested one, and how much: from 0 to 1.
+
+        With as many segments it is the likeness of the least similar ones, else that of the whole.
+        """
+        joined = "/".join(requested)
+        least, most = len(joined) * _LEAST_LENGTH, len(joined) / _LEAST_LENGTH
+        for known in self._paths:
+            if len(known.segments) == len(requested):
+                likeness = _segments_likeness(requested, known.segments)
+            elif least <= len(known.joined) <= most:
+                likeness = _word_likeness(joined, known.joined)
+            else:
+                continue
+            if likeness:
+                yield known, likeness
 
 
 def _segments(path: str) -> list[str]:
     return [segment for segment in path.split("/") if segment]
 
 
-def _likeness(requested: list[str], joined: str, address: _Address) -> float:
-    """Return how alike two paths are, from 0 to 1: that of their least similar words; 0 if that is not enough."""
-    if len(requested) != len(address.segments):
-        return _word_likeness(joined, address.joined)
+def _segments_likeness(requested: list[str], segments: list[str]) -> float:
     least = 1.0
-    for came, word in zip(requested, address.segments, strict=True):
+    for came, word in zip(requested, segments, strict=True):
         # A parameter matches anything, but not as well as the same word.
         least = min(least, 0.99 if word.startswith("{") else _word_likeness(came, word))
         if not least:

@@ -92,7 +92,7 @@ class RequestRecord:
         if not was_offloaded:
             self._records.offload.responses += 1
         facts = {} if task_id is None else {"task_id": task_id}
-        write = log.debug if self._is_quiet(status) else log.info
+        write = log.debug if self._is_quiet(route, status) else log.info
         write(
             "request.served",
             method=self.method,
@@ -131,8 +131,9 @@ class RequestRecord:
     def _counted_method(self) -> str:
         return self.method if self.method in _METHODS else OTHER
 
-    def _is_quiet(self, status: int) -> bool:
-        """Return whether its line is for debugging: that of a probe, and often that of a read."""
+    def _is_quiet(self, route: str, status: int) -> bool:
+        """Return whether its line is for debugging: that of a probe, and often that of a read, even of nothing."""
         if self.path in _QUIET_PATHS:
             return True
-        return self.method in _READING and status < _FIRST_ERROR and leaves_out_reads()
+        is_read = self.method in _READING and (status < _FIRST_ERROR or route == OTHER)
+        return is_read and leaves_out_reads()
