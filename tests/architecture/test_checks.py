@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from taskmill.domain.audit import CHECK_MEANINGS, Check
+from taskmill.domain.checks import CHECK_MEANINGS, Check
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/checks.md"
 

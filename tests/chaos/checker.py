@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from taskmill.domain.audit import Finding
+from taskmill.domain.checks import Finding
 from taskmill.operations.verify import Extent, verify
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
@@ -28,8 +28,8 @@ PROBES = ("probe-posted", "probe-published")
 _CLOCKS_AGREE_S = 0.1
 
 
-class _Audited:
-    """Collects what an audit finds."""
+class _Violations:
+    """Collects what `verify` finds."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
@@ -46,15 +46,15 @@ class _Audited:
             self.violations.append(f"verify: {finding}")
 
 
-async def audited(url: str) -> list[str]:
+async def found_by_verify(url: str) -> list[str]:
     """Return what `taskmill verify` finds."""
-    database, audited = Database(url, DatabaseSettings()), _Audited()
+    database, found = Database(url, DatabaseSettings()), _Violations()
     extent = Extent(since=None, timeout_s=60, keep_changes=timedelta(days=7))
     try:
-        audit = await verify(database, extent, audited)
+        verification = await verify(database, extent, found)
     finally:
         await database.close()
-    return [*audited.violations, *(f"unverified: {what}" for what in audit.unchecked)]
+    return [*found.violations, *(f"unverified: {what}" for what in verification.unchecked)]
 
 
 async def findings(sql: Sql, history: History, effects: Path) -> list[str]:

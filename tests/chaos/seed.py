@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from taskmill.amqp.names import CREATE_QUEUE, HINTS
-from tests.chaos.checker import Sql, audited, findings
+from tests.chaos.checker import Sql, findings, found_by_verify
 from tests.chaos.clients import Clients
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
@@ -127,7 +127,7 @@ async def under_load(
     sql = await asyncpg.connect(site.database_url)
     try:
         report.violations.extend(await findings(sql, history, site.effects))
-        report.violations.extend(await audited(site.database_url))
+        report.violations.extend(await found_by_verify(site.database_url))
         report.violations.extend(await _leaks(sql, site))
         report.terminal = await sql.fetchval(
             "SELECT count(*) FROM taskmill.task WHERE finished_at IS NOT NULL"

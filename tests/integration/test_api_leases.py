@@ -12,10 +12,10 @@ from taskmill.settings import PullSettings, Settings
 from taskmill.storage import leases
 from taskmill.wire.leases import RenewedLeaseView, ReturnedLeaseView
 from tests.support.api import LIMITS, Served, serving
-from tests.support.auditing import found_in
 from tests.support.polling import eventually
 from tests.support.remote_work import WORKER, closed, problem, report, take, taken
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 async def test_a_lease_has_the_task_and_all_that_is_needed_to_run_it(

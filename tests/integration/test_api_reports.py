@@ -12,9 +12,9 @@ from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.claims import ClaimEndView
 from taskmill.wire.task_log import LogPage
 from tests.support.api import LogLines, Served, serving
-from tests.support.auditing import found_in
 from tests.support.remote_work import closed, problem, report, take, taken
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 async def test_success_is_recorded_once_however_often_it_is_reported(

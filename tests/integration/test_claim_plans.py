@@ -202,7 +202,7 @@ _REMOTE_LEASES = """
 """
 
 
-async def test_an_audit_finds_what_runs_by_its_key(seeded: Stage) -> None:
+async def test_verify_finds_what_runs_by_its_key(seeded: Stage) -> None:
     """Also by statistics from when nothing ran."""
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:
@@ -210,7 +210,7 @@ async def test_an_audit_finds_what_runs_by_its_key(seeded: Stage) -> None:
         first = await session.connection.fetchval(
             "SELECT min(task_id::text)::uuid FROM taskmill.running"
         )
-        _, plan = await session.fetch("audit_tasks", first, UUID(int=2**128 - 1), BATCH)
+        _, plan = await session.fetch("verify_tasks", first, UUID(int=2**128 - 1), BATCH)
         check(plan, rows=5 * BATCH + WEEKS, pages=20 * BATCH + 10 * WEEKS)
 
 

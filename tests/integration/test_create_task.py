@@ -11,11 +11,11 @@ import pytest
 from taskmill.operations import sql_limits
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served
-from tests.support.auditing import found_in
 from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.safety import assert_safe
 from tests.support.sql import CASTS, create, problem
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 URL = "https://example.org/hooks"
 # Each with the argument that the refusal names: one, the first that is wrong.

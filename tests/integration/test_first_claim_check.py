@@ -13,11 +13,11 @@ from taskmill.domain.lifecycle import Interrupted, Lost, Status
 from taskmill.wire.problems import problem_json
 from taskmill.wire.tasks import to_draft
 from tests.support.api import LogLines, Served
-from tests.support.auditing import found_in
 from tests.support.contracts import NEEDS_TO, TYPE, a_contract, limits_of, registered
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 from tests.support.workers import a_worker, finished
 
 BAD = {"to": 5, "copies": 0}

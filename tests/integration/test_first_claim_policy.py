@@ -15,12 +15,12 @@ from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
 from taskmill.storage.claims import TakenTask
 from taskmill.wire.tasks import to_draft
-from tests.support.auditing import found_in
 from tests.support.builders import ERROR
 from tests.support.contracts import limits_of, registered
 from tests.support.dispatching import Recorder, all_ended
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 from tests.support.workers import a_worker
 
 TYPE = "a-type"

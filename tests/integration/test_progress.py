@@ -17,10 +17,10 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import partitions, progress
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
-from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, ERROR, a_fence
 from tests.support.polling import eventually
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 @pytest.fixture

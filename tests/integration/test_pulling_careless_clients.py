@@ -12,12 +12,12 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.runtime.clock import SystemClock
 from tests.support.api import Served, serving
-from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, a_draft
 from tests.support.polling import eventually
 from tests.support.pulling import BODY
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 class Careless:

@@ -15,11 +15,11 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.settings import PullSettings
 from taskmill.storage import contracts, remote_leases
 from taskmill.storage.capacity import Workers
-from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull, lease_of
 from tests.support.stage import Stage, a_stage
+from tests.support.verifying import found_in
 
 
 async def test_a_lease_has_no_more_than_fits_into_a_response(stage: Stage) -> None:

@@ -11,11 +11,11 @@ from taskmill.settings import LimitSettings, Settings
 from taskmill.storage import remote_leases
 from taskmill.storage.claims import Bucket
 from tests.support.api import LogLines, serving
-from tests.support.auditing import found_in
 from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.pulling import BODY, a_request, is_new_at_no_cost
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 async def test_a_call_that_is_cancelled_during_its_claim_hands_it_back(

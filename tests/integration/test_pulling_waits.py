@@ -12,13 +12,13 @@ from taskmill.operations.pull import Pull
 from taskmill.settings import DatabaseSettings, PullSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import LIMITS, Served, serving
-from tests.support.auditing import found_in
 from tests.support.builders import a_draft
 from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.pulling import BODY, a_pull, a_request, lease_of, waiting
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 
 async def test_hundreds_of_waiting_calls_cost_few_statements(stage: Stage, pull: Pull) -> None:

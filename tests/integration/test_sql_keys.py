@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 
 from taskmill.domain.lifecycle import Status
-from tests.support.auditing import found_in
 from tests.support.contracts import NEEDS_CC, NEEDS_TO, TYPE, a_contract, registered
 from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
 from tests.support.sql import a_session, callbacks, create, problem
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 
 BAD = '{"copies": 0}'
 URL = "https://example.org/hooks"

@@ -13,13 +13,13 @@ from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
 from taskmill.storage import changes
 from taskmill.wire.retry import spec_of
-from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
 from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.locks import until_blocked
 from tests.support.safety import assert_safe
 from tests.support.sql import a_session, callbacks, create
 from tests.support.stage import Stage
+from tests.support.verifying import found_in
 from tests.support.workers import a_worker, finished
 
 

@@ -31,42 +31,42 @@ async def test_finding_buckets_costs_as_much_as_there_are_buckets(seeded: Stage)
         check(plan, rows=10, pages=300)
 
 
-async def test_an_audit_costs_what_it_reads(seeded: Stage) -> None:
+async def test_verify_costs_what_it_reads(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         waiting = await session.connection.fetchval(
             "SELECT min(id::text)::uuid FROM taskmill.current_task WHERE status = 'new'"
         )
-        rows, plan = await session.fetch("audit_tasks", waiting, LAST_ID, BATCH)
+        rows, plan = await session.fetch("verify_tasks", waiting, LAST_ID, BATCH)
         assert len(rows) == BATCH
         ids = (waiting, rows[-1]["id"])
         # Each task is searched in `dispatch`; each week for the first of its tasks.
         check(plan, rows=2 * BATCH + WEEKS, pages=10 * BATCH + 10 * WEEKS)
-        _, plan = await session.fetch("audit_entries", *ids)
+        _, plan = await session.fetch("verify_entries", *ids)
         check(plan, rows=BATCH + WEEKS, pages=10 * BATCH)
-        strays, plan = await session.fetch("audit_stray_rows", *ids)
+        strays, plan = await session.fetch("verify_stray_rows", *ids)
         assert strays == []
         check(plan, rows=2 * BATCH, pages=10 * BATCH + pages_for_ids(seeded, BATCH))
         _, plan = await session.fetch("last_task_id")
         check(plan, rows=3 + WEEKS, pages=25 * WEEKS)
-        _, plan = await session.fetch("audit_keys", "", "", BATCH)
+        _, plan = await session.fetch("verify_keys", "", "", BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
-        _, plan = await session.fetch("audit_rejections", UUID(int=0), BATCH)
+        _, plan = await session.fetch("verify_rejections", UUID(int=0), BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
-        _, plan = await session.fetch("audit_overdue", 120.0, 1000, *FIRST)
+        _, plan = await session.fetch("verify_overdue", 120.0, 1000, *FIRST)
         # Of each of nine buckets the first row of `dispatch`, its task, and the row of its queue.
         check(plan, rows=3 * 9, pages=300)
 
 
-async def test_an_audit_of_the_feed_costs_what_it_reads(stage: Stage) -> None:
+async def test_verifying_the_feed_costs_what_it_reads(stage: Stage) -> None:
     await stage.sql.execute("""
         INSERT INTO taskmill.change_batch (task_ids, versions, position)
         SELECT '{}', '{}', nullif(n, 20000) FROM generate_series(1, 20000) AS n
     """)
     async with explaining(stage.database) as session:
         moment = stage.clock.now()
-        _, plan = await session.fetch("audit_positions", 500, BATCH, moment)
+        _, plan = await session.fetch("verify_positions", 500, BATCH, moment)
         check(plan, rows=2 * BATCH, pages=BATCH)
-        for name, arguments in (("audit_feed_start", (7.0,)), ("audit_unnumbered", ())):
+        for name, arguments in (("verify_feed_start", (7.0,)), ("verify_unnumbered", ())):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=20)
 

@@ -7,11 +7,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from taskmill.domain.audit import Check
+from taskmill.domain.checks import Check
 from taskmill.domain.lifecycle import EventType
-from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.mixture import Mixture, a_mixture
 from tests.support.stage import Stage
+from tests.support.verifying import VerificationRecord, found_in, verification_of
 
 Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Damage: TypeAlias = Callable[[Sql, Mixture], Awaitable[object]]
@@ -346,13 +346,13 @@ def test_every_check_has_a_proof() -> None:
 
 async def test_nothing_is_found_after_every_kind_of_event(stage: Stage) -> None:
     await a_mixture(stage)
-    record = AuditRecord()
-    audit = await audited(stage.database, record)
-    assert (audit.counts, audit.unchecked, record.findings) == ({}, (), [])
+    record = VerificationRecord()
+    verification = await verification_of(stage.database, record)
+    assert (verification.counts, verification.unchecked, record.findings) == ({}, (), [])
     tasks = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
-    assert audit.tasks == record.checked_tasks == record.expected == tasks > 20
+    assert verification.tasks == record.checked_tasks == record.expected == tasks > 20
     events = await stage.sql.fetch("SELECT event FROM taskmill.task_event")
-    assert audit.entries == len(events)
+    assert verification.entries == len(events)
     assert {row["event"] for row in events} == set(EventType)
 
 

@@ -9,20 +9,20 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.domain.audit import Check, Finding
+from taskmill.domain.checks import Check, Finding
 from taskmill.domain.errors import ConfigurationError, TooLarge, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Succeeded
 from taskmill.maintenance.retention import numbering
-from taskmill.storage import audit, changes, counts, week_drops
-from taskmill.storage.audit import snapshot
+from taskmill.storage import changes, counts, week_drops
 from taskmill.storage.database import Database
+from taskmill.storage.verification import Snapshot, snapshot
 from taskmill.wire.messages import CreationMessage, refused_message
-from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.housekeeping import housekeeping
 from tests.support.mixture import a_mixture
 from tests.support.polling import eventually
 from tests.support.stage import SETTINGS, Stage
+from tests.support.verifying import VerificationRecord, found_in, verification_of
 
 OUTCOMES: tuple[Outcome, ...] = (
     Succeeded(),
@@ -55,7 +55,7 @@ def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read even a small database in many parts."""
     for name, value in (("_TASKS_AT_ONCE", 7), ("_ROWS_AT_ONCE", 3), ("_CHANGES_IN_RANGE", 40)):
         monkeypatch.setattr(f"taskmill.operations.verify.{name}", value)
-    monkeypatch.setattr("taskmill.storage.audit._ENTRIES_AT_ONCE", 10)
+    monkeypatch.setattr("taskmill.storage.verification._ENTRIES_AT_ONCE", 10)
 
 
 async def test_nothing_is_found_while_others_work(
@@ -70,13 +70,13 @@ async def test_nothing_is_found_while_others_work(
             await duty()
 
     async def verify_again_and_again() -> None:
-        auditor = Database(stage.url, SETTINGS)
+        verifier = Database(stage.url, SETTINGS)
         while not stop.is_set():
-            record = AuditRecord()
-            audit = await audited(auditor, record)
+            record = VerificationRecord()
+            verification = await verification_of(verifier, record)
             wrong.extend(record.findings)
-            assert audit.unchecked == ()
-        await auditor.close()
+            assert verification.unchecked == ()
+        await verifier.close()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(verify_again_and_again())
@@ -136,17 +136,17 @@ async def test_only_tasks_of_the_given_time_are_checked_and_no_counters(stage: S
         "UPDATE taskmill.task SET losses = 1 WHERE id = $1", mixture.tasks["failed"]
     )
     await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', 7)")
-    record = AuditRecord()
-    audit = await audited(stage.database, record, since=timedelta(hours=1))
-    assert audit.counts == {Check.ROW_DRIFT: 1}
+    record = VerificationRecord()
+    verification = await verification_of(stage.database, record, since=timedelta(hours=1))
+    assert verification.counts == {Check.ROW_DRIFT: 1}
     assert record.expected is None
-    audit = await audited(stage.database, since=timedelta(0))
-    assert (audit.tasks, audit.entries, audit.counts) == (0, 0, {})
+    verification = await verification_of(stage.database, since=timedelta(0))
+    assert (verification.tasks, verification.entries, verification.counts) == (0, 0, {})
 
 
 async def test_an_empty_database_is_sound(stage: Stage) -> None:
-    audit = await audited(stage.database)
-    assert (audit.tasks, audit.counts, audit.violations) == (0, {}, 0)
+    verification = await verification_of(stage.database)
+    assert (verification.tasks, verification.counts, verification.violations) == (0, {}, 0)
 
 
 async def test_history_without_any_task_is_found(stage: Stage) -> None:
@@ -192,8 +192,8 @@ async def test_at_the_edge_of_the_pruned_feed_holes_are_no_damage(stage: Stage) 
         UPDATE taskmill.change_batch SET at = now() - interval '7 days' WHERE position <= 3;
         DELETE FROM taskmill.change_batch WHERE position IN (1, 3);
     """)
-    record = AuditRecord()
-    await audited(stage.database, record)
+    record = VerificationRecord()
+    await verification_of(stage.database, record)
     assert [f.subject for f in record.findings if f.check is Check.POSITION_GAP] == ["position 3"]
     await stage.sql.execute(
         "UPDATE taskmill.change_batch SET at = now() - interval '6 days 23 hours 30 minutes' "
@@ -216,9 +216,9 @@ async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> N
     assert await found_in(stage.database) == {}
     later = stage.clock.now() + timedelta(weeks=9)
     assert await week_drops.drop_finished(stage.database, later, timedelta(0))
-    record = AuditRecord()
-    audit = await audited(stage.database, record)
-    assert (audit.tasks, record.findings) == (0, [])
+    record = VerificationRecord()
+    verification = await verification_of(stage.database, record)
+    assert (verification.tasks, record.findings) == (0, [])
     fed = await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch")
     assert fed > 0
 
@@ -228,7 +228,7 @@ async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
     made = await stage.created(idempotency=a_key())
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
-    auditor = Database(stage.url, SETTINGS)
+    verifier = Database(stage.url, SETTINGS)
 
     async def drop() -> None:
         later = stage.clock.now() + timedelta(weeks=9)
@@ -237,17 +237,17 @@ async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
     async def waits() -> bool:
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
-    async with asyncio.TaskGroup() as group, snapshot(auditor) as opened:
+    async with asyncio.TaskGroup() as group, snapshot(verifier) as opened:
         group.create_task(drop())
         await eventually(waits, "the drop waits", timeout_s=1.5)
         # A key goes before its task, never after it.
         assert all(key.has_task for key in await opened.keys(("", ""), 10))
-        assert [audited.row.id for audited in await opened.tasks(UUID(int=0), made.id, 10)] == [
+        assert [checked.row.id for checked in await opened.tasks(UUID(int=0), made.id, 10)] == [
             made.id
         ]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
-    assert await found_in(auditor) == {}
-    await auditor.close()
+    assert await found_in(verifier) == {}
+    await verifier.close()
 
 
 async def test_a_part_ends_at_its_last_task_whatever_follows(stage: Stage) -> None:
@@ -259,8 +259,8 @@ async def test_a_part_ends_at_its_last_task_whatever_follows(stage: Stage) -> No
         assert [entry.task_id for entries in parts for entry in entries] == ids[1:3]
 
 
-class Beginning(AuditRecord):
-    """Does something as soon as an audit has started."""
+class Beginning(VerificationRecord):
+    """Does something as soon as a verification has started."""
 
     def __init__(self, does: Callable[[], object]) -> None:
         super().__init__()
@@ -280,10 +280,10 @@ async def test_what_takes_too_long_is_reported_and_all_else_is_checked(stage: St
 
     async with asyncio.TaskGroup() as group:
         record = Beginning(lambda: group.create_task(lock()))
-        audit = await audited(stage.database, record, timeout_s=0.5)
+        verification = await verification_of(stage.database, record, timeout_s=0.5)
         await stage.sql.execute("ROLLBACK")
-    assert audit.unchecked == ("the counters",)
-    assert audit.counts == {Check.LEASE_MISSING: 2}
+    assert verification.unchecked == ("the counters",)
+    assert verification.counts == {Check.LEASE_MISSING: 2}
 
 
 async def test_a_database_that_is_away_or_has_no_or_another_schema_is_reported(
@@ -291,13 +291,14 @@ async def test_a_database_that_is_away_or_has_no_or_another_schema_is_reported(
 ) -> None:
     empty = Database(empty_database_url, SETTINGS)
     with pytest.raises(ConfigurationError, match="taskmill migrate"):
-        await audited(empty)
+        await verification_of(empty)
     await empty.close()
     await stage.sql.execute("ALTER TABLE taskmill.lease RENAME TO rented")
-    assert (await audited(stage.database)).broken_off == 'relation "taskmill.lease" does not exist'
+    verification = await verification_of(stage.database)
+    assert verification.broken_off == 'relation "taskmill.lease" does not exist'
     away = Database("postgresql://nobody@127.0.0.1:1/nothing", SETTINGS)
     with pytest.raises(Unavailable):
-        await audited(away)
+        await verification_of(away)
     await away.close()
 
 
@@ -314,8 +315,8 @@ async def test_tasks_that_only_the_feed_has_are_missed(stage: Stage, gone: str) 
         )
     await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', -3)")
     assert await found_in(stage.database) == {Check.CHANGE_UNKNOWN: 3}
-    record = await audited(stage.database, since=timedelta(days=1))
-    assert record.counts == {Check.CHANGE_UNKNOWN: 3}
+    verification = await verification_of(stage.database, since=timedelta(days=1))
+    assert verification.counts == {Check.CHANGE_UNKNOWN: 3}
 
 
 async def test_a_listener_may_be_slow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,23 +326,22 @@ async def test_a_listener_may_be_slow(stage: Stage, monkeypatch: pytest.MonkeyPa
     await stage.sql.execute("UPDATE taskmill.task SET losses = 1 WHERE final_status = 'succeeded'")
     await stage.sql.execute("DELETE FROM taskmill.task WHERE id = $1", mixture.tasks["waiting"])
     opened = []
-    make = audit.snapshot
 
     @asynccontextmanager
-    async def counted(database: Database) -> AsyncIterator[audit.Snapshot]:
-        async with make(database) as snapshot:
-            opened.append(snapshot)
-            yield snapshot
-            opened.remove(snapshot)
+    async def counted(database: Database) -> AsyncIterator[Snapshot]:
+        async with snapshot(database) as one:
+            opened.append(one)
+            yield one
+            opened.remove(one)
 
-    class Reader(AuditRecord):
+    class Reader(VerificationRecord):
         def found(self, finding: Finding) -> None:
             super().found(finding)
             assert not opened
 
-    monkeypatch.setattr(audit, "snapshot", counted)
+    monkeypatch.setattr("taskmill.storage.verification.snapshot", counted)
     reader = Reader()
-    await audited(stage.database, reader)
+    await verification_of(stage.database, reader)
     assert {finding.check for finding in reader.findings} >= {
         Check.ROW_DRIFT,
         Check.HISTORY_WITHOUT_TASK,

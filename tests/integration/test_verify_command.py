@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from taskmill.domain.audit import CHECK_MEANINGS, Check
+from taskmill.domain.checks import CHECK_MEANINGS, Check
 from tests.support.commands import Taskmill, taskmill
 from tests.support.mixture import Mixture, a_mixture
 from tests.support.stage import a_stage
@@ -154,18 +154,18 @@ def test_what_takes_too_long_is_reported_and_status_2(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(stage_url)
-    monkeypatch.setattr("taskmill.storage.audit.statement", asleep)
+    monkeypatch.setattr("taskmill.storage.verification.statement", asleep)
     status, out, _ = taskmill("verify", "--database-url", stage_url, "--timeout", "0.2")
     assert status == 2
     assert "not checked: the counters (more time: --timeout)" in out
     assert "no violations" in out
 
 
-def test_findings_count_though_the_audit_broke_off(
+def test_findings_count_though_the_verification_broke_off(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(stage_url, DAMAGE)
-    monkeypatch.setattr("taskmill.storage.audit.statement", refused)
+    monkeypatch.setattr("taskmill.storage.verification.statement", refused)
     status, out, _ = taskmill("verify", "--database-url", stage_url)
     assert status == 1
     assert 'not verified to the end: relation "nowhere" does not exist' in out
@@ -175,11 +175,11 @@ def test_findings_count_though_the_audit_broke_off(
     assert orjson.loads(out)["broken_off"] == 'relation "nowhere" does not exist'
 
 
-def test_an_audit_that_broke_off_without_a_finding_is_status_2(
+def test_a_verification_that_broke_off_without_a_finding_is_status_2(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(stage_url)
-    monkeypatch.setattr("taskmill.storage.audit.statement", refused)
+    monkeypatch.setattr("taskmill.storage.verification.statement", refused)
     status, out, _ = taskmill("verify", "--database-url", stage_url)
     assert (status, "not verified to the end" in out) == (2, True)
 
@@ -188,7 +188,7 @@ def refused(name: str) -> str:
     """Return a statement of storage, but make the one for keys fail."""
     from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced
 
-    return "TABLE nowhere" if name == "audit_keys" else statement(name)
+    return "TABLE nowhere" if name == "verify_keys" else statement(name)
 
 
 def test_a_closed_pipe_is_no_violation(stage_url: str, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def asleep(name: str) -> str:
     """Return a statement of storage, but make the one for counters very slow."""
     from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced
 
-    return "SELECT pg_sleep(60)" if name == "audit_counts" else statement(name)
+    return "SELECT pg_sleep(60)" if name == "verify_counts" else statement(name)
 
 
 @pytest.mark.parametrize("span", ["1", "d", "-1d", "1.5h", "1w", "99999999999999d"])

@@ -5,14 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.domain.audit import Check
+from taskmill.domain.checks import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
 from taskmill.storage import claims, remote_leases
 from taskmill.storage.bucket_scan import BucketScan
-from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.builders import a_draft, an_end
 from tests.support.stage import Stage
+from tests.support.verifying import VerificationRecord, found_in, verification_of
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _AGED = timedelta(minutes=5)
@@ -68,8 +68,8 @@ async def test_a_new_task_is_not_overdue_whatever_its_due_time(stage: Stage) -> 
     await age_lease(stage, lease_id)
     assert await found_in(stage.database) == {}
     await age(stage, waiting.id, lease_id)
-    record = AuditRecord()
-    await audited(stage.database, record)
+    record = VerificationRecord()
+    await verification_of(stage.database, record)
     [finding] = record.findings
     assert finding.check is Check.TASK_OVERDUE
     assert finding.found.startswith("due for 30"), "since it came, not since its due time"
@@ -85,8 +85,8 @@ async def test_every_overdue_bucket_is_found_a_bounded_number_at_a_time(
     for task in (waiting[0], waiting[2], waiting[3]):
         await age(stage, task.id, lease_id)
     await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = run_at - interval '1 hour'")
-    record = AuditRecord()
-    await audited(stage.database, record)
+    record = VerificationRecord()
+    await verification_of(stage.database, record)
     found = [finding.task_id for finding in record.findings if finding.check is Check.TASK_OVERDUE]
     assert sorted(map(str, found)) == sorted(str(waiting[n].id) for n in (0, 2, 3))
 

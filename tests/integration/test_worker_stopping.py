@@ -1,4 +1,4 @@
-"""A worker that stops, loses its lease or audits itself: nothing is lost, and nothing done twice."""
+"""A worker that stops, loses its lease or reconciles: nothing is lost, and nothing done twice."""
 
 import asyncio
 from collections.abc import Mapping
@@ -171,10 +171,10 @@ async def test_a_worker_until_idle_ends_when_nothing_is_due(stage: Stage) -> Non
     assert (await stage.task(later.id)).status is Status.NEW
 
 
-async def test_the_audit_hands_back_what_nobody_runs(
+async def test_now_and_then_a_worker_hands_back_what_it_does_not_run(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.worker.reconciler._AUDIT_S", 0.05)
+    monkeypatch.setattr("taskmill.worker.reconciler._EVERY_S", 0.05)
 
     async def quick(_: Context) -> str:
         return "done"

@@ -37,11 +37,11 @@ from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, counts, leases
 from taskmill.storage.claims import TakenTask
-from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
 from tests.support.postgres import DatabaseServer
 from tests.support.safety import unsafe
 from tests.support.stage import Stage, a_stage
+from tests.support.verifying import found_in
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from taskmill.domain.audit import Check, Finding
+from taskmill.domain.checks import Check, Finding
 from taskmill.domain.history import STEPS, HistoryEntry, TaskRow
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.replay import Replay

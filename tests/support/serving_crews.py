@@ -9,10 +9,10 @@ import pytest
 
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
-from tests.support.auditing import found_in
 from tests.support.polling import wait_until
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import FAST_LEASES, Program
+from tests.support.verifying import found_in
 
 RETRY_AT_ONCE = {"base_s": 0, "jitter": 0}
 
@@ -58,7 +58,7 @@ def service(
     database_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """One service for all tests of a file, each of which has its own type; its database is audited at the end."""
+    """One service for all tests of a file, each of which has its own type; its database is verified at the end."""
     url = database_server.create(template=database_template)
     folder = tmp_path_factory.mktemp("service")
     env = {**FAST_LEASES, "TASKMILL_DATABASE_URL": url}

@@ -1,4 +1,4 @@
-"""`taskmill verify`: audits a database against the guarantees, for people and for programs."""
+"""`taskmill verify`: checks a database against the guarantees, for people and for programs."""
 
 import sys
 import traceback
@@ -15,8 +15,8 @@ from taskmill.cli.parameters import Span
 from taskmill.domain.errors import TaskmillError
 
 if TYPE_CHECKING:
-    from taskmill.cli.auditing import Report
-    from taskmill.operations.verify import Audit
+    from taskmill.cli.verify_report import Report
+    from taskmill.operations.verify import Verification
 
 _EPILOG = """\b
 Examples:
@@ -27,7 +27,7 @@ Examples:
 
 
 class CouldNotRun(click.ClickException):
-    """The audit did not run, or not to its end: the database is neither clean nor broken."""
+    """The verification did not run, or not to its end: the database is neither clean nor broken."""
 
     exit_code = 2
 
@@ -67,12 +67,12 @@ def verify(
     timeout_s: float,
     as_json: bool,
 ) -> int:
-    """Audit a database, also while it is in use: does every row and every history keep the guarantees?
+    """Check a database, also while it is in use: does every row and every history keep the guarantees?
 
     It only reads, in short transactions. Exit status: 0 no violations, 1 violations, 2 it could not be
     verified, or not all of it. Warnings are not violations.
     """
-    from taskmill.cli.auditing import JsonReport, TextReport  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.verify_report import JsonReport, TextReport  # noqa: PLC0415 - only when it runs
     from taskmill.composition.one_shot import verify_database  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
@@ -81,8 +81,8 @@ def verify(
     try:
         with report:
             settings = settings_of(data, "database_url", database_url=database_url)
-            audit = verify_database(settings, report, since=since, timeout_s=timeout_s)
-        report.end(audit)
+            verification = verify_database(settings, report, since=since, timeout_s=timeout_s)
+        report.end(verification)
         sys.stdout.flush()
     except TaskmillError as error:
         raise CouldNotRun(str(error)) from error
@@ -95,10 +95,10 @@ def verify(
     except Exception:  # noqa: BLE001 - a status of 1 would say that something was found
         traceback.print_exc()
         return CouldNotRun.exit_code
-    return _exit_status(audit)
+    return _exit_status(verification)
 
 
-def _exit_status(audit: "Audit") -> int:
-    if audit.violations:
+def _exit_status(verification: "Verification") -> int:
+    if verification.violations:
         return 1
-    return CouldNotRun.exit_code if audit.unchecked or audit.broken_off else 0
+    return CouldNotRun.exit_code if verification.unchecked or verification.broken_off else 0

@@ -10,7 +10,7 @@ import asyncpg
 from taskmill.amqp.names import hint_queue_name
 from taskmill.domain.errors import ConfigurationError
 from taskmill.domain.explain_snapshot import EVERY_TYPE
-from taskmill.operations.verify import Audit, AuditListener, Extent, verify
+from taskmill.operations.verify import Extent, Verification, VerificationListener, verify
 from taskmill.settings import Settings
 from taskmill.storage import callbacks
 from taskmill.storage.capacity import Workers
@@ -65,8 +65,8 @@ def callback_key(settings: Settings) -> str | None:
 
 
 def verify_database(
-    settings: Settings, listener: AuditListener, *, since: timedelta | None, timeout_s: float
-) -> Audit:
+    settings: Settings, listener: VerificationListener, *, since: timedelta | None, timeout_s: float
+) -> Verification:
     """Check all invariants against what is stored. `since` and `timeout_s` are those of `Extent`.
 
     Raises:

@@ -1,7 +1,7 @@
-"""A task as an audit reads it (with its history and its rows), and which entry may follow which.
+"""A task as `verify` reads it (with its history and its rows), and which entry may follow which.
 
 Statuses and event types are plain text here, since anything may be stored: `domain/replay.py` checks them.
-All are tuples: an audit makes millions of them, and a frozen dataclass takes 2.9 us to make, a tuple 0.2
+All are tuples: `verify` makes millions of them, and a frozen dataclass takes 2.9 us to make, a tuple 0.2
 (measured 2026-11-25).
 """
 
@@ -31,7 +31,7 @@ class HistoryEntry(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """What an audit compares of a task as it is now. `error` is JSON text."""
+    """What `verify` compares of a task as it is now. `error` is JSON text."""
 
     id: UUID
     version: int
@@ -70,7 +70,7 @@ class RunningRow(NamedTuple):
     queue: str
 
 
-class AuditedTask(NamedTuple):
+class CheckedTask(NamedTuple):
     """A task with all that has to agree with it, from one snapshot.
 
     `expected` is what its row in `dispatch` should be, `dispatched` what it is, None when there is none;

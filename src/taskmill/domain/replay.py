@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from taskmill.domain.audit import Check, Finding
+from taskmill.domain.checks import Check, Finding
 from taskmill.domain.history import (
     ALLOWED_PAIRS,
     ENDED,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
-from taskmill.domain.audit import Check, Finding
-from taskmill.domain.history import AuditedTask, DispatchRow, RunningRow
+from taskmill.domain.checks import Check, Finding
+from taskmill.domain.history import CheckedTask, DispatchRow, RunningRow
 from taskmill.domain.lifecycle import TERMINAL, Status
 
 Row = TypeVar("Row", DispatchRow, RunningRow)
@@ -13,7 +13,7 @@ WARN_AFTER_S = 120.0
 """After so long, something that should take seconds is worth a warning."""
 
 
-def dispatch_faults(task: AuditedTask) -> Iterator[Finding]:
+def dispatch_faults(task: CheckedTask) -> Iterator[Finding]:
     """Yield what is wrong with the task's row in `dispatch`: only waiting tasks have one, with the same values."""
     if task.row.status != Status.NEW:
         if task.dispatched is not None:
@@ -24,7 +24,7 @@ def dispatch_faults(task: AuditedTask) -> Iterator[Finding]:
         yield _drift(task, Check.DISPATCH_DRIFT, task.expected, task.dispatched)
 
 
-def running_faults(task: AuditedTask) -> Iterator[Finding]:
+def running_faults(task: CheckedTask) -> Iterator[Finding]:
     """Yield what is wrong with the task's row in `running`: it is that of the claim after the task's row."""
     if task.running is None or task.expected_running is None:
         return
@@ -34,7 +34,7 @@ def running_faults(task: AuditedTask) -> Iterator[Finding]:
         yield _drift(task, Check.RUNNING_DRIFT, task.expected_running, task.running)
 
 
-def lease_faults(task: AuditedTask) -> Iterator[Finding]:
+def lease_faults(task: CheckedTask) -> Iterator[Finding]:
     """Yield what is wrong with the lease of a task that runs."""
     if task.row.status != Status.IN_PROGRESS:
         return
@@ -46,7 +46,7 @@ def lease_faults(task: AuditedTask) -> Iterator[Finding]:
         yield _finding(task, Check.LEASE_OVER, f"{lease} to live", found)
 
 
-def _drift(task: AuditedTask, check: Check, expected: Row, found: Row) -> Finding:
+def _drift(task: CheckedTask, check: Check, expected: Row, found: Row) -> Finding:
     names = [name for name in expected._fields if getattr(expected, name) != getattr(found, name)]
     return _finding(task, check, _values(expected, names), _values(found, names))
 
@@ -55,5 +55,5 @@ def _values(row: Row, names: list[str]) -> str:
     return ", ".join(f"{name} {getattr(row, name)}" for name in names)
 
 
-def _finding(task: AuditedTask, check: Check, expected: str, found: str) -> Finding:
+def _finding(task: CheckedTask, check: Check, expected: str, found: str) -> Finding:
     return Finding(check=check, task_id=task.row.id, expected=expected, found=found)

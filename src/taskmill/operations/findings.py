@@ -1,11 +1,12 @@
-"""The findings of an audit outside of a task's history: one function for each kind."""
+"""The findings of `verify` outside of a task's history: one function for each kind."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from taskmill.domain import identity
-from taskmill.domain.audit import Check, Finding
-from taskmill.storage.audit import (
+from taskmill.domain.checks import Check, Finding
+from taskmill.storage.partitions import Week
+from taskmill.storage.verification import (
     CountDifference,
     FeedDifference,
     HeldKey,
@@ -14,7 +15,6 @@ from taskmill.storage.audit import (
     StoredRejection,
     StrayRow,
 )
-from taskmill.storage.partitions import Week
 
 
 def stray_history(task_id: UUID) -> Finding:

@@ -16,16 +16,16 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.audit import Check, Finding
+from taskmill.domain.checks import Check, Finding
 from taskmill.domain.errors import ConfigurationError, Unavailable
-from taskmill.domain.history import AuditedTask
+from taskmill.domain.history import CheckedTask
 from taskmill.domain.replay import Replay
 from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults, running_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
-from taskmill.storage import audit, counts, faults
-from taskmill.storage.audit import BucketKey, FeedDifference, Snapshot
+from taskmill.storage import counts, faults, verification
 from taskmill.storage.database import Database
+from taskmill.storage.verification import BucketKey, FeedDifference, Snapshot
 
 Different = TypeVar("Different")
 
@@ -57,10 +57,10 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class Verification:
     """What was checked, how often each check found something, and what was not checked.
 
-    There was no time for what is `unchecked`; with `broken_off`, an error ended the audit early.
+    There was no time for what is `unchecked`; with `broken_off`, an error ended it early.
     """
 
     tasks: int
@@ -75,8 +75,8 @@ class Audit:
         return sum(count for check, count in self.counts.items() if not check.is_warning)
 
 
-class AuditListener(Protocol):
-    """Is notified while an audit runs."""
+class VerificationListener(Protocol):
+    """Is notified while a verification runs."""
 
     def started(self, tasks: int | None) -> None:
         """About so many tasks will be checked; None when that is unknown."""
@@ -88,11 +88,13 @@ class AuditListener(Protocol):
         """A check found something."""
 
 
-async def verify(database: Database, extent: Extent, listener: AuditListener) -> Audit:
+async def verify(
+    database: Database, extent: Extent, listener: VerificationListener
+) -> Verification:
     """Check all that is stored, and report each finding at once.
 
-    An error after the first statement breaks the audit off: the database is away, or reading a part of some
-    thousand tasks takes too long.
+    An error after the first statement breaks it off: the database is away, or reading a part of some thousand
+    tasks takes too long.
 
     Raises:
         ConfigurationError: the database has another schema, or can't be read.
@@ -102,13 +104,13 @@ async def verify(database: Database, extent: Extent, listener: AuditListener) ->
         await check_schema(database)
     except asyncpg.PostgresError as error:
         raise ConfigurationError(f"the database can't be verified: {error}") from error
-    return await _Verification(database, extent, listener).run()
+    return await _Verifier(database, extent, listener).run()
 
 
-class _Verification:
-    """One audit, and its counts."""
+class _Verifier:
+    """One verification, and its counts."""
 
-    def __init__(self, database: Database, extent: Extent, listener: AuditListener) -> None:
+    def __init__(self, database: Database, extent: Extent, listener: VerificationListener) -> None:
         self._database = database
         self._extent = extent
         self._listener = listener
@@ -117,7 +119,7 @@ class _Verification:
         self._entries = 0
         self._unchecked: dict[str, None] = {}
 
-    async def run(self) -> Audit:
+    async def run(self) -> Verification:
         broken_off = None
         try:
             since = self._extent.since
@@ -125,7 +127,7 @@ class _Verification:
             await self._check_all()
         except (Unavailable, asyncpg.PostgresError) as error:
             broken_off = str(error)
-        return Audit(
+        return Verification(
             tasks=self._tasks,
             entries=self._entries,
             counts=self._counts,
@@ -135,7 +137,7 @@ class _Verification:
 
     async def _check_all(self) -> None:
         after = await self._start()
-        await self._check_tasks(after, await audit.last_id(self._database) or _FIRST)
+        await self._check_tasks(after, await verification.last_id(self._database) or _FIRST)
         await self._check_keys(after)
         await self._check_rejections(after)
         await self._check_positions()
@@ -144,7 +146,7 @@ class _Verification:
         await self._check_liveness()
 
     async def _start(self) -> UUID:
-        """Return the id after which the audit starts."""
+        """Return the id after which the verification starts."""
         if self._extent.since is None:
             return _FIRST
         now: datetime = await self._database.fetch_value("clock_now")
@@ -152,11 +154,11 @@ class _Verification:
         return UUID(int=max(identity.lower_bound(now - since).int - 1, 0))
 
     async def _check_tasks(self, after: UUID, upto: UUID) -> None:
-        async with audit.snapshot(self._database) as snapshot:
+        async with verification.snapshot(self._database) as snapshot:
             fed_from = await self._feed_start(snapshot)
         range_after, changes = after, 0
         while after < upto:
-            async with audit.snapshot(self._database) as snapshot:
+            async with verification.snapshot(self._database) as snapshot:
                 part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
                 last = part[-1].row.id if len(part) == _TASKS_AT_ONCE else upto
                 found, more = await self._check_part(snapshot, part, (after, last), fed_from)
@@ -175,7 +177,7 @@ class _Verification:
     async def _check_part(
         self,
         snapshot: Snapshot,
-        part: Sequence[AuditedTask],
+        part: Sequence[CheckedTask],
         ids: tuple[UUID, UUID],
         fed_from: datetime,
     ) -> tuple[list[Finding], int]:
@@ -228,7 +230,7 @@ class _Verification:
     async def _check_keys(self, after: UUID) -> None:
         cursor = ("", "")
         while True:
-            async with audit.snapshot(self._database) as snapshot:
+            async with verification.snapshot(self._database) as snapshot:
                 keys = await snapshot.keys(cursor, _ROWS_AT_ONCE)
             without_task = (key for key in keys if not key.has_task and key.task_id > after)
             self._report(map(findings.key_without_task, without_task))
@@ -242,7 +244,7 @@ class _Verification:
 
     async def _check_rejections(self, after: UUID) -> None:
         while True:
-            async with audit.snapshot(self._database) as snapshot:
+            async with verification.snapshot(self._database) as snapshot:
                 rejections = await snapshot.rejections(after, _ROWS_AT_ONCE)
                 weeks = await snapshot.weeks()
             for rejection in rejections:
@@ -256,7 +258,7 @@ class _Verification:
         checked_from = -1
         while last is not None and last != checked_from:
             checked_from = last
-            async with audit.snapshot(self._database) as snapshot:
+            async with verification.snapshot(self._database) as snapshot:
                 start = await self._feed_start(snapshot)
                 last, holes = await snapshot.position_holes(last, _ROWS_AT_ONCE, start)
             self._report(map(findings.position_hole, holes))
@@ -266,13 +268,13 @@ class _Verification:
         self._report(map(findings.counter_drift, differences))
 
     async def _check_liveness(self) -> None:
-        async with audit.snapshot(self._database) as snapshot:
+        async with verification.snapshot(self._database) as snapshot:
             batches, waited_s = await snapshot.unnumbered()
         if waited_s > WARN_AFTER_S:
             self._report([findings.unnumbered(batches, waited_s)])
         cursor: BucketKey | None = BucketKey()
         while cursor is not None:
-            async with audit.snapshot(self._database) as snapshot:
+            async with verification.snapshot(self._database) as snapshot:
                 buckets, cursor = await snapshot.overdue(WARN_AFTER_S, cursor, _BUCKETS_AT_ONCE)
             self._report(map(findings.overdue, buckets))
 
@@ -287,7 +289,7 @@ class _Verification:
             return []
         timeout_s = self._extent.timeout_s
         try:
-            async with audit.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
+            async with verification.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
                 return await read(snapshot)
         except Unavailable as error:
             if not faults.is_time_up(error.__cause__):

@@ -172,7 +172,7 @@ class Worker:
             await self._transport.wait()
 
     async def _claim(self, lease_id: UUID, free: int) -> list[TakenTask]:
-        await self._reconciler.audit(lease_id)
+        await self._reconciler.reconcile_if_due(lease_id)
         self._reconciler.begin_claim(lease_id)
         began_at = self._clock.monotonic()
         taken = await self._transport.take(lease_id, min(free, self._options.claim_size))

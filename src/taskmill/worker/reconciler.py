@@ -17,7 +17,7 @@ log = get_logger(__name__)
 
 # Now and then PostgreSQL is queried for the tasks that it counts as this worker's, for cases that no other rule
 # covers.
-_AUDIT_S: Final = 60.0
+_EVERY_S: Final = 60.0
 _STOPPED: Final = Interrupted(reason=Reason.WORKER_STOPPED)
 
 
@@ -39,7 +39,7 @@ class Reconciler:
         self._pool = pool
         self._clock = clock
         self._in_doubt: UUID | None = None
-        self._audit_due_at = clock.monotonic() + _AUDIT_S
+        self._due_at = clock.monotonic() + _EVERY_S
 
     def begin_claim(self, lease_id: UUID) -> None:
         """Record that a claim was sent: until `end_claim` it is unknown what it took."""
@@ -49,9 +49,9 @@ class Reconciler:
         """Record that the response to the claim has arrived."""
         self._in_doubt = None
 
-    async def audit(self, lease_id: UUID) -> None:
+    async def reconcile_if_due(self, lease_id: UUID) -> None:
         """Reconcile if there is doubt, or if the last time was long ago. Raises as `reconcile` does."""
-        if self._in_doubt is None and self._clock.monotonic() > self._audit_due_at:
+        if self._in_doubt is None and self._clock.monotonic() > self._due_at:
             self._in_doubt = lease_id
         if self._in_doubt is not None:
             await self.reconcile()
@@ -76,4 +76,4 @@ class Reconciler:
             RECONCILED.add(len(ended))
             log.warning("claim.reconciled", worker=self._worker, tasks=len(orphans))
         self._in_doubt = None
-        self._audit_due_at = self._clock.monotonic() + _AUDIT_S
+        self._due_at = self._clock.monotonic() + _EVERY_S

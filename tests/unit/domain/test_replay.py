@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.domain.audit import CHECK_MEANINGS, Check
+from taskmill.domain.checks import CHECK_MEANINGS, Check
 from taskmill.domain.history import ALLOWED_PAIRS, NOTHING, STEPS
 from taskmill.domain.lifecycle import ALLOWED, EventType, Reason, Status
 from tests.support.histories import BEGIN, History, a_success

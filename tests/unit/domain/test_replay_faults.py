@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.domain.audit import Check
+from taskmill.domain.checks import Check
 from taskmill.domain.lifecycle import EventType, Reason
 from tests.support.histories import BEGIN, SECOND, TASK, History, a_success
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from taskmill.domain.audit import Check, Finding
-from taskmill.domain.history import AuditedTask, DispatchRow, RunningRow, TaskRow
+from taskmill.domain.checks import Check, Finding
+from taskmill.domain.history import CheckedTask, DispatchRow, RunningRow, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.row_checks import dispatch_faults, lease_faults, running_faults
 from tests.support.histories import BEGIN, LEASE, SECOND, TASK, History
@@ -21,9 +21,9 @@ def a_task(
     running: RunningRow | None = None,
     has_lease: bool = True,
     lease_over_s: float | None = None,
-) -> AuditedTask:
+) -> CheckedTask:
     expected = None if running is None else RUNNING_ROW
-    return AuditedTask(row, DISPATCH_ROW, dispatched, expected, running, has_lease, lease_over_s)
+    return CheckedTask(row, DISPATCH_ROW, dispatched, expected, running, has_lease, lease_over_s)
 
 
 def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:

@@ -1,4 +1,4 @@
-"""What an audit of a database may find: each check by its stable name, what it means, and what to do about it.
+"""What `verify` may find in a database: each check by its stable name, what it means, and what to do about it.
 
 The checks themselves are in `domain/replay.py` and `domain/row_checks.py` (one task) and `operations/verify.py`.
 """

@@ -1,12 +1,12 @@
-"""Reports an audit: findings as they come, and at the end what they mean."""
+"""Reports a verification: findings as they come, and at the end what they mean."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Self
 
 from taskmill.cli import show
-from taskmill.domain.audit import CHECK_MEANINGS, Check, Finding
-from taskmill.operations.verify import Audit
+from taskmill.domain.checks import CHECK_MEANINGS, Check, Finding
+from taskmill.operations.verify import Verification
 
 
 class Report(ABC):
@@ -43,7 +43,7 @@ class Report(ABC):
         self._progress.start()
 
     @abstractmethod
-    def end(self, audit: Audit) -> None:
+    def end(self, verification: Verification) -> None:
         """Show the outcome."""
 
     @abstractmethod
@@ -53,19 +53,20 @@ class Report(ABC):
 class TextReport(Report):
     """For people."""
 
-    def end(self, audit: Audit) -> None:
+    def end(self, verification: Verification) -> None:
         """Explain each kind that was found, and sum up."""
         for check in Check:
-            if count := audit.counts.get(check):
+            if count := verification.counts.get(check):
                 self._explain(check, count)
-        if audit.counts:
+        if verification.counts:
             show.line()
-        if audit.broken_off is not None:
-            show.line(show.failure(f"not verified to the end: {audit.broken_off}"))
-        for what in audit.unchecked:
+        if verification.broken_off is not None:
+            show.line(show.failure(f"not verified to the end: {verification.broken_off}"))
+        for what in verification.unchecked:
             show.line(show.warning(f"not checked: {what} (more time: --timeout)"))
-        entries = f"{audit.entries:,} entr{'y' if audit.entries == 1 else 'ies'} of history"
-        show.line(_outcome(audit), show.dim(entries))
+        entries = "entry" if verification.entries == 1 else "entries"
+        read = f"{verification.entries:,} {entries} of history"
+        show.line(_outcome(verification), show.dim(read))
 
     def _show(self, finding: Finding) -> None:
         name = f"{finding.check:<20}"
@@ -94,18 +95,18 @@ class TextReport(Report):
 class JsonReport(Report):
     """For programs: one object a line for each finding shown, and one with the outcome."""
 
-    def end(self, audit: Audit) -> None:
+    def end(self, verification: Verification) -> None:
         """Print the outcome."""
         show.json_lines(
             [
                 {
-                    "violations": audit.violations,
-                    "warnings": sum(audit.counts.values()) - audit.violations,
-                    "tasks": audit.tasks,
-                    "entries": audit.entries,
-                    "unchecked": list(audit.unchecked),
-                    "broken_off": audit.broken_off,
-                    "checks": {check.value: audit.counts.get(check, 0) for check in Check},
+                    "violations": verification.violations,
+                    "warnings": sum(verification.counts.values()) - verification.violations,
+                    "tasks": verification.tasks,
+                    "entries": verification.entries,
+                    "unchecked": list(verification.unchecked),
+                    "broken_off": verification.broken_off,
+                    "checks": {check.value: verification.counts.get(check, 0) for check in Check},
                 }
             ]
         )
@@ -126,13 +127,13 @@ class JsonReport(Report):
         )
 
 
-def _outcome(audit: Audit) -> show.Cell:
-    checked = f"{audit.tasks:,} task{'' if audit.tasks == 1 else 's'}"
-    if not audit.violations and audit.broken_off is not None:
+def _outcome(verification: Verification) -> show.Cell:
+    checked = f"{verification.tasks:,} task{'' if verification.tasks == 1 else 's'}"
+    if not verification.violations and verification.broken_off is not None:
         return show.warning(f"no violations in {checked}, as far as it came")
-    if not audit.violations:
+    if not verification.violations:
         return show.good(f"no violations in {checked}")
-    kinds = sum(1 for check in audit.counts if not check.is_warning)
-    several = "" if audit.violations == 1 else "s"
+    kinds = sum(1 for check in verification.counts if not check.is_warning)
+    several = "" if verification.violations == 1 else "s"
     of_kinds = f"of {kinds} kind{'' if kinds == 1 else 's'}"
-    return show.failure(f"{audit.violations:,} violation{several} {of_kinds} in {checked}")
+    return show.failure(f"{verification.violations:,} violation{several} {of_kinds} in {checked}")

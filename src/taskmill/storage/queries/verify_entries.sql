@@ -1,5 +1,5 @@
 -- Purpose: the history of all tasks in a range of ids, in order. $1 uuid: after this id, $2 uuid: up to this one.
--- The columns are in the order of `Entry` (domain/history.py). Reads only; relies on the primary key.
+-- The columns are in the order of `HistoryEntry` (domain/history.py). Reads only; relies on the primary key.
 SELECT
     task_id, version, at, event, status, run, attempt, losses, claim_no, run_at, lease_id, reason, error
 FROM taskmill.task_event

@@ -1,4 +1,4 @@
-"""Reads everything that an audit compares, each part in one snapshot. It decides nothing about what is wrong.
+"""Reads everything that `verify` compares, each part in one snapshot. It decides nothing about what is wrong.
 
 A snapshot is read-only and short: a long one keeps dead rows of the hot tables alive. While it is open, no week of
 tasks can be dropped.
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.history import AuditedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
+from taskmill.domain.history import CheckedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
@@ -104,45 +104,45 @@ class Snapshot:
         """Return the weeks that have partitions: none of their tasks may be missing."""
         return await partitions.attached_with(self._connection)
 
-    async def tasks(self, after: UUID, upto: UUID, limit: int) -> list[AuditedTask]:
+    async def tasks(self, after: UUID, upto: UUID, limit: int) -> list[CheckedTask]:
         """Return the next tasks in order of their ids."""
-        rows = await self._connection.fetch(statement("audit_tasks"), after, upto, limit)
-        return [_audited(row) for row in rows]
+        rows = await self._connection.fetch(statement("verify_tasks"), after, upto, limit)
+        return [_checked_task(row) for row in rows]
 
     async def entries(self, after: UUID, upto: UUID) -> AsyncIterator[Sequence[HistoryEntry]]:
         """Yield the history of these ids in parts, in order of id and version."""
-        cursor = await self._connection.cursor(statement("audit_entries"), after, upto)
+        cursor = await self._connection.cursor(statement("verify_entries"), after, upto)
         while rows := await cursor.fetch(_ENTRIES_AT_ONCE):
             yield list(map(HistoryEntry._make, rows))
 
     async def stray_rows(self, after: UUID, upto: UUID) -> list[StrayRow]:
         """Return the rows of `dispatch` and `running` that have no task."""
-        rows = await self._connection.fetch(statement("audit_stray_rows"), after, upto)
+        rows = await self._connection.fetch(statement("verify_stray_rows"), after, upto)
         return [StrayRow._make(row) for row in rows]
 
     async def count_differences(self) -> list[CountDifference]:
         """Count all tasks and return where the counters differ."""
-        rows = await self._connection.fetch(statement("audit_counts"))
+        rows = await self._connection.fetch(statement("verify_counts"))
         return [CountDifference._make(row) for row in rows]
 
     async def keys(self, after: tuple[str, str], limit: int) -> list[HeldKey]:
         """Return the next idempotency keys in order of (scope, key)."""
-        rows = await self._connection.fetch(statement("audit_keys"), *after, limit)
+        rows = await self._connection.fetch(statement("verify_keys"), *after, limit)
         return [HeldKey._make(row) for row in rows]
 
     async def shared_keys(self, after: UUID) -> list[tuple[UUID, int]]:
         """Return tasks that have several keys, and how many."""
-        rows = await self._connection.fetch(statement("audit_shared_keys"), after)
+        rows = await self._connection.fetch(statement("verify_shared_keys"), after)
         return [(row["task_id"], row["keys"]) for row in rows]
 
     async def rejections(self, after: UUID, limit: int) -> list[StoredRejection]:
         """Return the next refused messages in order of their ids."""
-        rows = await self._connection.fetch(statement("audit_rejections"), after, limit)
+        rows = await self._connection.fetch(statement("verify_rejections"), after, limit)
         return [StoredRejection._make(row) for row in rows]
 
     async def feed_start(self, keep_days: float) -> datetime:
         """Return the time from which the feed must be complete."""
-        start: datetime = await self._connection.fetchval(statement("audit_feed_start"), keep_days)
+        start: datetime = await self._connection.fetchval(statement("verify_feed_start"), keep_days)
         return start
 
     async def feed_differences(
@@ -152,7 +152,7 @@ class Snapshot:
         bounds = [week.bounds for week in await self.weeks()]
         first_ids, next_ids = [first for first, _ in bounds], [after for _, after in bounds]
         rows = await self._connection.fetch(
-            statement("audit_feed"), after, upto, start, first_ids, next_ids, limit
+            statement("verify_feed"), after, upto, start, first_ids, next_ids, limit
         )
         return [FeedDifference._make(row) for row in rows]
 
@@ -160,13 +160,13 @@ class Snapshot:
         self, first: int, limit: int, start: datetime
     ) -> tuple[int | None, list[PositionHole]]:
         """Read the next positions; return the last one (None if there is none) and the holes between them."""
-        rows = await self._connection.fetch(statement("audit_positions"), first, limit, start)
+        rows = await self._connection.fetch(statement("verify_positions"), first, limit, start)
         holes = [PositionHole(row["before"], row["position"]) for row in rows if row["position"]]
         return rows[0]["last"], holes
 
     async def unnumbered(self) -> tuple[int, float]:
         """Return how many change batches have no position, and for how many seconds the first has waited."""
-        row = await self._connection.fetchrow(statement("audit_unnumbered"))
+        row = await self._connection.fetchrow(statement("verify_unnumbered"))
         assert row is not None  # noqa: S101 - an aggregate always has a row
         return row["batches"], row["waited_s"]
 
@@ -177,7 +177,7 @@ class Snapshot:
 
         Also returns the position from which to go on, None at the end.
         """
-        rows = await self._connection.fetch(statement("audit_overdue"), longer_s, limit, *after)
+        rows = await self._connection.fetch(statement("verify_overdue"), longer_s, limit, *after)
         found = [OverdueBucket._make(row[:-2]) for row in rows if row["is_overdue"]]
         last = rows[-1] if rows else None
         if last is None or not last["is_end"]:
@@ -222,9 +222,9 @@ async def last_id(database: Database) -> UUID | None:
     return found
 
 
-def _audited(row: asyncpg.Record) -> AuditedTask:
+def _checked_task(row: asyncpg.Record) -> CheckedTask:
     facts = tuple(row)
-    return AuditedTask(
+    return CheckedTask(
         row=TaskRow._make(facts[_ROW_COLUMNS]),
         expected=DispatchRow._make(facts[_EXPECTED]),
         dispatched=None

@@ -1,18 +1,18 @@
-"""Audits of a test's database."""
+"""Verifies a test's database."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from taskmill.domain.audit import Check, Finding
-from taskmill.operations.verify import Audit, Extent, verify
+from taskmill.domain.checks import Check, Finding
+from taskmill.operations.verify import Extent, Verification, verify
 from taskmill.storage.database import Database
 
 KEEP_CHANGES = timedelta(days=7)
 
 
 @dataclass(kw_only=True)
-class AuditRecord:
-    """What an audit reports while it runs."""
+class VerificationRecord:
+    """What a verification reports while it runs."""
 
     findings: list[Finding] = field(default_factory=list)
     expected: int | None = None
@@ -28,20 +28,20 @@ class AuditRecord:
         self.findings.append(finding)
 
 
-async def audited(
+async def verification_of(
     database: Database,
-    record: AuditRecord | None = None,
+    record: VerificationRecord | None = None,
     *,
     since: timedelta | None = None,
     timeout_s: float = 30,
-) -> Audit:
+) -> Verification:
     """Verify a database."""
     extent = Extent(since=since, timeout_s=timeout_s, keep_changes=KEEP_CHANGES)
-    return await verify(database, extent, record or AuditRecord())
+    return await verify(database, extent, record or VerificationRecord())
 
 
 async def found_in(database: Database) -> dict[Check, int]:
-    """How often each check finds something; fails if the audit skipped or aborted anything."""
-    audit = await audited(database)
-    assert (audit.unchecked, audit.broken_off) == ((), None)
-    return dict(audit.counts)
+    """How often each check finds something; fails if the verification skipped or aborted anything."""
+    verification = await verification_of(database)
+    assert (verification.unchecked, verification.broken_off) == ((), None)
+    return dict(verification.counts)
