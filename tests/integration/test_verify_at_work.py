@@ -367,7 +367,7 @@ async def numbers_taken(stage: Stage, waiting: UUID) -> tuple[int, int]:
         "SELECT FROM taskmill.task, taskmill.dispatch, taskmill.running, taskmill.lease FOR UPDATE"
     )
     await stage.sql.execute(
-        "UPDATE taskmill.dispatch SET released_at = now() WHERE task_id = $1", waiting
+        "UPDATE taskmill.dispatch SET queue = queue WHERE task_id = $1", waiting
     )
     assert await found_in(stage.database) == {}
     mine: int = await stage.sql.fetchval(NUMBER)

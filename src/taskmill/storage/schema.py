@@ -98,8 +98,6 @@ dispatch = Table(
     required("priority", SmallInteger),
     required("run_at", TIME),
     Column("expires_at", TIME),
-    # Programs of before this one mark what their relay has released.
-    Column("released_at", TIME),
     Index("dispatch_bucket", "queue", "type", "priority", "run_at", "task_id"),
     Index("dispatch_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
 )
