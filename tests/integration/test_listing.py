@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
+from taskmill.settings import DatabaseSettings
 from taskmill.storage import listing
 from tests.support.builders import ERROR, a_draft
-from tests.support.stage import Stage
+from tests.support.callers import called_by
+from tests.support.stage import Stage, a_stage
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LABELS: tuple[dict[str, str], ...] = ({}, {"team": "a"}, {"team": "a", "tier": "1"}, {"team": "b"})
@@ -252,6 +254,27 @@ async def test_searches_leave_connections_to_other_lists(stage: Stage, wanted: T
         search.cancel()
         ids.cancel()
     assert len((await stage.service.page(wanted, PageRequest())).items) == 1
+
+
+async def test_searches_of_one_address_leave_a_connection_to_those_of_others(
+    stage_url: str,
+) -> None:
+    # By default there are as many, so two searches at a time.
+    async with a_stage(stage_url, DatabaseSettings(listing_pool_size=4)) as stage:
+        await stage.creation.create(a_draft())
+
+        async def search(host: str) -> TaskPage:
+            with called_by(host):
+                return await stage.service.page(TaskFilter(name="a"), PageRequest())
+
+        async with asyncio.TaskGroup() as group:
+            with called_by("192.0.2.1"):
+                async with stage.database.listing(is_search=True):
+                    second = group.create_task(search("192.0.2.1"))
+                    for _ in range(4):  # another address waits for nobody
+                        assert len((await search("192.0.2.2")).items) == 1
+                    assert not second.done()
+        assert len(second.result().items) == 1
 
 
 async def test_a_list_takes_one_process_of_postgresql(stage: Stage) -> None:

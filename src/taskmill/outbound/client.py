@@ -16,10 +16,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from taskmill.outbound.addresses import Address, AddressRules
-from taskmill.outbound.connection_limit import ConnectionLimit
 from taskmill.outbound.connections import Connections, send_once
 from taskmill.outbound.errors import AddressRefused, Unreachable
 from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
+from taskmill.runtime.slot_limit import SlotLimit
 from taskmill.settings.outgoing import OutboundSettings
 from taskmill.wire.urls import target_of
 
@@ -65,7 +65,7 @@ class Outbound:
         self._trust = trust
         self._resolve = resolve
         self._session: aiohttp.ClientSession | None = None
-        self._limit = ConnectionLimit(settings.connections, per_host=settings.connections_per_host)
+        self._limit = SlotLimit(settings.connections, per_key=settings.connections_per_host)
 
     async def send(self, request: Request, *, timeout_s: float) -> Response:
         """Send a request and return the response, within `timeout_s` seconds after it got a connection slot.

@@ -50,6 +50,12 @@ caller: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
 """The caller of this context, if there is one."""
 
 
+def calling_address() -> str:
+    """Return what counts as the address of this context's caller; empty if there is none."""
+    current = caller.get()
+    return "" if current is None else address_group(current.host)
+
+
 @dataclass(slots=True)
 class _Work:
     """A function that waits for the thread, and the future of its result."""
@@ -118,10 +124,9 @@ class Offload:
 
     def _waiting_of_caller(self) -> deque[_Work]:
         """Return the waiting work of the caller's address. Raises `Unavailable` when there is no room for more."""
-        address = ""
         if (current := caller.get()) is not None:
             current.was_offloaded = True
-            address = address_group(current.host)
+        address = calling_address()
         works = self._waiting.get(address, ())
         if self._count >= self._most_waiting or len(works) >= max(self._most_waiting // 2, 1):
             raise Unavailable(_RETRY_AFTER_S, "the time to read a large request")

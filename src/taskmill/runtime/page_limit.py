@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from taskmill.runtime.connections import address_group
-from taskmill.runtime.offload import LARGE_BYTES, Offload, caller
+from taskmill.runtime.offload import LARGE_BYTES, Offload, caller, calling_address
 
 _S_PER_BYTE: Final = 1e-8
 # So many times as long as a large page took, the next one of its address waits while others are served.
@@ -42,8 +41,7 @@ class PageLimit:
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[Page]:
         """Wait for a slot of the caller's address. After a large page it stays taken for a while."""
-        current = caller.get()
-        name = "" if current is None else address_group(current.host)
+        current, name = caller.get(), calling_address()
         address = self._addresses.get(name)
         if address is None:
             address = self._addresses[name] = _Address(asyncio.Semaphore(self._per_address))

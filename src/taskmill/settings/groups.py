@@ -76,7 +76,11 @@ class DatabaseSettings(Group):
     """How PostgreSQL is used."""
 
     pool_size: Count = Field(8, description="connections for the hot statements, each process")
-    listing_pool_size: Count = Field(4, description="connections for lists, each process")
+    listing_pool_size: Count = Field(
+        4,
+        description="connections for lists, each process. Half of them also serve searches; those of one address "
+        "leave one of these to others, so raise it for a proxy",
+    )
     statement_timeout_s: float = Field(
         10.0,
         gt=0,

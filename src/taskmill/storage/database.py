@@ -16,6 +16,8 @@ from taskmill.domain.errors import TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import STATEMENTS_FAILED
 from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.offload import calling_address
+from taskmill.runtime.slot_limit import SlotLimit
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
 from taskmill.storage.connection_pool import ConnectionPool
@@ -70,7 +72,8 @@ class Database:
         self._hot = ConnectionPool(self._connect_hot, settings.pool_size)
         self._listing: AsyncEngine | None = None
         self._was_listed = False
-        self._searches = asyncio.Semaphore(max(settings.listing_pool_size // 2, 1))
+        searches = max(settings.listing_pool_size // 2, 1)
+        self._searches = SlotLimit(searches, per_key=max(searches - 1, 1))
         self._hot_usage = PoolUsage("hot", settings.pool_size)
         self._listing_usage = PoolUsage("listing", settings.listing_pool_size)
         self._on_commit: Callable[[], None] | None = None
@@ -232,7 +235,7 @@ class Database:
         """Check out a read-only connection for composed statements, planned for their actual values.
 
         Searches read row by row. They take half of the connections at most, so that other lists don't wait for
-        them.
+        them; those of one address leave one of these to other addresses.
 
         Raises:
             Unavailable: as for `hot`.
@@ -242,7 +245,7 @@ class Database:
             async with AsyncExitStack() as stack:
                 if is_search:
                     async with asyncio.timeout(self._settings.connect_timeout_s):
-                        await stack.enter_async_context(self._searches)
+                        await stack.enter_async_context(self._searches.slot(calling_address()))
                 try:
                     pool = await self._open_listing()
                     connection = await stack.enter_async_context(pool.connect())

@@ -1,24 +1,14 @@
 """Large pages of one address: a few at a time, and with pauses while others are served."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 
-from taskmill.runtime.offload import Caller, Offload, caller
+from taskmill.runtime.offload import Offload
 from taskmill.runtime.page_limit import PageLimit
+from tests.support.callers import called_by
 from tests.support.polling import eventually
 
 LARGE = 2_000_000  # 0.02 s of work, so 0.08 s of pause
-
-
-@contextmanager
-def called_by(host: str) -> Iterator[Caller]:
-    token = caller.set(current := Caller(host=host))
-    try:
-        yield current
-    finally:
-        caller.reset(token)
 
 
 async def serve(limit: PageLimit, host: str, size: int, other: Offload | None = None) -> float:
