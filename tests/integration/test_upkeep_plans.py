@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tests.support.long_past import BATCH, FIRST, WEEKS, pages_for_ids
+from tests.support.long_past import BATCH, FIRST, RUNNING, WEEKS, much_runs, pages_for_ids
 from tests.support.plans import check, explaining
 from tests.support.stage import Stage
 
@@ -88,6 +88,43 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=10 * WEEKS, name=name)
+
+
+async def test_pruning_leases_compares_none_of_them_with_all_that_runs(seeded: Stage) -> None:
+    """Also by statistics from when nothing ran."""
+    own, remote = [await seeded.open_lease() for _ in range(2)]
+    async with explaining(seeded.database) as session:
+        for running in (10_000, 15_000):
+            if running == 10_000:
+                await session.connection.execute(RUNNING, own)
+                await session.connection.execute(RUNNING, remote)
+            else:
+                await much_runs(session, own)
+            await session.connection.execute(_CLOSED, own, remote)
+            rows, plan = await session.fetch("prune_remote_leases", 1000)
+            assert len(rows) == 100
+            # Each lease, what is deleted once more, and of what runs the tasks that a lease names.
+            check(plan, rows=1000, pages=2000)
+            rows, plan = await session.fetch("prune_leases", 1000)
+            assert len(rows) == 100
+            check(plan, rows=running + 1000, pages=2000)
+            assert not any(node.get("Rows Removed by Join Filter") for node in plan.nodes())
+
+
+# One of each still has tasks that run.
+_CLOSED = """
+    WITH closed AS (
+        UPDATE taskmill.lease
+        SET closed_at = now() - interval '2 days',
+            remote = id = $2,
+            task_ids = ARRAY(SELECT task_id FROM taskmill.running WHERE lease_id = $2 LIMIT 100)
+        WHERE id IN ($1, $2)
+    )
+    INSERT INTO taskmill.lease (
+        id, worker, queues, types, slots, expires_at, closed_at, remote, task_ids)
+    SELECT gen_random_uuid(), 'w', '{}', '{x}', 1, at, at, n % 2 = 0, ARRAY[gen_random_uuid()]
+    FROM generate_series(1, 200) AS n, (VALUES (now() - interval '2 days')) AS long_ago (at)
+"""
 
 
 async def test_activity_is_read_and_rolled_up_without_reading_tasks(seeded: Stage) -> None:
