@@ -84,7 +84,7 @@ REASONS: Final = {
     Reason.TIMEOUT: "the attempt ran longer than `timeout_s`",
     Reason.PERMANENT: "the handler raised a permanent failure",
     Reason.PAYLOAD_REFUSED: "it came by SQL, and at its first claim its payload did not fit",
-    Reason.RETRY_ASKED: "the handler requested another attempt",
+    Reason.RETRY_REQUESTED: "the handler requested another attempt",
     Reason.WORKER_LOST: "the worker's lease ended",
     Reason.WORKER_STOPPED: "the worker stops",
     Reason.LEASE_UNSURE: "the worker could not be sure of its lease, and the type is exclusive",

@@ -12,6 +12,7 @@ from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.claims import ClaimEndView
 from taskmill.wire.task_log import LogPage
 from tests.support.api import LogLines, Served, serving
+from tests.support.explanations import explained, facts_of
 from tests.support.remote_work import closed, problem, report, take, taken
 from tests.support.stage import Stage
 from tests.support.verifying import found_in
@@ -78,7 +79,7 @@ async def test_a_failure_is_tried_again_by_the_tasks_policy(api: Served, stage: 
 async def test_a_worker_may_set_the_next_attempt_or_rule_it_out(api: Served) -> None:
     task, fence = await taken(api, max_attempts=5)
     response = await report(api, task, "fail", {**fence, "error": {}, "retry_after_s": 0})
-    assert (response.json()["status"], response.json()["reason"]) == ("new", "retry_asked")
+    assert (response.json()["status"], response.json()["reason"]) == ("new", "retry_requested")
     lease = await take(api)
     fence = {"lease_id": lease["lease_id"], "claim_no": 2}
     assert lease["tasks"][0]["attempt"] == 2
@@ -86,6 +87,24 @@ async def test_a_worker_may_set_the_next_attempt_or_rule_it_out(api: Served) -> 
     assert (response.json()["status"], response.json()["reason"]) == ("failed", "permanent")
     now = (await api.get(f"/tasks/{task['id']}")).json()
     assert now["error"] == {"type": "Error", "message": ""}
+
+
+async def test_a_retry_that_was_recorded_by_its_name_of_before_has_todays(
+    api: Served, stage: Stage
+) -> None:
+    """In the response to the same report, in the history and in the explanation."""
+    task, fence = await taken(api, max_attempts=5)
+    body = {**fence, "error": {}, "retry_after_s": 100}
+    response = (await report(api, task, "fail", body)).json()
+    await stage.sql.execute(
+        "UPDATE taskmill.task_event SET reason = 'retry_asked' WHERE reason = 'retry_requested'"
+    )
+    assert response["reason"] == "retry_requested"
+    assert (await report(api, task, "fail", body)).json() == response
+    events = await stage.service.reading.events(UUID(task["id"]))
+    assert events[-1].reason == "retry_requested"
+    facts = facts_of(await explained(api, task["id"]), "not_due")
+    assert (facts["delay"], facts["reason"]) == ("backoff", "retry_requested")
 
 
 async def test_only_a_requested_cancel_ends_the_task(api: Served, stage: Stage) -> None:

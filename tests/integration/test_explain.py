@@ -25,7 +25,7 @@ from tests.support.stage import Stage
         (Succeeded(), "succeeded", None),
         (Failed(error=ERROR), "attempts_used_up", "error"),
         (Failed(error=ERROR, reason=Reason.TIMEOUT), "attempts_used_up", "timeout"),
-        (Retry(error=ERROR), "attempts_used_up", "retry_asked"),
+        (Retry(error=ERROR), "attempts_used_up", "retry_requested"),
         (Permanent(error=ERROR), "permanent_failure", "permanent"),
         (Lost(), "losses_used_up", "worker_lost"),
     ],

@@ -91,7 +91,7 @@ async def test_a_scheduled_task_waits_for_its_time(api: Served, stage: Stage) ->
     [
         (
             Retry(error=ERROR, after=timedelta(minutes=5)),
-            ("backoff", "retry_asked"),
+            ("backoff", "retry_requested"),
             "Attempt 1 of 3 failed: ValueError: no such customer.",
         ),
         (

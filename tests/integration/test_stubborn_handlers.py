@@ -144,7 +144,7 @@ async def test_a_handler_that_ends_within_the_stop_timeout_is_not_abandoned(
     [
         (ConnectionError("closed"), Status.FAILED, "Timeout", "timeout"),
         (PermanentFailure("gone"), Status.FAILED, "PermanentFailure", "permanent"),
-        (RetryLater("soon"), Status.FAILED, "RetryLater", "retry_asked"),
+        (RetryLater("soon"), Status.FAILED, "RetryLater", "retry_requested"),
     ],
 )
 async def test_what_a_handler_raises_when_its_time_is_over(

@@ -65,7 +65,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     PERMANENT = "permanent"
     PAYLOAD_REFUSED = "payload_refused"
-    RETRY_ASKED = "retry_asked"
+    RETRY_REQUESTED = "retry_requested"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
     LEASE_UNSURE = "lease_unsure"
@@ -196,7 +196,7 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
         case Failed(error=error, reason=reason):
             return _retried_or_failed(facts, error, reason, None, jitter)
         case Retry(error=error, after=after):
-            return _retried_or_failed(facts, error, Reason.RETRY_ASKED, after, jitter)
+            return _retried_or_failed(facts, error, Reason.RETRY_REQUESTED, after, jitter)
         case Lost():
             return _lost(facts)
         case Interrupted(reason=reason, after=after):

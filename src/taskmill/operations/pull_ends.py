@@ -46,7 +46,7 @@ _STOPPED = "stopped"
 # A renewal that comes late for these has lost nothing.
 _BY_ITS_WORKER = frozenset({_FINISHED, _STOPPED})
 # The reasons in the history of an attempt that its worker reported as failed.
-_FAILURES = frozenset({Reason.ERROR, Reason.RETRY_ASKED, Reason.PERMANENT})
+_FAILURES = frozenset({Reason.ERROR, Reason.RETRY_REQUESTED, Reason.PERMANENT})
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -13,6 +13,7 @@ from taskmill.domain.lifecycle import AttemptFacts, ErrorInfo, EventType, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.storage.database import Database
+from taskmill.storage.events import reason_of
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 
@@ -203,16 +204,18 @@ def _row(end: AttemptEnd) -> tuple[object, ...]:
     )
 
 
+def ended_of(row: asyncpg.Record) -> EndedAttempt:
+    """Make how an attempt ended of its entry in the history."""
+    return EndedAttempt(
+        status=_STATUSES[row["status"]],
+        event_type=_EVENT_TYPES[row["event"]],
+        reason=reason_of(row["reason"]),
+        run_at=row["run_at"] if row["status"] == Status.NEW else None,
+    )
+
+
 def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedAttempt]:
-    return {
-        row["id"]: EndedAttempt(
-            status=_STATUSES[row["status"]],
-            event_type=_EVENT_TYPES[row["event"]],
-            reason=row["reason"],
-            run_at=row["run_at"] if row["status"] == Status.NEW else None,
-        )
-        for row in rows
-    }
+    return {row["id"]: ended_of(row) for row in rows}
 
 
 def _taken(row: asyncpg.Record) -> TakenTask:

@@ -1,14 +1,18 @@
 """Reads the history of tasks; every change writes its own entry in its own statement."""
 
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.lifecycle import EventType, Status
+from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.domain.system import TaskEvent
 from taskmill.storage.database import Database
 from taskmill.storage.statements import part
+
+# What programs of before write. Histories have very many rows, so it stays in them as it is.
+_RENAMED: Final = {"retry_asked": str(Reason.RETRY_REQUESTED)}
 
 
 async def of_task(database: Database, task_id: UUID, *, after: int, limit: int) -> Part[TaskEvent]:
@@ -37,6 +41,11 @@ def event_of(row: asyncpg.Record) -> TaskEvent:
         claim_no=row["claim_no"],
         run_at=row["run_at"],
         worker=row["worker"],
-        reason=row["reason"],
+        reason=reason_of(row["reason"]),
         error=row["error"],
     )
+
+
+def reason_of(stored: str | None) -> str | None:
+    """Return a stored reason by its name of today."""
+    return stored if stored is None else _RENAMED.get(stored, stored)

@@ -16,6 +16,7 @@ from taskmill.domain.explain_snapshot import (
 )
 from taskmill.domain.lifecycle import ErrorInfo, EventType, Status
 from taskmill.domain.system import BrokerState
+from taskmill.storage.events import reason_of
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
@@ -124,7 +125,7 @@ def _last_event(row: asyncpg.Record) -> LastEvent | None:
     if row["last_at"] is None:
         return None
     event_type = EventType(row["last_event"])
-    return LastEvent(at=row["last_at"], event_type=event_type, reason=row["last_reason"])
+    return LastEvent(at=row["last_at"], event_type=event_type, reason=reason_of(row["last_reason"]))
 
 
 def _open_lease(row: asyncpg.Record) -> OpenLease:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import TaskmillError
-from taskmill.domain.lifecycle import AttemptFacts, EventType, Status
+from taskmill.domain.lifecycle import AttemptFacts
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
@@ -235,15 +235,7 @@ async def find_timed_out(database: Database, limit: int) -> list[RemoteAttempt]:
 async def find_own_end(database: Database, fence: Fence) -> EndedAttempt | None:
     """Return how the worker of an attempt has ended it; None when it has not."""
     rows = await database.fetch("find_own_ends", *_columns([fence]))
-    if not rows:
-        return None
-    [row] = rows
-    return EndedAttempt(
-        status=Status(row["status"]),
-        event_type=EventType(row["event"]),
-        reason=row["reason"],
-        run_at=row["run_at"] if row["status"] == Status.NEW else None,
-    )
+    return claims.ended_of(rows[0]) if rows else None
 
 
 def _columns(fences: Collection[Fence]) -> tuple[list[object], ...]:

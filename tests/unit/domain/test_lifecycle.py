@@ -127,7 +127,7 @@ def test_a_handler_may_choose_when_it_is_retried(after: timedelta | None, delay:
     assert ends(Retry(error=ERROR, after=after)) == Transition(
         status=Status.NEW,
         event_type=EventType.RETRY_SCHEDULED,
-        reason=Reason.RETRY_ASKED,
+        reason=Reason.RETRY_REQUESTED,
         delay=delay,
         error=ERROR,
     )
@@ -136,7 +136,10 @@ def test_a_handler_may_choose_when_it_is_retried(after: timedelta | None, delay:
 def test_a_requested_retry_gives_no_attempt_beyond_the_last() -> None:
     transition = ends(Retry(error=ERROR, after=timedelta(0)), some_facts(attempt=3))
     assert transition == Transition(
-        status=Status.FAILED, event_type=EventType.FAILED, reason=Reason.RETRY_ASKED, error=ERROR
+        status=Status.FAILED,
+        event_type=EventType.FAILED,
+        reason=Reason.RETRY_REQUESTED,
+        error=ERROR,
     )
 
 
