@@ -58,22 +58,6 @@ async def test_each_request_is_one_log_line_under_its_id(log_lines: LogLines, ap
     assert (missing["method"], missing["status"]) == ("HEAD", 404)
 
 
-async def test_reads_and_unknown_paths_bury_nothing_where_lines_are_few(
-    log_lines: LogLines, api: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("taskmill.api.request_record.leaves_out_reads", lambda: True)
-    for path in ("/tasks", "/nowhere", "/tasks/00000000-0000-7000-8000-000000000000"):
-        await api.get(path)
-    await api.post("/nowhere", {})
-    lines = log_lines.named("request.served")
-    assert [(line["level"], line["status"]) for line in lines] == [
-        ("debug", 200),
-        ("debug", 404),
-        ("info", 404),
-        ("info", 404),
-    ]
-
-
 async def test_tasks_that_were_created_together_are_logged_without_a_request_id(
     log_lines: LogLines, api: Served
 ) -> None:

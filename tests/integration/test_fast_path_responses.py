@@ -168,3 +168,20 @@ async def test_a_task_that_cannot_be_rendered_is_a_fault_at_once(
         assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     quick, slow = log_lines.named("request.failed")
     assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
+
+
+async def test_reads_and_unknown_paths_bury_nothing_where_lines_are_few(
+    api: Served, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.api.request_record.leaves_out_reads", lambda: True)
+    for headers in ({}, LONG_WAY):
+        await api.get("/tasks", headers=headers)
+        await api.get(f"/tasks/{UUID(int=0)}", headers=headers)
+        await api.post("/nowhere", {}, headers=headers)
+    lines = [(line["level"], line["status"]) for line in log_lines.named("request.served")]
+    assert lines == [("debug", 200), ("info", 404), ("info", 404)] * 2
+    monkeypatch.setattr("taskmill.api.request_record._UNKNOWN_INTERVAL_S", 60)
+    for headers in ({}, LONG_WAY, {}):
+        await api.get("/nowhere", headers=headers)
+    unknown = log_lines.named("request.served")[len(lines) :]
+    assert [line["level"] for line in unknown] == ["info", "debug", "debug"]

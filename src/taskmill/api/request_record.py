@@ -29,6 +29,7 @@ _CLASSES: Final = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _GONE: Final = "gone"
 _FIRST_ERROR: Final = 400
 _RETRY_AFTER_S: Final = 1.0
+_UNKNOWN_INTERVAL_S: Final = 0.1
 
 
 class RequestRecords:
@@ -41,7 +42,16 @@ class RequestRecords:
         self.next_id: Callable[[], str] = ids.__next__
         self.offload = offload
         self.in_flight = 0
+        self._unknown_logged_at = float("-inf")
         REQUESTS_IN_FLIGHT.watch(self, RequestRecords._sample)
+
+    def may_log_unknown(self) -> bool:
+        """Return whether a read of an unknown path may be logged: clients that try paths try very many."""
+        now = perf_counter()
+        if now - self._unknown_logged_at < _UNKNOWN_INTERVAL_S:
+            return False
+        self._unknown_logged_at = now
+        return True
 
     def _sample(self) -> dict[tuple[str, ...], float]:
         return {(): self.in_flight}
@@ -135,5 +145,6 @@ class RequestRecord:
         """Return whether its line is for debugging: that of a probe, and often that of a read, even of nothing."""
         if self.path in _QUIET_PATHS:
             return True
-        is_read = self.method in _READING and (status < _FIRST_ERROR or route == OTHER)
-        return is_read and leaves_out_reads()
+        if self.method not in _READING or not leaves_out_reads():
+            return False
+        return status < _FIRST_ERROR or (route == OTHER and not self._records.may_log_unknown())
