@@ -64,6 +64,21 @@ def callback_key(settings: Settings) -> str | None:
         ) from None
 
 
+def on_api_keys(settings: Settings, operation: Callable[[Database], Awaitable[T]]) -> T:
+    """Run an operation on the API keys.
+
+    Raises:
+        ConfigurationError: no database is set, or it is older than API keys.
+        Unavailable: the database is away.
+    """
+    try:
+        return _run_once(settings, operation)
+    except asyncpg.UndefinedTableError:
+        raise ConfigurationError(
+            "the database is older than this program: `taskmill migrate` makes the table of API keys"
+        ) from None
+
+
 def verify_database(
     settings: Settings, listener: VerificationListener, *, since: timedelta | None, timeout_s: float
 ) -> Verification:

@@ -35,7 +35,7 @@
     └── ConfigurationError      the program's settings can't be used
 
 An exception's docstring says what it means. The fields are for programs, `str(error)` is for people.
-`wire/problems.py` decides how each looks over HTTP.
+`wire/problems.py` decides how each looks over HTTP. Those about API keys are in `domain/api_key_errors.py`.
 """
 
 from dataclasses import dataclass, replace

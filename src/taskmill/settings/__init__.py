@@ -49,6 +49,7 @@ from taskmill.settings.values import (
     BrokerUrl,
     DatabaseUrl,
     HintQueues,
+    KeyEnvironment,
     LogFormat,
     LogLevel,
     Port,
@@ -120,6 +121,11 @@ class Settings(BaseSettings):
         description="type of RabbitMQ's hint queues: `classic`, which is faster, or `quorum`, which survives "
         "the loss of a node; `auto` is quorum if the address names several nodes. Set it alike for relays and "
         "workers",
+    )
+    api_key_environment: KeyEnvironment = Field(
+        "live",
+        description="word in new API keys, such as `live` or `test`, which says what a key is for: up to 12 small "
+        "letters and digits",
     )
     data_dir: Path = Field(Path(".taskmill"), description="where `up` stores its data")
     log_format: LogFormat = Field(

@@ -18,6 +18,7 @@ _WEIGHTED = re.compile(
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
 _ORIGIN = re.compile(rf"https?://(?!\Z){_HOST}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,11}", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
@@ -98,6 +99,12 @@ def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return secrets
 
 
+def _checked_environment(text: str) -> str:
+    if _ENVIRONMENT.fullmatch(text) is None:
+        raise ValueError("expected a letter and up to 11 small letters and digits, such as live")
+    return text
+
+
 def _checked_prefix(text: str) -> str:
     if _PATH.fullmatch(text) is None:
         raise ValueError("expected a path such as /taskmill, or nothing")
@@ -126,6 +133,7 @@ LogFormat = Literal["auto", "console", "json"]
 TracesTarget = Literal["off", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
+KeyEnvironment = Annotated[str, AfterValidator(_checked_environment)]
 PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 # More is as good as no limit, and exceeds PostgreSQL's integers and intervals.

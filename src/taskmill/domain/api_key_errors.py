@@ -1,0 +1,20 @@
+"""The errors about API keys, below `TaskmillError`. No message contains a secret."""
+
+from taskmill.domain.errors import TaskmillError
+
+
+class ApiKeyNotFound(TaskmillError):
+    """No API key has this id or name, or none of them is live."""
+
+    def __init__(self, wanted: str, *, state: str = "") -> None:
+        super().__init__(f"there is no {state}{' ' if state else ''}API key {wanted!r}")
+        self.wanted = wanted
+
+
+class ApiKeyLimitReached(TaskmillError):
+    """The name has as many live API keys as it may."""
+
+    def __init__(self, name: str, ids: tuple[str, ...], advice: str) -> None:
+        super().__init__(f"{name!r} has live API keys already ({', '.join(ids)}): {advice}")
+        self.name = name
+        self.ids = ids

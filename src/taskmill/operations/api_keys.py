@@ -1,0 +1,59 @@
+"""Making and rotating API keys. A whole key exists only in what `create` and `rotate` return."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from taskmill.domain.api_keys import (
+    BASE62,
+    ID_CHARS,
+    SECRET_BYTES,
+    ApiKey,
+    ApiKeyDraft,
+    format_key,
+    parse_key,
+    secret_hash,
+)
+from taskmill.storage import api_keys as rows
+from taskmill.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApiKey:
+    """A key that was just made, and its whole text, which can't be had again."""
+
+    key: ApiKey
+    text: str = field(repr=False)
+
+
+async def create(database: Database, draft: ApiKeyDraft, *, environment: str) -> NewApiKey:
+    """Make the first live key of a name.
+
+    Raises:
+        ApiKeyLimitReached: The name has a live key.
+        Unavailable: The database is away.
+    """
+    text, new = _new(environment)
+    return NewApiKey(key=await rows.create(database, draft, new), text=text)
+
+
+async def rotate(
+    database: Database, name: str, *, environment: str, overlap: timedelta
+) -> NewApiKey:
+    """Make a second live key of a name, with the same rights; the one before expires after `overlap`.
+
+    Raises:
+        ApiKeyNotFound: The name has no live key.
+        ApiKeyLimitReached: It has two.
+        Unavailable: The database is away.
+    """
+    text, new = _new(environment)
+    return NewApiKey(key=await rows.rotate(database, name, new, overlap=overlap), text=text)
+
+
+def _new(environment: str) -> tuple[str, rows.NewSecret]:
+    key_id = "".join(secrets.choice(BASE62) for _ in range(ID_CHARS))
+    text = format_key(environment, key_id, secrets.token_bytes(SECRET_BYTES))
+    parsed = parse_key(text)
+    assert parsed is not None  # noqa: S101 - it was just made
+    return text, rows.NewSecret(key_id, secret_hash(parsed.secret))

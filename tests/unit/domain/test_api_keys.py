@@ -1,0 +1,146 @@
+"""API keys: their form, and when and where they are valid."""
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+
+from taskmill.domain.api_keys import (
+    BASE62,
+    SECRET_BYTES,
+    ApiKey,
+    ApiKeyDraft,
+    KeyState,
+    format_key,
+    parse_key,
+    secret_hash,
+)
+from taskmill.domain.grants import Grant, Scope
+
+ID = "0123456789abcdEF"
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+RANDOMNESS = bytes(range(SECRET_BYTES))
+KEY = format_key("live", ID, RANDOMNESS)
+
+
+def a_key(networks: tuple[str, ...] = (), **parts: datetime) -> ApiKey:
+    draft = ApiKeyDraft(
+        name="billing",
+        grants=(Grant.parse("tasks:read queue=billing.*"),),
+        networks=tuple(ip_network(network) for network in networks),
+    )
+    return ApiKey(id=ID, draft=draft, created_at=NOW, **parts)
+
+
+def test_a_key_never_changes_its_form() -> None:
+    """Scanners of secrets know it."""
+    assert KEY == "tm_live_0123456789abcdEF_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2shAt6"
+    assert re.fullmatch(r"tm_[a-z][a-z0-9]{0,11}_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}", KEY)
+
+
+@pytest.mark.parametrize("randomness", [RANDOMNESS, bytes(32), b"\xff" * 32])
+def test_a_made_key_is_read_again(randomness: bytes) -> None:
+    parsed = parse_key(format_key("test2", ID, randomness))
+    assert parsed is not None
+    assert parsed.id == ID
+    assert len(parsed.secret) == 43
+
+
+def test_different_randomness_makes_different_secrets() -> None:
+    source = random.Random(7)  # noqa: S311 - a test that repeats itself
+    keys = [parse_key(format_key("live", ID, source.randbytes(32))) for _ in range(1000)]
+    assert len({key.secret for key in keys if key}) == 1000
+
+
+@pytest.mark.parametrize("at", range(len(KEY)))
+def test_a_typo_anywhere_is_recognised(at: int) -> None:
+    for other in "0aZ_":
+        if other != KEY[at]:
+            assert parse_key(KEY[:at] + other + KEY[at + 1 :]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tm_",
+        KEY[:-1],
+        KEY + "0",
+        f" {KEY}",
+        f"{KEY}\n",
+        KEY.replace("0", "\uff10"),
+        KEY * 100,
+    ],
+)
+def test_what_has_not_the_form_is_none(text: str) -> None:
+    assert parse_key(text) is None
+
+
+def test_two_swapped_characters_are_recognised() -> None:
+    for at in range(len(KEY) - 1):
+        if KEY[at] != KEY[at + 1]:
+            swapped = KEY[:at] + KEY[at + 1] + KEY[at] + KEY[at + 2 :]
+            assert parse_key(swapped) is None
+
+
+def test_what_was_presented_does_not_show_its_secret() -> None:
+    parsed = parse_key(KEY)
+    assert parsed is not None
+    assert parsed.secret not in repr(parsed)
+    assert ID in repr(parsed)
+
+
+def test_the_hash_is_of_the_secret_alone() -> None:
+    parsed = parse_key(KEY)
+    elsewhere = parse_key(format_key("test", ID[::-1], RANDOMNESS))
+    assert parsed is not None
+    assert elsewhere is not None
+    assert len(secret_hash(parsed.secret)) == 32
+    assert secret_hash(parsed.secret) == secret_hash(elsewhere.secret)
+    assert secret_hash(parsed.secret) != secret_hash(parsed.secret.swapcase())
+
+
+def test_the_alphabet_has_62_characters() -> None:
+    assert len(set(BASE62)) == len(BASE62) == 62
+
+
+def test_a_key_is_live_until_it_expires_or_is_revoked() -> None:
+    later = NOW + timedelta(seconds=1)
+    assert a_key().state(NOW) is KeyState.LIVE
+    assert a_key(expires_at=later).state(NOW) is KeyState.LIVE
+    assert a_key(expires_at=NOW).state(NOW) is KeyState.EXPIRED
+    assert a_key(revoked_at=NOW).state(NOW) is KeyState.REVOKED
+    assert a_key(revoked_at=NOW, expires_at=NOW).state(later) is KeyState.REVOKED
+
+
+def test_a_key_without_networks_is_valid_everywhere() -> None:
+    assert a_key().allows_source("203.0.113.9")
+    assert a_key().allows_source("")
+
+
+def test_a_key_is_valid_in_its_networks_only() -> None:
+    key = a_key(networks=("10.0.0.0/8", "2001:db8::/32", "192.0.2.7"))
+    hosts = (
+        "10.1.2.3",
+        "::ffff:10.1.2.3",
+        "2001:db8::1",
+        "192.0.2.7",
+        "192.0.2.8",
+        "11.0.0.1",
+        "fe80::1%eth0",
+        "",
+        "x",
+    )
+    assert [host for host in hosts if key.allows_source(host)] == [
+        "10.1.2.3",
+        "::ffff:10.1.2.3",
+        "2001:db8::1",
+        "192.0.2.7",
+    ]
+
+
+def test_a_key_permits_what_its_grants_permit() -> None:
+    assert a_key().permits(Scope.TASKS_READ, queue="billing.eu")
+    assert not a_key().permits(Scope.TASKS_READ)
