@@ -158,7 +158,7 @@ async def _a_worker(lab: Lab, url: str, *options: str) -> AsyncIterator[None]:
         "TASKMILL_DATABASE_URL": url,
         "TASKMILL_BROKER": "postgres",
         "TASKMILL_OUTBOUND__ALLOW": "127.0.0.1",
-        "TASKMILL_OUTBOUND__SIGNING_KEYS": "whsec_" + "a" * 44,
+        "TASKMILL_OUTBOUND__PUSH_SIGNING_KEYS": "whsec_" + "a" * 44,
     }
     command = ["-m", "taskmill", "run", "worker", *options]
     async with running("push-worker", command, folder=lab.folder, environment=settings):

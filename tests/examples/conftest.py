@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from taskmill import Client
-from tests.support.examples import SIGNING_KEY
+from tests.support.examples import CALLS_KEY, EVENTS_KEY
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import FAST_LEASES, Program
 
@@ -15,7 +15,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         **FAST_LEASES,
         "TASKMILL_BROKER": "postgres",
         "TASKMILL_OUTBOUND__ALLOW": "127.0.0.1",
-        "TASKMILL_OUTBOUND__SIGNING_KEYS": SIGNING_KEY,
+        "TASKMILL_OUTBOUND__PUSH_SIGNING_KEYS": CALLS_KEY,
+        "TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS": EVENTS_KEY,
     }
 )
 

@@ -15,7 +15,7 @@ import pytest
 
 from taskmill import Client
 from taskmill.wire.tasks import TaskView
-from tests.support.examples import SIGNING_KEY, Worker, where
+from tests.support.examples import CALLS_KEY, EVENTS_KEY, Worker, where
 from tests.support.polling import wait_until
 from tests.support.processes import Program
 
@@ -35,7 +35,8 @@ class Shop:
             "CHECKOUT_FOLDER": str(folder),
             "CHECKOUT_URL": str(self.http.base_url),
             "TASKMILL_URL": taskmill_url,
-            "WEBHOOK_KEY": SIGNING_KEY,
+            "CALLS_KEY": CALLS_KEY,
+            "EVENTS_KEY": EVENTS_KEY,
         }
         self.start()
 
@@ -141,6 +142,20 @@ def test_calls_without_the_key_are_refused(shop: Shop) -> None:
     for path in ("/work/charge", "/work/receipt", "/events"):
         assert shop.http.post(path, json={"order": "x"}).status_code == 401
         assert shop.http.post(path, json={"order": "x"}, headers=forged).status_code == 401
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_call_that_looks_like_an_event_is_refused(shop: Shop, taskmill: Client) -> None:
+    assert shop.place("unpaid-bread", "declined").status_code == 202
+    shop.wait_for("unpaid-bread", "unpaid")
+    event = {
+        "data": {"labels": {"order": "unpaid-bread", "step": "receipt"}, "status": "succeeded"}
+    }
+    payload = {"url": f"{shop.http.base_url}/events", "body": event}
+    forged = taskmill.create("forged", type="http", payload=payload)
+    ended = taskmill.wait(forged.id, timeout_s=30)
+    assert (ended.status, "answered 401" in str(ended.error)) == ("failed", True)
+    assert shop.order("unpaid-bread")["state"] == "unpaid"
 
 
 def test_a_card_is_charged_once_though_the_worker_dies_before_the_response(

@@ -72,10 +72,10 @@ def test_the_command_prints_the_key_of_the_database(taskmill: Taskmill, stage_ur
 def test_the_command_warns_that_keys_of_the_settings_win(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TASKMILL_OUTBOUND__SIGNING_KEYS", SET)
+    monkeypatch.setenv("TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS", SET)
     status, out, err = taskmill("webhook", "callback-key", "--database-url", stage_url)
     assert (status, out.startswith("whsec_"), SET in out + err) == (0, True, False)
-    assert "TASKMILL_OUTBOUND__SIGNING_KEYS" in err
+    assert "TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS" in err
     assert out.strip() not in taskmill("settings", "--json")[1]
 
 

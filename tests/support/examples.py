@@ -11,7 +11,8 @@ from typing import Self
 from tests.support.processes import ROOT, Program
 
 EXAMPLES = ROOT / "examples"
-SIGNING_KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
+CALLS_KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
+EVENTS_KEY = "whsec_" + base64.b64encode(b"e" * 32).decode()
 
 
 def where(example: str) -> dict[str, str]:

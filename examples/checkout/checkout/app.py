@@ -59,10 +59,20 @@ def create_task(step: str, order_id: str) -> None:
     )
 
 
-async def signed(request: Request) -> Any:  # noqa: ANN401 - any JSON
-    """Return the body of a request that Taskmill signed within the last minutes."""
+async def call(request: Request) -> Any:  # noqa: ANN401 - any JSON
+    """Return the body of a call."""
+    return await verified(request, config.calls_key)
+
+
+async def event(request: Request) -> Any:  # noqa: ANN401 - any JSON
+    """Return an event. A call is none, whatever its body: it is signed with another key."""
+    return await verified(request, config.events_key)
+
+
+async def verified(request: Request, key: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the body of a request that Taskmill signed with this key within the last minutes."""
     try:
-        return Webhook(config.signing_key).verify(await request.body(), dict(request.headers))
+        return Webhook(key).verify(await request.body(), dict(request.headers))
     except WebhookVerificationError as error:
         raise HTTPException(401, str(error)) from None
 
@@ -73,11 +83,12 @@ def identify(request: Request) -> Call:
     return Call(id=headers["webhook-id"], claim_no=int(headers["taskmill-claim-no"]))
 
 
-Signed = Annotated[Any, Depends(signed)]
+CallBody = Annotated[Any, Depends(call)]
+Event = Annotated[Any, Depends(event)]
 
 
 @app.post("/work/charge")
-def charge(body: Signed, request: Request) -> dict[str, str]:
+def charge(body: CallBody, request: Request) -> dict[str, str]:
     """Charge the card of an order, once, however often Taskmill calls."""
     call, order = identify(request), show(body["order"])
     result = begin(call)
@@ -98,7 +109,7 @@ def charge(body: Signed, request: Request) -> dict[str, str]:
 
 
 @app.post("/work/receipt")
-def receipt(body: Signed, request: Request) -> dict[str, str]:
+def receipt(body: CallBody, request: Request) -> dict[str, str]:
     """Write the receipt of an order, in one transaction with the result of the call."""
     call, order = identify(request), show(body["order"])
     result = begin(call)
@@ -117,7 +128,7 @@ def begin(call: Call) -> str | None:
 
 
 @app.post("/events", status_code=204)
-def handle_event(event: Signed) -> None:
+def handle_event(event: Event) -> None:
     """Continue with the next step when a task has ended; an event that fails here is sent again."""
     task = event["data"]
     order_id = task["labels"]["order"]

@@ -147,8 +147,8 @@ def rotate(*, webhook_id: str, client: TaskmillClient, output: Output) -> None:
 def callback_key_(*, database_url: str | None, data: Path | None) -> None:
     """Print the key that callbacks are signed with, for those who receive them.
 
-    It is made once, with the database's tables. Where TASKMILL_OUTBOUND__SIGNING_KEYS is set, callbacks
-    are signed with the keys of that instead.
+    It is made once, with the database's tables. Where TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS is set,
+    callbacks are signed with the keys of that instead.
     """
     from taskmill.composition.one_shot import callback_key  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
@@ -159,8 +159,8 @@ def callback_key_(*, database_url: str | None, data: Path | None) -> None:
     if key is None:
         raise click.ClickException("the database has no key for callbacks: it was deleted")
     show.line(key)
-    if settings.outbound.signing_keys:
-        show.note("not in use: callbacks are signed with TASKMILL_OUTBOUND__SIGNING_KEYS")
+    if settings.outbound.callback_signing_keys:
+        show.note("not in use: callbacks are signed with TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS")
 
 
 @webhook.command()

@@ -14,7 +14,7 @@ from typing import Any
 
 from taskmill.app import Context, TaskType
 from taskmill.app.registry import Taskmill
-from taskmill.composition.outgoing import open_outbound, signer
+from taskmill.composition.outgoing import open_outbound, push_signer
 from taskmill.composition.process_context import ProcessContext
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ConfigurationError
@@ -132,7 +132,7 @@ def _make_push(context: ProcessContext) -> Handler:
     settings = context.settings.outbound
     return Push(
         open_outbound(context),
-        signer(context),
+        push_signer(context),
         context.clock,
         timeout_s=settings.timeout_s,
         longest_wait=timedelta(seconds=settings.retry_after_s),

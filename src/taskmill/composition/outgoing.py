@@ -23,16 +23,16 @@ def open_outbound(context: ProcessContext) -> "Outbound":
     return context.outbound
 
 
-def signer(context: ProcessContext) -> "Signer":
-    """Return what signs with the keys of the settings."""
+def push_signer(context: ProcessContext) -> "Signer":
+    """Return what signs pushes, with keys that sign nothing else."""
     from taskmill.outbound.signing import Signer  # noqa: PLC0415 - as above
 
-    return Signer(signing_keys(context))
+    return Signer([key.get_secret_value() for key in context.settings.outbound.push_signing_keys])
 
 
-def signing_keys(context: ProcessContext) -> list[str]:
-    """Return the keys of the settings."""
-    return [secret.get_secret_value() for secret in context.settings.outbound.signing_keys]
+def callback_keys(context: ProcessContext) -> list[str]:
+    """Return the keys of the settings that sign callbacks."""
+    return [key.get_secret_value() for key in context.settings.outbound.callback_signing_keys]
 
 
 def webhook_operations(context: ProcessContext) -> Webhooks:

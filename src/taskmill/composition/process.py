@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
-from taskmill.composition.outgoing import open_outbound, signing_keys, webhook_operations
+from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.tracing import open_traces
@@ -319,7 +319,7 @@ class Process(ProcessContext):
         sender = DeliverySender(
             self.database,
             open_outbound(self),
-            callback_keys=signing_keys(self),
+            callback_keys=callback_keys(self),
             clock=self.clock,
             source=self.settings.feed.source,
             timeout_s=settings.timeout_s,

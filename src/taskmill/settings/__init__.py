@@ -81,7 +81,17 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_SECRETS = frozenset({"database_url", "broker_url", "outbound.signing_keys"})
+_SECRETS = frozenset(
+    {
+        *("database_url", "broker_url"),
+        *("outbound.push_signing_keys", "outbound.callback_signing_keys"),
+    }
+)
+# What to use instead of settings that were removed.
+_REMOVED = {
+    "outbound.signing_keys": "callbacks are signed with the keys of callback_signing_keys, pushes with those of "
+    "push_signing_keys, in the same group; the two have no key in common",
+}
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -289,7 +299,7 @@ def _named_layer(origin: str, names: Mapping[str, str | None]) -> _Layer:
         dotted = name.removeprefix(_PREFIX).replace("__", ".").lower()
         if dotted not in _known():
             known = [*map(_env_name, _known()), *_OTHER_NAMES]
-            raise ConfigurationError(_unknown(name, origin, known))
+            raise ConfigurationError(_unknown(name, dotted, origin, known))
         if value:
             values[dotted] = value
     return _Layer(origin, values)
@@ -306,7 +316,7 @@ def _toml_layer() -> _Layer:
         raise ConfigurationError(f"{path} can't be read: {error}") from None
     for name in values:
         if name not in _known():
-            raise ConfigurationError(_unknown(name, str(path), list(_known())))
+            raise ConfigurationError(_unknown(name, name, str(path), list(_known())))
     return _Layer(str(path), values)
 
 
@@ -346,7 +356,9 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _unknown(name: str, origin: str, known: list[str]) -> str:
+def _unknown(name: str, dotted: str, origin: str, known: list[str]) -> str:
+    if dotted in _REMOVED:
+        return f"{name} ({origin}) is not a setting any more: {_REMOVED[dotted]}"
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]}?" if nearest else "; see `taskmill settings`"
     return f"{name} ({origin}) is not a setting{hint}"

@@ -1,6 +1,6 @@
 """The groups of settings for requests to endpoints of others."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from taskmill.settings.group import Group
 from taskmill.settings.values import MOST, Count, Hosts, Seconds, SigningKeys
@@ -14,11 +14,15 @@ class OutboundSettings(Group):
         description="networks (`10.0.0.0/8`), addresses and names (`hooks.internal`, `*.svc.local`) that may be "
         "called though they are not public; a listed name may have any address",
     )
-    signing_keys: SigningKeys = Field(
+    push_signing_keys: SigningKeys = Field(
         (),
-        description="keys that sign pushes and callbacks, `whsec_…` each; several while receivers change from "
-        "one to the next. Never shown. Without any, pushes are not signed, and callbacks are signed with the "
-        "key that `taskmill webhook callback-key` prints",
+        description="keys that sign pushes, `whsec_…` each; several while receivers change from one to the "
+        "next. Never shown. Without any, pushes are not signed",
+    )
+    callback_signing_keys: SigningKeys = Field(
+        (),
+        description="keys that sign callbacks, likewise, and none of those that sign pushes. Without any, "
+        "callbacks are signed with the key that `taskmill webhook callback-key` prints",
     )
     timeout_s: Seconds = Field(30.0, description="timeout of a push without one in its payload")
     response_bytes: Count = Field(64 * 1024, description="most that is read of a response's body")
@@ -31,6 +35,13 @@ class OutboundSettings(Group):
     connections_per_host: Count = Field(
         100, description="most connections of one process to one host and port"
     )
+
+    @model_validator(mode="after")
+    def _keys_are_different(self) -> "OutboundSettings":
+        # Who creates a push chooses its body: with a key of callbacks it could be any event.
+        if set(self.push_signing_keys) & set(self.callback_signing_keys):
+            raise ValueError("expected push_signing_keys without any of callback_signing_keys")
+        return self
 
 
 class WebhookSettings(Group):
