@@ -165,3 +165,22 @@ def test_up_pushes_and_delivers(database_url: str, tmp_path: Path) -> None:
         assert shown["status"] == "succeeded"
         assert shown["result"]["body"] == {"ok": True}
         assert "whsec_" not in all_lines_of(up, data=tmp_path)
+
+
+def test_a_process_never_calls_its_own_api_on_whatever_port_it_is(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"TASKMILL_DATABASE_URL": database_url, **QUICK}
+    roles = ("api", "worker", "webhooks", "maintenance")
+    with (
+        Program("run", *roles, "--port", "0", folder=tmp_path / "all", env=settings) as all_roles,
+        all_roles.client() as client,
+    ):
+        payload = {"url": f"{all_roles.facts['url']}/tasks", "body": {"name": "again"}}
+        body = {"name": "calls itself", "type": "http", "payload": payload}
+        path = f"/tasks/{client.post('/tasks', json=body).json()['id']}"
+        wait_until(lambda: client.get(path).json()["status"] == "failed", "the push to end")
+        error = client.get(path).json()["error"]
+        assert error["type"] == "AddressForbidden"
+        assert "it is the API of this Taskmill" in error["message"]
+        assert client.get("/tasks", params={"name": "again"}).json()["items"] == []

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.lookup import Resolve, resolve_by_system
+from taskmill.outbound.own_services import NONE, OwnServices
 from taskmill.settings.outgoing import OutboundSettings
 
 HERE = AddressRules(["127.0.0.1"])
@@ -16,11 +17,14 @@ HERE = AddressRules(["127.0.0.1"])
 async def an_outbound(
     rules: AddressRules = HERE,
     *,
+    own_services: OwnServices = NONE,
     resolve: Resolve = resolve_by_system,
     trust: ssl.SSLContext | None = None,
     limits: OutboundSettings | None = None,
 ) -> AsyncIterator[Outbound]:
-    outbound = Outbound(rules, limits or OutboundSettings(), resolve=resolve, trust=trust)
+    outbound = Outbound(
+        rules, limits or OutboundSettings(), own_services=own_services, resolve=resolve, trust=trust
+    )
     try:
         yield outbound
     finally:

@@ -32,6 +32,7 @@ class RoleOptions:
     """Options of the role; failed deliveries are retried soon."""
 
     allow: tuple[str, ...] = ("127.0.0.1",)
+    rules: AddressRules | None = None
     keys: tuple[str, ...] = ()
     retry_s: float = 0.05
     timeout_s: float = 5.0
@@ -46,7 +47,7 @@ class RoleOptions:
 async def a_webhooks_role(stage: Stage, options: RoleOptions | None = None) -> AsyncIterator[None]:
     """Run the role, and number changes, until the block ends."""
     options = options or RoleOptions()
-    outbound = Outbound(AddressRules(options.allow), OutboundSettings())
+    outbound = Outbound(options.rules or AddressRules(options.allow), OutboundSettings())
     delivering = _delivering(stage, outbound, options)
     fan_out = FanOut(
         stage.database,

@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 
 from taskmill.domain.errors import ConfigurationError
-from taskmill.domain.signing import secret_of
 from taskmill.domain.task_log import NOTHING
 from taskmill.settings import Settings, effective, load
 
@@ -169,48 +168,6 @@ def test_a_wrong_config_file_is_an_error(text: str, message: str, folder: Path) 
 
     with pytest.raises(ConfigurationError, match=message):
         load()
-
-
-@pytest.mark.parametrize("source", ["file", "environment"])
-def test_the_key_for_pushes_and_callbacks_is_refused_with_what_replaces_it(
-    source: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if source == "file":
-        (folder / "taskmill.toml").write_text("[outbound]\nsigning_keys = ['whsec_secret']")
-    else:
-        monkeypatch.setenv("TASKMILL_OUTBOUND__SIGNING_KEYS", "whsec_secret")
-
-    with pytest.raises(ConfigurationError) as caught:
-        load()
-
-    message = str(caught.value)
-    assert "is not a setting any more" in message
-    assert "callback_signing_keys" in message
-    assert "push_signing_keys" in message
-    assert "secret" not in message
-
-
-def test_pushes_and_callbacks_have_no_key_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other, third = (secret_of(text * 32) for text in (b"a", b"b", b"c"))
-    monkeypatch.setenv("TASKMILL_OUTBOUND__PUSH_SIGNING_KEYS", f"{one},{other}")
-    monkeypatch.setenv("TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS", third)
-    assert len(load().outbound.push_signing_keys) == 2
-
-    monkeypatch.setenv("TASKMILL_OUTBOUND__CALLBACK_SIGNING_KEYS", f"{third},{other}")
-
-    with pytest.raises(ConfigurationError, match="without any of callback_signing_keys") as caught:
-        load()
-    assert "whsec" not in str(caught.value)
-
-
-@pytest.mark.parametrize("kind", ["PUSH", "CALLBACK"])
-def test_a_bad_signing_key_is_never_shown(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"TASKMILL_OUTBOUND__{kind}_SIGNING_KEYS", "whsec_short")
-
-    with pytest.raises(ConfigurationError, match="expected whsec_ and 24 to 64 bytes") as caught:
-        load()
-
-    assert "short" not in str(caught.value)
 
 
 def test_an_env_file_that_is_no_text_is_an_error(folder: Path) -> None:

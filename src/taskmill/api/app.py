@@ -224,7 +224,7 @@ def create_app(
                 per_address=settings.api.body_memory_bytes_per_address,
             ),
             drain=drain,
-            warning_of=Warnings(AddressRules(settings.outbound.allow)),
+            warning_of=Warnings(AddressRules.of(settings.outbound)),
         ),
         traces,
         pages,

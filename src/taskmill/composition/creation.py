@@ -77,7 +77,7 @@ def intake_services(context: ProcessContext) -> list[Service]:
         creation=creation,
         rejections=rejection_operations(context, creation),
         limits=message_limits(context),
-        warning_of=Warnings(AddressRules(context.settings.outbound.allow)),
+        warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         traces=context.traces,
     )
     context.own_intake_state = intake.state

@@ -3,6 +3,7 @@
 import secrets
 from typing import TYPE_CHECKING
 
+from taskmill.composition.own_services import own_services
 from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.webhooks import Webhooks
 
@@ -19,7 +20,9 @@ def open_outbound(context: ProcessContext) -> "Outbound":
 
     if context.outbound is None:
         settings = context.settings.outbound
-        context.outbound = Outbound(AddressRules(settings.allow), settings)
+        context.outbound = Outbound(
+            AddressRules.of(settings), settings, own_services=own_services(context)
+        )
     return context.outbound
 
 

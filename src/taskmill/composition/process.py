@@ -262,6 +262,8 @@ class Process(ProcessContext):
             ),
         )
         self.on_work.append(lambda _: pull.wake())
+        server = self.server
+        self.api_address = lambda: (settings.api.host, server.port)
         return [contracts, drainer, feed, pull, *page_services, self.server]
 
     def _pull(self) -> "Pull":

@@ -37,6 +37,11 @@ class ProcessContext:
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
         self.writability = Writability(self.database, self.ids)
+        # Where the API of this installation is, as far as this process knows; port 0 if it does not.
+        self.api_address: Callable[[], tuple[str, int]] = lambda: (
+            settings.api.host,
+            settings.api.port,
+        )
         self.contracts = Contracts(self.database)
         self.first_claims = FirstClaims(self.contracts, self.clock)
         self.idle_backoff = IdleBackoff(self.clock)

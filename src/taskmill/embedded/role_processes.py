@@ -232,9 +232,10 @@ class RoleProcesses:
         }
         if settings.log_file.path is not None:
             variables["TASKMILL_LOG_FILE__PATH"] = str(settings.log_file.path)
+        # What calls endpoints never calls the API.
+        variables["TASKMILL_API__HOST"] = settings.api.host
+        variables["TASKMILL_API__PORT"] = str(settings.api.port)
         if "api" in self._roles:
-            variables["TASKMILL_API__HOST"] = settings.api.host
-            variables["TASKMILL_API__PORT"] = str(settings.api.port)
             variables["TASKMILL_API__REUSE_PORT"] = str(settings.api.reuse_port)
         if settings.broker_url is not None:
             variables["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()

@@ -1,11 +1,15 @@
-"""Which IP addresses may be called: global ones, and those that the settings allow.
+"""Which schemes, ports and IP addresses may be called: global addresses, and those that the settings allow.
 
 An IPv6 address that stands for an IPv4 one (mapped, 6to4, NAT64) is checked as that one. Teredo's are refused.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
+
+from taskmill.settings.outgoing import OutboundSettings
+from taskmill.settings.values import PortRange
+from taskmill.wire.urls import Target
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -30,15 +34,29 @@ _IN_NAT64: Final = 2**32 - 1
 class AddressRules:
     """The rules of one process. `allowed` lists networks (`10.0.0.0/8`) and host names.
 
-    A name allows every address that it resolves to; `*.example.org` stands for all names below that one.
+    A name allows every address that it resolves to; `*.example.org` stands for all names below that one. Without
+    `ports` all ports may be called.
     """
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[str] = (),
+        *,
+        https_only: bool = False,
+        ports: Sequence[PortRange] = (),
+    ) -> None:
+        self._https_only = https_only
+        self._ports = ports
         self._networks: list[Network] = []
         self._names: set[str] = set()
         self._suffixes: list[str] = []
         for entry in allowed:
             self._add(entry.lower().removesuffix("."))
+
+    @classmethod
+    def of(cls, settings: OutboundSettings) -> Self:
+        """Return the rules of the settings."""
+        return cls(settings.allow, https_only=settings.https_only, ports=settings.ports)
 
     def _add(self, entry: str) -> None:
         if (network := network_of(entry)) is not None:
@@ -48,15 +66,25 @@ class AddressRules:
         else:
             self._names.add(entry)
 
+    def refusal_of(self, target: Target) -> str | None:
+        """Return why nothing may be called at a scheme and port; None if they are allowed."""
+        if self._https_only and target.scheme != "https":
+            return (
+                f"{target.origin} is not called: with TASKMILL_OUTBOUND__HTTPS_ONLY only https is"
+            )
+        if self._ports and not any(one.first <= target.port <= one.last for one in self._ports):
+            allowed = ",".join(map(str, self._ports))
+            return f"{target.origin} is not called: TASKMILL_OUTBOUND__PORTS allows only {allowed}"
+        return None
+
     def allows_host(self, host: str) -> bool:
         """Whether a name is allowed whatever it resolves to."""
         return host in self._names or host.endswith(tuple(self._suffixes))
 
     def admits(self, address: Address) -> bool:
         """Whether an address may be called, whatever name resolved to it."""
-        checked = (address, *_within(address))
         return self._is_allowed(address) or all(
-            _is_global(one) or self._is_allowed(one) for one in checked
+            _is_global(one) or self._is_allowed(one) for one in forms_of(address)
         )
 
     def _is_allowed(self, address: Address) -> bool:
@@ -69,6 +97,11 @@ def network_of(entry: str) -> Network | None:
         return ip_network(entry, strict=False)
     except ValueError:
         return None
+
+
+def forms_of(address: Address) -> tuple[Address, ...]:
+    """Return an address, and the IPv4 addresses that it stands for."""
+    return (address, *_within(address))
 
 
 def _is_global(address: Address) -> bool:

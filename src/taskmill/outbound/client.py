@@ -17,11 +17,12 @@ from yarl import URL
 
 from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connections import Connections, send_once
-from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.errors import AddressNotPublic, AddressRefused, Unreachable
 from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
+from taskmill.outbound.own_services import NONE, OwnServices
 from taskmill.runtime.slot_limit import SlotLimit
 from taskmill.settings.outgoing import OutboundSettings
-from taskmill.wire.urls import target_of
+from taskmill.wire.urls import Target, target_of
 
 AGENT: Final = "Taskmill"
 # Less than the usual keep-alive of servers (5 s), so that they rarely close a connection just as it is used.
@@ -57,13 +58,14 @@ class Outbound:
         rules: AddressRules,
         settings: OutboundSettings,
         *,
+        own_services: OwnServices = NONE,
         trust: ssl.SSLContext | None = None,
         resolve: Resolve = resolve_by_system,
     ) -> None:
         self._rules = rules
         self._settings = settings
         self._trust = trust
-        self._resolve = resolve
+        self._lookup = Lookup(rules, own_services=own_services, resolve=resolve)
         self._session: aiohttp.ClientSession | None = None
         self._limit = SlotLimit(settings.connections, per_key=settings.connections_per_host)
 
@@ -77,6 +79,8 @@ class Outbound:
         destination = self._checked(request.url)
         try:
             async with self._limit.slot(destination.origin), asyncio.timeout(timeout_s):
+                if destination.address is not None:
+                    await self._lookup.refuse_own(str(destination.address), destination.target.port)
                 return await self._exchange(destination.url, request)
         except TimeoutError:
             raise Unreachable(
@@ -91,8 +95,10 @@ class Outbound:
             destination = _read(text)
         except ValueError as error:
             raise Unreachable(f"what was to be called {error}") from None
+        if (refusal := self._rules.refusal_of(destination.target)) is not None:
+            raise AddressRefused(refusal)
         if destination.address is not None and not self._rules.admits(destination.address):
-            raise AddressRefused(destination.host)
+            raise AddressNotPublic(destination.target.host)
         return destination
 
     async def _exchange(self, url: URL, request: Request) -> Response:
@@ -126,7 +132,7 @@ class Outbound:
         connector = Connections(
             limit=self._settings.connections,
             limit_per_host=self._settings.connections_per_host,
-            resolver=Lookup(self._rules, resolve=self._resolve),
+            resolver=self._lookup,
             use_dns_cache=False,
             keepalive_timeout=_KEEP_ALIVE_S,
             ssl=self._trust or True,
@@ -150,13 +156,13 @@ class Outbound:
 
 
 class _Destination(NamedTuple):
-    """Where a request goes: the library's URL, the host, its IP address if it is one, and the origin.
+    """Where a request goes: the library's URL, what we read, the IP address if the host is one, and the origin.
 
     Only the origin may be shown: the rest of an address may contain secrets.
     """
 
     url: URL
-    host: str
+    target: Target
     address: Address | None
     origin: str
 
@@ -174,7 +180,7 @@ def _read(text: str) -> _Destination:
     address = target.address
     if read.address != address or (address is None and read != target):
         raise ValueError("can be read in two ways")
-    return _Destination(url, target.host, address, str(url.origin()))
+    return _Destination(url, target, address, str(url.origin()))
 
 
 def _cause(error: Exception) -> str:

@@ -19,7 +19,8 @@ from typing import Final
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.errors import AddressNotPublic, OwnServiceRefused, Unreachable
+from taskmill.outbound.own_services import NONE, OwnServices
 
 _MOST_AT_ONCE: Final = 256
 # Addresses of each family that are used of a host: they are tried in parallel, and a name may have thousands.
@@ -44,8 +45,15 @@ class _Query:
 class Lookup(AbstractResolver):
     """Resolves for the HTTP client: a connection goes to one of the addresses that were checked here."""
 
-    def __init__(self, rules: AddressRules, *, resolve: Resolve = resolve_by_system) -> None:
+    def __init__(
+        self,
+        rules: AddressRules,
+        *,
+        own_services: OwnServices = NONE,
+        resolve: Resolve = resolve_by_system,
+    ) -> None:
         self._rules = rules
+        self._own_services = own_services
         self._resolve = resolve
         self._queries: dict[str, _Query] = {}
         self._waiting: deque[str] = deque()
@@ -64,24 +72,49 @@ class Lookup(AbstractResolver):
             Unreachable: it has no address, or the lookup failed.
         """
         host = host.lower().removesuffix(".")
-        found = await self._found(host)
+        try:
+            found = await self._found(host)
+        except OSError as error:
+            raise Unreachable(f"the name {host} was not found: {error.strerror or error}") from None
         if not found:
             raise Unreachable(f"the name {host} has no address")
-        admitted = self._admitted(host, found)
-        return [_result(host, address, port) for address in _first_of_each_family(admitted)]
+        admitted = _first_of_each_family(self._admitted(host, found))
+        others = await self._without_own(host, port, admitted)
+        return [_result(host, address, port) for address in others]
+
+    async def refuse_own(self, address: str, port: int) -> None:
+        """Check that none of this installation's own services is at an address.
+
+        Raises:
+            OwnServiceRefused: one is.
+            Unreachable: that could not be found out.
+        """
+        await self._without_own(address, port, [address])
+
+    async def _without_own(self, host: str, port: int, addresses: Sequence[str]) -> list[str]:
+        others, own = [], None
+        for address in addresses:
+            if found := await self._own_services.find(address, port, self._found):
+                own = found
+            else:
+                others.append(address)
+        if own is not None and not others:
+            raise OwnServiceRefused(host, port, own.what)
+        return others
 
     def _admitted(self, host: str, found: Sequence[str]) -> Sequence[str]:
-        """Return the addresses that may be called. Raises `AddressRefused` if there are none."""
+        """Return the addresses that may be called. Raises `AddressNotPublic` if there are none."""
         if self._rules.allows_host(host):
             return found
         admitted = [
             text for text in found if self._rules.admits(ip_address(text.partition("%")[0]))
         ]
         if not admitted:
-            raise AddressRefused(host)
+            raise AddressNotPublic(host)
         return admitted
 
     async def _found(self, host: str) -> Sequence[str]:
+        """Return what the system's resolver returns. Raises `OSError`."""
         if host not in self._queries:
             self._queries[host] = _Query(asyncio.get_running_loop().create_future())
             self._waiting.append(host)
@@ -95,7 +128,7 @@ class Lookup(AbstractResolver):
             query.waiters -= 1
         found = query.result.result()
         if isinstance(found, OSError):
-            raise Unreachable(f"the name {host} was not found: {found.strerror or found}")
+            raise found
         return found
 
     def _start_threads(self) -> None:

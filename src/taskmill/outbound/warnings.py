@@ -12,7 +12,7 @@ _MOST_REMEMBERED = 1000
 
 
 class Warnings:
-    """Warnings about addresses under the rules of one process, cached by host."""
+    """Warnings about addresses under the rules of one process, cached by scheme and host."""
 
     def __init__(self, rules: AddressRules) -> None:
         self._rules = rules
@@ -22,12 +22,12 @@ class Warnings:
         """Return a warning if nothing will be delivered to an address, as far as can be known without a lookup."""
         if url is None:
             return None
-        host = url.split("/", 3)[2]
-        if host not in self._known:
+        origin = "/".join(url.split("/", 3)[:3])
+        if origin not in self._known:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            self._known[host] = warning_of(self._rules, url)
-        return self._known[host]
+            self._known[origin] = warning_of(self._rules, url)
+        return self._known[origin]
 
 
 def warning_of(rules: AddressRules, url: str) -> str | None:
@@ -36,6 +36,8 @@ def warning_of(rules: AddressRules, url: str) -> str | None:
     Names are not resolved: what they resolve to may change, and is checked when they are called.
     """
     target = target_of(url)
+    if (refusal := rules.refusal_of(target)) is not None:
+        return f"nothing will be delivered: {refusal}"
     address = target.address
     if address is None and not rules.allows_host(target.host) and _is_local(target.host):
         address = _LOOPBACK

@@ -29,11 +29,11 @@ App = TypeVar("App", bound=ASGIApp)
 class HttpServer(Generic[App]):
     """A service that listens on `host` and `port` (0 picks a free one).
 
-    `url` is set, and requests are served, once `started` is set. A connection on which nothing comes for
-    `keep_alive_s` is closed, unless a request is being served; a request that has begun has to come at `pace`.
-    There are no more connections than `limits` and the system allow. `advice` names the options for another
-    address. When it is stopped it serves on for `stop_delay_s`, so that load balancers notice in time. With
-    `reuse_port` other processes may listen there, too.
+    `url` and the `port` that it got are set, and requests are served, once `started` is set. A connection on which
+    nothing comes for `keep_alive_s` is closed, unless a request is being served; a request that has begun has to
+    come at `pace`. There are no more connections than `limits` and the system allow. `advice` names the options
+    for another address. When it is stopped it serves on for `stop_delay_s`, so that load balancers notice in time.
+    With `reuse_port` other processes may listen there, too.
     """
 
     name = "http"
@@ -56,9 +56,9 @@ class HttpServer(Generic[App]):
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
+        self.port = port
         self._app = app
         self._host = host
-        self._port = port
         self._grace_s = self.usual_grace_s if grace_s is None else grace_s
         self._keep_alive_s = keep_alive_s
         self._stop_delay_s = stop_delay_s
@@ -72,9 +72,8 @@ class HttpServer(Generic[App]):
         Raises:
             ConfigurationError: the address can't be listened on.
         """
-        listener = listening_socket(
-            self._host, self._port, self.advice, reuse_port=self._reuse_port
-        )
+        listener = listening_socket(self._host, self.port, self.advice, reuse_port=self._reuse_port)
+        self.port = listener.getsockname()[1]
         self.url = url_of(listener)
         server = Server(self._config(), on_started=self._on_started)
         try:

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from taskmill.settings.group import Group
-from taskmill.settings.values import MOST, Count, Hosts, Seconds, SigningKeys
+from taskmill.settings.values import MOST, Count, Hosts, PortRanges, Seconds, SigningKeys
 
 
 class OutboundSettings(Group):
@@ -13,6 +13,14 @@ class OutboundSettings(Group):
         (),
         description="networks (`10.0.0.0/8`), addresses and names (`hooks.internal`, `*.svc.local`) that may be "
         "called though they are not public; a listed name may have any address",
+    )
+    https_only: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own
+        description="call `https` only",
+    )
+    ports: PortRanges = Field(
+        (),
+        description="ports and ranges of ports that may be called (`443,8000-8999`); empty for all",
     )
     push_signing_keys: SigningKeys = Field(
         (),

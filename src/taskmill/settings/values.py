@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from ipaddress import ip_network
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -20,7 +20,21 @@ _ORIGIN = re.compile(rf"https?://(?!\Z){_HOST}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,11}", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
+_PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:\s*-\s*(?P<last>[0-9]{1,5}))?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
+
+
+_LAST_PORT: Final = 65_535
+
+
+class PortRange(NamedTuple):
+    """Ports from the first to the last, both included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
 def _parsed_list(value: object) -> object:
@@ -63,6 +77,22 @@ def _parsed_weights(value: object) -> object:
     if None in found:
         raise ValueError("expected a valid list of names, with optional weights: a,b=3")
     return {match["name"]: int(match["weight"] or 1) for match in found if match}
+
+
+def _parsed_ports(value: object) -> object:
+    """Read ``443, 8000-8999`` or a list of such."""
+    items = _parsed_list(value)
+    if not isinstance(items, (list, tuple)):
+        items = [items]
+    return tuple(item if isinstance(item, PortRange) else _port_range(str(item)) for item in items)
+
+
+def _port_range(text: str) -> PortRange:
+    if (match := _PORTS.fullmatch(text)) is not None:
+        first, last = int(match["first"]), int(match["last"] or match["first"])
+        if 0 < first <= last <= _LAST_PORT:
+            return PortRange(first, last)
+    raise ValueError("expected ports (443) and ranges of them (8000-8999), from 1 to 65535")
 
 
 def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,6 +155,7 @@ Origins = Annotated[
 SigningKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
 ]
+PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_parsed_ports)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]

@@ -5,6 +5,8 @@ from ipaddress import ip_address
 import pytest
 
 from taskmill.outbound.addresses import AddressRules
+from taskmill.settings.values import PortRange
+from taskmill.wire.urls import target_of
 
 NOT_GLOBAL = [
     *("127.0.0.1", "127.8.9.10", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1"),  # noqa: S104
@@ -55,3 +57,26 @@ def test_a_name_is_allowed_as_it_is_and_below_a_star() -> None:
     assert AddressRules(["*.svc.local"]).allows_host("a.svc.local")
     assert not AddressRules(["*.svc.local"]).allows_host("svc.local")
     assert not AddressRules(["*.svc.local"]).allows_host("asvc.local")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_called"),
+    [
+        ("https://shop.example/", True),
+        ("HTTPS://shop.example:443/", True),
+        ("https://shop.example:8000/", True),
+        ("https://shop.example:8999/", True),
+        ("https://shop.example:7999/", False),
+        ("https://shop.example:9000/", False),
+        ("http://shop.example:443/", False),
+        ("http://shop.example/", False),
+    ],
+)
+def test_a_scheme_and_a_port_are_called_only_if_the_settings_allow_both(
+    url: str, *, is_called: bool
+) -> None:
+    ports = [PortRange(443, 443), PortRange(8000, 8999)]
+    rules = AddressRules(https_only=True, ports=ports)
+    refusal = rules.refusal_of(target_of(url))
+    assert (refusal is None) == is_called, refusal
+    assert AddressRules().refusal_of(target_of(url)) is None, "unless they say so, all are"

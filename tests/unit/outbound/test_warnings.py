@@ -4,6 +4,7 @@ import pytest
 
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings, warning_of
+from taskmill.settings.values import PortRange
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,10 @@ def test_the_warning_of_a_host_is_cached_for_its_other_addresses() -> None:
     for number in range(3000):
         assert warnings(f"http://127.0.0.1:{number % 60_000 + 1}/") is not None
     assert len(warnings._known) <= 1000
+
+
+def test_a_scheme_or_port_that_is_never_called_is_warned_of() -> None:
+    warnings = Warnings(AddressRules(["127.0.0.1"], https_only=True, ports=[PortRange(443, 443)]))
+    assert warnings("https://127.0.0.1/") is None
+    assert "HTTPS_ONLY" in str(warnings("http://127.0.0.1/"))
+    assert "PORTS allows only 443" in str(warnings("https://127.0.0.1:444/"))
