@@ -228,3 +228,8 @@ def test_invalid_input_names_every_violation() -> None:
     error = InvalidInput(violations)
     assert error.violations == violations
     assert str(error) == "/name: expected a string, got null; query:limit: expected 1 to 500, got 0"
+
+
+def test_a_violation_of_a_part_is_one_of_the_whole_body() -> None:
+    below = Violation(pointer="/name", expected="a string", got="null").below("/3/payload")
+    assert below == Violation(pointer="/3/payload/name", expected="a string", got="null")
