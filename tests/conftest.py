@@ -4,7 +4,6 @@ import gc
 import signal
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from tests.slices import (
     pytest_report_header,
 )
 from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir, data_parent
-from tests.support.rabbitmq import BrokerServer, Management
+from tests.support.rabbitmq import BrokerServer, Management, VirtualHosts
+from tests.support.shared_servers import shared_broker, shared_postgres
 
 __all__ = [
     "pytest_addoption",
@@ -58,7 +58,11 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[DatabaseServer]:
-    """One server for each test process."""
+    """One server for each test process, unless several share one."""
+    if (shared := shared_postgres()) is not None:
+        with DatabaseServer(shared) as server:
+            yield server
+        return
     with (
         tempfile.TemporaryDirectory(prefix="taskmill-tests-", dir=data_parent()) as folder,
         DatabaseServer(Path(folder)) as server,
@@ -69,14 +73,10 @@ def database_server() -> Iterator[DatabaseServer]:
 @pytest.fixture(scope="session")
 def database_template(database_server: DatabaseServer) -> str:
     """The name of a migrated database that nobody connects to."""
-    from taskmill.storage import name_index  # noqa: PLC0415 - tests without storage run alone
-    from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - see above
+    from tests.support.templates import make_template  # noqa: PLC0415 - tests without storage run alone
 
-    url = database_server.create()
-    with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
-        thread.submit(upgrade, url).result()
-    database_server.run(name_index.apply(url, is_wanted=True))
-    database_server.rename(url, TEMPLATE)
+    if shared_postgres() is None:
+        make_template(database_server)
     return TEMPLATE
 
 
@@ -97,8 +97,12 @@ def empty_database_url(database_server: DatabaseServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def broker_server() -> Iterator[BrokerServer]:
-    """One RabbitMQ node for each test process."""
+def broker_server() -> Iterator[VirtualHosts]:
+    """One RabbitMQ node for each test process, unless several share one."""
+    if (shared := shared_broker()) is not None:
+        with VirtualHosts(shared) as hosts:
+            yield hosts
+        return
     with (
         tempfile.TemporaryDirectory(prefix="taskmill-broker-") as folder,
         BrokerServer(Path(folder)) as server,
@@ -107,7 +111,7 @@ def broker_server() -> Iterator[BrokerServer]:
 
 
 @pytest.fixture
-def broker_url(broker_server: BrokerServer) -> Iterator[str]:
+def broker_url(broker_server: VirtualHosts) -> Iterator[str]:
     """The address of an empty virtual host for this test alone."""
     url = broker_server.create()
     yield url
@@ -115,7 +119,7 @@ def broker_url(broker_server: BrokerServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def broker_management(broker_server: BrokerServer, broker_url: str) -> Management:
+def broker_management(broker_server: VirtualHosts, broker_url: str) -> Management:
     """The management calls about this test's virtual host."""
     return broker_server.management(broker_url)
 

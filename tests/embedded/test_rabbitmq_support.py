@@ -5,7 +5,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from tests.support.polling import wait_until
-from tests.support.rabbitmq import BrokerServer, Management
+from tests.support.rabbitmq import BrokerServer, Management, VirtualHosts
 
 
 async def declare(url: str, *names: str) -> None:
@@ -20,7 +20,7 @@ async def keep(_: AbstractIncomingMessage) -> None:
 
 
 async def test_each_test_gets_an_empty_virtual_host(
-    broker_server: BrokerServer, broker_url: str, broker_management: Management
+    broker_server: VirtualHosts, broker_url: str, broker_management: Management
 ) -> None:
     assert broker_management.queues() == {}
     await declare(broker_url, "mine")

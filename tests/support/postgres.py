@@ -23,6 +23,7 @@ _VARIABLE = "TASKMILL_TEST_POSTGRES_BIN"
 _HIDDEN_VARIABLE = "POSTGRES_BIN_OF_TESTS"
 
 TEMPLATE = "taskmill_template"
+STAGE_TEMPLATE = "taskmill_stage_template"
 
 # Durability is worth nothing here.
 FAST_SETTINGS: Mapping[str, str] = MappingProxyType(
@@ -57,11 +58,28 @@ def chosen_bin_dir() -> Path | None:
     return Path(bin_dir) if bin_dir else None
 
 
-class DatabaseServer:
-    """Databases on one embedded server; callable from sync and async code alike."""
+class SharedPostgres:
+    """A server that another process starts and stops."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._server = EmbeddedPostgres(data_dir, bin_dir=chosen_bin_dir(), settings=FAST_SETTINGS)
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def start(self) -> None:
+        """Do nothing: it runs."""
+
+    def stop(self) -> None:
+        """Leave it to the others."""
+
+
+class DatabaseServer:
+    """Databases on one server, in a folder or shared; callable from sync and async code alike."""
+
+    def __init__(self, server: Path | SharedPostgres) -> None:
+        self._server = (
+            server
+            if isinstance(server, SharedPostgres)
+            else EmbeddedPostgres(server, bin_dir=chosen_bin_dir(), settings=FAST_SETTINGS)
+        )
         self._numbers = itertools.count(1)
         # It has its own thread and event loop: the tests' loops come and go.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-server")
@@ -83,7 +101,7 @@ class DatabaseServer:
 
     def create(self, *, template: str = "template1") -> str:
         """Make a database and return its address."""
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
         # Copying files beats writing the copy to the log as long as nothing has to reach the disk.
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -128,27 +129,78 @@ class Management:
             return False
 
 
-class BrokerServer:
-    """A node, with what a test may do to it. Start it in the main thread."""
+@dataclass(frozen=True, kw_only=True)
+class SharedBroker:
+    """Virtual hosts on a node that another process starts and stops."""
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = FAST_SETTINGS) -> None:
+    amqp_url: str
+    management_url: str
+    password: str
+
+
+class VirtualHosts:
+    """Virtual hosts on one node, and the management calls about them."""
+
+    def __init__(self, node: EmbeddedRabbitMQ | SharedBroker) -> None:
         self._numbers = itertools.count(1)
-        self._node = EmbeddedRabbitMQ(data_dir, settings=settings)
+        self._at = node
         self._management: dict[str, Management] = {}
 
     def __enter__(self) -> Self:
-        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for management in self._management.values():
             management.close()
+
+    def management(self, url: str | None = None) -> Management:
+        """Return the management calls about the virtual host of an AMQP address (default `/`)."""
+        vhost = vhost_of(url) if url else "/"
+        if vhost not in self._management:
+            self._management[vhost] = Management(self._at.management_url, self._at.password, vhost)
+        return self._management[vhost]
+
+    def create(self) -> str:
+        """Make a virtual host and return its address."""
+        url = f"{self._at.amqp_url}test_{os.getpid()}_{next(self._numbers)}"
+        self.management(url).add_vhost()
+        return url
+
+    def drop(self, url: str) -> None:
+        """Remove a virtual host, whatever is still connected to it."""
+        management = self.management(url)
+        management.drop_vhost()
+        management.close()
+        del self._management[vhost_of(url)]
+
+
+class BrokerServer(VirtualHosts):
+    """A node, with what a test may do to it. Start it in the main thread."""
+
+    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = FAST_SETTINGS) -> None:
+        self._node = EmbeddedRabbitMQ(data_dir, settings=settings)
+        super().__init__(self._node)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._node.stop()
 
     @property
     def url(self) -> str:
         """The address of the virtual host `/`; the same after `kill`, `start` and `wipe`."""
         return self._node.amqp_url
+
+    def shared(self) -> SharedBroker:
+        """Return what another process needs to know of it."""
+        return SharedBroker(
+            amqp_url=self._node.amqp_url,
+            management_url=self._node.management_url,
+            password=self._node.password,
+        )
 
     @property
     def pid(self) -> int | None:
@@ -220,27 +272,6 @@ class BrokerServer:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-
-    def management(self, url: str | None = None) -> Management:
-        """Return the management calls about the virtual host of an AMQP address (default `/`)."""
-        vhost = vhost_of(url) if url else "/"
-        if vhost not in self._management:
-            management_url = self._node.management_url
-            self._management[vhost] = Management(management_url, self._node.password, vhost)
-        return self._management[vhost]
-
-    def create(self) -> str:
-        """Make a virtual host and return its address."""
-        url = f"{self.url}test_{next(self._numbers)}"
-        self.management(url).add_vhost()
-        return url
-
-    def drop(self, url: str) -> None:
-        """Remove a virtual host, whatever is still connected to it."""
-        management = self.management(url)
-        management.drop_vhost()
-        management.close()
-        del self._management[vhost_of(url)]
 
 
 def await_queues_on_disk(node: EmbeddedRabbitMQ, *queues: str) -> None:

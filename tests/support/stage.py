@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -26,7 +25,7 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import claims, leases, partitions, tasks
+from taskmill.storage import claims, leases, tasks
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import BucketStart, EndedAttempt, TakenTask
 from taskmill.storage.database import Database
@@ -35,7 +34,9 @@ from taskmill.storage.notifier import Notifier
 from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
 from tests.support.polling import eventually
-from tests.support.postgres import DatabaseServer
+from tests.support.postgres import STAGE_TEMPLATE, DatabaseServer
+from tests.support.shared_servers import shared_postgres
+from tests.support.templates import make_stage_template
 
 SETTINGS = DatabaseSettings(pool_size=8, listing_pool_size=2)
 LIMITS = MessageLimits()
@@ -167,19 +168,12 @@ async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncItera
         await database.close()
 
 
-async def make_partitions(url: str) -> None:
-    """Make the partitions that a process makes before it serves."""
-    database, clock = Database(url, SETTINGS), SystemClock()
-    await partitions.ensure(database, await database.anchor(clock))
-    await database.close()
-
-
 @pytest.fixture(scope="session")
-def stage_template(database_server: DatabaseServer, database_template: str) -> str:
+def stage_template(database_server: DatabaseServer, database_template: str) -> str:  # noqa: ARG001 - it is copied
     """The name of a migrated database with current partitions, to which nobody connects."""
-    url = database_server.create(template=database_template)
-    database_server.run(make_partitions(url))
-    return urlsplit(url).path[1:]
+    if shared_postgres() is None:
+        make_stage_template(database_server)
+    return STAGE_TEMPLATE
 
 
 @pytest.fixture

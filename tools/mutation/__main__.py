@@ -6,15 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import chdir
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 
+from tests.support.postgres import DatabaseServer, SharedPostgres, data_parent
+from tests.support.rabbitmq import BrokerServer
+from tests.support.shared_servers import environment_of
+from tests.support.templates import make_stage_template, make_template
 from tools.mutation.report import (
     NOTICED,
     UNTESTED,
@@ -34,33 +40,52 @@ anew.
 """
 
 
+class Server(StrEnum):
+    """A server that tests need."""
+
+    POSTGRES = "postgres"
+    RABBITMQ = "rabbitmq"
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Files below src/taskmill that are changed together, and the tests that should notice it."""
+    """Files below src/taskmill that are changed together, and the tests that should notice it.
+
+    `servers` are those that the tests need; they are started once for all changes.
+    """
 
     sources: tuple[str, ...]
     tests: tuple[str, ...]
+    servers: frozenset[Server] = frozenset()
 
 
 AREAS: Final = {
     "domain": Area(("domain/*.py",), ("tests/unit/domain",)),
     "worker": Area(
         tuple(f"worker/{name}.py" for name in ("attempt", "ends", "pool", "recorder")),
-        tuple(
-            f"tests/unit/worker/test_{name}*.py" for name in ("attempt", "ends", "pool", "recorder")
+        (
+            *(
+                f"tests/unit/worker/test_{name}*.py"
+                for name in ("attempt", "ends", "pool", "recorder")
+            ),
+            "tests/integration/test_stored_ends.py",
         ),
+        frozenset({Server.POSTGRES}),
     ),
     "inbox": Area(("intake/inbox.py",), ("tests/unit/intake",)),
     "create": Area(
-        ("operations/create.py",), ("tests/unit/operations", "tests/integration/test_creation*.py")
+        ("operations/create.py",),
+        ("tests/unit/operations", "tests/integration/test_creation*.py"),
+        frozenset({Server.POSTGRES}),
     ),
     "relay": Area(
         ("relay/*.py",),
         (
             "tests/unit/relay",
-            "tests/conformance/test_relays.py",
+            "tests/conformance/test_hint_sending.py",
             "tests/conformance/test_feed_*.py",
         ),
+        frozenset(Server),
     ),
 }
 
@@ -75,7 +100,8 @@ def main(arguments: list[str]) -> int:
         if chosen.survivors:
             names = [mutant.name for mutant in _mutants(folder) if _survived(mutant)]
         if names or not chosen.survivors:
-            status = _run(folder, names, chosen.jobs)
+            with _running(AREAS[chosen.area].servers) as environment:
+                status = _run(folder, names, chosen.jobs, environment)
     explained = read_explained(EXPLAINED.read_text(encoding="utf-8"))
     found = report(_mutants(folder), explained)
     print("\n".join(lines_of(found)))  # noqa: T201 - the command's output
@@ -120,16 +146,36 @@ def _prepare(name: str, area: Area) -> Path:
 
 
 def _paths(folder: str, patterns: tuple[str, ...]) -> list[str]:
-    """Return what the patterns match below a folder, as paths from the root."""
-    found = {path for pattern in patterns for path in (ROOT / folder).glob(pattern)}
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    """Return what the patterns match below a folder, as paths from the root; each must match something."""
+    found = {pattern: list((ROOT / folder).glob(pattern)) for pattern in patterns}
+    if missing := [pattern for pattern, paths in found.items() if not paths]:
+        raise SystemExit(f"nothing in {folder} is called {', '.join(missing)}")
+    return sorted({path.relative_to(ROOT).as_posix() for paths in found.values() for path in paths})
 
 
-def _run(folder: Path, names: list[str], jobs: int) -> int:
+@contextmanager
+def _running(servers: Collection[Server]) -> Iterator[Mapping[str, str]]:
+    """Run servers for all tests, and return the environment by which these find them."""
+    postgres = broker = None
+    with ExitStack() as stack:
+        if Server.POSTGRES in servers:
+            data = stack.enter_context(TemporaryDirectory(dir=data_parent()))
+            databases = stack.enter_context(DatabaseServer(Path(data)))
+            make_template(databases)
+            make_stage_template(databases)
+            postgres = SharedPostgres(databases.url("taskmill"))
+        if Server.RABBITMQ in servers:
+            data = stack.enter_context(TemporaryDirectory())
+            broker = stack.enter_context(BrokerServer(Path(data))).shared()
+        yield environment_of(postgres, broker)
+
+
+def _run(folder: Path, names: list[str], jobs: int, environment: Mapping[str, str]) -> int:
     """Test mutants: those without a result, or those that are named."""
     program = Path(sys.executable).with_name("mutmut")
     words = [str(program), "run", "--max-children", str(jobs), *names]
-    with subprocess.Popen(words, cwd=folder) as run:  # noqa: S603 - our own program and words
+    variables = {**os.environ, **environment}  # noqa: TID251 - passed on
+    with subprocess.Popen(words, cwd=folder, env=variables) as run:  # noqa: S603 - our own program and words
         try:
             return run.wait()
         except KeyboardInterrupt:  # it got one, too: it stores what it knows, and ends

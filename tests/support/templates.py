@@ -1,0 +1,33 @@
+"""The databases of which those of tests are copies; nobody connects to them."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from taskmill.runtime.clock import SystemClock
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import name_index, partitions
+from taskmill.storage.database import Database
+from taskmill.storage.migrate import upgrade
+from tests.support.postgres import STAGE_TEMPLATE, TEMPLATE, DatabaseServer
+
+
+def make_template(server: DatabaseServer) -> None:
+    """Make a migrated database."""
+    url = server.create()
+    with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
+        thread.submit(upgrade, url).result()
+    server.run(name_index.apply(url, is_wanted=True))
+    server.rename(url, TEMPLATE)
+
+
+def make_stage_template(server: DatabaseServer) -> None:
+    """Make a migrated database with current partitions."""
+    url = server.create(template=TEMPLATE)
+    server.run(_make_partitions(url))
+    server.rename(url, STAGE_TEMPLATE)
+
+
+async def _make_partitions(url: str) -> None:
+    """Make the partitions that a process makes before it serves."""
+    database, clock = Database(url, DatabaseSettings()), SystemClock()
+    await partitions.ensure(database, await database.anchor(clock))
+    await database.close()
