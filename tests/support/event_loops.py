@@ -1,10 +1,14 @@
-"""Measures how long a single callback holds the event loop."""
+"""Measures how long a single callback holds the event loop, and lets its clock leap."""
 
 import asyncio
 import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import thread_time
-from typing import Self
+from typing import Any, Self
+
+import pytest
 
 # How long `_count` takes on the machine that limits are written for (2026-11-28).
 _COUNT_S = 0.0082
@@ -46,3 +50,24 @@ def _count() -> float:
     for step in range(200_000):
         number += step & 3
     return thread_time() - began
+
+
+@contextmanager
+def leaping() -> Iterator[Callable[[], float]]:
+    """Let the running loop's clock stand still, except that it leaps over waits: nothing takes time but timers.
+
+    Yields the clock. Use it where all is in memory: while a thread or a server works, the clock leaps, too.
+    """
+    loop: Any = asyncio.get_running_loop()
+    select, now = loop._selector.select, loop.time()
+
+    def leap(timeout: float | None = None) -> list[Any]:
+        nonlocal now
+        ready: list[Any] = select(None if timeout is None else 0)
+        now += 0 if ready or timeout is None else timeout
+        return ready
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop._selector, "select", leap)
+        patch.setattr(loop, "time", lambda: now)
+        yield loop.time

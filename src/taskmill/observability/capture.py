@@ -6,6 +6,7 @@ listener's decision.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
@@ -65,4 +66,6 @@ def begin(listener: Listener) -> Token[Listener | None]:
 
 def end(token: Token[Listener | None]) -> None:
     """Stop listening in this context; contexts that were copied from it go on."""
-    _listener.reset(token)
+    # What began here may be destroyed in another context, by the garbage collector; that one was not listening.
+    with suppress(ValueError):
+        _listener.reset(token)

@@ -100,20 +100,21 @@ class Attempt:
         if not self.is_open or self.stop_reason is not None:
             return False
         self.stop_reason = reason
-        self._cancel_timer()
+        self.cancel_timer()
         return True
 
     def settle(self, outcome: Outcome, *, at: float) -> None:
         """Fix the outcome; `at` is the worker's monotonic time."""
         self._change(AttemptState.SETTLED)
         self.outcome, self.ran_s = outcome, at - self.began_at
-        self._cancel_timer()
+        self.cancel_timer()
 
     def abandon(self) -> None:
         """Detach its running handler: whatever that still does has no effect."""
         if self.state is not AttemptState.RUNNING or self.is_abandoned:
             raise InvalidChange(f"{self.key} can't be abandoned: it is {self.state}")
         self.is_abandoned = True
+        self.cancel_timer()
 
     def replace(self, outcome: Outcome) -> None:
         """Replace its outcome, once, because PostgreSQL refuses it."""
@@ -134,7 +135,8 @@ class Attempt:
             raise InvalidChange(f"{self.key} is {self.state}, and can't be {state}")
         self.state = state
 
-    def _cancel_timer(self) -> None:
+    def cancel_timer(self) -> None:
+        """Cancel its timer: it has ended in time, or nothing counts any more."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

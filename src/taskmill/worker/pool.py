@@ -129,7 +129,9 @@ class AttemptPool:
         # A task that is cancelled before its first step would never run its cleanup.
         if attempt.state is AttemptState.RUNNING and attempt.handler_task is not None:
             attempt.handler_task.cancel()
-            self._set_timer(attempt, self._options.stop_timeout_s, self._abandon)
+            self._set_timer(
+                attempt, self._options.stop_timeout_s, lambda: self._abandon(attempt, reason)
+            )
 
     def stop_all(self, reason: Outcome) -> None:
         """Stop all attempts under way."""
@@ -158,7 +160,8 @@ class AttemptPool:
         if outcome is None:
             attempt.begin()
             if attempt.task.timeout is not None:
-                self._set_timer(attempt, attempt.task.timeout.total_seconds(), self._time_out)
+                seconds = attempt.task.timeout.total_seconds()
+                self._set_timer(attempt, seconds, lambda: self._time_out(attempt))
             outcome = await self._outcome(attempt)
         if not attempt.is_abandoned:
             self._settle(attempt, outcome)
@@ -186,23 +189,21 @@ class AttemptPool:
     def _time_out(self, attempt: Attempt) -> None:
         self.stop(attempt, timed_out(attempt.task))
 
-    def _abandon(self, attempt: Attempt) -> None:
+    def _abandon(self, attempt: Attempt, reason: Outcome) -> None:
         """Settle the attempt without its handler, which goes on without effect."""
-        if attempt.stop_reason is None or not attempt.is_open:
-            return
         self._leave_handler(attempt)
         log.warning(
             "handler.abandoned", **self._facts(attempt), stop_timeout_s=self._options.stop_timeout_s
         )
         HANDLERS_ABANDONED.inc()
-        self._settle(attempt, attempt.stop_reason)
+        self._settle(attempt, reason)
 
     def _leave_handler(self, attempt: Attempt) -> None:
         attempt.abandon()
         HANDLERS_LINGERING.inc()
 
-    def _set_timer(self, attempt: Attempt, seconds: float, call: Callable[[Attempt], None]) -> None:
-        attempt.timer = asyncio.get_running_loop().call_later(seconds, call, attempt)
+    def _set_timer(self, attempt: Attempt, seconds: float, call: Callable[[], None]) -> None:
+        attempt.timer = asyncio.get_running_loop().call_later(seconds, call)
 
     def _on_end(self, task: "asyncio.Task[Any]") -> None:
         """Forget a handler's task that has ended."""
@@ -214,6 +215,7 @@ class AttemptPool:
             log.warning("handler.ended_late", **self._facts(attempt), dropped=dropped.lower())
             return
         if attempt.is_open:  # the worker is ending
+            attempt.cancel_timer()
             if attempt.span is not None:
                 attempt.span.end(None)
             self._forget(attempt)

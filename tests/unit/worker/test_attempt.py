@@ -141,6 +141,13 @@ def test_the_first_reason_to_stop_counts() -> None:
     assert attempt.stop_reason is first
 
 
+def test_an_attempt_takes_as_long_as_from_its_claim_until_it_is_settled() -> None:
+    attempt = an_attempt()
+    attempt.began_at = 1.5
+    attempt.settle(OUTCOME, at=4.0)
+    assert attempt.ran_s == 2.5
+
+
 def test_an_outcome_that_is_refused_is_replaced() -> None:
     attempt = an_attempt()
     attempt.settle(OUTCOME, at=1.0)
@@ -148,8 +155,8 @@ def test_an_outcome_that_is_refused_is_replaced() -> None:
     assert attempt.outcome is REPLACED
 
 
-@pytest.mark.parametrize("event", ["stop", "settle"])
-async def test_an_attempts_timer_ends_when_it_is_stopped_and_when_it_is_settled(event: str) -> None:
+@pytest.mark.parametrize("event", ["stop", "settle", "abandon"])
+async def test_an_attempts_timer_ends_when_it_is_stopped_settled_or_abandoned(event: str) -> None:
     attempt = an_attempt()
     attempt.begin()
     attempt.timer = timer = asyncio.get_running_loop().call_later(60, pytest.fail)
@@ -163,5 +170,12 @@ def test_an_attempt_is_identified_by_its_task_and_its_claim() -> None:
     assert attempt.key == (attempt.task.id, attempt.task.claim_no)
     failed = Failed(error=describe(ValueError("no")))
     attempt.settle(failed, at=1.0)
-    with pytest.raises(InvalidChange, match="is settled, and can't be running"):
-        attempt.begin()
+    for event, refusal in (
+        ("begin", "is settled, and can't be running"),
+        ("abandon", "can't be abandoned: it is settled"),
+    ):
+        with pytest.raises(InvalidChange, match=refusal):
+            EVENTS[event](attempt)
+    attempt.record()
+    with pytest.raises(InvalidChange, match="can't be replaced: it is recorded"):
+        attempt.replace(REPLACED)

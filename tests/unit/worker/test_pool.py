@@ -9,7 +9,15 @@ from typing import Any, Final
 import pytest
 
 from taskmill.app import Context
-from taskmill.domain.lifecycle import Cancelled, Interrupted, Lost, Reason, Succeeded
+from taskmill.domain.lifecycle import (
+    Cancelled,
+    ErrorInfo,
+    Failed,
+    Interrupted,
+    Lost,
+    Reason,
+    Succeeded,
+)
 from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
 from taskmill.worker.attempt import AttemptState
 from tests.support.api import LogLines, log_lines
@@ -38,7 +46,9 @@ async def until(running: RunningPool, state: AttemptState) -> None:
     await eventually(probe, f"attempts that are {state}")
 
 
-async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_removed() -> None:
+async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_removed(
+    log_lines: LogLines,
+) -> None:
     handler = WaitingHandler()
     running = a_pool({"*": handler})
     async with running.open():
@@ -58,6 +68,7 @@ async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_removed() -> 
     assert isinstance(attempt.outcome, Succeeded)
     assert attempt.outcome.result == '"done"'
     assert running.ends.statuses() == {1: "succeeded"}
+    assert log_lines.warnings() == [], "nor does asyncio complain"
 
 
 async def test_a_slot_is_free_while_the_end_is_still_being_written() -> None:
@@ -215,10 +226,11 @@ async def test_a_handler_that_cancels_itself_fails_and_the_pool_goes_on() -> Non
 
     running = a_pool({"*": cancels_itself})
     async with running.open():
-        running.start(1)
+        attempt = running.start(1)
         running.start(2)
         await running.pool.empty()
     assert running.ends.statuses() == {1: "failed", 2: "succeeded"}
+    assert attempt.outcome == Failed(error=ErrorInfo(type="CancelledError", message=""))
 
 
 async def test_a_type_without_a_handler_is_handed_back() -> None:

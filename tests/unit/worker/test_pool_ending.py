@@ -1,17 +1,32 @@
 """How a pool closes: in order, by an error, cancelled, with handlers that do not end."""
 
 import asyncio
+import gc
+import weakref
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from taskmill.app import Context
 from taskmill.domain.lifecycle import Cancelled, Outcome
 from taskmill.observability.metrics import HANDLERS_LINGERING
-from taskmill.worker.attempt import AttemptState
+from taskmill.worker.attempt import Attempt, AttemptState
 from taskmill.worker.executor import Executor
 from tests.support.api import LogLines, log_lines
-from tests.support.attempts import SOON, EndsInMemory, WaitingHandler, a_pool, nothing, settle_down
+from tests.support.attempts import (
+    OPTIONS,
+    SOON,
+    EndsInMemory,
+    RunningPool,
+    WaitingHandler,
+    a_pool,
+    nothing,
+    settle_down,
+)
 from tests.support.polling import eventually
 
 __all__ = ["log_lines"]
@@ -115,6 +130,102 @@ async def test_only_stubborn_handlers_are_left_behind(log_lines: LogLines) -> No
     await settle_down()
 
 
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_handler_that_ends_in_the_last_moment_hides_no_stubborn_one(
+    steps: int, log_lines: LogLines
+) -> None:
+    """In one of these cases it has ended when the stop timeout has, and its end has not been noticed yet."""
+
+    async def ends_soon(_: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await settle_down(steps)
+
+    stubborn = WaitingHandler(is_stubborn=True)
+    options = replace(OPTIONS, stop_timeout_s=0)
+    running = a_pool({"stubborn": stubborn, "*": ends_soon}, options=options)
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+            running.start(2, type="stubborn")
+            await settle_down()
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    left = [line["task_id"] for line in log_lines.named("handler.left_behind")]
+    assert str(UUID(int=2)) in left
+    stubborn.may_end.set()
+    await settle_down()
+
+
+async def test_a_handler_that_is_left_behind_and_then_ends_is_logged_as_cancelled(
+    log_lines: LogLines,
+) -> None:
+    may_end = asyncio.Event()
+
+    async def ends_late(_: Context) -> None:
+        try:
+            await may_end.wait()
+        finally:
+            await settle_down()
+            await may_end.wait()
+
+    running = a_pool({"*": ends_late}, options=replace(OPTIONS, stop_timeout_s=0))
+    with pytest.raises(ExceptionGroup):
+        await broken_off(running)
+    may_end.set()
+    await settle_down(40)
+    [late] = log_lines.named("handler.ended_late")
+    assert late["dropped"] == "cancelled"
+
+
+async def test_a_handler_that_is_left_behind_is_forgotten_without_a_word(
+    log_lines: LogLines,
+) -> None:
+    """Asyncio would log an error about each task that is collected before it has ended."""
+
+    async def never_ends(_: Context) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    running = a_pool({"*": never_ends}, options=replace(OPTIONS, stop_timeout_s=0))
+    with pytest.raises(ExceptionGroup):
+        await broken_off(running)
+    [attempt] = running.pool.attempts
+    task = weakref.ref(attempt.handler_task)
+    del running, attempt
+    gc.collect()
+    assert task() is None
+    assert [line["event"] for line in log_lines.warnings()] == ["handler.left_behind"]
+
+
+async def broken_off(running: RunningPool, **fields: Any) -> None:  # noqa: ANN401 - the fields of a task
+    """Start an attempt, and leave the pool by an error while its handler runs."""
+    async with running.open():
+        running.start(1, **fields)
+        await settle_down()
+        raise KeyError
+
+
+async def test_the_timeout_of_an_attempt_ends_with_its_pool() -> None:
+    running, attempts = a_pool({"*": WaitingHandler()}), list[Attempt]()
+
+    async def use() -> None:
+        async with running.open():
+            attempts.extend(running.start(n, timeout=timedelta(hours=1)) for n in (1, 2))
+            await settle_down()
+            running.pool.stop(attempts[1], Cancelled())
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    assert [attempt.timer for attempt in attempts] == [None, None]
+
+
 @pytest.mark.parametrize("is_stubborn", [False, True])
 async def test_a_pool_that_is_cancelled_cancels_handlers_and_records_nothing(
     *, is_stubborn: bool, log_lines: LogLines
@@ -147,13 +258,15 @@ async def _has(handler: WaitingHandler, number: int) -> bool:
     return number in handler.began
 
 
-async def test_an_error_of_the_workers_own_ends_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_of_the_workers_own_end_the_pool(
+    monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
     handler = WaitingHandler()
     running = a_pool({"*": handler})
     execute = Executor.execute
 
     async def broken(self: Executor, attempt: Any) -> Any:  # noqa: ANN401 - as `execute`
-        if attempt.task.id.int == 2:
+        if attempt.task.id.int > 1:
             raise KeyError("of the worker")
         return await execute(self, attempt)
 
@@ -161,8 +274,8 @@ async def test_an_error_of_the_workers_own_ends_the_pool(monkeypatch: pytest.Mon
 
     async def use() -> None:
         async with running.open():
-            running.start(1)
-            running.start(2)
+            for number in (1, 2, 3):
+                running.start(number)
             await asyncio.Event().wait()
 
     with pytest.raises(ExceptionGroup) as failed:
@@ -171,6 +284,7 @@ async def test_an_error_of_the_workers_own_ends_the_pool(monkeypatch: pytest.Mon
     assert failed.group_contains(KeyError)
     assert handler.cancels == 1
     assert running.ends.batches == []
+    assert log_lines.warnings() == [], "nor does asyncio complain"
 
 
 async def test_ends_that_can_not_be_recorded_end_the_pool_and_stay_settled() -> None:

@@ -112,6 +112,7 @@ async def test_closing_the_recorder_waits_until_all_is_written() -> None:
         assert not using.done()
         ends.may_go.set()
     assert [attempt.state for attempt in attempts] == [AttemptState.RECORDED] * 5
+    assert ends.batches == [[1], [2], [3], [4], [5]], "as large as they may be"
 
 
 async def test_the_end_of_an_attempt_that_is_somebody_elses_is_dropped(log_lines: LogLines) -> None:
@@ -222,17 +223,27 @@ async def test_a_lost_response_is_queried_and_nothing_is_called_lost() -> None:
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
-async def test_without_a_lost_response_missing_ends_are_not_queried() -> None:
-    class NoQueries(EndsInMemory):
-        async def find_ended(self, fences: Sequence[Any]) -> Any:  # noqa: ANN401 - it returns nothing
-            raise AssertionError(fences)
+class NoQueries(EndsInMemory):
+    async def find_ended(self, fences: Sequence[Any]) -> Any:  # noqa: ANN401 - it returns nothing
+        raise AssertionError(fences)
 
+
+async def test_without_a_lost_response_missing_ends_are_not_queried() -> None:
     ends, attempt = NoQueries(), settled(1)
     ends.stolen.add(attempt.task.id)
     async with asyncio.timeout(10), a_recorder(ends) as recorder:
         recorder.put(attempt)
         await ended(recorder, 1)
     assert attempt.state is AttemptState.LOST
+
+
+async def test_after_an_outage_in_which_nothing_was_stored_nothing_is_queried() -> None:
+    ends, attempt = NoQueries(), settled(1)
+    ends.failures = [AWAY]
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
+        recorder.put(attempt)
+        await ended(recorder, 1)
+    assert attempt.state is AttemptState.RECORDED
 
 
 async def test_reports_of_progress_are_stored_before_the_end() -> None:
@@ -307,6 +318,7 @@ async def test_an_end_that_can_not_be_reported_harms_no_other(
     with pytest.raises(ExceptionGroup) as failed:
         await use()
     assert failed.group_contains(KeyError)
+    assert failed.group_contains(ExceptionGroup, match=r"^ends that could not be reported \(")
     assert {attempt.state for attempt in attempts} == {AttemptState.RECORDED}
 
 
