@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.lifecycle import TERMINAL, Status, is_allowed
+from taskmill.domain.lifecycle import ALLOWED, TERMINAL, Status
 from taskmill.storage.partitions import Week
 
 Row: TypeAlias = asyncpg.Record
@@ -86,7 +86,7 @@ def _of_transitions(events: Sequence[Row]) -> list[str]:
         problems.append("history begins in its middle")
     for before, after in pairwise(events):
         stays = after["event"] == "cancel_requested" and before["status"] == after["status"]
-        if not stays and not is_allowed(Status(before["status"]), Status(after["status"])):
+        if not stays and after["status"] not in ALLOWED[Status(before["status"])]:
             problems.append(f"went from {before['status']} to {after['status']}")
         if (before["status"] in _ENDS_A_RUN) != (after["event"] == "run_again"):
             problems.append(f"{after['event']} after {before['status']}")

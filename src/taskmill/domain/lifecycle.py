@@ -37,11 +37,6 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 }
 
 
-def is_allowed(before: Status, after: Status) -> bool:
-    """Return whether a task may go from `before` to `after`."""
-    return after in ALLOWED[before]
-
-
 class EventType(StrEnum):
     """What a history entry records; the entry's `status` says where the task went."""
 

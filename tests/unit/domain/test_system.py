@@ -18,6 +18,11 @@ def test_unfinished_tasks_can_be_cancelled_and_finished_ones_retried() -> None:
     assert Sweep.RETRY.statuses == TERMINAL
 
 
+def test_unless_requested_otherwise_only_what_failed_is_retried() -> None:
+    assert Sweep.CANCEL.usual == Sweep.CANCEL.statuses
+    assert Sweep.RETRY.usual == {Status.FAILED}
+
+
 def test_the_process_is_ready_when_every_part_is_well() -> None:
     away = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="nobody answers")
     assert Readiness(parts={"database": None, "schema": None}, broker=away).is_ready
