@@ -62,6 +62,25 @@ async def test_many_processes_make_them_at_once(database_url: str) -> None:
         await database.close()
 
 
+async def test_the_database_cuts_weeks_as_the_program_does(stage: Stage) -> None:
+    moment = stage.clock.now()
+    weeks = [Week.of(moment).later(number) for number in range(-60, 60)]
+    days = [week.monday + timedelta(days=number % 7) for number, week in enumerate(weeks)]
+    rows = await stage.sql.fetch(
+        "SELECT taskmill.first_id_of_week(day) AS first, taskmill.first_id_of_week(day + 7) AS past, "
+        "to_char(day, 'IYYY\"w\"IW') AS suffix FROM unnest($1::date[]) AS day",
+        days,
+    )
+    assert [((row["first"], row["past"]), row["suffix"]) for row in rows] == [
+        (week.bounds, week.suffix) for week in weeks
+    ]
+
+
+async def test_only_weeks_of_the_partitioned_tables_can_be_made(stage: Stage) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="queue has no partitions"):
+        await stage.sql.execute("SELECT taskmill.make_partition('queue', '2026-11-23')")
+
+
 async def test_they_are_made_under_load(stage: Stage) -> None:
     stop = asyncio.Event()
 

@@ -93,6 +93,12 @@ OPEN_TO_ALL = {
 }
 
 
+RUN_AS_OWNER = {
+    *("create_task", "contract_of"),
+    *("lock_partitions", "make_partition", "make_partition_with_rows", "drop_week"),
+}
+
+
 async def test_nothing_but_contract_of_is_open_to_the_public(stage: Stage) -> None:
     """Not even `create_task`: its owner grants it."""
     functions = await stage.sql.fetch(
@@ -101,9 +107,6 @@ async def test_nothing_but_contract_of_is_open_to_the_public(stage: Stage) -> No
     )
     made = {row["proname"]: row for row in functions}
     assert {name for name, row in made.items() if row["is_open"]} == OPEN_TO_ALL
-    assert {name for name, row in made.items() if row["prosecdef"]} == {
-        "create_task",
-        "contract_of",
-    }
-    for name in ("create_task", "contract_of"):
+    assert {name for name, row in made.items() if row["prosecdef"]} == RUN_AS_OWNER
+    for name in RUN_AS_OWNER:
         assert "search_path=pg_catalog, pg_temp" in made[name]["proconfig"]

@@ -6,6 +6,7 @@ A dump or a long query may hold the tables for hours: then nothing changes, and 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Final, TypeVar
 
 from taskmill.domain.errors import Unavailable
@@ -13,8 +14,8 @@ from taskmill.storage import faults
 
 T = TypeVar("T")
 
-PARTITIONED: Final = {"task": "id", "task_event": "task_id", "task_log": "task_id"}
-"""The partitioned tables, and the column whose time they are partitioned by."""
+PARTITIONED: Final = ("task", "task_event", "task_log")
+"""The partitioned tables. Functions in the database name them, too."""
 LONGEST_WAIT_MS: Final = 50
 """How long a try waits for its locks, all of them together."""
 _TRIES = 5
@@ -22,23 +23,17 @@ _TRIES = 5
 _PAUSES_S = (0.5, 1.0)
 
 
-def lock_commands(*partitions: str) -> str:
-    """Return the commands that lock the partitioned tables, their DEFAULT partitions and these ones.
+def lock_commands(week: date | None = None) -> str:
+    """Return the commands that lock the partitioned tables, their DEFAULT partitions and those of a week.
 
     They begin a message of several commands, which is one transaction: its other commands and the commit need
-    nothing from us, so nobody waits for a process that is slow or gone. Parents come first, as in every other
-    statement.
+    nothing from us, so nobody waits for a process that is slow or gone.
     """
-    tables = [
-        *(f"ONLY taskmill.{table}" for table in PARTITIONED),
-        *(f"taskmill.{table}_default" for table in PARTITIONED),
-        *partitions,
-    ]
+    named = "NULL" if week is None else f"'{week}'"
     # Not lock_timeout, which would count for each table anew while those before are locked.
     return (
         f"SET LOCAL statement_timeout = {LONGEST_WAIT_MS};\n"
-        "SELECT pg_advisory_xact_lock(hashtext('taskmill.partitions'));\n"
-        f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE;\n"
+        f"SELECT taskmill.lock_partitions({named});\n"
         "SET LOCAL statement_timeout TO DEFAULT;\n"
     )
 

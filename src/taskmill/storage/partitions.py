@@ -1,8 +1,8 @@
 """Partitions of `task`, `task_event` and `task_log`: a week each, made ahead and repaired.
 
 Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row without a
-partition goes to the DEFAULT one, and is moved when its week is made. Only this module, `week_drops`,
-`name_index` and the migrations change the schema.
+partition goes to the DEFAULT one, and is moved when its week is made. Only this module and `week_drops`, by
+functions of the database, `name_index` and the migrations change the schema.
 """
 
 from collections.abc import Iterable, Sequence
@@ -101,11 +101,7 @@ async def _make_with(connection: Connection, week: Week) -> bool:
 
 
 def _creation(table: str, week: Week) -> str:
-    lower, upper = week.bounds
-    return (
-        f"CREATE TABLE taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table} "
-        f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
-    )
+    return f"SELECT taskmill.make_partition('{table}', '{week.monday}')"
 
 
 async def missing_tables(connection: Connection, weeks: Sequence[Week]) -> dict[Week, list[str]]:
@@ -129,27 +125,11 @@ async def _make_and_move(connection: Connection, week: Week) -> None:
     async with connection.transaction():
         await connection.execute(lock_commands())
         for table in (await missing_tables(connection, [week]))[week]:
-            await _make_one(connection, table, PARTITIONED[table], week)
-
-
-async def _make_one(connection: Connection, table: str, column: str, week: Week) -> None:
-    """Make one partition and move the rows of its week from the DEFAULT one (detach, move, attach)."""
-    lower, upper = week.bounds
-    child, default = f"taskmill.{table}_{week.suffix}", f"taskmill.{table}_default"
-    span = f"{column} >= '{lower}' AND {column} < '{upper}'"
-    stray = await connection.fetchval(f"SELECT EXISTS (SELECT FROM {default} WHERE {span})")  # noqa: S608 - our own names
-    if not stray:
-        await connection.execute(_creation(table, week))
-        return
-    await connection.execute(f"ALTER TABLE taskmill.{table} DETACH PARTITION {default}")
-    await connection.execute(_creation(table, week))
-    # The guard on inserts is for new tasks: these are moved as they are.
-    await connection.execute(f"ALTER TABLE {child} DISABLE TRIGGER USER")
-    await connection.execute(f"INSERT INTO {child} SELECT * FROM {default} WHERE {span}")  # noqa: S608 - our own names
-    await connection.execute(f"ALTER TABLE {child} ENABLE TRIGGER USER")
-    await connection.execute(f"DELETE FROM {default} WHERE {span}")  # noqa: S608 - our own names
-    await connection.execute(f"ALTER TABLE taskmill.{table} ATTACH PARTITION {default} DEFAULT")
-    log.warning("partition.repaired", table=table, week=week.suffix)
+            was_repaired = await connection.fetchval(
+                "SELECT taskmill.make_partition_with_rows($1, $2)", table, week.monday
+            )
+            if was_repaired:
+                log.warning("partition.repaired", table=table, week=week.suffix)
 
 
 async def repair(database: Database) -> list[Week]:

@@ -12,7 +12,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.storage import counts, faults, partitions
 from taskmill.storage.database import Database
-from taskmill.storage.partition_locks import PARTITIONED, lock_commands, with_tries
+from taskmill.storage.partition_locks import lock_commands, with_tries
 from taskmill.storage.partitions import Week
 
 log = get_logger(__name__)
@@ -20,7 +20,6 @@ log = get_logger(__name__)
 _SHORTEST = timedelta(weeks=1)
 _KEYS_AT_ONCE = 5000
 _UNFINISHED = "it holds unfinished tasks"
-_MISCOUNTED = "its counters have unfinished tasks that neither wait nor run"
 _LOCKED = "another session, such as a dump, holds a lock"
 
 
@@ -68,14 +67,8 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
         pass
     if await database.fetch_value("has_counts_without_week"):
         await counts.count_week(database, week.monday, week.bounds)
-    commands = _drop_commands(week, [table for table in PARTITIONED if table not in missing])
-
-    async def drop() -> None:
-        async with database.hot() as connection:
-            await connection.execute(commands)
-
     try:
-        await with_tries(drop)
+        await with_tries(lambda: _drop(database, week))
     except asyncpg.RaiseError as error:  # a task runs again since just now, or one is damaged
         _report_retained(week, error.args[0])
         return False
@@ -105,42 +98,16 @@ def _has_unfinished(week: Week) -> str:
     )
 
 
-def _drop_commands(week: Week, tables: list[str]) -> str:
-    """Return the message that drops a week, unless it has an unfinished task.
-
-    Nobody changes its tasks meanwhile, so all their counters are there. They get deltas that make them 0: another
-    process may be folding them. A task that was lost from both `dispatch` and `running` is still in a counter.
-    """
-    children = [f"taskmill.{table}_{week.suffix}" for table in tables]
-    counted = f"""
-        SELECT queue, status, sum(tasks)::bigint AS tasks
-        FROM (
-            SELECT queue, status, tasks FROM taskmill.task_week_count WHERE week = '{week.monday}'
-            UNION ALL
-            SELECT queue, status, tasks FROM taskmill.task_count WHERE week = '{week.monday}'
-        ) AS known
-        GROUP BY queue, status
-        HAVING sum(tasks) <> 0
-    """  # noqa: S608 - our own names
-    return f"""
-        {lock_commands(*children)}
-        DO $$ BEGIN
-            IF {_has_unfinished(week)} THEN
-                RAISE EXCEPTION '{_UNFINISHED}';
-            ELSIF EXISTS (SELECT FROM ({counted}) AS c WHERE status IN ('new', 'in_progress')) THEN
-                RAISE EXCEPTION '{_MISCOUNTED}';
-            END IF;
-        END $$;
-        INSERT INTO taskmill.task_count (queue, status, tasks, week)
-        SELECT queue, status, -tasks, '{week.monday}' FROM ({counted}) AS c;
-        DROP TABLE {", ".join(children)};
-    """  # noqa: S608 - our own names
+async def _drop(database: Database, week: Week) -> None:
+    """Drop a week by one message, unless it has an unfinished task."""
+    async with database.hot() as connection:
+        await connection.execute(
+            f"{lock_commands(week.monday)} SELECT taskmill.drop_week('{week.monday}')"
+        )
 
 
 async def _drop_stray_lines(database: Database) -> None:
     """Drop weeks of the log whose tasks an earlier release has dropped: it did not know that table."""
     for week in partitions.weeks_of(await database.fetch("list_stray_log_weeks")):
-        table = f"taskmill.task_log_{week.suffix}"
-        async with database.hot() as connection:
-            await connection.execute(f"{lock_commands(table)} DROP TABLE {table}")
+        await _drop(database, week)
         log.info("partition.dropped", week=week.suffix, table="task_log")
