@@ -72,7 +72,7 @@ def database_server() -> Iterator[DatabaseServer]:
 
 @pytest.fixture(scope="session")
 def database_template(database_server: DatabaseServer) -> str:
-    """The name of a migrated database that nobody connects to."""
+    """The name of a migrated database with Taskmill's roles that nobody connects to."""
     from tests.support.templates import make_template  # noqa: PLC0415 - tests without storage run alone
 
     if shared_postgres() is None:

@@ -4,17 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import name_index, partitions
+from taskmill.storage import name_index, partitions, roles
 from taskmill.storage.database import Database
 from taskmill.storage.migrate import upgrade
 from tests.support.postgres import STAGE_TEMPLATE, TEMPLATE, DatabaseServer
+from tests.support.roles import PASSWORDS
 
 
 def make_template(server: DatabaseServer) -> None:
-    """Make a migrated database."""
+    """Make a migrated database with Taskmill's roles."""
     url = server.create()
     with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
         thread.submit(upgrade, url).result()
+    server.run(roles.apply(url, PASSWORDS))
     server.run(name_index.apply(url, is_wanted=True))
     server.rename(url, TEMPLATE)
 

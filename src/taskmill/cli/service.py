@@ -226,19 +226,30 @@ def run(
 
 @click.command()
 @_database_url
-def migrate(database_url: str | None) -> None:
+@click.option(
+    "--roles",
+    "makes_roles",
+    is_flag=True,
+    help="Also make the roles with the least rights, and give them the schema.",
+)
+def migrate(*, database_url: str | None, makes_roles: bool) -> None:
     """Bring a database to the schema of this version.
 
     Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
+
+    With --roles there are roles for the owner, for the processes, for readers and for programs that
+    create tasks, with no more rights than each needs (docs/operations/database-roles.md). The login needs
+    CREATEROLE once. Those with a password in the settings (TASKMILL_ROLES__APP_PASSWORD) may log in.
     """
     import asyncio  # noqa: PLC0415 - only when it runs
 
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
-    from taskmill.storage import migrate as migration, name_index  # noqa: PLC0415 - only when it runs
+    from taskmill.storage import migrate as migration, name_index, roles  # noqa: PLC0415 - only when it runs
 
     loaded = configuration.load(database_url=database_url)
     url = loaded.require_database_url()
     migration.upgrade(url)
+    asyncio.run(roles.apply(url, loaded.roles.passwords()) if makes_roles else roles.renew(url))
     asyncio.run(name_index.apply(url, is_wanted=loaded.database.name_index))
     click.echo("The database has the schema of this version.")
 

@@ -44,6 +44,7 @@ from taskmill.settings.groups import (
     WorkerSettings,
 )
 from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
+from taskmill.settings.roles import RoleSettings
 from taskmill.settings.values import (
     BrokerPolicy,
     BrokerUrl,
@@ -85,6 +86,7 @@ _SECRETS = frozenset(
     {
         *("database_url", "broker_url"),
         *("outbound.push_signing_keys", "outbound.callback_signing_keys"),
+        *("roles.app_password", "roles.maintenance_password", "roles.reader_password"),
     }
 )
 # What to use instead of settings that were removed.
@@ -159,6 +161,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
+    roles: RoleSettings = RoleSettings()
     emulation: EmulationSettings = EmulationSettings()
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)

@@ -19,6 +19,8 @@ _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?"
 _ORIGIN = re.compile(rf"https?://(?!\Z){_HOST}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,11}", re.ASCII)
+# Those that stand for themselves in an address.
+_PASSWORD = re.compile(r"[A-Za-z0-9._~-]{12,200}", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:\s*-\s*(?P<last>[0-9]{1,5}))?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
@@ -135,6 +137,12 @@ def _checked_environment(text: str) -> str:
     return text
 
 
+def _checked_password(password: SecretStr) -> SecretStr:
+    if _PASSWORD.fullmatch(password.get_secret_value()) is None:
+        raise ValueError("expected 12 to 200 letters, digits, or - . _ ~")
+    return password
+
+
 def _checked_prefix(text: str) -> str:
     if _PATH.fullmatch(text) is None:
         raise ValueError("expected a path such as /taskmill, or nothing")
@@ -156,6 +164,7 @@ SigningKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
 ]
 PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_parsed_ports)]
+Password = Annotated[SecretStr, AfterValidator(_checked_password)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
@@ -178,7 +187,8 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 def shown(value: object) -> str:
     """Return a setting's value as text, secrets masked."""
     if isinstance(value, SecretStr):
-        return _masked_url(value.get_secret_value())
+        text = value.get_secret_value()
+        return _masked_url(text) if "://" in text else "***"
     if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
         return ",".join(MASKED for _ in value)
     if isinstance(value, tuple):

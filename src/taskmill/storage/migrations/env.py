@@ -20,7 +20,12 @@ TIMEOUTS = ("SET lock_timeout = '2s'", "SET statement_timeout = '5s'")
 ADVISORY_LOCK = 0x7461736B
 # The SQLSTATE of RAISE EXCEPTION in a migration.
 RAISED = "P0001"
-PREPARE = (*TIMEOUTS, "CREATE SCHEMA IF NOT EXISTS taskmill")
+MAKE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS taskmill"
+OWNER = """
+SELECT quote_ident(rolname)
+FROM pg_namespace INNER JOIN pg_roles ON pg_roles.oid = nspowner
+WHERE nspname = 'taskmill' AND rolname <> current_user AND pg_has_role(nspowner, 'MEMBER')
+"""
 
 
 def _wait_for_others(connection: Connection) -> None:
@@ -28,6 +33,13 @@ def _wait_for_others(connection: Connection) -> None:
     while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
         connection.rollback()
         time.sleep(0.1)
+
+
+def _act_as_owner(connection: Connection) -> None:
+    """Make what comes as the schema's owner, if that is a role which this login is in."""
+    owner = connection.scalar(text(OWNER))
+    if owner is not None:
+        connection.execute(text(f"SET ROLE {owner}"))
 
 
 def _set_timeouts(ctx: MigrationContext, *_: object, **__: object) -> None:
@@ -38,8 +50,12 @@ def _set_timeouts(ctx: MigrationContext, *_: object, **__: object) -> None:
 
 def _migrate(connection: Connection) -> None:
     _wait_for_others(connection)
-    for statement in PREPARE:
+    for statement in TIMEOUTS:
         connection.execute(text(statement))
+    # Not IF NOT EXISTS, which needs the right to make one.
+    if not connection.scalar(text("SELECT to_regnamespace('taskmill') IS NOT NULL")):
+        connection.execute(text(MAKE_SCHEMA))
+    _act_as_owner(connection)
     connection.commit()
     context.configure(
         connection=connection,
@@ -79,7 +95,7 @@ if context.is_offline_mode():
         on_version_apply=_set_timeouts,
         literal_binds=True,
     )
-    for statement in (f"SELECT pg_advisory_lock({ADVISORY_LOCK})", *PREPARE):
+    for statement in (f"SELECT pg_advisory_lock({ADVISORY_LOCK})", *TIMEOUTS, MAKE_SCHEMA):
         context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
