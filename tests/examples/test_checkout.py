@@ -145,7 +145,7 @@ def test_calls_without_the_key_are_refused(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_call_that_looks_like_an_event_is_refused(shop: Shop, taskmill: Client) -> None:
+def test_a_push_of_an_event_is_refused(shop: Shop, taskmill: Client) -> None:
     assert shop.place("unpaid-bread", "declined").status_code == 202
     shop.wait_for("unpaid-bread", "unpaid")
     event = {

@@ -11,6 +11,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
 _LONGEST_PAUSE_S: Final = 5.0
 _CONFLICT: Final = 409
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 AWAY: Final = frozenset({502, 503, 504})
 """The statuses of a service that is away for now, or of a proxy that does not reach it."""
 
@@ -70,6 +71,9 @@ def _reason(error: httpx.RequestError) -> str:
     match error:
         case httpx.ConnectTimeout():
             return "it could not be reached in time"
+        case httpx.ConnectError() if _UNTRUSTED in str(error):
+            why = str(error).rpartition(": ")[2].partition(" (_ssl")[0]
+            return f"its certificate is not trusted: {why}; SSL_CERT_FILE names the CA to trust"
         case httpx.ConnectError():
             return str(error) or "the connection was refused"
         case httpx.DecodingError():

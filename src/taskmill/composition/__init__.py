@@ -26,6 +26,7 @@ from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import kinds, logs
 from taskmill.observability.log_file import LogFile
 from taskmill.observability.metrics import BUILD
+from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
@@ -71,7 +72,8 @@ def run_roles(
     `is_broker_starting` is whether the embedded broker is still to come.
 
     Raises:
-        ConfigurationError: an unknown role, no database, an old schema, a taken port, an unusable log file.
+        ConfigurationError: an unknown role, no database, an old schema, a taken port, an unusable log file or
+            certificate.
     """
     if unknown := set(roles) - set(ROLES):
         raise ConfigurationError(f"unknown role {min(unknown)!r}: the roles are {', '.join(ROLES)}")
@@ -79,6 +81,8 @@ def run_roles(
     configure_logs(settings)
     for file in ready_files:
         file.unlink(missing_ok=True)
+    if "api" in roles:
+        check_certificate(settings.api)
     app = None
     if "worker" in roles and settings.worker.app is not None:
         # Outside of an event loop: its modules may run one of their own when they are imported.

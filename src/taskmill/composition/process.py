@@ -24,6 +24,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
+from taskmill.runtime.certificates import ServerCertificate, certificate_files
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
 from taskmill.runtime.offload import shorten_switch_interval
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
     from taskmill.amqp.connection import BrokerLink
     from taskmill.amqp.intake_probe import IntakeProbe
+    from taskmill.api.app import Api
     from taskmill.api.server import ApiServer
     from taskmill.operations.pull import Pull
 
@@ -47,6 +49,7 @@ log = logs.get_logger(__name__)
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
 _UNUSED_S = 60.0
+_CERTIFICATE_S = 5.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
 _REPORT_SYSTEM = frozenset({"api", "maintenance"})
@@ -213,7 +216,6 @@ class Process(ProcessContext):
         """Return the services of the API role."""
         # Imported here: the web framework takes 0.3 s, and workers do not need it.
         from taskmill.api.app import create_app  # noqa: PLC0415
-        from taskmill.api.server import ApiServer  # noqa: PLC0415
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         raise_file_limit()
@@ -249,22 +251,37 @@ class Process(ProcessContext):
             traces=self.traces,
             pages=pages,
         )
-        self.server = ApiServer(
-            app,
-            host=settings.api.host,
-            port=settings.api.port,
-            reuse_port=settings.api.reuse_port,
-            grace_s=API_GRACE_S,
-            stop_delay_s=settings.api.stop_delay_s,
-            limits=ConnectionLimits(
-                total=settings.api.connections,
-                unfinished_per_address=settings.api.unfinished_per_address,
-            ),
-        )
+        certificate = self._certificate()
+        self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
-        server = self.server
-        self.api_address = lambda: (settings.api.host, server.port)
-        return [contracts, drainer, feed, pull, *page_services, self.server]
+        services: list[Service] = [contracts, drainer, feed, pull, *page_services]
+        if certificate is not None:
+            services.append(Periodic("certificate", certificate.refresh, interval_s=_CERTIFICATE_S))
+        return [*services, self.server]
+
+    def _certificate(self) -> ServerCertificate | None:
+        files = certificate_files(self.settings.api)
+        return None if files is None else ServerCertificate(files, self.clock.now)
+
+    def _server(self, app: "Api", certificate: ServerCertificate | None) -> "ApiServer":
+        from taskmill.api.server import ApiServer  # noqa: PLC0415 - as above
+
+        settings = self.settings.api
+        server = ApiServer(
+            app,
+            host=settings.host,
+            port=settings.port,
+            reuse_port=settings.reuse_port,
+            grace_s=API_GRACE_S,
+            stop_delay_s=settings.stop_delay_s,
+            limits=ConnectionLimits(
+                total=settings.connections,
+                unfinished_per_address=settings.unfinished_per_address,
+            ),
+            certificate=certificate,
+        )
+        self.api_address = lambda: (settings.host, server.port)
+        return server
 
     def _pull(self) -> "Pull":
         from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above

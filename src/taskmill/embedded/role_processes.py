@@ -20,6 +20,7 @@ from taskmill.app.loading import check_app
 from taskmill.embedded.forked import Assignment, ForkedProcess
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.http_server import url_of
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import Settings
@@ -53,8 +54,9 @@ def run_beside(
             # Imported here: a supervisor of workers does not need the API.
             from taskmill.api.server import share_address  # noqa: PLC0415
 
+            check_certificate(settings.api)
             address = stack.enter_context(share_address(settings.api.host, settings.api.port))
-            url = url_of(address)
+            url = url_of(address, is_secure=settings.api.tls_cert is not None)
             port = address.getsockname()[1]
             api = settings.api.model_copy(update={"port": port, "reuse_port": True})
             settings = settings.model_copy(update={"api": api})

@@ -29,6 +29,7 @@ from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.embedded.role_processes import RoleProcesses
 from taskmill.observability import logs
+from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
@@ -133,6 +134,7 @@ def _check_address(settings: Settings) -> None:
     # Imported here: it takes 0.5 s, and the forked processes need not wait for it.
     from taskmill.api.server import check_address  # noqa: PLC0415
 
+    check_certificate(settings.api)
     check_address(settings.api.host, settings.api.port)
 
 

@@ -230,9 +230,9 @@ _connections = Section(
     reported_by="api; every process with an admin port",
     notes="""\
 `server` is `api` or `admin`. `reason` is `all` (the limit on all connections is reached: the one that has been
-idle for the longest, or the new one), `address` (one address has too many incomplete requests), `slow_head` or
-`slow_body` (a request that does not arrive in time), `slow_response` (a client that does not read its response).
-The limits are [settings](settings.md#api).
+idle for the longest, or the new one), `address` (one address has too many incomplete requests), `slow_handshake`
+(of TLS), `slow_head` or `slow_body` (a request that does not arrive in time), `slow_response` (a client that does
+not read its response). The limits are [settings](settings.md#api).
 """,
 )
 CONNECTIONS: Final = _connections.reading(
@@ -252,6 +252,15 @@ CONNECTIONS_LIMITED: Final = _connections.tally(
     "Connections that were closed or refused because of a limit, by the reason",
     "server",
     "reason",
+)
+HANDSHAKES_FAILED: Final = _connections.tally(
+    "tls_handshakes_failed_total",
+    "Connections that ended because client and API do not agree on TLS (api)",
+    known=((),),
+)
+CERTIFICATE_EXPIRES: Final = _connections.reading(
+    "tls_certificate_expires_timestamp_seconds",
+    "When the certificate of the API expires, in Unix time; none without TLS (api)",
 )
 
 _process = Section(

@@ -21,6 +21,7 @@ log = get_logger(__name__)
 # Why a connection is closed or refused: a cap, a request that comes too slowly, or a response that is not read.
 ALL: Final = "all"
 ADDRESS: Final = "address"
+SLOW_HANDSHAKE: Final = "slow_handshake"
 SLOW_HEAD: Final = "slow_head"
 SLOW_BODY: Final = "slow_body"
 SLOW_RESPONSE: Final = "slow_response"

@@ -2,19 +2,22 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.runtime.certificates import ServerCertificate
 from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from taskmill.runtime.file_limit import file_limit
 from taskmill.runtime.http_protocol import HttpProtocol
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
-from taskmill.runtime.uvicorn_internals import Server
+from taskmill.runtime.tls import TlsProtocol
+from taskmill.runtime.uvicorn_internals import Server, ServerState
 from taskmill.runtime.waiting import alongside
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
@@ -33,7 +36,7 @@ class HttpServer(Generic[App]):
     nothing comes for `keep_alive_s` is closed, unless a request is being served; a request that has begun has to
     come at `pace`. There are no more connections than `limits` and the system allow. `advice` names the options
     for another address. When it is stopped it serves on for `stop_delay_s`, so that load balancers notice in time.
-    With `reuse_port` other processes may listen there, too.
+    With `reuse_port` other processes may listen there, too. With a `certificate` it speaks TLS only.
     """
 
     name = "http"
@@ -53,6 +56,7 @@ class HttpServer(Generic[App]):
         reuse_port: bool = False,
         limits: ConnectionLimits | None = None,
         pace: Pace = DEFAULT_PACE,
+        certificate: ServerCertificate | None = None,
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
@@ -65,6 +69,7 @@ class HttpServer(Generic[App]):
         self._reuse_port = reuse_port
         self._limits = self.usual_limits if limits is None else limits
         self._pace = pace
+        self._certificate = certificate
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then requests in flight have `grace_s` to finish.
@@ -74,7 +79,7 @@ class HttpServer(Generic[App]):
         """
         listener = listening_socket(self._host, self.port, self.advice, reuse_port=self._reuse_port)
         self.port = listener.getsockname()[1]
-        self.url = url_of(listener)
+        self.url = url_of(listener, is_secure=self._certificate is not None)
         server = Server(self._config(), on_started=self._on_started)
         try:
             async with alongside(self._end(server, stop)):
@@ -110,10 +115,28 @@ class HttpServer(Generic[App]):
         limits = replace(self._limits, total=min(self._limits.total, most))
         return Connections(self.name, limits, asyncio.get_running_loop().time)
 
+    def _protocol(self) -> Callable[..., asyncio.Protocol]:
+        """Return what makes the protocol of a connection, from uvicorn's arguments."""
+        connections, certificate = self._connections(), self._certificate
+        plain = partial(HttpProtocol, connections=connections, pace=self._pace)
+        if certificate is None:
+            return plain
+
+        def secure(*, server_state: ServerState, **others: Any) -> TlsProtocol:  # noqa: ANN401 - as they come
+            return TlsProtocol(
+                partial(plain, server_state=server_state, **others),
+                context=certificate.context,
+                connections=connections,
+                pace=self._pace,
+                server_state=server_state,
+            )
+
+        return secure
+
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
-            http=partial(HttpProtocol, connections=self._connections(), pace=self._pace),  # type: ignore[arg-type]  # it is only called
+            http=self._protocol(),  # type: ignore[arg-type]  # it is only called
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -189,8 +212,8 @@ def _refusal(host: str, port: int, advice: str, error: OSError) -> str:
     )
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, is_secure: bool) -> str:
     """Return an address that a client on this machine can use."""
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound
-    return f"http://{shown}:{port}"
+    return f"{'https' if is_secure else 'http'}://{shown}:{port}"

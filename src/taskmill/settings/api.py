@@ -1,8 +1,10 @@
 """Settings of the API: where it listens, which requests it accepts, and how many at once."""
 
 import socket
+from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from taskmill.settings.group import Group
 from taskmill.settings.values import Count, HostNames, Origins, Port, SecondsOrZero
@@ -23,6 +25,14 @@ class ApiSettings(Group):
         "you trust",
     )
     port: Port = Field(8000, description="port that it listens on; 0 picks a free one")
+    tls_cert: Path | None = Field(
+        None,
+        description="file in PEM format with the certificate of the API, followed by those that lead to its CA. "
+        "With it the API speaks HTTPS, TLS 1.2 or newer, and no plain HTTP. New files are noticed within 5 s",
+    )
+    tls_key: Path | None = Field(
+        None, description="file in PEM format with the private key of `tls_cert`, not encrypted"
+    )
     allowed_hosts: HostNames = Field(
         default_factory=_own_names,
         description="host names under which the API and the admin port accept requests, such as "
@@ -64,3 +74,11 @@ class ApiSettings(Group):
         description="most connections of one address with an incomplete request: those above it get 503. Raise "
         "it for a proxy that forwards requests before it has all of them",
     )
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError(
+                "certificate and key belong together: set both TASKMILL_API__TLS_CERT and TASKMILL_API__TLS_KEY"
+            )
+        return self
