@@ -41,6 +41,7 @@ SHORT = (
 )
 SCENARIOS = (
     *SHORT,
+    "key_cost",
     "post_whole_up",
     "whole_up",
     "wal_and_disk",

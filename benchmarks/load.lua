@@ -2,14 +2,20 @@
 -- idempotency keys that begin with KEYS; `get FILE` with one path per line.
 -- Every request is made before the load begins: Lua must not be what is measured.
 
+-- LOAD_API_KEY: the API key that every request shows, if it is not empty.
 -- LOAD_SERVERS: the servers, host:port each; every thread of wrk takes the next one.
 
 local requests = {}
 local threads = 0
 local place = 0
 
+local function shown_key()
+   local key = os.getenv("LOAD_API_KEY")
+   return key and key ~= "" and "Bearer " .. key or nil
+end
+
 local function post_requests(count, keys)
-   local headers = { ["Content-Type"] = "application/json" }
+   local headers = { ["Content-Type"] = "application/json", ["Authorization"] = shown_key() }
    for number = 1, count do
       if keys then
          headers["Idempotency-Key"] = keys .. number
@@ -24,7 +30,7 @@ end
 
 local function get_requests(file)
    for path in io.lines(file) do
-      requests[#requests + 1] = wrk.format("GET", path)
+      requests[#requests + 1] = wrk.format("GET", path, { ["Authorization"] = shown_key() })
    end
 end
 

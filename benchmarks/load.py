@@ -39,9 +39,9 @@ class Load:
         return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
 
 
-async def post(*urls: str, connections: int, seconds: int) -> Load:
-    """POST different tasks, spread evenly over these addresses."""
-    return await _load(urls, connections, seconds, "post", str(_DIFFERENT))
+async def post(*urls: str, connections: int, seconds: int, api_key: str = "") -> Load:
+    """POST different tasks, spread evenly over these addresses, with an API key if one is given."""
+    return await _load(urls, connections, seconds, "post", str(_DIFFERENT), api_key=api_key)
 
 
 async def post_with_keys(url: str, *, connections: int, seconds: int) -> Load:
@@ -51,11 +51,19 @@ async def post_with_keys(url: str, *, connections: int, seconds: int) -> Load:
 
 
 async def get(
-    url: str, *, paths: Path, connections: int, seconds: int, are_missing: bool = False
+    url: str,
+    *,
+    paths: Path,
+    connections: int,
+    seconds: int,
+    are_missing: bool = False,
+    api_key: str = "",
 ) -> Load:
     """GET the paths in the file, over and over; `are_missing`: nothing is at any of them."""
     arguments = "get", str(paths)
-    return await _load([url], connections, seconds, *arguments, are_refused=are_missing)
+    return await _load(
+        [url], connections, seconds, *arguments, are_refused=are_missing, api_key=api_key
+    )
 
 
 async def _load(
@@ -64,6 +72,7 @@ async def _load(
     seconds: int,
     *arguments: str,
     are_refused: bool = False,
+    api_key: str = "",
 ) -> Load:
     wrk = shutil.which("wrk")
     if wrk is None:
@@ -79,7 +88,11 @@ async def _load(
         *arguments,
         stdout=PIPE,
         stderr=STDOUT,
-        env={**os.environ, "LOAD_SERVERS": " ".join(urlsplit(url).netloc for url in urls)},
+        env={
+            **os.environ,
+            "LOAD_SERVERS": " ".join(urlsplit(url).netloc for url in urls),
+            "LOAD_API_KEY": api_key,
+        },
     )
     output, _ = await process.communicate()
     return _read(output.decode(), are_refused=are_refused)

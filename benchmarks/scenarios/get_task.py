@@ -24,7 +24,7 @@ async def run(lab: Lab) -> list[Figure]:
     seconds = lab.pick(quick=1, short=2, full=6)
     paths = lab.folder / "paths"
     async with lab.database() as url:
-        await _seed(url, paths)
+        await seed_paths(url, paths)
         async with (
             lab.taskmill("api", url, "--port", "0") as api,
             lab.script("benchmarks.baseline", "--paths", str(paths)) as baseline,
@@ -41,7 +41,8 @@ async def run(lab: Lab) -> list[Figure]:
     return load_figures(connections, ours, BARE, theirs, rate=at_least(2))
 
 
-async def _seed(url: str, paths: Path) -> None:
+async def seed_paths(url: str, paths: Path) -> None:
+    """Make tasks, and a file with their addresses in any order."""
     async with producing(url) as producer:
         await producer.create(_TASKS, NOOP)
     async with connected(url) as connection:

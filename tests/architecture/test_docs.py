@@ -110,6 +110,8 @@ def settings_rows() -> Iterator[tuple[str, str]]:
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {setting.name for setting in defaults()}
     known |= {
+        "TASKMILL_API_KEY",
+        "TASKMILL_API_KEY_FILE",
         "TASKMILL_CONFIG_FILE",
         "TASKMILL_URL",
         "TASKMILL_PYTHON",

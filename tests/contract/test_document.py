@@ -84,9 +84,9 @@ def test_creating_a_task_comes_first(document: Json) -> None:
     assert document["tags"][0]["name"] == "tasks"
 
 
-def test_it_has_a_relative_server_and_no_security(document: Json) -> None:
+def test_it_has_a_relative_server_and_keys_where_they_are_required(document: Json) -> None:
     assert document["servers"] == [{"url": ".", "description": "this service"}]
-    assert document["security"] == []
+    assert document["security"] == [{"api_key": []}, {}]
 
 
 def test_states_of_deliveries_are_the_accepted_ones(document: Json) -> None:

@@ -16,8 +16,10 @@ from taskmill.api.server import ApiServer
 from taskmill.observability import logs
 from taskmill.observability.traces import Traces
 from taskmill.operations.feed import Feed
+from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
+from taskmill.runtime.clock import SystemClock
 from taskmill.settings import LimitSettings, Settings
 from tests.support.pulling import a_pull
 from tests.support.stage import Stage, a_webhooks
@@ -62,6 +64,8 @@ async def serving(
     pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a service that has been entered."""
+    is_required = settings.auth == "required"
+    keys = KeyVerifier(service.database, SystemClock()) if is_required else None
     feed = Feed(service.database, settings.feed, retained_days=settings.retention.change_days)
     pull = a_pull(service.database, settings.pull)
     app = create_app(
@@ -73,6 +77,7 @@ async def serving(
         drain=drain,
         traces=traces,
         pages=pages,
+        keys=keys,
     )
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -109,9 +114,13 @@ class LogLines:
         """Return all warnings and errors so far, those of libraries too."""
         return [line for line in self._lines() if line["level"] not in {"debug", "info"}]
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def text(self) -> str:
+        """Return all lines so far."""
         assert logs.flush(5)
-        return [orjson.loads(line) for line in self._stream.getvalue().splitlines()]
+        return self._stream.getvalue()
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self.text().splitlines()]
 
 
 @pytest.fixture

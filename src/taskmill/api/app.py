@@ -3,6 +3,7 @@
 TracingMiddleware  a span for each request that creates tasks, when traces are on
 Edge               request id, log line, host and origin checks, deadline, unexpected errors
 Cors               pages of the origins in the settings, if there are any
+Authentication     API keys, if they are required
 Compression        large responses to reads
 Pages              the dashboard's paths, where there is a dashboard
 FastAPI            everything else, and the OpenAPI document of all routes
@@ -18,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from taskmill.api.authentication import Authentication
 from taskmill.api.compression import Compression, Compressor
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.cors import Cors
@@ -46,6 +48,7 @@ from taskmill.api.routers import (
 )
 from taskmill.api.tracing import TracingMiddleware
 from taskmill.operations.feed import Feed
+from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
@@ -161,12 +164,20 @@ class Api:
         records = RequestRecords(context.offload, timeout_s=context.limits.request_timeout_s)
         self._compressor = compressor = Compressor()
         within: ASGIApp = Compression(behind, compressor)
+        is_page = _is_never if pages is None else pages.serves
+        if context.keys is not None:
+            within = Authentication(
+                within,
+                context.keys,
+                context.service,
+                is_page=is_page,
+                is_route=errors.has_route,
+            )
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
         edge = Edge(within, records, context.access, bodies)
         self._app: ASGIApp = edge if traces is None else TracingMiddleware(edge, traces)
-        is_page = _is_never if pages is None else pages.serves
         fast_path = FastPath(context, records, compressor, errors=errors, is_page=is_page)
         # The fast path makes no spans.
         self.fast_path = fast_path if traces is None else None
@@ -194,13 +205,17 @@ def create_app(
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
     pages: PagesApp | None = None,
+    keys: KeyVerifier | None = None,
 ) -> Api:
     """Make the API over a service that is entered already, a feed and a pull that run.
 
     `drain` is called when the legacy API is asked to start a worker, and must return at once.
-    `traces` is None when they are off, `pages` where there is no dashboard.
+    `traces` is None when they are off, `pages` where there is no dashboard. `keys` are needed exactly where the
+    settings require keys.
     """
     limits = settings.limits
+    if (keys is not None) != (settings.auth == "required"):
+        raise ValueError("API keys are verified exactly where they are required")
     return Api(
         Context(
             service=service,
@@ -224,6 +239,7 @@ def create_app(
                 per_address=settings.api.body_memory_bytes_per_address,
             ),
             drain=drain,
+            keys=keys,
             warning_of=Warnings(AddressRules.of(settings.outbound)),
         ),
         traces,
@@ -236,7 +252,7 @@ def create_framework(context: Context) -> FastAPI:
     app = _described()
     app.state.context = context
     documents.add_documents(
-        app, static="static", with_redoc=True, contracts=context.service.contracts
+        app, static="static", with_redoc=True, contracts=documents.shown_contracts(context)
     )
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _redirect_to_documents, include_in_schema=False)

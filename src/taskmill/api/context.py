@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
+from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
@@ -48,6 +49,9 @@ class Context:
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False
     stop_delay_s: float = 0.0
+
+    keys: KeyVerifier | None = None
+    """What verifies API keys; None where none are required."""
 
     quick_limits: InputLimits = field(init=False)
     """The same limits for requests that the event loop reads itself."""

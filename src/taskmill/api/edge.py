@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from taskmill.api.authorisation import shown_key
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, error_response, raise_if_refused
 from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
@@ -58,6 +59,8 @@ class Edge:
             return
         finally:
             record.close()
+        if (key := shown_key(scope)) is not None:
+            record.key_id = key.id
         record.served(
             _route(scope),
             response.status,

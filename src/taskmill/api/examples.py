@@ -5,6 +5,7 @@ from uuid import UUID
 
 import orjson
 
+from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import (
     ChangesForgotten,
     InvalidInput,
@@ -286,6 +287,7 @@ RESPONSES: Final[dict[str, Json]] = {
 
 _REFUSED: Final = {
     400: MalformedJson("not JSON at character 9: Expecting value"),
+    401: NotAuthenticated(),
     404: TaskNotFound(UUID(TASK_ID)),
     409: TransitionRefused(UUID(TASK_ID), Status.SUCCEEDED, "cancel"),
     412: VersionMismatch(UUID(TASK_ID), 3, "cancel"),

@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar, cast
 
+from taskmill.api.authorisation import authorise_draft
 from taskmill.api.compression import (
     LEAST_BYTES,
     VARY,
@@ -27,7 +28,9 @@ from taskmill.api.refusals import error_response
 from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
 from taskmill.api.responses import RawResponse, task_response
 from taskmill.api.single_tasks import KEY_SHARE, PROBE_SHARE, created_response, key_error
+from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TaskNotFound, Unavailable
+from taskmill.domain.grants import Scope
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.observability.kinds import OTHER
@@ -51,6 +54,7 @@ _JSON: Final = b"application/json"
 _UNUSUAL: Final = frozenset({b"content-encoding", b"origin", b"sec-fetch-site"})
 _CHECKED: Final = _UNUSUAL | {
     b"host",
+    b"authorization",
     b"content-type",
     b"idempotency-key",
     b"if-none-match",
@@ -61,9 +65,9 @@ _CHECKED: Final = _UNUSUAL | {
 
 
 class _Call(RequestRecord):
-    """A request that is being served, and the draft that it made, if it may have to wait for its key."""
+    """A request that is being served, its API key, and its draft if that may wait for an idempotency key."""
 
-    __slots__ = ("draft", "request", "route")
+    __slots__ = ("draft", "key", "request", "route")
 
     def __init__(
         self,
@@ -72,10 +76,14 @@ class _Call(RequestRecord):
         headers: Mapping[bytes, bytes],
         method: str,
         route: str,
+        *,
+        key: ApiKey | None = None,
     ) -> None:
         super().__init__(records, headers.get(ID_HEADER), method, request.url.decode("ascii"))
         self.request = request
         self.route = route
+        self.key = key
+        self.key_id = None if key is None else key.id
         self.draft: TaskDraft | None = None
 
 
@@ -147,29 +155,37 @@ class FastPath:
             headers = _usual_headers(request.headers)
             if headers is None or not self._context.access.allows_host(headers[b"host"]):
                 return False
+            key = None
+            if (keys := self._context.keys) is not None:
+                key = keys.known(headers.get(b"authorization", b""), request.host)
+                if key is None:
+                    return False  # the layers look it up, or refuse
             if request.url == _COLLECTION:
-                return self._create(request, headers)
+                return self._create(request, headers, key)
             if _is_read(request.method, request.url):
-                return self._read(request, headers)
-            return self._not_found(request, headers)
+                return self._read(request, headers, key)
+            return self._not_found(request, headers, key)
         except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
-    def _create(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
+    def _create(
+        self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
+    ) -> bool:
         context = self._context
         if len(request.body) > self._most_bytes:
             return False
-        key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
+        header_key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
         draft = to_draft(
             parse(bytes(request.body)),
-            header_key=None if key is None else key.decode(),
+            header_key=None if header_key is None else header_key.decode(),
             source="rest",
             traceparent=None if traceparent is None else traceparent.decode("latin-1"),
             limits=context.quick_limits,
         )
+        authorise_draft(key, draft)
         url = draft.callback_url
         warning = None if url is None else context.warning_of(url)
-        call = _Call(self._records, request, headers, "POST", "/tasks")
+        call = _Call(self._records, request, headers, "POST", "/tasks", key=key)
         # From here on nothing may fail: the layers would create the task again.
         future = context.service.creation.begin(draft)
         if future is None:
@@ -181,12 +197,16 @@ class FastPath:
         future.add_done_callback(partial(self._created, call, warning))
         return True
 
-    def _read(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
+    def _read(
+        self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
+    ) -> bool:
+        if key is not None and not key.has(Scope.TASKS_READ):
+            return False
         known_tag = headers.get(b"if-none-match")
         if known_tag is not None and b"prefer" in headers:
             return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
-        call = _Call(self._records, request, headers, "GET", "/tasks/{id}")
+        call = _Call(self._records, request, headers, "GET", "/tasks/{id}", key=key)
         future = self._context.service.reading.begin(wanted)
         if future is None:
             return False
@@ -201,8 +221,10 @@ class FastPath:
         path = url.decode()
         return not (self._errors.has_route(path) or self._is_page(path))
 
-    def _not_found(self, request: FastRequest, headers: Mapping[bytes, bytes]) -> bool:
-        call = _Call(self._records, request, headers, request.method.decode(), OTHER)
+    def _not_found(
+        self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
+    ) -> bool:
+        call = _Call(self._records, request, headers, request.method.decode(), OTHER, key=key)
         response = self._errors.not_found(call.method, call.path)
         self._open_call(call)
         self._respond(call, response)
@@ -219,6 +241,8 @@ class FastPath:
         self, call: _Call, known_tag: bytes | None, future: "asyncio.Future[Task | None]"
     ) -> None:
         result = _result_of(future)
+        if isinstance(result, Task) and not _may_read(call.key, result):
+            result = None
         if isinstance(result, Task):
             if known_tag is None:
                 self._render(call, task_response, result)
@@ -299,6 +323,10 @@ def _result_of(future: "asyncio.Future[Result]") -> Result | Exception:
         return Unavailable(_RETRY_AFTER_S, "the service")
     error = future.exception()
     return future.result() if error is None else cast("Exception", error)
+
+
+def _may_read(key: ApiKey | None, task: Task) -> bool:
+    return key is None or key.permits(Scope.TASKS_READ, queue=task.queue)
 
 
 def _is_read(method: bytes, url: bytes) -> bool:

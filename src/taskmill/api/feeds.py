@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from taskmill.api.context import Context
+from taskmill.api.refusals import ClientGone
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.feed import Cursor, FeedFilter
 from taskmill.domain.lifecycle import Status
@@ -167,6 +168,8 @@ class _StreamWriter:
             await self._end(stream.end)
         except TimeoutError:
             log.info("stream.stalled", cursor=str(stream.cursor))
+            return False
+        except ClientGone:  # its API key is no longer valid
             return False
         except Exception:
             # The head is sent, so the response can't be an error. The client resumes at its cursor.

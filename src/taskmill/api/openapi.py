@@ -4,7 +4,7 @@ The models of bodies are in `wire`; the descriptions around them are here. Nothi
 served.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import orjson
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from taskmill.api import examples
+from taskmill.api.access_rules import RULES, Check
 from taskmill.api.listings import ListingQuery
 from taskmill.api.request_record import REQUEST_ID
 from taskmill.wire.problems import MEDIA_TYPE, Problem
@@ -28,7 +29,8 @@ _FIRST = "/tasks"
 
 _REFUSALS: Final[dict[int, str]] = {
     400: "It can't be read: not strict JSON, not UTF-8, or a cursor of another listing",
-    403: "A page of another site sent it",
+    401: "Keys are required (`TASKMILL_AUTH`), and it has none that is valid",
+    403: "A page of another site sent it, or its API key lacks the scope",
     404: "There is no such thing",
     408: "The body did not come in time",
     409: "Its state does not allow it",
@@ -40,6 +42,12 @@ _REFUSALS: Final[dict[int, str]] = {
     422: "Something in it is not allowed; `errors` names all of it",
     500: "The service failed; its log has the reason, under the request's id",
     503: "A part that is needed is unavailable for now; send it again after `Retry-After`",
+}
+_SCHEME: Final = "api_key"
+_BEARER: Final[Json] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "an API key, `tm_…`; needed where `TASKMILL_AUTH` is `required`",
 }
 _WITH_BODY: Final = (400, 408, 413, 415)
 _ALWAYS: Final = (400, 421, 422, 500, 503)
@@ -153,18 +161,18 @@ def install(
     models: Iterable[type[BaseModel]],
     *,
     prefix: str = "",
-    cross_site: Json | None = None,
+    refused: Callable[[int], Json] | None = None,
 ) -> None:
     """Have the app make its document here, once, at the first request; that may be in any thread.
 
     `models` are those of bodies that the framework does not parse; `prefix` is where the app is mounted;
-    `cross_site` describes the refusal of requests by pages of other sites.
+    `refused` describes the refusals that operations have in common.
     """
 
     def document() -> Json:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app, models, prefix)
-            _add_to_responses(app.openapi_schema, cross_site or refusal(403))
+            _add_to_responses(app.openapi_schema, refused or refusal)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # the framework's documented way
@@ -184,20 +192,27 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
     document["paths"] = {prefix + path: item for path, item in paths}
     # Relative to the document: a proxy may publish it below a path.
     document["servers"] = [{"url": ".." if prefix else ".", "description": "this service"}]
-    document["security"] = []
+    document["security"] = [{_SCHEME: []}, {}]
+    document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
     _add_schemas(document, models)
     for schema in document["components"]["schemas"].values():
         move_defaults(schema)
     return document
 
 
-def _add_to_responses(document: Json, cross_site: Json) -> None:
+def _add_to_responses(document: Json, refused: Callable[[int], Json]) -> None:
     """Describe what operations have in common."""
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             responses = operation["responses"]
-            if method != "get":
-                responses.setdefault("403", cross_site)
+            scope, check = RULES[f"{method.upper()} {path}"]
+            if check is Check.OPEN:
+                operation["security"] = []
+            else:
+                responses.setdefault("401", refused(401))
+                responses.setdefault("403", refused(403))
+                needs = f"`{scope}` {check}"
+                operation["description"] += f"\n\nWhere API keys are required, it needs {needs}."
             for response in responses.values():
                 response.setdefault("headers", {}).update(headers(REQUEST_ID))
             operation["responses"] = dict(sorted(responses.items()))

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 
 from taskmill.api.responses import JSON, RawResponse, problem_response
+from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import TaskmillError
 from taskmill.runtime.http_access import Refusal
 from taskmill.wire.legacy import legacy_error_json
@@ -15,6 +16,8 @@ from taskmill.wire.problems import problem_for_status, problem_json
 
 LEGACY_PREFIX: Final = "/task_service/"
 """Where the legacy API's addresses are."""
+
+_CHALLENGE: Final = {"www-authenticate": "Bearer"}
 
 
 class Refused(Exception):
@@ -66,7 +69,8 @@ def _problem(error: Exception, path: str) -> RawResponse:
     if isinstance(error, HTTPException):
         response = problem_response(problem_for_status(error.status_code, path))
         return _with_headers(response, error.headers or {})
-    return problem_response(problem_json(error, path))
+    response = problem_response(problem_json(error, path))
+    return _with_headers(response, _CHALLENGE) if isinstance(error, NotAuthenticated) else response
 
 
 def _with_headers(response: RawResponse, headers: Mapping[str, str]) -> RawResponse:

@@ -60,10 +60,10 @@ class RequestRecords:
 class RequestRecord:
     """One request that is being served: by the id that it came with, if that is valid, otherwise by a new one.
 
-    `path` is as it may be logged.
+    `path` is as it may be logged; `key_id` is the id of the API key that it has shown.
     """
 
-    __slots__ = ("_records", "header", "id", "method", "path", "started")
+    __slots__ = ("_records", "header", "id", "key_id", "method", "path", "started")
 
     def __init__(
         self, records: RequestRecords, sent_id: bytes | None, method: str, path: str
@@ -74,6 +74,7 @@ class RequestRecord:
         self.header = (ID_HEADER, self.id.encode())
         self.method = method
         self.path = path
+        self.key_id: str | None = None
         self.started = perf_counter()
 
     def open(self) -> None:
@@ -102,6 +103,8 @@ class RequestRecord:
         if not was_offloaded:
             self._records.offload.responses += 1
         facts = {} if task_id is None else {"task_id": task_id}
+        if self.key_id is not None:
+            facts["api_key"] = self.key_id
         write = log.debug if self._is_quiet(route, status) else log.info
         write(
             "request.served",

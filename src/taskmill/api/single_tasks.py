@@ -8,6 +8,7 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
+from taskmill.api.authorisation import authorise_draft, shown_key
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.long_polling import conditional_response
@@ -40,6 +41,7 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
     draft = await _draft(context, body, key, traceparent)
+    authorise_draft(shown_key(scope), draft)
     created = await _create(context, draft)
     response = created_response(created, context.warning_of(draft.callback_url))
     scope[TASK_ID] = response.task_id

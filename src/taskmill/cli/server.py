@@ -10,6 +10,7 @@ from taskmill.cli.numbers import Whole
 from taskmill.cli.output import Limit, Output
 from taskmill.client.errors import NotAccepted
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.settings.client_key import client_key
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -55,7 +56,7 @@ def over_http(*, has_json: bool = True, has_quiet: bool = False) -> Callable[[Co
             if has_json:
                 others["output"] = Output(as_json, quiet)
             # It gives up soon: a person waits for it.
-            with TaskmillClient(url, retries=1) as client:
+            with TaskmillClient(url, retries=1, api_key=client_key(url)) as client:
                 return command(client=client, **others)
 
         outputs = (json_option, _quiet_option)[: has_json + has_quiet]

@@ -28,6 +28,15 @@ def _checked_environment(url: str) -> Iterator[None]:
         ) from error
 
 
+def _headers_of(api_key: str | None) -> dict[str, str]:
+    """Return the headers of every request. Raises `ValueError`, without the key, for what can't be one."""
+    if api_key is None:
+        return {}
+    if not api_key or any(not "!" <= one <= "~" for one in api_key):
+        raise ValueError("api_key: expected letters, digits and _ only, tm_...")
+    return {"Authorization": f"Bearer {api_key}"}
+
+
 def timeout_of(timeout_s: float, hold_s: float) -> httpx.Timeout:
     """Limit the wait for each part of a response, which may be held; not the wait for a free connection."""
     held_s = timeout_s + hold_s
@@ -40,9 +49,12 @@ class Pools:
     On its parent's connections, a fork would get the responses to its parent's requests.
     """
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None) -> None:
+    def __init__(
+        self, url: str, transport: httpx.BaseTransport | None, api_key: str | None = None
+    ) -> None:
         self._url = url
         self._transport = transport
+        self._headers = _headers_of(api_key)
         self._current, self._process = self._opened(), os.getpid()
 
     @contextmanager
@@ -61,7 +73,7 @@ class Pools:
 
     def _opened(self) -> httpx.Client:
         with _checked_environment(self._url):
-            return httpx.Client(limits=_LIMITS, transport=self._transport)
+            return httpx.Client(limits=_LIMITS, transport=self._transport, headers=self._headers)
 
 
 class _Pool:
@@ -80,8 +92,11 @@ class AsyncPools:
     its last one.
     """
 
-    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(
+        self, url: str, transport: httpx.AsyncBaseTransport | None, api_key: str | None = None
+    ) -> None:
         self._transport = transport
+        self._headers = _headers_of(api_key)
         with _checked_environment(url):
             self._tls = httpx.create_ssl_context()
             self._current = self._opened()
@@ -115,4 +130,8 @@ class AsyncPools:
             self._current = self._opened()
 
     def _opened(self) -> _Pool:
-        return _Pool(httpx.AsyncClient(limits=_LIMITS, transport=self._transport, verify=self._tls))
+        return _Pool(
+            httpx.AsyncClient(
+                limits=_LIMITS, transport=self._transport, verify=self._tls, headers=self._headers
+            )
+        )

@@ -4,7 +4,9 @@
     ├── BadRequest                   400
     │   ├── BadCursor                `errors`
     │   └── MalformedJson
+    ├── NotAuthenticated             401
     ├── Forbidden                    403
+    │   └── ScopeMissing             `scope`
     ├── NotFound                     404
     │   ├── TaskNotFound             `task_id`
     │   ├── QueueNotFound
@@ -64,8 +66,21 @@ class BadRequest(NotAccepted):
     """The request can't be read."""
 
 
+class NotAuthenticated(NotAccepted):
+    """The service needs an API key, and this one is not valid, or there is none."""
+
+
 class Forbidden(NotAccepted):
     """The service takes no changes from pages of other sites, and the request seems to come from one."""
+
+
+class ScopeMissing(Forbidden):
+    """The API key does not grant what the request needs."""
+
+    @property
+    def scope(self) -> str | None:
+        """The scope that it needs."""
+        return self.problem.scope
 
 
 class NotFound(NotAccepted):
@@ -307,6 +322,7 @@ class WebhookLimitReached(_OverLimit):
 
 BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
     400: BadRequest,
+    401: NotAuthenticated,
     403: Forbidden,
     404: NotFound,
     405: MethodNotAllowed,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
+from taskmill.composition.keys import key_verifier
 from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext
@@ -33,7 +34,7 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.notifier import CHANGES, CONTRACTS, FEED, NotificationListener
+from taskmill.storage.notifier import API_KEYS, CHANGES, CONTRACTS, FEED, NotificationListener
 
 if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
@@ -130,6 +131,10 @@ class Process(ProcessContext):
             for wake in self.on_contracts:
                 wake()
 
+        def notify_api_keys() -> None:
+            for forget in self.on_api_keys:
+                forget()
+
         listener = NotificationListener(
             self.database,
             notify_work if self.on_work else None,
@@ -137,6 +142,7 @@ class Process(ProcessContext):
                 CHANGES: lambda: None,
                 FEED: self.idle_backoff.wake_all,
                 CONTRACTS: notify_contracts,
+                API_KEYS: notify_api_keys,
             },
             idle_backoff=self.idle_backoff,
         )
@@ -241,6 +247,7 @@ class Process(ProcessContext):
         )
         pull, contracts = self._pull(), contract_refresher(self)
         pages, page_services = dashboard(self, service)
+        keys, key_services = key_verifier(self)
         app = create_app(
             service,
             feed=feed,
@@ -250,11 +257,12 @@ class Process(ProcessContext):
             drain=drainer.drain,
             traces=self.traces,
             pages=pages,
+            keys=keys,
         )
         certificate = self._certificate()
         self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
-        services: list[Service] = [contracts, drainer, feed, pull, *page_services]
+        services: list[Service] = [contracts, drainer, feed, pull, *page_services, *key_services]
         if certificate is not None:
             services.append(Periodic("certificate", certificate.refresh, interval_s=_CERTIFICATE_S))
         return [*services, self.server]

@@ -57,6 +57,8 @@ class ProcessContext:
         # Called when tasks have been created, and when contracts have changed.
         self.on_work: list[Callable[[str], None]] = []
         self.on_contracts: list[Callable[[], None]] = []
+        # Called when API keys have been revoked or rotated.
+        self.on_api_keys: list[Callable[[], None]] = []
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -1,6 +1,7 @@
 """The errors about API keys, below `TaskmillError`. No message contains a secret."""
 
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.grants import Scope
 
 
 class ApiKeyNotFound(TaskmillError):
@@ -18,3 +19,18 @@ class ApiKeyLimitReached(TaskmillError):
         super().__init__(f"{name!r} has live API keys already ({', '.join(ids)}): {advice}")
         self.name = name
         self.ids = ids
+
+
+class NotAuthenticated(TaskmillError):
+    """The request has no API key that is valid here; it never says what is wrong with one."""
+
+    def __init__(self) -> None:
+        super().__init__("a valid API key is needed: Authorization: Bearer tm_...")
+
+
+class ScopeMissing(TaskmillError):
+    """The API key does not grant what the request needs; `what` says for which names, empty for any."""
+
+    def __init__(self, scope: Scope, what: str = "") -> None:
+        super().__init__(f"the API key does not grant {scope}{' for ' if what else ''}{what}")
+        self.scope = scope

@@ -88,6 +88,10 @@ class ApiKey:
         """Return whether it grants a scope for a queue and a type; None stands for all of them."""
         return permits(self.draft.grants, scope, queue=queue, type=type)
 
+    def has(self, scope: Scope) -> bool:
+        """Return whether it grants a scope for anything."""
+        return any(grant.scope in {scope, Scope.ADMIN} for grant in self.draft.grants)
+
     def allows_source(self, host: str) -> bool:
         """Return whether requests of an address may use it."""
         if not self.draft.networks:

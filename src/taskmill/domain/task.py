@@ -35,10 +35,14 @@ class PolicyPart(IntFlag):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """A producer's promise that requests with this key are the same one. `request_hash` is of the body as sent."""
+    """A producer's promise that requests with this key are the same one. `request_hash` is of the body as sent.
+
+    `owner` is the name of the API key that sent it, if one is needed: other owners' keys are other keys.
+    """
 
     key: str
     request_hash: bytes
+    owner: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from taskmill import composition
 from taskmill.app.loading import check_app
 from taskmill.domain.errors import ConfigurationError
+from taskmill.embedded.admin_key import ensure_admin_key
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
 from taskmill.embedded.fetching import find_or_fetch, find_present, why_not_fetchable
@@ -100,6 +101,7 @@ def _serve(
     _check_address(settings)
     _migrate(url, is_own=settings.database_url is None, migrator=forked[-1] if forked else None)
     own = settings.model_copy(update={"database_url": SecretStr(url)})
+    key_file = ensure_admin_key(own) if own.auth == "required" else None
     has_greeted = asyncio.Event()
     name_indexing = NameIndexing(
         url, is_wanted=settings.database.name_index, start_after=has_greeted
@@ -116,7 +118,7 @@ def _serve(
     other_process.start(forked[workers : workers + 1])
 
     def greet(api_url: str | None) -> None:
-        _greet(api_url, broker, location, settings.log_file.path)
+        _greet(api_url, broker, location, settings.log_file.path, key_file)
         has_greeted.set()
 
     return composition.run_roles(
@@ -248,14 +250,18 @@ async def _applied(url: str, *, is_own: bool) -> str | None:
         await connection.close()
 
 
-def _greet(url: str | None, broker: _Broker, location: str, log_file: Path | None) -> None:
+def _greet(
+    url: str | None, broker: _Broker, location: str, log_file: Path | None, key_file: Path | None
+) -> None:
     logs.flush()
+    key = f'-H "Authorization: Bearer $(cat {key_file})" ' if key_file else ""
     lines = (
         f"Taskmill serves at {url}",
         f"  dashboard  {url}/",
-        f'  try it     curl -X POST {url}/tasks -d \'{{"name": "first"}}\'',
+        f'  try it     curl {key}-X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,
+        *([f"  API key    in {key_file}"] if key_file else ()),
         f"  data       {location}",
         f"  log        {log_file}",
         "Ctrl-C stops it; the data stays.",

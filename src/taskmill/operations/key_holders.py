@@ -15,7 +15,7 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.keys import blocking_sessions, probing_keys
-from taskmill.storage.tasks import NewTask
+from taskmill.storage.tasks import NewTask, key_scope
 
 log = get_logger(__name__)
 
@@ -69,7 +69,7 @@ class KeyHolders(ContextOwner):
         if await self._writability.probe() is not None:
             raise Unavailable(RETRY_AFTER_S, "writing to the database")
         async with self._probing:
-            holders = await self._holders(draft.source, key.key)
+            holders = await self._holders(key_scope(draft), key.key)
         return bool(holders - self._carriers_of(draft))
 
     def _carriers_of(self, draft: TaskDraft) -> set[int]:

@@ -71,6 +71,12 @@ class FastRequest:
         """The event that uvicorn sets to wake a coroutine; here there is none."""
         return _NO_EVENT
 
+    @property
+    def host(self) -> str:
+        """The client's address, empty if it has none; only before the response."""
+        client = self._connection.client
+        return client[0] if client else ""
+
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
         """Write the response, unless the client has gone, and free what an idle connection does not need.
 

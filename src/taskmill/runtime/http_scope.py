@@ -20,6 +20,9 @@ ROUTE: Final = "taskmill.route"
 TASK_ID: Final = "taskmill.task_id"
 """The id of the task that the request created, so that its log line leads to the task's."""
 
+API_KEY: Final = "taskmill.api_key"
+"""The `ApiKey` that the request has shown, where keys are required."""
+
 UNTIMED: Final = "taskmill.untimed"
 """Present for long polls and streams: how long they take says nothing of the server's speed."""
 

@@ -46,6 +46,7 @@ from taskmill.settings.groups import (
 from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
 from taskmill.settings.roles import RoleSettings
 from taskmill.settings.values import (
+    AuthPolicy,
     BrokerPolicy,
     BrokerUrl,
     DatabaseUrl,
@@ -78,9 +79,16 @@ __all__ = [
 _PREFIX = "TASKMILL_"
 _DOTENV = ".env"
 _TOML = "taskmill.toml"
-# Names with our prefix that are not settings: they choose the file, and the server of the CLI.
+# Names with our prefix that are not settings: they choose the file, and the server and the key of the CLI.
 _OTHER_NAMES = frozenset(
-    {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
+    {
+        "TASKMILL_API_KEY",
+        "TASKMILL_API_KEY_FILE",
+        "TASKMILL_CONFIG_FILE",
+        "TASKMILL_PYTHON",
+        "TASKMILL_TEST_POSTGRES_BIN",
+        "TASKMILL_URL",
+    }
 )
 _SECRETS = frozenset(
     {
@@ -133,6 +141,12 @@ class Settings(BaseSettings):
         description="type of RabbitMQ's hint queues: `classic`, which is faster, or `quorum`, which survives "
         "the loss of a node; `auto` is quorum if the address names several nodes. Set it alike for relays and "
         "workers",
+    )
+    auth: AuthPolicy = Field(
+        "off",
+        description="`required`: a request needs an API key (`taskmill key create`) that grants what it does; "
+        "`/healthz`, `/readyz` and the documents need none. `off`: whoever reaches the API may do everything. Set "
+        "it alike for all API processes",
     )
     api_key_environment: KeyEnvironment = Field(
         "live",

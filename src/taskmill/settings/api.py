@@ -21,8 +21,8 @@ class ApiSettings(Group):
 
     host: str = Field(
         "127.0.0.1",
-        description="address that it listens on. There is no authentication yet: open it only to networks that "
-        "you trust",
+        description="address that it listens on. Before you open it to networks that you do not trust, require "
+        "API keys (`TASKMILL_AUTH`)",
     )
     port: Port = Field(8000, description="port that it listens on; 0 picks a free one")
     tls_cert: Path | None = Field(

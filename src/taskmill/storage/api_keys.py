@@ -1,6 +1,6 @@
-"""Stores API keys. No hash of a secret leaves the database here."""
+"""Stores API keys. Only `find` reads the hash of a secret, to verify a key."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -20,6 +20,16 @@ class NewSecret(NamedTuple):
 
     id: str
     hash: bytes
+
+
+class StoredKey(NamedTuple):
+    """A key, and the hash of its secret."""
+
+    key: ApiKey
+    hash: bytes
+
+    def __repr__(self) -> str:
+        return f"StoredKey(key={self.key!r})"
 
 
 async def create(database: Database, draft: ApiKeyDraft, new: NewSecret) -> ApiKey:
@@ -81,6 +91,17 @@ async def revoke(database: Database, wanted: str) -> list[ApiKey]:
 async def all_keys(database: Database, wanted: str | None = None) -> list[ApiKey]:
     """Return keys by name, oldest first; only those with an id or a name if one is given."""
     return [_api_key(row) for row in await database.fetch("list_api_keys", wanted)]
+
+
+async def find(database: Database, key_id: str) -> StoredKey | None:
+    """Return the key with an id, None when there is none."""
+    rows = await database.fetch("get_api_key", key_id)
+    return StoredKey(_api_key(rows[0]), rows[0]["secret_hash"]) if rows else None
+
+
+async def record_use(database: Database, ids: Collection[str]) -> None:
+    """Record that keys are in use, for each at most once a minute."""
+    await database.fetch("record_api_key_use", list(ids))
 
 
 async def _live_ids(connection: Connection, name: str) -> tuple[str, ...]:

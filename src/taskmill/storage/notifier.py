@@ -30,6 +30,8 @@ FEED: Final = "taskmill_feed"
 """Notified when changes were numbered: at most once a second."""
 CONTRACTS: Final = "taskmill_contracts"
 """Notified when the contracts of types have changed."""
+API_KEYS: Final = "taskmill_api_keys"
+"""Notified when API keys were revoked or rotated."""
 CHANGES_PAUSE_S: Final = 1.0
 _DEBOUNCE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 5.0

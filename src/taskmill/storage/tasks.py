@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
 
+OWNED: Final = "api_key:"
+"""What the scopes of idempotency keys begin with that belong to an API key, before its name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """A draft with what the service adds to it. `key_expires_at` is for drafts with a key."""
@@ -32,9 +36,15 @@ class NewTask:
 
     @property
     def scoped_key(self) -> tuple[str, str] | None:
-        """The entry point, which is a key's scope, and the key; None when it has none."""
+        """The scope of the task's idempotency key, and the key; None when it has none."""
         key = self.draft.idempotency
-        return (self.draft.source, key.key) if key else None
+        return (key_scope(self.draft), key.key) if key else None
+
+
+def key_scope(draft: TaskDraft) -> str:
+    """Return the scope of a draft's idempotency key: the API key that sent it, else the entry point."""
+    owner = draft.idempotency.owner if draft.idempotency else None
+    return draft.source if owner is None else f"{OWNED}{owner}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ def _row(task: NewTask) -> tuple[object, ...]:
         key.request_hash if key else None,
         task.key_expires_at if key else None,
         draft.open_policy or None,
+        key_scope(draft) if key and key.owner else None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.errors import (
     BadCursor,
     CancelNotRequested,
@@ -86,6 +87,7 @@ class Problem(BaseModel):
     retry_after_s: float | None = Field(default=None, description="when to send the request again")
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
+    scope: str | None = Field(default=None, description="what the API key does not grant")
     action: str | None = Field(default=None, description="the requested action")
     waiting: int | None = Field(default=None, description="how many tasks of the queue wait")
     running: int | None = Field(default=None, description="how many of them run")
@@ -155,6 +157,8 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
         ),
         _row(MalformedJson, 400, "The body is not strict JSON"),
         _row(TooLarge, 413, "The body is too large", lambda error: {"limit": error.limit_bytes}),
+        _row(NotAuthenticated, 401, "A valid API key is needed"),
+        _row(ScopeMissing, 403, "The API key does not grant this", _same("scope")),
         _row(TaskNotFound, 404, "There is no such task", _of_task),
         _row(QueueNotFound, 404, "There is no such queue"),
         _row(QueueNotEmpty, 409, "The queue is not empty", _same("waiting", "running")),

@@ -4,18 +4,22 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import TypeAlias
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
+from taskmill.api.authorisation import authorise_draft, shown_key
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.openapi import refusals, request_header
 from taskmill.api.responses import RawResponse
 from taskmill.api.single_tasks import IDEMPOTENCY_KEY
+from taskmill.domain.api_key_errors import ScopeMissing
+from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
@@ -133,6 +137,9 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
     usual_s = context.limits.request_timeout_s
     set_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
     drafts = await _drafts(context, body, traceparent_of(request.scope))
+    if (key := shown_key(request.scope)) is not None:
+        for draft in drafts:
+            authorise_draft(key, draft)
     limit_s = round(usual_s + len(drafts) * BATCH_TASK_S, 1)
     set_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
     try:
@@ -197,6 +204,8 @@ async def _respond_lines(context: Context, request: Request, body: bytes) -> Res
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")
     set_deadline(request.scope, None)  # each chunk has its own timeout
+    if (key := shown_key(request.scope)) is not None:
+        first, steps = _authorised(key, first), _all_authorised(key, steps)
     stored = _store(context, first, steps)
     return StreamingResponse(stored, media_type=LINES_MEDIA_TYPE)
 
@@ -205,6 +214,27 @@ async def _on_loop(chunks: Iterator[list[LineDraft]]) -> AsyncIterator[list[Line
     for chunk in chunks:
         yield chunk
         await asyncio.sleep(0)  # reading a chunk blocks the loop for milliseconds
+
+
+def _authorised(key: ApiKey, chunk: list[LineDraft]) -> list[LineDraft]:
+    """Return lines with refusals in the place of drafts that a key may not create."""
+    return [_authorised_line(key, line) for line in chunk]
+
+
+def _authorised_line(key: ApiKey, line: LineDraft) -> LineDraft:
+    if isinstance(line.result, TaskDraft):
+        try:
+            authorise_draft(key, line.result)
+        except ScopeMissing as error:
+            return replace(line, result=error)
+    return line
+
+
+async def _all_authorised(
+    key: ApiKey, chunks: AsyncIterator[list[LineDraft]]
+) -> AsyncIterator[list[LineDraft]]:
+    async for chunk in chunks:
+        yield _authorised(key, chunk)
 
 
 async def _store(

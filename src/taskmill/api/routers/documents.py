@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from taskmill.api import asyncapi
 from taskmill.api.cached_documents import REVALIDATE, CachedDocument
+from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import headers, refusal
 from taskmill.api.responses import RawResponse
@@ -57,6 +58,11 @@ $style</head>
 
 
 router = APIRouter(tags=["system"])
+
+
+def shown_contracts(context: Context) -> Contracts | None:
+    """Return whose types the documents show: none where keys are required, since everybody may read documents."""
+    return context.service.contracts if context.keys is None else None
 
 
 class PackageFiles(StaticFiles):
@@ -128,7 +134,7 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
 )
 async def get_asyncapi(request: Request, context: InContext) -> Response:
     """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
-    return await _cached_asyncapi(request).respond(request, context.service.contracts)
+    return await _cached_asyncapi(request).respond(request, shown_contracts(context))
 
 
 def _cached_asyncapi(request: Request) -> CachedDocument:

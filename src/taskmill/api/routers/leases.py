@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api import pulling
+from taskmill.api.authorisation import authorise_lease, shown_key
 from taskmill.api.dependencies import InContext, LeaseId, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.api.responses import RawResponse
@@ -43,6 +44,7 @@ async def take_lease(request: Request, context: InContext, body: SmallJsonBody) 
     the lost lease expires.
     """
     wanted = to_lease_request(body, usual_ttl_s=context.pull.usual_ttl_s)
+    authorise_lease(shown_key(request.scope), wanted)
     lease = await pulling.claim(context, request.scope, request.receive, wanted)
     if lease is None:
         return Response(status_code=204)

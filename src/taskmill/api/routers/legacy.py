@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from taskmill.api import queries
+from taskmill.api.authorisation import authorise_draft, shown_key
 from taskmill.api.bodies import traceparent_of
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.dependencies import InContext, validated_body
@@ -44,6 +45,10 @@ router = APIRouter(prefix="/api/v1", tags=["earlier service"])
 def _refusals(*own: int) -> dict[int | str, Json]:
     statuses = sorted({*own, 400, 421, 422, 500, 503})
     return {status: refusal(status, LegacyError, "application/json") for status in statuses}
+
+
+def _refused(status: int) -> Json:
+    return _refusals(status)[status]
 
 
 class LegacyQuery(BaseModel):
@@ -88,6 +93,7 @@ async def create_task(request: Request, context: InContext) -> Response:
     """Create a task; `POST /tasks` has more fields."""
     traceparent = traceparent_of(request.scope)
     draft = await validated_body(request, partial(legacy_draft, traceparent=traceparent))
+    authorise_draft(shown_key(request.scope), draft)
     created = await context.service.creation.create(draft)
     return RawResponse(201, legacy_task_json(created.task)).to_starlette()
 
@@ -170,7 +176,7 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
     )
     app.state.context = context
     app.include_router(router)
-    install(app, (LegacyCreate, LegacyError), prefix=PREFIX, cross_site=_refusals(403)[403])
+    install(app, (LegacyCreate, LegacyError), prefix=PREFIX, refused=_refused)
     add_documents(app, static="../static", with_redoc=False)
     add_error_handlers(app, prefix=PREFIX)
     return app

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
+from taskmill.api.authorisation import authorise_url, shown_key
 from taskmill.api.context import Context
 from taskmill.api.dependencies import (
     InContext,
@@ -107,12 +108,13 @@ def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> byt
     responses={**refusals(has_body=True), 201: {"headers": headers("Location")}},
     dependencies=_NO_QUERY,
 )
-async def create_webhook(context: InContext, body: SmallJsonBody) -> Response:
+async def create_webhook(request: Request, context: InContext, body: SmallJsonBody) -> Response:
     """Have every matching change posted to an endpoint, signed, at least once.
 
     It is not called now; `POST /webhooks/{id}/test` does that.
     """
     draft, secret = to_webhook_draft(body)
+    authorise_url(shown_key(request.scope), draft.url)
     webhook, secret = await context.webhooks.create(draft, secret)
     location = (b"location", f"/webhooks/{webhook.id}".encode())
     return RawResponse(201, _shown(context, webhook, secret), (JSON, location)).to_starlette()
@@ -150,9 +152,15 @@ async def get_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A
     responses=refusals(404, has_body=True),
     dependencies=_NO_QUERY,
 )
-async def change_webhook(context: InContext, id: WebhookId, body: SmallJsonBody) -> Response:  # noqa: A002 - as in the path
+async def change_webhook(
+    request: Request,
+    context: InContext,
+    id: WebhookId,  # noqa: A002 - as in the path
+    body: SmallJsonBody,
+) -> Response:
     """Change what the body names. What was not delivered yet goes to the new address."""
     changes, rotates_secret = to_webhook_changes(body)
+    authorise_url(shown_key(request.scope), changes.get("url"))
     webhook, secret = await context.webhooks.change(id, changes, rotates_secret=rotates_secret)
     return RawResponse(200, _shown(context, webhook, secret)).to_starlette()
 

@@ -25,6 +25,7 @@ from taskmill.cli.top.widgets import AnyKey, Details, Filter, Lines, Rows
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.errors import ClientError, Unreachable
 from taskmill.domain.activity import Window
+from taskmill.settings.client_key import client_key
 
 _TIMEOUT_S: Final = 5.0
 _ENDED_BY: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -41,7 +42,9 @@ async def run(options: Options) -> int:
     if isinstance(sys.stderr, TextIOWrapper):  # what its encoding lacks takes one column
         sys.stderr.reconfigure(errors="replace")
     loop = asyncio.get_running_loop()
-    async with AsyncTaskmillClient(options.url, retries=0, timeout_s=_TIMEOUT_S) as client:
+    async with AsyncTaskmillClient(
+        options.url, retries=0, timeout_s=_TIMEOUT_S, api_key=client_key(options.url)
+    ) as client:
         app = Top(client, options)
         with suppress(NotImplementedError):  # on Windows
             for one, status in _ENDED_BY.items():

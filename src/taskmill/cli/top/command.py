@@ -20,6 +20,7 @@ from taskmill.cli.top.tables import Table, table
 from taskmill.client import calls
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import Window
+from taskmill.settings.client_key import client_key
 
 _PLAIN_SIZE = (120, 50)
 _NARROWEST = 60
@@ -92,7 +93,9 @@ def _live(options: Options) -> int:
 
 async def _print_once(options: Options, *, as_json: bool) -> None:
     picture = Picture()
-    async with AsyncTaskmillClient(options.url, retries=1) as client:
+    async with AsyncTaskmillClient(
+        options.url, retries=1, api_key=client_key(options.url)
+    ) as client:
         if not as_json:  # a rate needs two snapshots
             await picture.read(client, options.window)
             await asyncio.sleep(options.interval_s)

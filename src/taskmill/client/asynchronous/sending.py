@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class AsyncSender:
-    """A connection pool, and the retries of each call."""
+    """A connection pool, and the retries of each call. An `api_key` goes with every request."""
 
     def __init__(
         self,
@@ -22,12 +22,13 @@ class AsyncSender:
         *,
         timeout_s: float = 10.0,
         retries: int = 3,
+        api_key: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        self._pools = AsyncPools(self.base_url, transport)
+        self._pools = AsyncPools(self.base_url, transport, api_key)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 -- Purpose: create a batch of tasks with their keys, history, rows in `dispatch` and counters, atomically.
--- $1..$21: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted
--- by it. The scope of a key is the task's source.
+-- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted
+-- by it. The scope of a key is that of $22, or the task's source.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
 -- The form for one notifies by itself, and names the bucket if the task is due: NOTIFY holds a cluster-wide lock
@@ -13,17 +13,19 @@ WITH input AS MATERIALIZED (
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
         $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[],
         $13::double precision[], $14::timestamptz[], $15::text[], $16::text[], $17::text[],
-        $18::text[], $19::bytea[], $20::timestamptz[], $21::smallint[]
+        $18::text[], $19::bytea[], $20::timestamptz[], $21::smallint[],
+        $22::text[]
     ) AS input (
         id, name, description, type, payload, queue, priority,
         run_at, created_at, max_attempts, max_losses, retry,
         timeout_s, expires_at, labels, source, traceparent,
-        key, request_hash, key_expires_at, open_policy
+        key, request_hash, key_expires_at, open_policy,
+        key_scope
     )
 ),
 keyed AS (
     INSERT INTO taskmill.idempotency AS held (scope, key, task_id, request_hash, expires_at)
-    SELECT source, key, id, request_hash, key_expires_at FROM input WHERE key IS NOT NULL
+    SELECT coalesce(key_scope, source), key, id, request_hash, key_expires_at FROM input WHERE key IS NOT NULL
     ON CONFLICT (scope, key) DO UPDATE
         SET task_id = excluded.task_id,
             request_hash = excluded.request_hash,

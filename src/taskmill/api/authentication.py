@@ -1,0 +1,144 @@
+"""The layer that lets only requests pass whose API key grants what they do, where keys are required.
+
+What depends on the body of a request is left to endpoints, which use `authorisation`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from taskmill.api import queries
+from taskmill.api.access_rules import ADMIN_ONLY, ANY_KEY, Check, FoundRule, find_rule
+from taskmill.api.authorisation import missing
+from taskmill.api.refusals import ClientGone, error_response
+from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.errors import (
+    InvalidInput,
+    LeaseNotFound,
+    TaskmillError,
+    TaskNotFound,
+    Unavailable,
+)
+from taskmill.domain.grants import Scope as KeyScope
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.service import TaskService
+from taskmill.runtime.http_protocol import ABORT
+from taskmill.runtime.http_scope import API_KEY, UNTIMED
+from taskmill.storage import remote_leases
+
+_BODY: Final = "http.response.body"
+
+
+class Authentication:
+    """Wraps the app. `is_page` and `is_route` return whether a page or the framework has something at a path."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: KeyVerifier,
+        service: TaskService,
+        *,
+        is_page: Callable[[str], bool],
+        is_route: Callable[[str], bool],
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._service = service
+        self._is_page = is_page
+        self._is_route = is_route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        found = self._find_rule(scope)
+        if found.rule.check is not Check.OPEN:
+            try:
+                send = await self._checked(found, scope, send)
+            except TaskmillError as error:
+                await error_response(error, scope["path"]).send(send)
+                return
+        await self._app(scope, receive, send)
+
+    def _find_rule(self, scope: Scope) -> FoundRule:
+        path = scope["path"]
+        if self._is_page(path):
+            return FoundRule(ADMIN_ONLY)
+        if (found := find_rule(scope["method"], path)) is not None:
+            return found
+        return FoundRule(ADMIN_ONLY if self._is_route(path) else ANY_KEY)
+
+    async def _checked(self, found: FoundRule, scope: Scope, send: Send) -> Send:
+        """Return the `send` of a request that may pass.
+
+        Raises:
+            NotAuthenticated: Its key is not valid.
+            ScopeMissing: Its key does not grant what it needs.
+            TaskNotFound: Its key does not grant it for that task; LeaseNotFound: for that lease.
+            Unavailable: The database is away.
+        """
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(values) != 1:
+            raise NotAuthenticated
+        client = scope.get("client")
+        host = client[0] if client else ""
+        key = scope[API_KEY] = await self._keys.verify(values[0], host)
+        await self._require(found, key)
+        return self._while_valid(scope, send, values[0], host)
+
+    async def _require(self, found: FoundRule, key: ApiKey) -> None:
+        (scope, check), parameter = found
+        if check is Check.KEY:
+            return
+        if not key.has(scope):
+            raise ScopeMissing(scope)
+        if check is Check.BODY or key.permits(scope):
+            return
+        if check is Check.TASK:
+            await self._require_task(key, scope, parameter)
+        elif check is Check.LEASE:
+            await self._require_lease(key, scope, parameter)
+        elif check is not Check.QUEUE:
+            raise missing(scope, None)
+        elif not key.permits(scope, queue=parameter):
+            raise missing(scope, parameter)
+
+    async def _require_task(self, key: ApiKey, scope: KeyScope, text: str) -> None:
+        """Refuse a task of others like one that is not there."""
+        number = queries.task_number(text)
+        reading = self._service.reading
+        try:
+            task_id = queries.task_id(text) if number is None else await reading.find_id(number)
+        except InvalidInput:
+            return  # the endpoint refuses it, before anything else
+        task = await reading.get(task_id)
+        if not key.permits(scope, queue=task.queue, type=task.type):
+            raise TaskNotFound(task_id if number is None else number)
+
+    async def _require_lease(self, key: ApiKey, scope: KeyScope, text: str) -> None:
+        """Refuse a lease under which tasks of others run like one that is not there."""
+        try:
+            lease_id = queries.path_id(text, "a lease's id")
+        except InvalidInput:
+            return  # as above
+        running = await remote_leases.find_of_lease(self._service.database, lease_id)
+        if not all(key.permits(scope, queue=one.queue, type=one.type) for one in running):
+            raise LeaseNotFound(lease_id)
+
+    def _while_valid(self, scope: Scope, send: Send, authorization: bytes, host: str) -> Send:
+        """Return a `send` that ends streams and long polls whose key has been revoked or has expired meanwhile."""
+
+        async def checked(message: Message) -> None:
+            if UNTIMED in scope and message["type"] == _BODY:
+                try:
+                    await self._keys.verify(authorization, host)
+                except NotAuthenticated:
+                    abort: Callable[[], None] | None = scope.get(ABORT)
+                    if abort is not None:
+                        abort()
+                    raise ClientGone from None
+                except Unavailable:
+                    pass  # there is nothing to read meanwhile, either
+            await send(message)
+
+        return checked

@@ -1,0 +1,21 @@
+"""Assembles what verifies API keys, where the settings require them."""
+
+from typing import Final
+
+from taskmill.composition.process_context import ProcessContext
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.runtime.periodic import Periodic
+from taskmill.runtime.services import Service
+
+_USE_S: Final = 60.0
+
+
+def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Service]]:
+    """Return what verifies keys, and the service that records their use; nothing where none are required."""
+    if context.settings.auth == "off":
+        return None, []
+    keys = KeyVerifier(context.database, context.clock)
+    recorder = Periodic("api-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
+    keys.on_use = recorder.wake
+    context.on_api_keys.append(keys.forget)
+    return keys, [recorder]
