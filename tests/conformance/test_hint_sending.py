@@ -122,7 +122,7 @@ async def test_several_tasks_are_hinted_once_for_each_worker_of_a_kind(
 async def test_what_stays_due_is_hinted_again(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hinting, "_AGAIN_S", 0.5)
+    monkeypatch.setattr("taskmill.relay.hint_schedule._AGAIN_S", 0.5)
     await a_lease(stage)
     await stage.created()
     async with listening(broker_url) as listener, a_relay(stage, broker_url):

@@ -5,7 +5,7 @@ sent without a record of them, and a lost one is not missed: what stays due is h
 """
 
 import asyncio
-from typing import Final, TypeAlias
+from typing import Final
 
 import asyncpg
 from aio_pika.abc import AbstractChannel
@@ -17,13 +17,13 @@ from taskmill.amqp.topology import declare_exchange
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
+from taskmill.relay.hint_schedule import HintSchedule
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.capacity import Workers
-from taskmill.storage.claims import Bucket
 from taskmill.storage.database import Database
 from taskmill.wire.hints import Hint, decode_hint, encode_hint
 
@@ -36,14 +36,9 @@ _SHORTEST_PAUSE_S: Final = 0.01
 _PAUSES_PER_SCAN: Final = 4
 _OUTAGE_PAUSE_S: Final = 0.5
 _WORKERS_HOLD_S: Final = 1.0
-# What is still due after this is hinted again: workers may have become free, or hints been lost.
-_AGAIN_S: Final = 2.0
-_BUSY_S: Final = 0.5
 # With more hints unconfirmed than this the broker is too slow for more: they are dropped.
 _MOST_UNCONFIRMED: Final = 256
 _TRANSIENT: Final = 1
-
-_Kind: TypeAlias = tuple[str, str]
 
 
 class HintSender:
@@ -64,7 +59,7 @@ class HintSender:
         self._database = database
         self._clock = clock
         self._woken = asyncio.Event()
-        self._woken_at = clock.monotonic()
+        self._schedule = HintSchedule(clock)
         self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
         self._publisher = Publisher(self.link)
         self._sending: asyncio.TaskGroup | None = None
@@ -72,13 +67,10 @@ class HintSender:
         self._workers = Workers(())
         self._workers_read_at = float("-inf")
         self._scan = BucketScan()
-        self._buckets: dict[Bucket, float] = {}
-        self._sent_at: dict[_Kind, float] = {}
-        self._last_sent_at = float("-inf")
 
     def wake(self) -> None:
         """Scan at once: something may be due."""
-        self._woken_at = self._clock.monotonic()
+        self._schedule.wake()
         self._woken.set()
 
     def on_notification(self, payload: str) -> None:
@@ -94,7 +86,7 @@ class HintSender:
     @property
     def is_busy(self) -> bool:
         """Whether hints were sent within the last half second."""
-        return self._clock.monotonic() - self._last_sent_at < _BUSY_S
+        return self._schedule.is_busy
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send hints until stopped; then wait for the confirms of those in flight."""
@@ -109,7 +101,7 @@ class HintSender:
     async def _opened(self, channel: AbstractChannel) -> None:
         await declare_exchange(channel, HINTS)
         # The broker may have lost all earlier hints.
-        self._sent_at.clear()
+        self._schedule.forget_sent()
         self.wake()
 
     async def _send_until(self, stop: asyncio.Event) -> None:
@@ -133,10 +125,8 @@ class HintSender:
     def _until_next_due(self) -> float:
         if not self._scan.is_at_end:
             return 0
-        now = self._clock.monotonic()
-        upcoming = min((due for due in self._buckets.values() if due > now), default=float("inf"))
         longest_s = self._idle_backoff.pause_s(_SCAN_S) if self._scan.is_complete else _SCAN_S
-        return min(upcoming - now, longest_s)
+        return min(self._schedule.next_due_in_s(), longest_s)
 
     async def _round(self) -> None:
         """Send hints about all that is due, unless they were sent since it came."""
@@ -145,35 +135,13 @@ class HintSender:
             self._workers = await Workers.read(self._database)
             self._workers_read_at = now
         firsts = await self._scan.scan(self._database, types=self._workers.types)
-        scanned_at = self._clock.monotonic()
-        self._buckets = {bucket: scanned_at + first.due_in_s for bucket, first in firsts.items()}
-        due = self._due_kinds()
-        for kind, due_at in due.items():
-            if self._must_send(kind, due_at):
-                queue, task_type = kind
-                for _ in range(self._workers.most_alike(queue, task_type)):
-                    self._send(Hint(queue=queue, type=task_type))
-        if self._scan.is_complete:
-            self._sent_at = {kind: at for kind, at in self._sent_at.items() if kind in due}
-
-    def _due_kinds(self) -> dict[_Kind, float]:
-        """Return the queues and types that have due tasks, the most urgent first, and since when."""
-        now = self._clock.monotonic()
-        due: dict[_Kind, float] = {}
-        for bucket, due_at in sorted(self._buckets.items(), key=lambda item: -item[0].priority):
-            if due_at <= now:
-                kind = (bucket.queue, bucket.type)
-                due[kind] = max(due_at, due.get(kind, due_at))
-        return due
-
-    def _must_send(self, kind: _Kind, due_at: float) -> bool:
-        sent_at = self._sent_at.get(kind, float("-inf"))
-        is_new = sent_at <= max(due_at, self._woken_at)
-        return is_new or self._clock.monotonic() - sent_at >= _AGAIN_S
+        owed = self._schedule.scanned(firsts, is_complete=self._scan.is_complete)
+        for queue, task_type in owed:
+            for _ in range(self._workers.most_alike(queue, task_type)):
+                self._send(Hint(queue=queue, type=task_type))
 
     def _send(self, hint: Hint) -> None:
-        now = self._clock.monotonic()
-        self._sent_at[hint.queue, hint.type] = self._last_sent_at = now
+        self._schedule.note_sent((hint.queue, hint.type))
         if self._sending is None or self._unconfirmed >= _MOST_UNCONFIRMED:
             metrics.HINTS_FAILED.inc()
             return
