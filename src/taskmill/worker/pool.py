@@ -211,8 +211,10 @@ class AttemptPool:
         error = None if task.cancelled() else task.exception()
         if attempt.is_abandoned:
             HANDLERS_LINGERING.dec()
-            dropped = "cancelled" if task.cancelled() else type(error or task.result()).__name__
-            log.warning("handler.ended_late", **self._facts(attempt), dropped=dropped.lower())
+            dropped = (
+                "cancelled" if task.cancelled() else type(error or task.result()).__name__.lower()
+            )
+            log.warning("handler.ended_late", **self._facts(attempt), dropped=dropped)
             return
         if attempt.is_open:  # the worker is ending
             attempt.cancel_timer()
