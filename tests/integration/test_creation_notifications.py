@@ -1,9 +1,7 @@
 """How the creation of a task notifies: with its commit, or within a share of the time, and never at its cost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Collection
 from uuid import UUID
 
 import asyncpg
@@ -17,7 +15,7 @@ from taskmill.storage.notifier import CHANNEL
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask, StoredFacts
 from tests.support.builders import a_draft
-from tests.support.locks import until_blocked
+from tests.support.locks import holding_tasks, until_blocked
 from tests.support.stage import Stage
 
 
@@ -38,17 +36,6 @@ async def test_a_task_that_is_created_alone_notifies_with_its_commit(stage: Stag
         await release()
     await stage.sql.fetchval("SELECT 1")
     assert notifies == [CHANNEL] * 2
-
-
-@asynccontextmanager
-async def holding_tasks(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    """Lock the table of tasks until the yielded function is called."""
-    holder = await asyncpg.connect(stage.url)
-    try:
-        await holder.execute("BEGIN; LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
-        yield partial(holder.execute, "COMMIT")
-    finally:
-        await holder.close()
 
 
 async def test_tasks_created_one_after_the_other_notify_within_for_a_share_of_the_time(

@@ -135,7 +135,7 @@ class TaskCreation(ContextOwner):
         if found := [v for result in refused.values() for v in _violations(result)]:
             raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
         made = dict(zip(refused, _raise_first(refused.values()), strict=True))
-        remaining = [one for one in new if one.id not in made] if made else new
+        remaining = [one for one in new if one.id not in made]
         BATCH_ITEMS.observe(len(remaining), ("create_all",))
         storing_all = partial(self._store_all, remaining)
         stored = iter(await self._with_retries(storing_all) if remaining else ())
@@ -175,7 +175,7 @@ class TaskCreation(ContextOwner):
             Unavailable: the database is away; what was stored is unknown.
         """
         refused = await self._refused(new)
-        remaining = [one for one in new if one.id not in refused] if refused else new
+        remaining = [one for one in new if one.id not in refused]
         results = iter(await self._store_apart(remaining) if remaining else ())
         return [refused.get(one.id) or next(results) for one in new]
 
@@ -192,7 +192,7 @@ class TaskCreation(ContextOwner):
             (self.queues, _queue_of),
         )
         for known, name_of in names_of:
-            remaining = [one for one in new if one.id not in errors] if errors else new
+            remaining = [one for one in new if one.id not in errors]
             names = set(map(name_of, remaining))
             if known.has(names):
                 continue
@@ -213,7 +213,7 @@ class TaskCreation(ContextOwner):
         async with self._database.hot() as connection:
             held = await tasks.find_live_keys(connection, set(keys.values()))
             existing = [one for one in refused if keys.get(one.id) in held]
-            results = await storing.results(connection, existing, {}) if existing else []
+            results = await storing.results(connection, existing, {})
         return {**errors, **dict(zip((one.id for one in existing), results, strict=True))}
 
     async def _store_apart(self, new: Sequence[NewTask]) -> Sequence[CreatedTask | Exception]:
@@ -298,7 +298,7 @@ class TaskCreation(ContextOwner):
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         longer_s = len(new) * storing.BATCH_TASK_S
-        timeout_s = self._database.longest_s(longer_s) + 1
+        timeout_s = self._database.result_timeout_s(longer_s)
         async with self._connection_for(new, in_transaction=True, longer_s=longer_s) as connection:
             results = _raise_first(await storing.store(connection, new, timeout_s=timeout_s))
         self._notifier.notify()

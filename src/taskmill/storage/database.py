@@ -38,6 +38,8 @@ _ANCHOR_TRIES = 3
 _CLOSE_ENOUGH_S = 0.002
 # A statement alone in its transaction ends by its own timeout, which leaves the connection usable.
 _STATEMENT_FIRST_S = 0.5
+# The server ends a statement in time, but a network that swallows everything hides that.
+_RESULT_LATER_S = 1.0
 
 _COMMON = {"jit": "off", "timezone": "UTC", "idle_in_transaction_session_timeout": "10s"}
 # The statistics of the hot tables are always wrong, and a plan made from them can cost O(backlog). The
@@ -107,8 +109,7 @@ class Database:
                 self._servers,
                 wanted,
                 timeout_s=self._settings.connect_timeout_s,
-                # The server ends a statement in time, but a network that swallows everything hides that.
-                command_timeout_s=timeout_s + 1,
+                command_timeout_s=timeout_s + _RESULT_LATER_S,
                 transaction_timeout_s=transaction_timeout_s,
             )
         except PoolerBetween as error:
@@ -173,12 +174,15 @@ class Database:
             raise
         await transaction.commit()
 
-    def longest_s(self, longer_s: float) -> float:
-        """Return how long a statement with `longer_s` more may take; its result may come a second later."""
+    def result_timeout_s(self, longer_s: float) -> float:
+        """Return how long the driver should wait for the result of a statement that may take `longer_s` more."""
+        return self._longest_s(longer_s) + _RESULT_LATER_S
+
+    def _longest_s(self, longer_s: float) -> float:
         return self._settings.statement_timeout_s + longer_s
 
     def _longer(self, connection: Connection, longer_s: float) -> str:
-        longest_s = self.longest_s(longer_s)
+        longest_s = self._longest_s(longer_s)
         text = f"SET LOCAL statement_timeout = '{longest_s}s'"
         if connection.get_server_version().major < TRANSACTION_TIMEOUT_SINCE:
             return text

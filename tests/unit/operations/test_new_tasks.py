@@ -1,42 +1,18 @@
 """What a draft becomes before it is stored."""
 
-import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import pytest
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.task import TaskDraft
-from taskmill.operations.create import TaskCreation, _weight
-from taskmill.operations.known_types import KnownTypes
-from taskmill.operations.queues import KnownQueues
-from taskmill.operations.writability import Writability
-from taskmill.runtime.ids import IdFactory
-from taskmill.storage.notifier import Notifier
+from taskmill.operations.create import _weight
 from taskmill.storage.tasks import NewTask
-from tests.support.attempts import no_database
 from tests.support.builders import a_draft
-from tests.support.clocks import ManualClock
+from tests.support.creations import NOON, VALIDITY, a_creation_without_database
 
-NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER: Final = NOON + timedelta(hours=3)
-VALIDITY: Final = timedelta(days=7)
-
-
-def a_creation() -> TaskCreation:
-    database, clock = no_database(), ManualClock(NOON)
-    ids = IdFactory(clock, random.Random(1))  # noqa: S311 - no secret
-    return TaskCreation(
-        database,
-        clock=clock,
-        ids=ids,
-        queues=KnownQueues(database, limit=10, clock=clock),
-        types=KnownTypes(database, limit=10, clock=clock),
-        notifier=Notifier(database),
-        writability=Writability(database, ids),
-        key_validity=VALIDITY,
-    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +26,7 @@ def a_creation() -> TaskCreation:
     ],
 )
 async def test_a_draft_gets_its_id_and_its_times_once(draft: TaskDraft, run_at: datetime) -> None:
-    [new] = a_creation().with_ids([draft])
+    [new] = a_creation_without_database().with_ids([draft])
     assert new == NewTask(
         id=new.id,
         created_at=NOON,
@@ -62,7 +38,7 @@ async def test_a_draft_gets_its_id_and_its_times_once(draft: TaskDraft, run_at: 
 
 async def test_drafts_keep_their_order_and_get_ids_in_this_order() -> None:
     drafts = [a_draft(name=name) for name in "abc"]
-    new = a_creation().with_ids(iter(drafts))
+    new = a_creation_without_database().with_ids(iter(drafts))
     assert [one.draft for one in new] == drafts
     assert [one.id for one in new] == sorted({one.id for one in new})
 
@@ -77,7 +53,7 @@ async def test_drafts_keep_their_order_and_get_ids_in_this_order() -> None:
     ],
 )
 async def test_a_task_weighs_what_its_texts_do(parts: dict[str, str], weight: int) -> None:
-    [new] = a_creation().with_ids([a_draft(**parts)])
+    [new] = a_creation_without_database().with_ids([a_draft(**parts)])
     assert _weight(new) == weight
 
 
@@ -90,6 +66,6 @@ async def test_a_task_weighs_what_its_texts_do(parts: dict[str, str], weight: in
     ],
 )
 async def test_what_has_to_be_looked_up_or_refused_is_not_begun_at_once(draft: TaskDraft) -> None:
-    creation = a_creation()
+    creation = a_creation_without_database()
     creation.queues._remember({"known"})
     assert creation.begin(draft) is None

@@ -1,0 +1,102 @@
+"""Batches of which all tasks are stored or none: how long they may take, and what is known of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.flow import CREATED
+from taskmill.observability.metrics import BATCH_ITEMS
+from taskmill.operations.create import TaskCreation
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import tasks
+from taskmill.storage.database import Database
+from tests.support.api import LogLines
+from tests.support.builders import a_draft, a_key
+from tests.support.locks import holding_tasks, until_blocked
+from tests.support.stage import Stage, a_creation
+
+
+@asynccontextmanager
+async def an_impatient_creation(stage: Stage) -> AsyncIterator[TaskCreation]:
+    """A creation whose statements may take half a second, as long as nothing gives them more."""
+    database = Database(stage.url, DatabaseSettings(statement_timeout_s=0.5))
+    try:
+        async with a_creation(database, stage.clock, stage.ids) as creation:
+            await creation.create(a_draft())
+            yield creation
+    finally:
+        await database.close()
+
+
+async def test_a_small_batch_may_take_little_longer_than_a_task(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with an_impatient_creation(stage) as creation, holding_tasks(stage):
+        monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.0)
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await creation.create_all([a_draft()] * 5)
+
+
+@pytest.mark.slow
+async def test_a_large_batch_may_take_longer_for_each_of_its_tasks(stage: Stage) -> None:
+    async with (
+        an_impatient_creation(stage) as creation,
+        holding_tasks(stage) as release,
+        asyncio.TaskGroup() as group,
+    ):
+        creating = group.create_task(creation.create_all([a_draft()] * 2000))
+        await until_blocked(stage)
+        # Longer than the driver waits for the usual statement.
+        done, _ = await asyncio.wait({creating}, timeout=1.8)
+        assert not done
+        await release()
+    assert len(creating.result()) == 2000
+
+
+async def test_a_batch_that_waits_for_one_of_its_keys_holds_the_others_itself(stage: Stage) -> None:
+    own, foreign = (a_draft(idempotency=a_key(key)) for key in ("a", "b"))
+    await stage.created()
+    other = await stage.database.connect()
+    await other.execute("BEGIN")
+    await tasks.insert(other, stage.creation.with_ids([foreign]))
+    async with asyncio.TaskGroup() as group:
+        creating = group.create_task(stage.creation.create_all([own, foreign]))
+        await until_blocked(stage)
+        holders = stage.creation.key_holders
+        held = [await holders.is_held_by_another(draft) for draft in (own, foreign)]
+        await other.execute("COMMIT")
+    await other.close()
+    assert held == [False, True]
+    assert [result.replayed for result in creating.result()] == [False, True]
+
+
+async def test_batches_are_counted_as_such(stage: Stage) -> None:
+    before = BATCH_ITEMS.count("create_all")
+    await stage.creation.create_all([a_draft(), a_draft()])
+    assert BATCH_ITEMS.count("create_all") == before + 1
+
+
+async def test_what_is_new_is_logged_and_counted_and_others_are_notified(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    commits = list[None]()
+    stage.database.on_commit(lambda: commits.append(None))
+    keyed = a_draft(queue="counted", idempotency=a_key())
+    plain = a_draft(queue="counted", type="pdf", source="amqp")
+    before = [CREATED.value("counted", kind) for kind in ("emulate", "pdf")]
+    first, second, repeated = await stage.creation.create_all([keyed, plain, keyed])
+    again = await stage.creation.create(keyed)
+    assert [one.replayed for one in (first, second, repeated, again)] == [False, False, True, True]
+    counts = [CREATED.value("counted", kind) for kind in ("emulate", "pdf")]
+    assert counts == [count + 1 for count in before]
+    names = ("task_id", "queue", "type", "source", "level")
+    lines = [tuple(line[name] for name in names) for line in log_lines.named("task.created")]
+    assert lines == [
+        (str(first.task.id), "counted", "emulate", "rest", "info"),
+        (str(second.task.id), "counted", "pdf", "amqp", "info"),
+    ]
+    assert len(commits) == 2
