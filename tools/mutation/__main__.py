@@ -51,12 +51,14 @@ class Server(StrEnum):
 class Area:
     """Files below src/taskmill that are changed together, and the tests that should notice it.
 
-    `servers` are those that the tests need; they are started once for all changes.
+    `servers` are those that the tests need; they are started once for all changes. `left_out` are tests that take
+    seconds, and would be run for each change that nothing else notices.
     """
 
     sources: tuple[str, ...]
     tests: tuple[str, ...]
     servers: frozenset[Server] = frozenset()
+    left_out: tuple[str, ...] = ()
 
 
 AREAS: Final = {
@@ -82,10 +84,15 @@ AREAS: Final = {
         ("relay/*.py",),
         (
             "tests/unit/relay",
+            "tests/integration/test_feed_publishing.py",
             "tests/conformance/test_hint_sending.py",
-            "tests/conformance/test_feed_*.py",
         ),
         frozenset(Server),
+        left_out=(
+            "tests/conformance/test_hint_sending.py::test_an_exchange_that_somebody_deleted_is_made_again",
+            "tests/conformance/test_hint_sending.py::test_several_relays_do_no_harm",
+            "tests/conformance/test_hint_sending.py::test_a_claim_whose_response_was_lost_is_handed_back_and_runs",
+        ),
     ),
 }
 
@@ -139,7 +146,12 @@ def _prepare(name: str, area: Area) -> Path:
         # With the sources: what is not changed would not be copied again, such as SQL.
         "also_copy": linked,
         "use_git_change_detection": ("false",),
+        # How long a change may take, in the time of its tests: those with servers take seconds, not milliseconds.
+        "timeout_multiplier": ("5" if area.servers else "15",),
+        "timeout_constant": ("10" if area.servers else "1",),
     }
+    if area.left_out:
+        options["pytest_add_cli_args"] = [f"--deselect={test}" for test in area.left_out]
     lines = [f"{key} =\n    " + "\n    ".join(values) for key, values in options.items()]
     (folder / "setup.cfg").write_text("\n".join(["[mutmut]", *lines, ""]), encoding="utf-8")
     return folder
