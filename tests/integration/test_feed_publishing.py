@@ -96,7 +96,7 @@ async def test_changes_are_published_in_order_and_the_lease_is_given_back(
     assert exchange.is_closed
     [line] = log_lines.named("feed.delivering")
     assert (line["after"], line["level"]) == ("0.0", "info")
-    assert log_lines.warnings() == []
+    assert log_lines.named("feed.handed_over") == log_lines.warnings() == []
 
 
 async def test_it_goes_on_at_its_cursor(stage: Stage, log_lines: LogLines) -> None:
@@ -144,6 +144,47 @@ async def test_what_is_taken_once_again_is_published_without_a_scan(stage: Stage
         await has_reached(stage, cursors[-1])
         assert delivery._is_bound
     assert exchange.batches[-1] == cursors
+
+
+async def test_a_key_that_was_taken_before_is_not_tried_by_a_scan(stage: Stage) -> None:
+    exchange = ExchangeInMemory("task.new.a")
+    async with delivering(stage, exchange, holder=HOLDER):
+        await is_held(stage)
+        for queues in ("a", "bb"):
+            await has_reached(stage, (await made(stage, queues))[-1])
+        cursors = await made(stage, "aba")
+        await has_reached(stage, cursors[-1])
+    assert exchange.batches[-1] == cursors, "nothing was published before the page"
+
+
+async def test_what_a_scan_found_is_delivered_page_by_page_without_another_scan(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.relay.feed._PAGE", 2)
+    exchange = ExchangeInMemory()
+    async with delivering(stage, exchange, holder=HOLDER):
+        await is_held(stage)
+        await has_reached(stage, (await made(stage, "ab"))[-1])
+        exchange.bound.add("task.new.a")
+        cursors = await made(stage, "bbbbaa")
+        await has_reached(stage, cursors[-1])
+    by_scan, *pages = exchange.batches[1:]
+    assert by_scan == [cursors[0], cursors[4]]
+    # The batch before takes a place on the first page; of each page the first of a returned key is tried.
+    assert [[cursor.ordinal for cursor in page] for page in pages] == [[1], [2], [4], [6]]
+
+
+async def test_a_scan_reads_a_bounded_number_of_changes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.relay.feed._MOST_SCANNED", 2)
+    exchange = ExchangeInMemory()
+    async with delivering(stage, exchange, holder=HOLDER):
+        await is_held(stage)
+        await has_reached(stage, (await made(stage, "a"))[-1])
+        cursors = await made(stage, "aaaaa")
+        await has_reached(stage, cursors[-1])
+    assert exchange.batches[1:] == [[cursors[0]], [cursors[2]], [cursors[4]]]
 
 
 async def test_what_was_confirmed_before_a_loss_is_not_published_again(
