@@ -44,7 +44,9 @@ programs, read files, change the schema, or see other schemas of the database.
 
 [enqueue]: ../how-to/transactional-enqueue.md
 
-Why they are as they are is in [0072](../decisions/0072-processes-have-the-least-rights.md).
+`taskmill up` uses them in the PostgreSQL that it runs: its passwords are in files of the data folder that only
+their owner can read, and no process connects as the superuser. Why the roles are as they are is in
+[0072](../decisions/0072-processes-have-the-least-rights.md).
 
 ## Set them up
 
@@ -76,8 +78,10 @@ Then give each process the address with its login:
 - Roles belong to the whole server: with two databases of Taskmill on one server, a login of one role may log in to
   both. Give each its own logins, and `REVOKE CONNECT ON DATABASE … FROM PUBLIC`.
 - The metric `taskmill_database_oldest_snapshot_seconds` includes sessions of other logins only for members of
-  `pg_read_all_stats`, who may also read the statements of all databases of the server: `GRANT pg_read_all_stats TO
-  taskmill_app` if you want that.
+  `pg_read_all_stats`, who may also read the statements of all databases of the server. `taskmill up` grants it in
+  the PostgreSQL that it runs; elsewhere that is your decision: `GRANT pg_read_all_stats TO taskmill_app`.
+- `taskmill run api maintenance`, several roles in one process, takes the login of maintenance for its duties from
+  `TASKMILL_MAINTENANCE__DATABASE_URL`, and that of all others from `TASKMILL_DATABASE_URL`.
 - A process of a version before these roles goes on with the login that it has. The partitions that it makes are
   its own, and can't be dropped by maintenance until `taskmill migrate` has run once more.
 

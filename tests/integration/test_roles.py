@@ -199,6 +199,7 @@ async def test_processes_make_weeks_and_only_maintenance_drops_them(stage: Stage
         await maintenance.close()
 
 
+@pytest.mark.slow
 async def test_a_schema_of_before_changes_hands_while_it_is_used(empty_database_url: str) -> None:
     """And again: what is right already stays, what a process of before has made since is taken over."""
     url = empty_database_url
@@ -253,6 +254,7 @@ async def test_a_migration_makes_tables_as_the_owner_and_they_get_their_rights(
         await sql.close()
 
 
+@pytest.mark.slow
 async def test_a_login_that_is_no_superuser_makes_the_roles_and_migrates(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

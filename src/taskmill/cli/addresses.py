@@ -13,7 +13,12 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import Settings, load
 
 SERVICE_FILE = "service.json"
-_SERVICE_KEYS = {"broker_url": "amqp_url", "database_url": "database_url"}
+# The first one that `up` has written: with a PostgreSQL of its own it has an address for processes.
+_SERVICE_KEYS = {
+    "broker_url": ("amqp_url",),
+    "database_url": ("app_database_url", "database_url"),
+}
+_MAINTENANCE_KEY = "maintenance_database_url"
 # For messages: in words, its option, its form.
 _NEEDS = {
     "broker_url": ("a broker", "--broker-url", "amqp://user:password@host:port/vhost"),
@@ -75,8 +80,17 @@ def settings_of(data: Path | None, needed: str, **addresses: object) -> Settings
     service = _read_service(settings.data_dir / SERVICE_FILE)
     if service is None and needed in missing:
         raise ConfigurationError(_missing_text(settings.data_dir, needed))
-    found = {name: (service or {}).get(_SERVICE_KEYS[name]) for name in missing}
-    return load(data_dir=data, **{**addresses, **found})
+    return load(data_dir=data, **{**addresses, **_found(service or {}, missing)})
+
+
+def _found(service: dict[str, Any], missing: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {
+        name: next((service[key] for key in _SERVICE_KEYS[name] if service.get(key)), None)
+        for name in missing
+    }
+    if "database_url" in missing:
+        found["maintenance"] = {"database_url": service.get(_MAINTENANCE_KEY)}
+    return found
 
 
 def _missing_text(data: Path, needed: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
@@ -63,13 +64,14 @@ def run_roles(
     supervisor: Supervisor | None = None,
     on_force_quit: Sequence[Callable[[], None]] = (),
     is_broker_starting: Callable[[], bool] = lambda: False,
+    facts: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
     Services `beside` them start before the entry points open and stop after these have closed. `announce` gets
     the API's address (None without an API) when everything serves; a `supervisor` reports whether processes beside
     this one do, and counts for this one's readiness. `on_force_quit` is called before a second Ctrl-C ends it.
-    `is_broker_starting` is whether the embedded broker is still to come.
+    `is_broker_starting` is whether the embedded broker is still to come; `facts` are for the ready files.
 
     Raises:
         ConfigurationError: an unknown role, no database, an old schema, a taken port, an unusable log file or
@@ -87,7 +89,7 @@ def run_roles(
     if "worker" in roles and settings.worker.app is not None:
         # Outside of an event loop: its modules may run one of their own when they are imported.
         app = load_app(settings.worker.app)
-    announcement = Announcement(ready_files, announce, supervisor, is_broker_starting)
+    announcement = Announcement(ready_files, announce, supervisor, is_broker_starting, facts)
     checks = {"processes": supervisor.trouble} if supervisor else {}
     unwritten: list[UUID] = []
     try:

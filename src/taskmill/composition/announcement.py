@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import orjson
@@ -32,7 +33,8 @@ class Front(Protocol):
 class Announcement:
     """Announces, once everything serves, where the API is: in the log, in the ready files and to `announce`.
 
-    The files also have the state of broker and intake, and are rewritten when it changes.
+    The files also have the state of broker and intake, and are rewritten when it changes. `facts` are what they
+    say beside or instead of what is known here.
     """
 
     name = "announcement"
@@ -44,11 +46,13 @@ class Announcement:
         announce: Callable[[str | None], None],
         front: Front | None = None,
         is_broker_starting: Callable[[], bool] = lambda: False,
+        facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.is_broker_starting = is_broker_starting
         self._front = front
         self._ready_files = ready_files
         self._announce = announce
+        self._facts = facts
 
     @property
     def is_front(self) -> bool:
@@ -66,7 +70,7 @@ class Announcement:
         url = server.url if server else None
         presence = await self._presence()
         for file in self._ready_files:
-            _write_ready_file(file, self.process.settings, url, presence)
+            _write_ready_file(file, self.process.settings, url, {**presence, **self._facts})
         log.info("process.ready", url=url, pid=os.getpid())
         self._announce(url)
         await self._refresh_files(stop, url, presence)
@@ -87,7 +91,7 @@ class Announcement:
             # A file that is gone was removed by its reader; a full disk must not end the process.
             for file in filter(Path.exists, self._ready_files):
                 with suppress(OSError):
-                    _write_ready_file(file, self.process.settings, url, presence)
+                    _write_ready_file(file, self.process.settings, url, {**presence, **self._facts})
 
     async def _presence(self) -> Mapping[str, str]:
         """Return the state of broker and intake, one word each; empty when this process does not know."""
@@ -101,7 +105,7 @@ class Announcement:
 
 
 def _write_ready_file(
-    path: Path, settings: Settings, url: str | None, presence: Mapping[str, str]
+    path: Path, settings: Settings, url: str | None, more: Mapping[str, str]
 ) -> None:
     """Write the file atomically: its reader reads it as soon as it exists."""
     facts = {
@@ -109,7 +113,7 @@ def _write_ready_file(
         "amqp_url": settings.broker_url.get_secret_value() if settings.broker_url else None,
         "database_url": settings.require_database_url(),
         "pid": os.getpid(),
-        **presence,
+        **more,
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.touch(mode=0o600)

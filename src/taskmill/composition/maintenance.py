@@ -37,7 +37,7 @@ def maintenance_services(context: ProcessContext) -> list[Service]:
 
 def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
     """Return the duties that run when there is work for them, and the service that triggers them."""
-    settings, database = context.settings, context.database
+    settings, database = context.settings, context.maintenance_database
     interval_s = settings.maintenance.interval_s
     poll_s = min(_POLL_S, interval_s)
     name = f"rescue@{settings.worker.name}"
@@ -79,7 +79,7 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
 def _numbering(context: ProcessContext) -> Periodic:
     number = Periodic(
         "number-changes",
-        numbering(context.database, context.notify_feed),
+        numbering(context.maintenance_database, context.notify_feed),
         interval_s=context.settings.maintenance.numbering_s,
         longest_s=_LONGEST_NUMBERING_S,
         pause_s=context.idle_backoff.pause_s,
@@ -89,7 +89,7 @@ def _numbering(context: ProcessContext) -> Periodic:
 
 
 def _periodic_duties(context: ProcessContext) -> list[Service]:
-    settings, database = context.settings, context.database
+    settings, database = context.settings, context.maintenance_database
     retention = Retention(
         database,
         clock=context.clock,

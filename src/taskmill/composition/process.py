@@ -118,7 +118,12 @@ class Process(ProcessContext):
 
     def connection_closer(self) -> Service:
         """Return the service that closes connections to the database that are not used any more."""
-        return Periodic("unused-connections", self.database.close_unused, interval_s=_UNUSED_S)
+
+        async def close_unused() -> None:
+            for database in self.databases:
+                await database.close_unused()
+
+        return Periodic("unused-connections", close_unused, interval_s=_UNUSED_S)
 
     def notifiers(self) -> list[Service]:
         """Return the services that notify other processes and listen to them; call once all roles are set up."""

@@ -36,6 +36,11 @@ class ProcessContext:
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
+        own_url = settings.maintenance.database_url
+        # Connections of its own only if maintenance has a login of its own.
+        self.maintenance_database = (
+            Database(own_url.get_secret_value(), settings.database) if own_url else self.database
+        )
         self.writability = Writability(self.database, self.ids)
         # Where the API of this installation is, as far as this process knows; port 0 if it does not.
         self.api_address: Callable[[], tuple[str, int]] = lambda: (
@@ -48,7 +53,8 @@ class ProcessContext:
         self.notifier = Notifier(self.database)
         self.change_notifier = Notifier(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
         self.feed_notifier = Notifier(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
-        self.database.on_commit(self._notify_change)
+        for database in self.databases:
+            database.on_commit(self._notify_change)
         # Tasks whose results could not be written before the process ended.
         self.unwritten: list[UUID] = []
         # The state of this process's intake, if it has one; and whether the embedded broker is still starting.
@@ -59,6 +65,11 @@ class ProcessContext:
         self.on_contracts: list[Callable[[], None]] = []
         # Called when API keys have been revoked or rotated.
         self.on_api_keys: list[Callable[[], None]] = []
+
+    @property
+    def databases(self) -> set[Database]:
+        """The pools of this process: one for all, or two."""
+        return {self.database, self.maintenance_database}
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -85,4 +96,5 @@ class ProcessContext:
         """Close all connections."""
         if self.outbound is not None:
             await self.outbound.close()
-        await self.database.close()
+        for database in self.databases:
+            await database.close()

@@ -24,6 +24,7 @@ from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
 from taskmill.embedded.fetching import find_or_fetch, find_present, why_not_fetchable
 from taskmill.embedded.forked import Assignment, ForkedProcess, fork_processes
+from taskmill.embedded.logins import Logins
 from taskmill.embedded.name_indexing import NameIndexing
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
@@ -34,8 +35,9 @@ from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import faults, migrate
+from taskmill.storage import faults, migrate, roles
 from taskmill.storage.owner import point_at_public
+from taskmill.storage.rights import APP, MAINTENANCE
 from taskmill.storage.servers import Servers
 
 log = logs.get_logger(__name__)
@@ -97,10 +99,11 @@ def _serve(
     ready_files: Sequence[Path],
 ) -> int:
     url, location, beside = _database(settings, stack)
+    logins = None if settings.database_url else Logins.read(settings.data_dir / "postgres", url)
     # After the database, so that another `up` on the same data is reported as such; before what takes longer.
     _check_address(settings)
-    _migrate(url, is_own=settings.database_url is None, migrator=forked[-1] if forked else None)
-    own = settings.model_copy(update={"database_url": SecretStr(url)})
+    _migrate(url, logins, migrator=forked[-1] if forked else None)
+    own = settings if logins is None else _with_logins(settings, logins)
     key_file = ensure_admin_key(own) if own.auth == "required" else None
     has_greeted = asyncio.Event()
     name_indexing = NameIndexing(
@@ -112,8 +115,8 @@ def _serve(
     # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
     worker_processes = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
     # Stopped before the workers: intake is an entry point, and the relay's hints are useless from then on.
-    roles = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
-    other_process = RoleProcesses(own, roles)
+    others = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
+    other_process = RoleProcesses(own, others)
     worker_processes.start(forked[:workers])
     other_process.start(forked[workers : workers + 1])
 
@@ -129,7 +132,26 @@ def _serve(
         announce=greet,
         on_force_quit=[worker_processes.kill, other_process.kill],
         is_broker_starting=broker.is_starting,
+        facts={} if logins is None else _facts(logins),
     )
+
+
+def _with_logins(settings: Settings, logins: Logins) -> Settings:
+    """Return the settings of the processes: none of them connects as the superuser."""
+    url = SecretStr(logins.url(MAINTENANCE))
+    maintenance = settings.maintenance.model_copy(update={"database_url": url})
+    return settings.model_copy(
+        update={"database_url": SecretStr(logins.url(APP)), "maintenance": maintenance}
+    )
+
+
+def _facts(logins: Logins) -> dict[str, str]:
+    """Return the addresses for the ready files. The first one is for people, who may have tables of their own."""
+    return {
+        "database_url": logins.superuser_url,
+        "app_database_url": logins.url(APP),
+        "maintenance_database_url": logins.url(MAINTENANCE),
+    }
 
 
 def _check_address(settings: Settings) -> None:
@@ -216,18 +238,29 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     return server.url, str(settings.data_dir.absolute()), [watch]
 
 
-def _migrate(url: str, *, is_own: bool, migrator: ForkedProcess | None) -> None:
-    """Bring the database to our schema, in a process that was forked for it: Alembic would stay in memory here."""
+def _migrate(url: str, logins: Logins | None, *, migrator: ForkedProcess | None) -> None:
+    """Bring the database to our schema, and the roles of the embedded one to their rights."""
     try:
-        applied = asyncio.run(_applied(url, is_own=is_own))
+        applied, has_roles = asyncio.run(_state(url, logins))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = faults.in_words(error)
         raise ConfigurationError(f"the database can't be reached: {reason}") from error
-    if applied is not None and applied >= migrate.head():
-        if migrator is not None:
-            migrator.discard()
-        return
-    log.info("schema.migrating", applied=applied, head=migrate.head())
+    is_old = applied is None or applied < migrate.head()
+    if is_old:
+        log.info("schema.migrating", applied=applied, head=migrate.head())
+        _upgrade(url, migrator)
+    elif migrator is not None:
+        migrator.discard()
+    if logins is None:
+        if is_old:
+            asyncio.run(roles.renew(url))
+    elif is_old or not has_roles:
+        asyncio.run(roles.apply(url, logins.passwords, see_all_sessions=True))
+        logins.save()
+
+
+def _upgrade(url: str, migrator: ForkedProcess | None) -> None:
+    """Migrate in a process that was forked for it: Alembic would stay in memory here."""
     if migrator is None:
         migrate.upgrade(url)
         return
@@ -239,13 +272,16 @@ def _migrate(url: str, *, is_own: bool, migrator: ForkedProcess | None) -> None:
         sys.exit(status)  # it has printed why
 
 
-async def _applied(url: str, *, is_own: bool) -> str | None:
+async def _state(url: str, logins: Logins | None) -> tuple[str | None, bool]:
+    """Return the newest migration that the database has, and whether our processes can log in with their roles."""
     connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
     try:
-        if is_own and (foreign_tables := await point_at_public(connection)):
+        if logins is not None and (foreign_tables := await point_at_public(connection)):
             advice = "ALTER TABLE taskmill.NAME SET SCHEMA public"
             log.warning("schema.shared", tables=",".join(foreign_tables), advice=advice)
-        return await migrate.applied(connection)
+        applied = await migrate.applied(connection)
+        has_logins = logins is not None and logins.are_saved
+        return applied, has_logins and await roles.are_ready(connection)
     finally:
         await connection.close()
 

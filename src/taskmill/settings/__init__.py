@@ -92,7 +92,7 @@ _OTHER_NAMES = frozenset(
 )
 _SECRETS = frozenset(
     {
-        *("database_url", "broker_url"),
+        *("database_url", "maintenance.database_url", "broker_url"),
         *("outbound.push_signing_keys", "outbound.callback_signing_keys"),
         *("roles.app_password", "roles.maintenance_password", "roles.reader_password"),
     }

@@ -11,6 +11,7 @@ from taskmill.settings.group import Group
 from taskmill.settings.values import (
     MOST,
     Count,
+    DatabaseUrl,
     Names,
     PathPrefix,
     Seconds,
@@ -277,8 +278,13 @@ class RetentionSettings(Group):
 
 
 class MaintenanceSettings(Group):
-    """How often the duties of maintenance run."""
+    """How often the duties of maintenance run, and with which login."""
 
+    database_url: DatabaseUrl | None = Field(
+        None,
+        description="`TASKMILL_DATABASE_URL` with the login of maintenance, which may drop weeks, for a process "
+        "that has other roles, too. Unset: all have the same login",
+    )
     interval_s: Seconds = Field(
         1.0,
         description="pause between rounds of rescue, folding counters and rolling up statistics",

@@ -99,12 +99,13 @@ FROM pg_proc WHERE pronamespace = 'taskmill'::regnamespace AND proname <> 'contr
 """
 
 
-async def apply(url: str, passwords: Mapping[str, str]) -> None:
+async def apply(url: str, passwords: Mapping[str, str], *, see_all_sessions: bool = False) -> None:
     """Make the roles, and whatever has no rights yet usable by them.
 
     Args:
         url: the database's address, with the login that migrates.
         passwords: with which these roles may log in. The others stay as they are.
+        see_all_sessions: whether metrics include the sessions of everybody; only for a server of our own.
 
     Raises:
         ConfigurationError: the login may not do that, or a table is in use for too long.
@@ -116,6 +117,8 @@ async def apply(url: str, passwords: Mapping[str, str]) -> None:
             await _create(connection, passwords)
             await _take_over(connection)
             await _grant(connection)
+            if see_all_sessions:
+                await connection.execute(f"GRANT pg_read_all_stats TO {APP}")
         finally:
             await connection.close(timeout=_CLOSE_TIMEOUT_S)
     except (asyncpg.PostgresError, *faults.CONNECTION_ERRORS) as error:

@@ -71,6 +71,18 @@ def test_a_role_runs_on_the_service_that_runs_here() -> None:
     assert settings.worker.app == "handlers:app"
 
 
+def test_a_role_has_the_login_of_processes_and_maintenance_its_own(folder: Path) -> None:
+    more = {
+        "app_database_url": "postgresql://app@/up",
+        "maintenance_database_url": "postgresql://m@/up",
+    }
+    (folder / ".taskmill" / "service.json").write_text(json.dumps({**SERVICE, **more}))
+    settings = settings_to_run(None, database_url=None)
+    assert settings.require_database_url() == "postgresql://app@/up"
+    assert settings.maintenance.database_url is not None
+    assert settings.maintenance.database_url.get_secret_value() == "postgresql://m@/up"
+
+
 def test_a_role_with_a_database_of_its_own_takes_no_hints_about_the_tasks_of_another() -> None:
     settings = settings_to_run(None, database_url="postgresql:///own")
     assert settings.require_database_url() == "postgresql:///own"
