@@ -45,8 +45,8 @@ programs, read files, change the schema, or see other schemas of the database.
 [enqueue]: ../how-to/transactional-enqueue.md
 
 `taskmill up` uses them in the PostgreSQL that it runs: its passwords are in files of the data folder that only
-their owner can read, and no process connects as the superuser. Why the roles are as they are is in
-[0072](../decisions/0072-processes-have-the-least-rights.md).
+their owner can read, and no process connects as the superuser. So do the [containers](containers.md). Why the
+roles are as they are is in [0072](../decisions/0072-processes-have-the-least-rights.md).
 
 ## Set them up
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -28,18 +30,21 @@ LOCK: Final = (ROOT / "requirements/run.txt").read_text(encoding="utf-8")
 SPECIFICATION: Final = Path(__file__).parent / "compose-spec" / "schema.json"
 
 VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
+REQUIRED: Final = re.compile(r"\$\{(\w+):\?([^}]*)\}")
+SECRETS: Final = {name: f"{name.lower()}-of-tests" for name, _ in REQUIRED.findall(COMPOSE)}
 ONE_SHOT: Final = {"migrate"}
 # What handing back and closing connections may take after the worker's own grace time.
 STOP_MARGIN_S: Final = 15
 
 
 def filled(part: Any, **values: str) -> Any:  # noqa: ANN401 - any part of a YAML file
-    """Return a part of the Compose file as it is with these variables, the others unset."""
+    """Return a part of the Compose file as it is with these variables and secrets, the others unset."""
     if isinstance(part, dict):
         return {name: filled(value, **values) for name, value in part.items()}
     if isinstance(part, list):
         return [filled(value, **values) for value in part]
     if isinstance(part, str):
+        part = REQUIRED.sub(lambda found: values.get(found[1]) or SECRETS[found[1]], part)
         return VARIABLE.sub(lambda found: values.get(found[1]) or found[2], part)
     return part
 
@@ -75,13 +80,75 @@ def test_a_part_that_is_wrong_would_be_noticed(
     assert not specification.is_valid(changed)
 
 
-def test_every_variable_has_a_default() -> None:
-    assert "$" not in VARIABLE.sub("", COMPOSE)
+def test_every_variable_has_a_default_but_passwords() -> None:
+    assert "$" not in REQUIRED.sub("", VARIABLE.sub("", COMPOSE))
+    assert SECRETS.keys() == {
+        "POSTGRES_PASSWORD",
+        "POSTGRES_APP_PASSWORD",
+        "POSTGRES_MAINTENANCE_PASSWORD",
+        "RABBITMQ_PASSWORD",
+    }
+    assert {advice for _, advice in REQUIRED.findall(COMPOSE)} == {"run deploy/make-secrets first"}
+
+
+def test_nobody_logs_in_with_what_everybody_knows() -> None:
+    assert "guest:" not in COMPOSE
+    # By default RabbitMQ lets "guest" in from its own machine only.
+    assert "loopback_users" not in COMPOSE
+    assert SERVICES["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_USER"] != "guest"
+
+
+def test_only_migrations_are_the_superuser_and_only_maintenance_may_drop_weeks() -> None:
+    users = {
+        name: SERVICES[name]["environment"]["TASKMILL_DATABASE_URL"].split("/")[2].partition(":")[0]
+        for name in OURS
+    }
+    assert users.pop("migrate") == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert users.pop("maintenance") == "taskmill_maintenance"
+    assert set(users.values()) == {"taskmill_app"}
+    assert "--roles" in SERVICES["migrate"]["command"]
+    passwords = [name for name in SERVICES["migrate"]["environment"] if "PASSWORD" in name]
+    for name in set(OURS) - ONE_SHOT:
+        assert not set(passwords) & set(SERVICES[name]["environment"])
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Path:
+    """The script that makes the secrets, in a clone of its own."""
+    (tmp_path / "deploy").mkdir()
+    return Path(shutil.copy(ROOT / "deploy/make-secrets", tmp_path / "deploy"))
+
+
+def test_secrets_are_made_once_and_only_their_owner_reads_them(maker: Path) -> None:
+    env = maker.parents[1] / ".env"
+    env.write_text(
+        "API_PORT=9000\nPOSTGRES_APP_PASSWORD=chosen-by-hand\nRABBITMQ_PASSWORD=", "utf-8"
+    )
+    env.chmod(0o644)
+    subprocess.run([maker], check=True, capture_output=True)  # noqa: S603 - our own script
+    text = env.read_text("utf-8")
+    assert env.stat().st_mode & 0o777 == 0o600
+    made = dict(re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE))
+    assert made.keys() == {"API_PORT", *SECRETS}
+    assert made["POSTGRES_APP_PASSWORD"] == "chosen-by-hand"  # noqa: S105 - no secret
+    random = [made[name] for name in SECRETS if name != "POSTGRES_APP_PASSWORD"]
+    assert all(re.fullmatch("[0-9a-f]{48}", one) for one in random)
+    assert len(set(random)) == len(random)
+    subprocess.run([maker], check=True, capture_output=True)  # noqa: S603 - see above
+    assert env.read_text("utf-8") == text
+
+
+def test_a_broker_user_guest_is_refused(maker: Path) -> None:
+    (maker.parents[1] / ".env").write_text("RABBITMQ_USER=guest\n", "utf-8")
+    done = subprocess.run([maker], check=False, capture_output=True, text=True)  # noqa: S603 - see above
+    assert done.returncode == 1
+    assert "guest" in done.stderr
 
 
 def test_the_example_names_every_variable_with_the_default_that_holds() -> None:
     own = {one.name: one.value for one in _defaults()}
     used = {name: default or own.get(name, "") for name, default in VARIABLE.findall(COMPOSE)}
+    used |= dict.fromkeys(SECRETS, "")
     assert dict(re.findall(r"^#(\w+)=(.*)$", EXAMPLE, re.MULTILINE)) == used
     # What is set by mistake would hold for whoever copies the file.
     assert not re.search(r"^[^#\n]", EXAMPLE, re.MULTILINE)
@@ -102,8 +169,10 @@ def test_every_setting_is_known_and_has_a_good_value(
 
     loaded = configuration.load()
 
-    assert loaded.require_database_url() == "postgresql://taskmill:taskmill@postgres:5432/taskmill"
-    assert loaded.require_broker_url() == "amqp://guest:guest@rabbitmq:5672/"
+    assert loaded.require_database_url().endswith("-of-tests@postgres:5432/taskmill")
+    assert (
+        loaded.require_broker_url() == "amqp://taskmill:rabbitmq_password-of-tests@rabbitmq:5672/"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name in LONG_RUNNING])
@@ -227,7 +296,7 @@ def test_variables_reach_the_containers() -> None:
     services = compose(WORKER_REPLICAS="5", RABBITMQ_PASSWORD="x", API_PORT="9")["services"]  # noqa: S106 - no secret
     assert services["worker"]["scale"] == "5"
     assert services["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_PASS"] == "x"  # noqa: S105 - no secret
-    assert services["intake"]["environment"]["TASKMILL_BROKER_URL"].startswith("amqp://guest:x@")
+    assert services["intake"]["environment"]["TASKMILL_BROKER_URL"].startswith("amqp://taskmill:x@")
     assert services["api"]["ports"] == ["127.0.0.1:9:8000"]
 
 
