@@ -97,6 +97,7 @@ async def test_a_push_sends_the_request_of_its_payload_and_its_result_is_the_res
             "taskmill-run": "1",
             "taskmill-attempt": "1",
             "taskmill-claim-no": "1",
+            "taskmill-hop": "1",
         }
         assert Webhook(SECRET).verify(received.body, sent) == {"a": [1, "ö"]}
         result = result_of(task)
@@ -124,6 +125,15 @@ async def test_a_body_is_json_or_text_or_empty(
             kind or "application/octet-stream"
         )
         assert "webhook-signature" not in received.headers
+
+
+async def test_a_push_says_how_far_its_task_is_and_its_payload_can_not(stage: Stage) -> None:
+    async with an_endpoint() as endpoint, a_pusher(stage):
+        await pushed(stage, endpoint.url, payload={}, labels='{"taskmill.hop":"4"}')
+        assert endpoint.received[0].headers["taskmill-hop"] == "5"
+        payload = {"headers": {"Taskmill-Hop": "0"}}
+        refused = await pushed(stage, endpoint.url, payload=payload)
+        assert error_of(refused)[0] == "PayloadRefused"
 
 
 async def test_what_may_change_is_tried_again_with_the_same_id(stage: Stage) -> None:

@@ -230,6 +230,7 @@ def create_app(
             ),
             input_limits=InputLimits(
                 labels=limits.labels,
+                hops=limits.hops,
                 idempotency_key_chars=limits.idempotency_key_chars,
                 contracts=service.contracts.by_type,
             ),

@@ -13,6 +13,7 @@ from taskmill.domain.errors import InvalidInput, TooLarge
 from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
+from taskmill.wire.hops import hop_in
 from taskmill.wire.wording import safe_text
 
 # No endpoint takes forms or text, but these are the default types of curl's -d and of `fetch` in JavaScript.
@@ -72,6 +73,11 @@ def traceparent_of(scope: Scope) -> str | None:
     """Return the caller's trace context as it came; None when the header is repeated, as the standard says."""
     sent = [value for name, value in scope["headers"] if name == b"traceparent"]
     return sent[0].decode("latin-1") if len(sent) == 1 else None
+
+
+def hop_of_request(scope: Scope, limit: int) -> int:
+    """Return how many requests of Taskmill led to this one, as it says. Raises `InvalidInput` above the limit."""
+    return hop_in([value for name, value in scope["headers"] if name == b"taskmill-hop"], limit)
 
 
 def form_of(scope: Scope) -> Form:

@@ -51,7 +51,7 @@ _PLAIN: Final = re.compile(rb"/[\w./~-]{,199}", re.ASCII)
 _RETRY_AFTER_S: Final = 1.0
 _JSON: Final = b"application/json"
 # Requests with one of these go through the layers.
-_UNUSUAL: Final = frozenset({b"content-encoding", b"origin", b"sec-fetch-site"})
+_UNUSUAL: Final = frozenset({b"content-encoding", b"origin", b"sec-fetch-site", b"taskmill-hop"})
 _CHECKED: Final = _UNUSUAL | {
     b"host",
     b"authorization",

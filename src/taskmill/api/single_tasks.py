@@ -9,7 +9,14 @@ from uuid import UUID
 from starlette.types import Receive, Scope
 
 from taskmill.api.authorisation import authorise_draft, shown_key
-from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
+from taskmill.api.bodies import (
+    FORM_HEADERS,
+    JSON_TYPES,
+    Form,
+    header_text,
+    hop_of_request,
+    read_body,
+)
 from taskmill.api.context import Context
 from taskmill.api.long_polling import conditional_response
 from taskmill.api.queries import refuse_query
@@ -20,6 +27,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.runtime.http_scope import TASK_ID
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.contracts.checking import TakesLong
+from taskmill.wire.hops import count_hop
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, task_etag, to_draft
@@ -38,10 +46,12 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
     if scope["query_string"]:
         refuse_query(scope)
     form, key, traceparent = _headers(scope)
+    hop = hop_of_request(scope, context.input_limits.hops)
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
     draft = await _draft(context, body, key, traceparent)
     authorise_draft(shown_key(scope), draft)
+    count_hop(draft, hop)
     created = await _create(context, draft)
     response = created_response(created, context.warning_of(draft.callback_url))
     scope[TASK_ID] = response.task_id

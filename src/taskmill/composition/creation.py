@@ -46,6 +46,7 @@ def message_limits(context: ProcessContext) -> MessageLimits:
         body_bytes=limits.body_bytes,
         input=InputLimits(
             labels=limits.labels,
+            hops=limits.hops,
             idempotency_key_chars=limits.idempotency_key_chars,
             contracts=context.contracts.by_type,
         ),

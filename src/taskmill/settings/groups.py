@@ -57,6 +57,11 @@ class LimitSettings(Group):
     batch_bytes: Count = Field(32 * 1024**2, description="largest body of `POST /tasks/batch`")
     batch_items: Count = Field(10_000, description="most tasks in an array")
     labels: Count = Field(64, description="most labels of a task")
+    hops: Count = Field(
+        5,
+        description="how many webhooks, callbacks and pushes may have led to a request that creates tasks, as its "
+        "`Taskmill-Hop` counts: more are taken for a loop",
+    )
     result_bytes: Count = Field(
         1024**2, description="largest result; a larger one fails the task with `ResultTooLarge`"
     )

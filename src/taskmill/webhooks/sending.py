@@ -12,10 +12,10 @@ from taskmill.outbound.errors import Unreachable
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
 from taskmill.storage import callbacks, changes
-from taskmill.storage.changes import ChangePair
 from taskmill.storage.database import Database
 from taskmill.storage.webhook_deliveries import DueDelivery
 from taskmill.wire.feed import CLOUD_EVENT, cloud_event_json
+from taskmill.wire.hops import hop_headers
 from taskmill.wire.webhooks import test_event_json
 
 GONE: Final = "there is nobody to deliver to any more"
@@ -83,14 +83,16 @@ class DeliverySender:
     ) -> PreparedDelivery:
         if due.url is None:
             return PreparedDelivery(delivery=due, request=None, trouble=GONE)
-        body = self._body(due, due.pair, by_pair)
-        if body is None:
+        change = None if due.pair is None else by_pair.get((due.pair.task_id, due.pair.version))
+        if due.pair is not None and change is None:
             return PreparedDelivery(delivery=due, request=None, trouble=FORGOTTEN)
+        body = self._body(due, change)
         signer = callback_signer if due.webhook_id is None else Signer(due.secrets or ())
         headers = {
             "Content-Type": CLOUD_EVENT,
             **signer.headers(due.event_id, self._clock.now(), body),
             "Taskmill-Attempt": str(due.attempt),
+            **hop_headers("{}" if change is None else change.labels),
         }
         if due.webhook_id is not None:
             headers["Taskmill-Webhook-Id"] = str(due.webhook_id)
@@ -98,10 +100,7 @@ class DeliverySender:
             delivery=due, request=Request(url=due.url, headers=headers, body=body)
         )
 
-    def _body(
-        self, due: DueDelivery, pair: ChangePair | None, by_pair: Mapping[tuple[UUID, int], Change]
-    ) -> bytes | None:
-        if pair is None:
+    def _body(self, due: DueDelivery, change: Change | None) -> bytes:
+        if change is None:
             return test_event_json(due.event_id, due.webhook_id, due.created_at, self._source)
-        change = by_pair.get((pair.task_id, pair.version))
-        return None if change is None else cloud_event_json(change, source=self._source)
+        return cloud_event_json(change, source=self._source)

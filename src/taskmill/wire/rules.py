@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from taskmill.domain.errors import Violation
 from taskmill.domain.task_fields import DEFAULT_TYPE
+from taskmill.wire import hops
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp
@@ -28,6 +29,7 @@ class InputLimits:
     """
 
     labels: int = 64
+    hops: int = hops.DEFAULT_LIMIT
     idempotency_key_chars: int = 255
     contracts: Mapping[str, Contract] = field(default_factory=dict)
     is_quick: bool = False
@@ -51,7 +53,13 @@ def broken_rules(
 
 def _labels(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
     labels = body["labels"]
-    if isinstance(labels, dict) and len(labels) > limits.labels:
+    if not isinstance(labels, dict):
+        return
+    if isinstance(hop := labels.get(hops.LABEL), str):
+        violation = hops.hop_violation(f"/labels/{hops.LABEL}", hop, limits.hops)
+        if violation is not None:
+            yield violation
+    if len(labels) > limits.labels:
         expected = f"at most {limits.labels} labels"
         yield Violation(pointer="/labels", expected=expected, got=f"{len(labels)} labels")
 

@@ -18,6 +18,7 @@ from taskmill.outbound.responses import as_result, excerpt
 from taskmill.outbound.retry_after import retry_after
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
+from taskmill.wire.hops import hop_headers
 from taskmill.wire.push import PushPayload, matches_status, push_violations
 from taskmill.wire.urls import target_of
 
@@ -104,6 +105,7 @@ class Push:
             "Taskmill-Run": str(task.run),
             "Taskmill-Attempt": str(task.attempt),
             "Taskmill-Claim-No": str(task.claim_no),
+            **hop_headers(task.labels),
         }
         if task.traceparent is not None:
             headers["traceparent"] = task.traceparent

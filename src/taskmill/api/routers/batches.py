@@ -12,10 +12,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
 from taskmill.api.authorisation import authorise_draft, shown_key
-from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
+from taskmill.api.bodies import BATCH_TYPES, form_of, hop_of_request, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
-from taskmill.api.openapi import refusals, request_header
+from taskmill.api.openapi import HOP_HEADER, refusals, request_header
 from taskmill.api.responses import RawResponse
 from taskmill.api.single_tasks import IDEMPOTENCY_KEY
 from taskmill.domain.api_key_errors import ScopeMissing
@@ -40,6 +40,7 @@ from taskmill.wire.batches import (
     line_refused_json,
     parse_batch,
 )
+from taskmill.wire.hops import count_hop
 
 log = get_logger(__name__)
 router = APIRouter(tags=["tasks"])
@@ -92,7 +93,10 @@ _RESPONSE_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d
                 LINES_MEDIA_TYPE: {"schema": {"type": "string", "description": _LINES}},
             },
         },
-        "parameters": [request_header("traceparent", "the caller's trace (W3C), for all tasks")],
+        "parameters": [
+            request_header("traceparent", "the caller's trace (W3C), for all tasks"),
+            HOP_HEADER,
+        ],
     },
     responses={
         **refusals(409, has_body=True),
@@ -136,10 +140,13 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
     """
     usual_s = context.limits.request_timeout_s
     set_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
+    hop = hop_of_request(request.scope, context.input_limits.hops)
     drafts = await _drafts(context, body, traceparent_of(request.scope))
     if (key := shown_key(request.scope)) is not None:
         for draft in drafts:
             authorise_draft(key, draft)
+    for draft in drafts:
+        count_hop(draft, hop)
     limit_s = round(usual_s + len(drafts) * BATCH_TASK_S, 1)
     set_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
     try:
@@ -191,6 +198,7 @@ def _array_steps(
 async def _respond_lines(context: Context, request: Request, body: bytes) -> Response:
     lines = parse_batch(LINES_MEDIA_TYPE, body, line_bytes=context.limits.body_bytes)
     assert not isinstance(lines, list)  # noqa: S101 - that is what an array gives
+    hop = hop_of_request(request.scope, context.input_limits.hops)
     chunks = line_drafts(
         lines,
         source="rest",
@@ -206,7 +214,7 @@ async def _respond_lines(context: Context, request: Request, body: bytes) -> Res
     set_deadline(request.scope, None)  # each chunk has its own timeout
     if (key := shown_key(request.scope)) is not None:
         first, steps = _authorised(key, first), _all_authorised(key, steps)
-    stored = _store(context, first, steps)
+    stored = _store(context, first, steps, hop)
     return StreamingResponse(stored, media_type=LINES_MEDIA_TYPE)
 
 
@@ -238,14 +246,14 @@ async def _all_authorised(
 
 
 async def _store(
-    context: Context, first: list[LineDraft], more: AsyncIterator[list[LineDraft]]
+    context: Context, first: list[LineDraft], more: AsyncIterator[list[LineDraft]], hop: int = 0
 ) -> AsyncIterator[bytes]:
     """Read lines while earlier ones are being stored, and yield the results in order."""
     in_flight: deque[list[_Line]] = deque()
     chunk: list[LineDraft] | None = first
     try:
         while chunk is not None:
-            in_flight.append(await _submitted(context, chunk))
+            in_flight.append(await _submitted(context, chunk, hop))
             if len(in_flight) == _CHUNKS_AT_ONCE:
                 yield await _result_lines(context, in_flight[0])
                 in_flight.popleft()
@@ -260,8 +268,10 @@ async def _store(
                 _result_of(result)
 
 
-async def _submitted(context: Context, chunk: Sequence[LineDraft]) -> list[_Line]:
+async def _submitted(context: Context, chunk: Sequence[LineDraft], hop: int) -> list[_Line]:
     drafts = [line.result for line in chunk if isinstance(line.result, TaskDraft)]
+    for draft in drafts:
+        count_hop(draft, hop)
     try:
         async with asyncio.timeout(context.limits.request_timeout_s):
             results = iter(await context.service.creation.submit_each(drafts))

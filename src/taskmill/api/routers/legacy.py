@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from taskmill.api import queries
 from taskmill.api.authorisation import authorise_draft, shown_key
-from taskmill.api.bodies import traceparent_of
+from taskmill.api.bodies import hop_of_request, traceparent_of
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.dependencies import InContext, validated_body
 from taskmill.api.errors import add_error_handlers
@@ -23,6 +23,7 @@ from taskmill.api.responses import RawResponse
 from taskmill.api.routers.documents import add_documents
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.wire.fields import Expected
+from taskmill.wire.hops import count_hop
 from taskmill.wire.legacy import (
     LegacyCreate,
     LegacyError,
@@ -92,8 +93,10 @@ def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> 
 async def create_task(request: Request, context: InContext) -> Response:
     """Create a task; `POST /tasks` has more fields."""
     traceparent = traceparent_of(request.scope)
+    hop = hop_of_request(request.scope, context.input_limits.hops)
     draft = await validated_body(request, partial(legacy_draft, traceparent=traceparent))
     authorise_draft(shown_key(request.scope), draft)
+    count_hop(draft, hop)
     created = await context.service.creation.create(draft)
     return RawResponse(201, legacy_task_json(created.task)).to_starlette()
 

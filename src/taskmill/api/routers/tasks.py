@@ -12,6 +12,7 @@ from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.listings import page_response
 from taskmill.api.long_polling import PREFER
 from taskmill.api.openapi import (
+    HOP_HEADER,
     LISTING_PARAMETERS,
     headers,
     json_body,
@@ -51,6 +52,7 @@ _IF_MATCH: Final = {
                 maxLength=255,
             ),
             request_header("traceparent", "the caller's trace (W3C)"),
+            HOP_HEADER,
         ],
     },
     responses={

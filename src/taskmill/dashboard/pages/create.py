@@ -136,6 +136,7 @@ def _limits(view: View) -> InputLimits:
     limits = view.context.settings.limits
     return InputLimits(
         labels=limits.labels,
+        hops=limits.hops,
         idempotency_key_chars=limits.idempotency_key_chars,
         contracts=view.context.service.contracts.by_type,
     )
