@@ -113,6 +113,26 @@ def test_a_bad_weight_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> 
         load()
 
 
+@pytest.mark.parametrize("text", ["proxy.example.org", "10.0.0.0/33", "10.0.0", "*", "10.0.0.1:80"])
+def test_a_trusted_proxy_is_a_network_or_an_address(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKMILL_API__TRUSTED_PROXIES", f"10.1.2.3/8, ::1, {text}")
+
+    with pytest.raises(ConfigurationError, match=r"TRUSTED_PROXIES.*: expected networks or addr"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["TASKMILL_API__TLS_CERT", "TASKMILL_API__TLS_KEY"])
+def test_a_certificate_and_its_key_are_set_together(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "file.pem")
+
+    with pytest.raises(ConfigurationError, match="certificate and key belong together"):
+        load()
+
+
 def test_an_empty_name_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKMILL_DATABASE_URL", "")
 

@@ -24,8 +24,7 @@ from taskmill.domain.errors import (
 from taskmill.domain.grants import Scope as KeyScope
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
-from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import API_KEY, UNTIMED
+from taskmill.runtime.http_scope import ABORT, API_KEY, UNTIMED
 from taskmill.storage import remote_leases
 
 _BODY: Final = "http.response.body"

@@ -17,8 +17,7 @@ from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
 from taskmill.observability.kinds import OTHER
 from taskmill.runtime.body_memory import BodyMemory
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
-from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, ROUTE, TASK_ID, UNTIMED
+from taskmill.runtime.http_scope import ABORT, CLIENT, DEADLINE, HEAD_ONLY, ROUTE, TASK_ID, UNTIMED
 from taskmill.runtime.offload import Caller, caller
 from taskmill.wire.wording import safe_text
 
@@ -42,7 +41,7 @@ class Edge:
             return
         path = safe_text(scope["path"], _LONGEST_PATH)
         sent_id = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
-        record = RequestRecord(self._records, sent_id, scope["method"], path)
+        record = RequestRecord(self._records, sent_id, scope["method"], path, scope.get(CLIENT))
         if record.method == "HEAD":
             # Served as GET; the server, which has the original scope, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}

@@ -79,7 +79,9 @@ class _Call(RequestRecord):
         *,
         key: ApiKey | None = None,
     ) -> None:
-        super().__init__(records, headers.get(ID_HEADER), method, request.url.decode("ascii"))
+        super().__init__(
+            records, headers.get(ID_HEADER), method, request.url.decode("ascii"), request.client
+        )
         self.request = request
         self.route = route
         self.key = key

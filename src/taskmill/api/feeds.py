@@ -17,8 +17,7 @@ from taskmill.domain.feed import Cursor, FeedFilter
 from taskmill.domain.lifecycle import Status
 from taskmill.observability.logs import get_logger
 from taskmill.operations.listeners import End, Stream
-from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
+from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire import fields
 from taskmill.wire.feed import EVENT_STREAM, LIVE, notice_frame
 from taskmill.wire.fields import Expected

@@ -60,15 +60,22 @@ class RequestRecords:
 class RequestRecord:
     """One request that is being served: by the id that it came with, if that is valid, otherwise by a new one.
 
-    `path` is as it may be logged; `key_id` is the id of the API key that it has shown.
+    `path` is as it may be logged, and so is `client`, an address, if there is one; `key_id` is the id of the API
+    key that it has shown.
     """
 
-    __slots__ = ("_records", "header", "id", "key_id", "method", "path", "started")
+    __slots__ = ("_records", "client", "header", "id", "key_id", "method", "path", "started")
 
     def __init__(
-        self, records: RequestRecords, sent_id: bytes | None, method: str, path: str
+        self,
+        records: RequestRecords,
+        sent_id: bytes | None,
+        method: str,
+        path: str,
+        client: str | None = None,
     ) -> None:
         self._records = records
+        self.client = client
         is_valid = sent_id is not None and _VALID_ID.fullmatch(sent_id)
         self.id = sent_id.decode() if sent_id and is_valid else records.next_id()
         self.header = (ID_HEADER, self.id.encode())
@@ -105,6 +112,8 @@ class RequestRecord:
         facts = {} if task_id is None else {"task_id": task_id}
         if self.key_id is not None:
             facts["api_key"] = self.key_id
+        if self.client is not None:
+            facts["client"] = self.client
         write = log.debug if self._is_quiet(route, status) else log.info
         write(
             "request.served",

@@ -28,6 +28,7 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.certificates import ServerCertificate, certificate_files
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
+from taskmill.runtime.forwarded import TrustedProxies
 from taskmill.runtime.offload import shorten_switch_interval
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
@@ -292,6 +293,7 @@ class Process(ProcessContext):
                 unfinished_per_address=settings.unfinished_per_address,
             ),
             certificate=certificate,
+            proxies=TrustedProxies(trusted) if (trusted := settings.trusted_proxies) else None,
         )
         self.api_address = lambda: (settings.host, server.port)
         return server

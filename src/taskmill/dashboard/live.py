@@ -12,8 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from taskmill.operations.change_ticker import ChangeTicker, Tick, Watcher
-from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
+from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),

@@ -253,6 +253,12 @@ CONNECTIONS_LIMITED: Final = _connections.tally(
     "server",
     "reason",
 )
+FORWARDED_IGNORED: Final = _connections.tally(
+    "http_forwarded_ignored_total",
+    "Requests of trusted proxies whose `Forwarded` headers were ignored, at least in part: `malformed`, or "
+    "`conflicting` with `X-Forwarded-For` (api)",
+    "reason",
+)
 HANDSHAKES_FAILED: Final = _connections.tally(
     "tls_handshakes_failed_total",
     "Connections that ended because client and API do not agree on TLS (api)",

@@ -68,6 +68,7 @@ class Connections:
         self._count = 0
         # By address, each in the order in which the requests began.
         self._unfinished: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
+        self._counted_for: dict[Connection, str] = {}
         self._unlogged: Counter[str] = Counter()
         self._logged_at: dict[str, float] = {}
         CONNECTIONS.watch(self, Connections._sample_open)
@@ -92,29 +93,34 @@ class Connections:
         if not same:
             del self._open[connection.address]
 
-    def begin(self, connection: Connection) -> bool:
+    def begin(self, connection: Connection, address: str) -> bool:
         """Count a connection whose request has come in part; False when it has to be refused.
 
-        When its address has too many of them, the oldest that may be closed is closed.
+        It counts for `address` only: that of the client where a proxy has named it. When it has too many of them,
+        the oldest that may be closed is closed.
         """
-        same = self._unfinished[connection.address]
+        if self._counted_for.get(connection, address) != address:
+            self.finish(connection)
+        same = self._unfinished[address]
         is_over = len(same) >= self.limits.unfinished_per_address and connection not in same
         if is_over:
-            self.report(ADDRESS, connection.address)
+            self.report(ADDRESS, address)
             oldest = next((one for one in same if one.eviction_order is not None), None)
             if oldest is None:
                 return False
             self._evict(oldest)
-        same[connection] = None
+        self._unfinished[address][connection] = None
+        self._counted_for[connection] = address
         return True
 
     def finish(self, connection: Connection) -> None:
         """Record that the request has come completely."""
-        same = self._unfinished.get(connection.address)
-        if same is not None:
-            same.pop(connection, None)
+        address = self._counted_for.pop(connection, None)
+        if address is not None:
+            same = self._unfinished[address]
+            del same[connection]
             if not same:
-                del self._unfinished[connection.address]
+                del self._unfinished[address]
 
     def report(self, reason: str, address: str) -> None:
         """Count a closed or refused connection, and log the first of them within some seconds."""

@@ -30,12 +30,13 @@ class FastHandler(Protocol):
 class FastRequest:
     """One request, in the place of uvicorn's `RequestResponseCycle`, with the attributes that uvicorn sets.
 
-    The names of `headers` are in lower case.
+    The names of `headers` are in lower case. `client` is the client's address if proxies are trusted.
     """
 
     __slots__ = (
         "_connection",
         "body",
+        "client",
         "disconnected",
         "headers",
         "is_begun",
@@ -58,6 +59,7 @@ class FastRequest:
         self.method = method
         self.url = url
         self.headers = headers
+        self.client: str | None = None
         self.body = bytearray()
         self.more_body = True
         self.is_begun = False
@@ -74,8 +76,10 @@ class FastRequest:
     @property
     def host(self) -> str:
         """The client's address, empty if it has none; only before the response."""
-        client = self._connection.client
-        return client[0] if client else ""
+        if self.client is not None:
+            return self.client
+        peer = self._connection.client
+        return peer[0] if peer else ""
 
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
         """Write the response, unless the client has gone, and free what an idle connection does not need.

@@ -6,7 +6,6 @@ once they have come completely, unless they are pipelined.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,7 +13,6 @@ from typing import Any, Final
 import httptools
 import uvicorn
 
-from taskmill.domain.errors import Unavailable
 from taskmill.runtime.client_transport import ClientTransport
 from taskmill.runtime.connections import (
     SLOW_BODY,
@@ -25,21 +23,17 @@ from taskmill.runtime.connections import (
     address_group,
 )
 from taskmill.runtime.fast_path import FastHandler, FastRequest
-from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
-from taskmill.runtime.http_scope import TARGET
+from taskmill.runtime.forwarded import TrustedProxies
+from taskmill.runtime.http_refusals import refusal, send_before_continue
+from taskmill.runtime.http_scope import ABORT, CLIENT, TARGET
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
-from taskmill.runtime.uvicorn_internals import STATUS_LINE, HttpToolsProtocol, ServerState
-from taskmill.wire.problems import problem_for_status, problem_json
+from taskmill.runtime.uvicorn_internals import HttpToolsProtocol, ServerState
 
 # Of everything but the body: a head, a chunk's extensions, trailers.
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 # A refused upload is read on this far: a client that still sends does not read the refusal.
 LARGEST_DISCARD_BYTES: Final = 8 * 1024 * 1024
 
-ABORT: Final = "taskmill.abort"
-"""The key in a request's scope of the function that closes its connection at once; unsent data is lost."""
-
-_RETRY_AFTER_S: Final = 5.0
 _TRANSFER_ENCODING: Final = b"transfer-encoding"
 _ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
@@ -61,6 +55,10 @@ class HttpProtocol(HttpToolsProtocol):
     # The cycle of the request that the app serves: an earlier one when requests are pipelined.
     _running: Any = None
     address = ""
+    # Who sent the request that is coming, as limits count it; the connection itself is always the peer's.
+    _sender = ""
+    _proxies: TrustedProxies | None = None
+    _is_proxied = False
     _fast_path: FastHandler | None = None
     _data = b""
     _messages = 0
@@ -84,10 +82,12 @@ class HttpProtocol(HttpToolsProtocol):
         *,
         connections: Connections | None = None,
         pace: Pace = DEFAULT_PACE,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._connections = connections or Connections("http", ConnectionLimits(), self.loop.time)
         self._pace = pace
+        self._proxies = proxies
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base has it
         """Wait for the first request, if there is room for one more connection."""
@@ -99,7 +99,9 @@ class HttpProtocol(HttpToolsProtocol):
             on_stalled=self._abort_stalled,
         )
         self._fast_path = getattr(self.app, "fast_path", None)
-        self.address = address_group(self.client[0]) if self.client else ""
+        self.address = self._sender = address_group(self.client[0]) if self.client else ""
+        if self._proxies is not None and self.client is not None:
+            self._is_proxied = self._proxies.trusts(self.client[0])
         if self._connections.open(self):
             self._start_keep_alive()
         else:
@@ -173,6 +175,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._wants_upgrade = self.parser.should_upgrade()
         if self._wants_upgrade:
             return
+        if self._proxies is not None:
+            self._name_client(self._proxies)
         method = self.parser.get_method()
         if (
             self._fast_path is not None
@@ -180,6 +184,8 @@ class HttpProtocol(HttpToolsProtocol):
             and self._is_ordinary()
         ):
             self.cycle = FastRequest(self, method, self.url, self.headers)
+            if self._proxies is not None:
+                self.cycle.client = self.scope[CLIENT]  # type: ignore[typeddict-item]  # our own
         else:
             if not self.url.startswith(b"/"):
                 self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]  # our own
@@ -187,7 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
             if not self.pipeline:
                 self._running = self.cycle
             if self.expect_100_continue:
-                self.cycle.send = partial(_send_before_continue, self.cycle, self.cycle.send)
+                self.cycle.send = partial(send_before_continue, self.cycle, self.cycle.send)
         self._is_in_head = False
         self.headers = _DISCARD  # trailers must not be taken for headers
 
@@ -263,6 +269,17 @@ class HttpProtocol(HttpToolsProtocol):
         ):
             raise _UnknownTransferEncoding  # the parser turns it into a 400
 
+    def _name_client(self, proxies: TrustedProxies) -> None:
+        """Let the rest see the request as its client has sent it."""
+        host = self.client[0] if self.client else ""
+        if self._is_proxied:
+            host, scheme = proxies.origin(host, self.headers)
+            self._sender = address_group(host)
+            self.scope["client"] = (host, 0)
+            if scheme is not None:
+                self.scope["scheme"] = scheme
+        self.scope[CLIENT] = host  # type: ignore[typeddict-unknown-key]  # our own
+
     def _update_clock(self) -> None:
         """Run a clock while a part of a request is missing, and count the connection as unfinished meanwhile."""
         if self._is_in_head and self._has_advanced and not self._is_head_begun:
@@ -271,10 +288,11 @@ class HttpProtocol(HttpToolsProtocol):
         missing = (self._messages, self._is_in_head)
         if missing == self._missing or self.transport.is_closing():
             return
+        sender = self.address if self._is_in_head else self._sender
+        if not self._connections.begin(self, sender):
+            self._refuse_busy()
+            return
         if self._clock is None:
-            if not self._connections.begin(self):
-                self._refuse_busy()
-                return
             self._clock = RequestClock(
                 self._pace, self.loop, on_late=self._refuse_late, is_reading=self._is_reading
             )
@@ -318,7 +336,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _abort_stalled(self) -> None:
-        self._connections.report(SLOW_RESPONSE, self.address)
+        self._connections.report(SLOW_RESPONSE, self._sender)
         self._abort()
 
     def _mark_disconnected(self) -> None:
@@ -353,7 +371,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Respond with 408 to a request that comes too slowly, if it has no response yet, and close."""
         if self.transport.is_closing():
             return
-        self._connections.report(SLOW_HEAD if self._is_in_head else SLOW_BODY, self.address)
+        if self._is_in_head:
+            self._connections.report(SLOW_HEAD, self.address)
+        else:
+            self._connections.report(SLOW_BODY, self._sender)
         if self._is_head_begun if self._is_in_head else self._is_responding():
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
@@ -371,30 +392,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if not is_started:
-            if status is HTTPStatus.SERVICE_UNAVAILABLE:
-                _, headers, body = problem_json(Unavailable(_RETRY_AFTER_S, "a free connection"))
-            else:
-                _, headers, body = problem_for_status(status)
-            lines = [b"%s: %s\r\n" % header for header in DEFAULT_RESPONSE_HEADERS]
-            lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
-            length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
+            self.transport.write(refusal(status))
         self.transport.close()
 
 
 class _UnknownTransferEncoding(Exception):
     """Ends the parsing."""
-
-
-async def _send_before_continue(
-    cycle: Any,  # noqa: ANN401 - the library's record of the request
-    send: Callable[[Any], Awaitable[None]],
-    message: Any,  # noqa: ANN401 - as it comes
-) -> None:
-    """Close after a response that is sent before `100 Continue`.
-
-    The client may send the body or not, so what it sends next could be a body or a request.
-    """
-    if cycle.waiting_for_100_continue:
-        cycle.keep_alive = False
-    await send(message)

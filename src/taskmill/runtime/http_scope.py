@@ -23,6 +23,12 @@ TASK_ID: Final = "taskmill.task_id"
 API_KEY: Final = "taskmill.api_key"
 """The `ApiKey` that the request has shown, where keys are required."""
 
+CLIENT: Final = "taskmill.client"
+"""The address of the client, for the log line; present only where proxies are trusted."""
+
+ABORT: Final = "taskmill.abort"
+"""The function that closes the request's connection at once; unsent data is lost."""
+
 UNTIMED: Final = "taskmill.untimed"
 """Present for long polls and streams: how long they take says nothing of the server's speed."""
 

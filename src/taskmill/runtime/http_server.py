@@ -14,6 +14,7 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.certificates import ServerCertificate
 from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from taskmill.runtime.file_limit import file_limit
+from taskmill.runtime.forwarded import TrustedProxies
 from taskmill.runtime.http_protocol import HttpProtocol
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
 from taskmill.runtime.tls import TlsProtocol
@@ -37,6 +38,7 @@ class HttpServer(Generic[App]):
     come at `pace`. There are no more connections than `limits` and the system allow. `advice` names the options
     for another address. When it is stopped it serves on for `stop_delay_s`, so that load balancers notice in time.
     With `reuse_port` other processes may listen there, too. With a `certificate` it speaks TLS only.
+    What `proxies` send is seen as their clients have sent it.
     """
 
     name = "http"
@@ -57,6 +59,7 @@ class HttpServer(Generic[App]):
         limits: ConnectionLimits | None = None,
         pace: Pace = DEFAULT_PACE,
         certificate: ServerCertificate | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
@@ -70,6 +73,7 @@ class HttpServer(Generic[App]):
         self._limits = self.usual_limits if limits is None else limits
         self._pace = pace
         self._certificate = certificate
+        self._proxies = proxies
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then requests in flight have `grace_s` to finish.
@@ -118,7 +122,9 @@ class HttpServer(Generic[App]):
     def _protocol(self) -> Callable[..., asyncio.Protocol]:
         """Return what makes the protocol of a connection, from uvicorn's arguments."""
         connections, certificate = self._connections(), self._certificate
-        plain = partial(HttpProtocol, connections=connections, pace=self._pace)
+        plain = partial(
+            HttpProtocol, connections=connections, pace=self._pace, proxies=self._proxies
+        )
         if certificate is None:
             return plain
 

@@ -105,7 +105,7 @@ class TlsProtocol(asyncio.Protocol):
         self._server_state.connections.add(self)
         loop = asyncio.get_running_loop()
         self._began_at = loop.time()
-        if self._connections.open(self) and self._connections.begin(self):
+        if self._connections.open(self) and self._connections.begin(self, self.address):
             self._timer = loop.call_later(self._pace.head_s, self._end_late)
         else:
             transport.abort()

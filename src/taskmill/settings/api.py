@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from taskmill.settings.group import Group
-from taskmill.settings.values import Count, HostNames, Origins, Port, SecondsOrZero
+from taskmill.settings.values import Count, HostNames, Networks, Origins, Port, SecondsOrZero
 
 
 def _own_names() -> tuple[str, ...]:
@@ -32,6 +32,12 @@ class ApiSettings(Group):
     )
     tls_key: Path | None = Field(
         None, description="file in PEM format with the private key of `tls_cert`, not encrypted"
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="networks of proxies in front of the API, such as `10.0.0.0/8`. For what they send, limits "
+        "for each address and log lines are about the client that `Forwarded`, or `X-Forwarded-For`, names; the "
+        "headers of all others are ignored. Name only proxies that set or remove these headers",
     )
     allowed_hosts: HostNames = Field(
         default_factory=_own_names,

@@ -97,6 +97,15 @@ def _port_range(text: str) -> PortRange:
     raise ValueError("expected ports (443) and ranges of them (8000-8999), from 1 to 65535")
 
 
+def _checked_networks(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        try:
+            ip_network(entry, strict=False)
+        except ValueError:
+            raise ValueError("expected networks or addresses, such as 10.0.0.0/8 or ::1") from None
+    return entries
+
+
 def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     for entry in entries:
         if _HOST_NAME.fullmatch(entry.lower()) is None or _ENDS_IN_NUMBER.fullmatch(entry):
@@ -154,6 +163,9 @@ Weights = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
 ]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_hosts)]
+Networks = Annotated[
+    tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_networks)
+]
 HostNames = Annotated[
     tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_host_names)
 ]

@@ -19,8 +19,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.operations.service import TaskService
-from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import HEAD_ONLY, UNTIMED, set_deadline
+from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe
