@@ -101,7 +101,7 @@ def system(client: Client) -> None:
 
 
 def errors() -> None:
-    with Client("http://127.0.0.1:8000", timeout_s=5, retries=5) as client:
+    with Client("http://127.0.0.1:8000", timeout_s=5, retries=5, api_key="tm_") as client:
         assert_type(client, Client)
         try:
             client.create_many([])
@@ -125,7 +125,7 @@ async def asynchronous() -> None:
     async def named() -> AsyncIterator[Mapping[str, object]]:
         yield {"name": "a"}
 
-    async with AsyncClient("http://127.0.0.1:8000") as client:
+    async with AsyncClient("http://127.0.0.1:8000", api_key="tm_") as client:
         assert_type(client, AsyncClient)
         assert_type(await client.create("x", payload={"n": 1}), TaskView)
         assert_type(await client.create_many(named()), Sequence[UUID])

@@ -25,7 +25,9 @@ class NotAuthenticated(TaskmillError):
     """The request has no API key that is valid here; it never says what is wrong with one."""
 
     def __init__(self) -> None:
-        super().__init__("a valid API key is needed: Authorization: Bearer tm_...")
+        super().__init__(
+            "a valid API key is needed, as Authorization: Bearer tm_..., or in TASKMILL_API_KEY for commands"
+        )
 
 
 class ScopeMissing(TaskmillError):

@@ -1,0 +1,83 @@
+"""API keys as operators use them: two API processes, commands, and a key that is revoked."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import pytest
+
+from taskmill.domain.api_keys import parse_key
+from taskmill.operations.key_verification import FRESH_S
+from tests.support.polling import wait_until
+from tests.support.processes import Program
+
+
+class Commands:
+    """Commands on a database, each in a process of its own."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self._environment = {**os.environ, "TASKMILL_DATABASE_URL": database_url}  # noqa: TID251 - for children
+        self._folder = folder
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "taskmill", *arguments],
+            env={**self._environment, **environment},
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def commands(database_url: str, tmp_path: Path) -> Commands:
+    return Commands(database_url, tmp_path)
+
+
+@pytest.fixture
+def pair(database_url: str, tmp_path: Path) -> Iterator[Program]:
+    env = {"TASKMILL_DATABASE_URL": database_url, "TASKMILL_AUTH": "required"}
+    with Program(
+        "run", "api", "--processes", "2", "--port", "0", folder=tmp_path / "api", env=env
+    ) as program:
+        yield program
+
+
+def statuses(url: str, key: str) -> set[int]:
+    """The responses of new connections, which both processes take."""
+    headers = {"authorization": f"Bearer {key}"}
+    return {httpx.get(f"{url}/queues", headers=headers, timeout=20).status_code for _ in range(20)}
+
+
+@pytest.mark.slow
+def test_a_revoked_key_is_refused_by_all_processes_soon(pair: Program, commands: Commands) -> None:
+    url = pair.facts["url"]
+    key = commands("key", "create", "reader", "--grant", "tasks:read").stdout.strip()
+    assert statuses(url, key) == {200}
+    listed = commands("task", "list", "--url", url, TASKMILL_API_KEY=key)
+    assert (listed.returncode, listed.stderr) == (0, "no tasks\n"), listed
+    refused = commands("task", "list", "--url", url)
+    assert refused.returncode == 1
+    assert "or in TASKMILL_API_KEY for commands" in refused.stderr
+
+    def is_recorded() -> bool:
+        return "never" not in commands("key", "show", "reader").stdout
+
+    wait_until(is_recorded, "the use of the key is recorded")
+    assert commands("key", "revoke", "reader").returncode == 0
+    revoked_at = perf_counter()
+    wait_until(lambda: statuses(url, key) == {401}, "both refuse it")
+    assert perf_counter() - revoked_at < FRESH_S / 3, (
+        "a notification came, though the machine is busy"
+    )
+    parsed = parse_key(key)
+    assert parsed is not None
+    assert parsed.id in pair.log_file.read_text()
+    assert parsed.secret not in pair.log_file.read_text()
+    assert parsed.secret not in commands("settings", TASKMILL_API_KEY=key).stdout
