@@ -159,7 +159,7 @@ async def test_what_was_read_before_a_notification_is_not_cached_after_it(
     assert verifier.known(sent(made), HERE) is None
 
 
-async def test_of_many_requests_at_once_one_looks_the_key_up(
+async def test_many_requests_at_once_read_the_key_once(
     stage: Stage, verifier: KeyVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, looked_up = await a_new_key(stage.database, "metrics"), []
