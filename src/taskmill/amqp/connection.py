@@ -6,6 +6,7 @@ never acknowledges a message on another channel than the one that delivered it.
 """
 
 import asyncio
+import os
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -45,6 +46,9 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 # A peer that is silent for about four of these is given up. With RabbitMQ's default that takes minutes.
 _HEARTBEAT_S = 4
+
+# Of the driver's, in the query of an address with TLS.
+_FILES = ("cafile", "capath", "certfile", "keyfile")
 
 _SECRETS = re.compile(r"//[^/@\s]*@")
 
@@ -215,6 +219,7 @@ async def connect(address: str, name: str) -> AbstractConnection:
     accept_unreadable()
     report_close_reasons()
     properties: FieldTable = {"connection_name": name}
+    _check_files(URL(address))
     connection = Connection(URL(address), client_properties=properties)
     try:
         async with asyncio.timeout(_CONNECT_S):
@@ -224,6 +229,14 @@ async def connect(address: str, name: str) -> AbstractConnection:
         await _close(connection)
         raise
     return connection
+
+
+def _check_files(address: URL) -> None:
+    """Check that the files for TLS can be read: the driver's error does not name them. Raises `OSError`."""
+    for name in _FILES:
+        path = address.query.get(name)
+        if path and not os.access(path, os.R_OK):
+            raise FileNotFoundError(f"{name}={path} can't be read")
 
 
 async def _close(connection: AbstractConnection) -> None:

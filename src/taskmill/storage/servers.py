@@ -6,6 +6,7 @@ gives up at the first host that is starting, and one that is switched off uses u
 """
 
 import asyncio
+import os
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from taskmill.storage import faults
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _WANTED = "target_session_attrs"
+_FILES = ("sslrootcert", "sslcert", "sslkey")
 
 
 class Servers:
@@ -37,6 +39,7 @@ class Servers:
         for number, url in enumerate(self._urls, 1):
             share_s = (deadline - loop.time()) / (len(self._urls) + 1 - number)
             try:
+                _check_files(url)
                 connection: Connection = await asyncpg.connect(url, timeout=share_s, **options)
             except Exception as error:
                 if number == len(self._urls) or not faults.is_outage(error):
@@ -50,6 +53,15 @@ class Servers:
         """Try this one first from now on."""
         if self._urls[0] != url:
             self._urls = (url, *(other for other in self._urls if other != url))
+
+
+def _check_files(url: str) -> None:
+    """Check that the files for TLS can be read: the driver's error does not name them. Raises `OSError`."""
+    query = parse_qs(urlsplit(url).query)
+    for name in _FILES:
+        for path in query.get(name, ()):
+            if not os.access(path, os.R_OK):
+                raise FileNotFoundError(f"{name}={path} can't be read")
 
 
 def _urls(url: str) -> tuple[str, ...]:
