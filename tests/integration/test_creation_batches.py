@@ -20,12 +20,15 @@ from tests.support.stage import Stage, a_creation
 
 
 @asynccontextmanager
-async def an_impatient_creation(stage: Stage) -> AsyncIterator[TaskCreation]:
-    """A creation whose statements may take half a second, as long as nothing gives them more."""
+async def an_impatient_creation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[TaskCreation]:
+    """A creation whose statements may take half a second, unless given more, and are not repeated."""
     database = Database(stage.url, DatabaseSettings(statement_timeout_s=0.5))
     try:
         async with a_creation(database, stage.clock, stage.ids) as creation:
             await creation.create(a_draft())
+            monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.0)
             yield creation
     finally:
         await database.close()
@@ -34,17 +37,18 @@ async def an_impatient_creation(stage: Stage) -> AsyncIterator[TaskCreation]:
 async def test_a_small_batch_may_take_little_longer_than_a_task(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with an_impatient_creation(stage) as creation, holding_tasks(stage):
-        monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.0)
+    async with an_impatient_creation(stage, monkeypatch) as creation, holding_tasks(stage):
         async with asyncio.timeout(10):
             with pytest.raises(Unavailable):
                 await creation.create_all([a_draft()] * 5)
 
 
 @pytest.mark.slow
-async def test_a_large_batch_may_take_longer_for_each_of_its_tasks(stage: Stage) -> None:
+async def test_a_large_batch_may_take_longer_for_each_of_its_tasks(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with (
-        an_impatient_creation(stage) as creation,
+        an_impatient_creation(stage, monkeypatch) as creation,
         holding_tasks(stage) as release,
         asyncio.TaskGroup() as group,
     ):
