@@ -8,6 +8,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from taskmill.domain.signing import secret_of
 from taskmill.storage import callbacks
+from taskmill.storage.keyring import Keyring
 from tests.support.commands import Taskmill, taskmill
 from tests.support.endpoint import an_endpoint
 from tests.support.stage import Stage
@@ -30,7 +31,7 @@ def change(url: str, command: str, *arguments: object) -> None:
 
 
 async def test_without_a_key_in_the_settings_that_of_the_database_signs(stage: Stage) -> None:
-    key = await callbacks.signing_key(stage.database)
+    key = await callbacks.signing_key(stage.database, Keyring())
     assert key is not None
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
         task = await done(stage, callback_url=endpoint.url)
@@ -43,7 +44,7 @@ async def test_without_a_key_in_the_settings_that_of_the_database_signs(stage: S
 
 
 async def test_a_key_in_the_settings_is_the_only_one_that_signs(stage: Stage) -> None:
-    key = await callbacks.signing_key(stage.database)
+    key = await callbacks.signing_key(stage.database, Keyring())
     assert key is not None
     async with an_endpoint() as endpoint, a_webhooks_role(stage, RoleOptions(keys=(SET,))):
         await done(stage, callback_url=endpoint.url)

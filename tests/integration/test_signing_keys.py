@@ -14,6 +14,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.signing import secret_of
 from taskmill.settings import load
 from taskmill.storage import callbacks
+from taskmill.storage.keyring import Keyring
 from tests.support.endpoint import Received, an_endpoint
 from tests.support.stage import Stage
 from tests.support.webhooks import RoleOptions, a_webhooks_role, done, settled
@@ -57,7 +58,7 @@ async def _pushed(stage: Stage, context: ProcessContext) -> Received:
 async def test_a_push_of_an_event_is_never_signed_with_the_key_of_callbacks(
     stage: Stage, stage_url: str, push_key: str
 ) -> None:
-    of_database = await callbacks.signing_key(stage.database)
+    of_database = await callbacks.signing_key(stage.database, Keyring())
     assert of_database is not None
     async with a_context(stage_url, push=push_key, callback=CALLBACK_KEY) as context:
         received = await _pushed(stage, context)

@@ -17,6 +17,13 @@ from tests.support.webhooks import (
 )
 
 
+async def given_up(stage: Stage) -> webhook_deliveries.GivenUp:
+    """Give up what is past its deadline, without any key for secrets."""
+    return await webhook_deliveries.give_up(
+        stage.database, 100, key_ids=[], needs_callback_key=True, hold_s=60
+    )
+
+
 async def test_a_webhook_whose_endpoint_returns_410_is_disabled(
     stage: Stage, log_lines: LogLines
 ) -> None:
@@ -102,7 +109,7 @@ async def test_what_was_never_tried_in_its_time_is_given_up_too(stage: Stage) ->
 
         await eventually(is_made, "the delivery")
     await stage.sql.execute("SELECT pg_sleep(0.1)")
-    assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
+    assert await given_up(stage) == (1, 0, 0)
     [row] = await deliveries(stage.sql)
     assert (row["state"], row["attempts"]) == ("failed", 0)
 
@@ -125,7 +132,7 @@ async def test_callbacks_that_are_given_up_are_counted_and_webhooks_are_not(stag
     await stage.sql.execute(
         "UPDATE taskmill.webhook_delivery SET state = 'pending', give_up_at = now() - interval '1 s'"
     )
-    assert await webhook_deliveries.give_up(stage.database, 100) == (2, 1)
+    assert await given_up(stage) == (2, 1, 0)
 
 
 async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivered(
@@ -137,7 +144,7 @@ async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivere
         stage.database, [(f"webhook:{webhook.id}", 1)], hold_s=60
     )
     await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
-    assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
+    assert await given_up(stage) == (1, 0, 0)
     for ended, recorded in (
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
         (

@@ -79,7 +79,8 @@ async def test_deliveries_are_found_by_endpoint_and_webhook(
         pruned, plan = await session.fetch("prune_deliveries", 7.0, 50)
         assert len(pruned) == 50
         check(plan, rows=220, pages=900)
-        _, plan = await session.fetch("give_up_deliveries", 50)
+        needs_key = True
+        _, plan = await session.fetch("give_up_deliveries", 50, [], needs_key, 60.0)
         check(plan, rows=10, pages=10)
         _, plan = await session.fetch("resend_delivery", ids[0], taken[0]["webhook_id"], 60.0)
         check(plan, rows=10, pages=100)

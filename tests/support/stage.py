@@ -29,6 +29,7 @@ from taskmill.storage import claims, leases, tasks
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import BucketStart, EndedAttempt, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring
 from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import Notifier
 from taskmill.wire.messages import MessageLimits
@@ -132,12 +133,19 @@ def a_rejections(
     return Rejections(database, creation, ids=ids, limits=limits)
 
 
-def a_webhooks(database: Database, ids: IdFactory | None = None, *, limit: int = 1000) -> Webhooks:
+def a_webhooks(
+    database: Database,
+    ids: IdFactory | None = None,
+    *,
+    limit: int = 1000,
+    keyring: Keyring | None = None,
+) -> Webhooks:
     """What stores webhooks, and lists their deliveries."""
     return Webhooks(
         database,
         ids=ids or IdFactory(SystemClock(), random.Random()),  # noqa: S311 - no secret
         secret_bytes=secrets.token_bytes,
+        keyring=keyring or Keyring(),
         limit=limit,
         give_up_s=86_400,
     )

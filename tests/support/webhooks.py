@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from taskmill.domain.webhooks import Webhook, WebhookDraft
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound
 from taskmill.settings.outgoing import OutboundSettings
+from taskmill.storage.keyring import Keyring
 from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules
 from taskmill.webhooks.endpoint_slots import EndpointSlots
 from taskmill.webhooks.fan_out import FanOut
@@ -34,6 +35,7 @@ class RoleOptions:
     allow: tuple[str, ...] = ("127.0.0.1",)
     rules: AddressRules | None = None
     keys: tuple[str, ...] = ()
+    keyring: Keyring = field(default_factory=Keyring)
     retry_s: float = 0.05
     timeout_s: float = 5.0
     concurrency: int = 40
@@ -74,6 +76,7 @@ def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Deliv
         stage.database,
         outbound,
         callback_keys=options.keys,
+        keyring=options.keyring,
         clock=stage.clock,
         source="/tests",
         timeout_s=options.timeout_s,
@@ -83,6 +86,7 @@ def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Deliv
         longest_wait=timedelta(seconds=options.longest_wait_s),
         timeout_s=options.timeout_s,
         disable_s=options.disable_s,
+        give_up_s=options.give_up_s,
     )
     return DeliveryLoop(
         stage.database,

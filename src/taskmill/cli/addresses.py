@@ -1,6 +1,7 @@
 """The addresses of broker and database: from options, settings, or a running `taskmill up`.
 
-`up` writes its addresses into a file in its data folder while it runs. Only that file is opened here.
+`up` writes its addresses into a file in its data folder while it runs. Only that file is opened here. The
+file with the keys of stored secrets is beside it.
 """
 
 import json
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import SecretStr
 
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import Settings, load
+from taskmill.storage.key_file import NAME
 
 SERVICE_FILE = "service.json"
 # The first one that `up` has written: with a PostgreSQL of its own it has an address for processes.
@@ -62,7 +65,7 @@ def settings_to_run(data: Path | None, **options: object) -> Settings:
 
 
 def settings_of(data: Path | None, needed: str, **addresses: object) -> Settings:
-    """Load the settings; addresses that are not set are those of a running `up`.
+    """Load the settings; addresses that are not set are those of a running `up`, and so is the key file.
 
     Args:
         data: data folder of that `up`; None takes the one that is set.
@@ -80,7 +83,21 @@ def settings_of(data: Path | None, needed: str, **addresses: object) -> Settings
     service = _read_service(settings.data_dir / SERVICE_FILE)
     if service is None and needed in missing:
         raise ConfigurationError(_missing_text(settings.data_dir, needed))
-    return load(data_dir=data, **{**addresses, **_found(service or {}, missing)})
+    found = _found(service or {}, missing)
+    key_file = settings.data_dir / NAME
+    if settings.secrets_key_file is None and found.get("database_url") and key_file.exists():
+        found["secrets_key_file"] = key_file
+    return load(data_dir=data, **{**addresses, **found})
+
+
+def owner_settings_of(data: Path | None, database_url: str | None) -> Settings:
+    """Load the settings as `settings_of`, but connect to the database of a running `up` as who owns all of it."""
+    settings = settings_of(data, "database_url", database_url=database_url)
+    if load(data_dir=data, database_url=database_url).database_url is not None:
+        return settings
+    service = _read_service(settings.data_dir / SERVICE_FILE) or {}
+    url = SecretStr(str(service.get("database_url", "")))
+    return settings.model_copy(update={"database_url": url})
 
 
 def _found(service: dict[str, Any], missing: list[str]) -> dict[str, object]:

@@ -15,7 +15,9 @@ from taskmill.settings import Settings
 from taskmill.storage import callbacks
 from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring
 from taskmill.storage.notifier import CHANNEL
+from taskmill.storage.stored_secrets import Conversion, convert
 
 T = TypeVar("T")
 
@@ -54,10 +56,12 @@ def callback_key(settings: Settings) -> str | None:
 
     Raises:
         ConfigurationError: no database is set, or it has no such key yet.
+        SecretUnreadable: it can't be decrypted.
         Unavailable: the database is away.
     """
+    keyring = Keyring.read(settings.secrets_key_file)
     try:
-        return _run_once(settings, callbacks.signing_key)
+        return _run_once(settings, lambda database: callbacks.signing_key(database, keyring))
     except asyncpg.UndefinedTableError:
         raise ConfigurationError(
             "the database is older than this program: `taskmill migrate` makes the key"
@@ -77,6 +81,26 @@ def on_api_keys(settings: Settings, operation: Callable[[Database], Awaitable[T]
         raise ConfigurationError(
             "the database is older than this program: `taskmill migrate` makes the table of API keys"
         ) from None
+
+
+def convert_secrets(settings: Settings, *, to_plain: bool) -> tuple[Conversion, list[str]]:
+    """Encrypt all stored secrets with the first key of the key file, or decrypt them.
+
+    Also returns the ids of the file's keys.
+
+    Raises:
+        ConfigurationError: no database or no key file is set, or it can't be used, or the login lacks the right.
+        Unavailable: the database is away.
+    """
+    if settings.secrets_key_file is None:
+        raise ConfigurationError("no key file is set: TASKMILL_SECRETS_KEY_FILE names it")
+    keyring = Keyring.read(settings.secrets_key_file)
+    new = Keyring() if to_plain else keyring
+    try:
+        found = _run_once(settings, lambda database: convert(database, old=keyring, new=new))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigurationError(f"{error}: use the login that migrates (--database-url)") from None
+    return found, keyring.ids
 
 
 def verify_database(

@@ -45,6 +45,7 @@ def webhook_operations(context: ProcessContext) -> Webhooks:
         context.database,
         ids=context.ids,
         secret_bytes=secrets.token_bytes,
+        keyring=context.keyring,
         limit=settings.limit,
         give_up_s=settings.give_up_s,
     )

@@ -354,6 +354,7 @@ class Process(ProcessContext):
             self.database,
             open_outbound(self),
             callback_keys=callback_keys(self),
+            keyring=self.keyring,
             clock=self.clock,
             source=self.settings.feed.source,
             timeout_s=settings.timeout_s,
@@ -367,6 +368,7 @@ class Process(ProcessContext):
             longest_wait=timedelta(seconds=outbound.retry_after_s),
             timeout_s=settings.timeout_s,
             disable_s=settings.disable_s,
+            give_up_s=settings.give_up_s,
         )
         endpoints = EndpointSlots(
             settings.concurrency, per_endpoint=settings.concurrency_per_endpoint

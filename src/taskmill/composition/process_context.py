@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring
 from taskmill.storage.notifier import CHANGES, CHANGES_PAUSE_S, FEED, Notifier
 
 if TYPE_CHECKING:
@@ -81,6 +83,11 @@ class ProcessContext:
             maximum=timedelta(seconds=retry.max_s),
             jitter=retry.jitter,
         )
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keys of stored secrets. Raises `ConfigurationError` if their file can't be used."""
+        return Keyring.read(self.settings.secrets_key_file)
 
     def notify_feed(self) -> None:
         """Notify followers of the feed that there is more to read."""

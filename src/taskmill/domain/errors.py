@@ -29,6 +29,7 @@
     ├── DeliveryNotFound        no such delivery of the webhook
     ├── WebhookLimitReached     no more webhooks may be made
     ├── WebhookInactive         the webhook is paused or disabled
+    ├── SecretUnreadable        a stored secret can't be decrypted
     ├── Unavailable             a part that the request needs is away for now
     ├── BrokerAway              RabbitMQ is away: no request ever waits for it
     ├── Unroutable              no queue at the broker takes the message
@@ -333,6 +334,15 @@ class WebhookInactive(TaskmillError):
         super().__init__(f"nothing is sent to webhook {webhook_id}: it is {state}; enable it first")
         self.webhook_id = webhook_id
         self.state = state
+
+
+class SecretUnreadable(TaskmillError):
+    """A stored secret can't be decrypted: its key is missing, or it was changed. `owner` is whose it is."""
+
+    def __init__(self, owner: str, why: str) -> None:
+        super().__init__(f"the secret of {owner} can't be decrypted: {why}")
+        self.owner = owner
+        self.why = why
 
 
 class Unavailable(TaskmillError):

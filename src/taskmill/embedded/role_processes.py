@@ -232,6 +232,8 @@ class RoleProcesses:
             "TASKMILL_BROKER": settings.broker,
             "TASKMILL_BROKER_STARTS": str(settings.broker_starts),
         }
+        if settings.secrets_key_file is not None:
+            variables["TASKMILL_SECRETS_KEY_FILE"] = str(settings.secrets_key_file)
         if settings.log_file.path is not None:
             variables["TASKMILL_LOG_FILE__PATH"] = str(settings.log_file.path)
         # What calls endpoints never calls the API.

@@ -30,12 +30,14 @@ from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.embedded.role_processes import RoleProcesses
+from taskmill.embedded.secret_encryption import SecretEncryption
 from taskmill.observability import logs
 from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import faults, migrate, roles
+from taskmill.storage.key_file import NAME as SECRETS_KEY, make_key_file
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.rights import APP, MAINTENANCE
 from taskmill.storage.servers import Servers
@@ -109,6 +111,13 @@ def _serve(
     name_indexing = NameIndexing(
         url, is_wanted=settings.database.name_index, start_after=has_greeted
     )
+    own = _with_key_file(own, is_own=settings.database_url is None)
+    # Others may use a database that was given, and have to get the key before `taskmill secrets encrypt`.
+    encryption = (
+        [SecretEncryption(url, own, start_after=has_greeted)]
+        if settings.database_url is None
+        else []
+    )
     broker = _broker(own, stack, start_after=has_greeted)
     if broker.url is not None:
         own = own.model_copy(update={"broker_url": SecretStr(broker.url), "broker_starts": True})
@@ -128,7 +137,14 @@ def _serve(
         own,
         ["maintenance", "api"],
         ready_files=ready_files,
-        beside=[*beside, *broker.services, worker_processes, other_process, name_indexing],
+        beside=[
+            *beside,
+            *broker.services,
+            worker_processes,
+            other_process,
+            name_indexing,
+            *encryption,
+        ],
         announce=greet,
         on_force_quit=[worker_processes.kill, other_process.kill],
         is_broker_starting=broker.is_starting,
@@ -152,6 +168,18 @@ def _facts(logins: Logins) -> dict[str, str]:
         "app_database_url": logins.url(APP),
         "maintenance_database_url": logins.url(MAINTENANCE),
     }
+
+
+def _with_key_file(settings: Settings, *, is_own: bool) -> Settings:
+    """Return the settings with a key file for stored secrets, which is made for a database of our own.
+
+    Others may use a database that was given: they would not have the key.
+    """
+    if settings.secrets_key_file is not None or not is_own:
+        return settings
+    path = settings.data_dir.absolute() / SECRETS_KEY
+    make_key_file(path)
+    return settings.model_copy(update={"secrets_key_file": path})
 
 
 def _check_address(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from taskmill.domain.webhooks import (
 from taskmill.observability.logs import get_logger
 from taskmill.storage import callbacks, tasks, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring, webhook_owner
 from taskmill.storage.webhook_deliveries import LAST_ID
 
 log = get_logger(__name__)
@@ -31,12 +32,14 @@ class Webhooks:
         *,
         ids: Callable[[], UUID],
         secret_bytes: Callable[[int], bytes],
+        keyring: Keyring,
         limit: int,
         give_up_s: float,
     ) -> None:
         self._database = database
         self._ids = ids
         self._secret_bytes = secret_bytes
+        self._keyring = keyring
         self._limit = limit
         self._give_up_s = give_up_s
 
@@ -47,7 +50,13 @@ class Webhooks:
             WebhookLimitReached: there are too many.
         """
         webhook_id, secret = self._ids(), secret or self._new_secret()
-        await webhooks.create(self._database, webhook_id, draft, secret=secret, limit=self._limit)
+        await webhooks.create(
+            self._database,
+            webhook_id,
+            draft,
+            secret=self._stored(webhook_id, secret),
+            limit=self._limit,
+        )
         log.info("webhook.created", webhook_id=str(webhook_id))
         return await webhooks.get(self._database, webhook_id), secret
 
@@ -65,7 +74,10 @@ class Webhooks:
         """Change fields of a webhook, and its secret if requested; also returns that. Raises `WebhookNotFound`."""
         secret = self._new_secret() if rotates_secret else None
         webhook = await webhooks.change(
-            self._database, webhook_id, lambda draft: replace(draft, **changes), secret=secret
+            self._database,
+            webhook_id,
+            lambda draft: replace(draft, **changes),
+            secret=None if secret is None else self._stored(webhook_id, secret),
         )
         log.info("webhook.changed", webhook_id=str(webhook_id), fields=sorted(changes))
         return webhook, secret
@@ -120,6 +132,9 @@ class Webhooks:
         state = (await self.get(webhook_id)).draft.state
         if state is not WebhookState.ENABLED:
             raise WebhookInactive(webhook_id, state)
+
+    def _stored(self, webhook_id: UUID, secret: str) -> str:
+        return self._keyring.encrypted(secret, webhook_owner(webhook_id))
 
     def _new_secret(self) -> str:
         return secret_of(self._secret_bytes(NEW_BYTES))

@@ -1,6 +1,6 @@
 """Signs requests as Standard Webhooks specifies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from standardwebhooks import Webhook
@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 class Signer:
     """Signs with each of its secrets, so that receivers can rotate them; without secrets it signs nothing."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Iterable[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
 
     def headers(self, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:

@@ -6,7 +6,6 @@ that ``TASKMILL_CONFIG_FILE`` names), defaults. Empty names count as unset.
 It reads and checks values; it opens nothing that they name.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -45,6 +44,7 @@ from taskmill.settings.groups import (
 )
 from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
 from taskmill.settings.roles import RoleSettings
+from taskmill.settings.unknown_names import unknown_name
 from taskmill.settings.values import (
     AuthPolicy,
     BrokerPolicy,
@@ -97,11 +97,6 @@ _SECRETS = frozenset(
         *("roles.app_password", "roles.maintenance_password", "roles.reader_password"),
     }
 )
-# What to use instead of settings that were removed.
-_REMOVED = {
-    "outbound.signing_keys": "callbacks are signed with the keys of callback_signing_keys, pushes with those of "
-    "push_signing_keys, in the same group; the two have no key in common",
-}
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -154,6 +149,12 @@ class Settings(BaseSettings):
         "letters and digits",
     )
     data_dir: Path = Field(Path(".taskmill"), description="where `up` stores its data")
+    secrets_key_file: Path | None = Field(
+        None,
+        description="file with the keys that encrypt the secrets of webhooks and the key for callbacks in the "
+        "database, 32 bytes in Base64 each: the first encrypts, all decrypt. Unset: they are stored as they are. "
+        "`up` makes `secrets.key` in its data folder for a database of its own",
+    )
     log_format: LogFormat = Field(
         "auto",
         description="`console` for people, `json` for programs; `auto` is console on a terminal, else JSON",
@@ -316,7 +317,7 @@ def _named_layer(origin: str, names: Mapping[str, str | None]) -> _Layer:
         dotted = name.removeprefix(_PREFIX).replace("__", ".").lower()
         if dotted not in _known():
             known = [*map(_env_name, _known()), *_OTHER_NAMES]
-            raise ConfigurationError(_unknown(name, dotted, origin, known))
+            raise ConfigurationError(unknown_name(name, dotted, origin, known))
         if value:
             values[dotted] = value
     return _Layer(origin, values)
@@ -333,7 +334,7 @@ def _toml_layer() -> _Layer:
         raise ConfigurationError(f"{path} can't be read: {error}") from None
     for name in values:
         if name not in _known():
-            raise ConfigurationError(_unknown(name, name, str(path), list(_known())))
+            raise ConfigurationError(unknown_name(name, name, str(path), list(_known())))
     return _Layer(str(path), values)
 
 
@@ -371,14 +372,6 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
         group, _, name = dotted.rpartition(".")
         (nested.setdefault(group, {}) if group else nested)[name] = value
     return nested
-
-
-def _unknown(name: str, dotted: str, origin: str, known: list[str]) -> str:
-    if dotted in _REMOVED:
-        return f"{name} ({origin}) is not a setting any more: {_REMOVED[dotted]}"
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]}?" if nearest else "; see `taskmill settings`"
-    return f"{name} ({origin}) is not a setting{hint}"
 
 
 def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:

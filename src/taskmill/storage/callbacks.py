@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import CALLBACK_KEY, Keyring
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
@@ -29,10 +30,14 @@ async def find(database: Database, task_id: UUID) -> str | None:
     return url
 
 
-async def signing_key(database: Database) -> str | None:
-    """Return the key for signing callbacks that a migration made; None when somebody has deleted it."""
-    secret: str | None = await database.fetch_value("get_callback_key")
-    return secret
+async def signing_key(database: Database, keyring: Keyring) -> str | None:
+    """Return the key for signing callbacks that a migration made; None when somebody has deleted it.
+
+    Raises:
+        SecretUnreadable: it can't be decrypted.
+    """
+    stored: str | None = await database.fetch_value("get_callback_key")
+    return None if stored is None else keyring.decrypted(stored, CALLBACK_KEY)
 
 
 async def prune(database: Database, limit: int) -> int:

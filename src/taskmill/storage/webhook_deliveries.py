@@ -33,6 +33,8 @@ class DueEndpoints(NamedTuple):
 class DueDelivery(NamedTuple):
     """A delivery that this process tries now. `url` and `secrets` are None where they are gone, or there are none.
 
+    The secrets are as they are stored: mostly encrypted.
+
     A test has no `pair`. `attempt` is the number of this try, from 1.
     """
 
@@ -54,13 +56,17 @@ class DueDelivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedTry:
-    """How a try ended. `wait_s` is the pause before the next one, if there is one."""
+    """How a try ended. `wait_s` is the pause before the next one, if there is one.
+
+    One `is_held` was not made, as its secret can't be decrypted: that says nothing of the endpoint.
+    """
 
     delivery: DueDelivery
     state: DeliveryState
     wait_s: float = 0.0
     response_status: int | None = None
     trouble: str | None = None
+    is_held: bool = False
 
 
 class SkippedChanges(NamedTuple):
@@ -143,16 +149,30 @@ async def record(database: Database, ended: Iterable[EndedTry]) -> int:
 
 
 class GivenUp(NamedTuple):
-    """How many deliveries were given up, and how many of them were callbacks."""
+    """How many deliveries were given up, how many of them were callbacks, and how many others got more time."""
 
     deliveries: int
     callbacks: int
+    held: int
 
 
-async def give_up(database: Database, limit: int) -> GivenUp:
-    """Give up deliveries past their deadline, up to `limit` of them."""
-    rows = await database.fetch("give_up_deliveries", limit)
-    return GivenUp(len(rows), sum(row["is_callback"] for row in rows))
+async def give_up(
+    database: Database,
+    limit: int,
+    *,
+    key_ids: Sequence[str],
+    needs_callback_key: bool,
+    hold_s: float,
+) -> GivenUp:
+    """Give up deliveries past their deadline, up to `limit` of them.
+
+    Those whose secret is encrypted with a key that is not among `key_ids` get `hold_s` more instead.
+    """
+    arguments = (limit, key_ids, needs_callback_key, hold_s)
+    rows = await database.fetch("give_up_deliveries", *arguments)
+    given_up = [row for row in rows if row["is_given_up"]]
+    callbacks = sum(row["is_callback"] for row in given_up)
+    return GivenUp(len(given_up), callbacks, len(rows) - len(given_up))
 
 
 async def page(

@@ -1,4 +1,8 @@
-"""Stores webhooks: their subscriptions and their health. Only `webhook_deliveries` reads their secrets."""
+"""Stores webhooks: their subscriptions and their health.
+
+Only `webhook_deliveries` and `stored_secrets` read their secrets. Here a secret is as it is stored: encrypted,
+where there is a key file.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple

@@ -55,18 +55,21 @@ _GIVE_UP_CHECK_S: Final = 10.0
 _BUSY_S: Final = 5.0
 # Added to the timeout of a try: until it is recorded, or another process tries it again.
 _HOLD_MARGIN_S: Final = SLOT_WAIT_S + 2.0
+# Until a delivery is tried again whose secret can't be decrypted.
+_HELD_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRules:
-    """When a delivery is retried, and when a webhook is disabled."""
+    """When a delivery is retried and given up, and when a webhook is disabled."""
 
     policy: RetryPolicy
     longest_wait: timedelta
     timeout_s: float
     disable_s: float
+    give_up_s: float
 
 
 class DeliveryLoop:
@@ -176,12 +179,19 @@ class DeliveryLoop:
         now = self._clock.monotonic()
         if now - self._gave_up_at < _GIVE_UP_CHECK_S:
             return
-        given_up = await webhook_deliveries.give_up(self._database, _MOST_GIVEN_UP)
+        given_up = await webhook_deliveries.give_up(
+            self._database,
+            _MOST_GIVEN_UP,
+            key_ids=self._sender.key_ids,
+            needs_callback_key=self._sender.needs_callback_key,
+            hold_s=self._rules.give_up_s,
+        )
         if given_up.deliveries:
             TRIES.add(given_up.deliveries, ("failed",))
             CALLBACKS_GIVEN_UP.add(given_up.callbacks)
-            log.warning("deliveries.given_up", **given_up._asdict())
-        if given_up.deliveries < _MOST_GIVEN_UP:
+            facts = {"deliveries": given_up.deliveries, "callbacks": given_up.callbacks}
+            log.warning("deliveries.given_up", **facts)
+        if given_up.deliveries + given_up.held < _MOST_GIVEN_UP:
             self._gave_up_at = now
 
     async def _try(self, prepared: PreparedDelivery) -> None:
@@ -200,6 +210,16 @@ class DeliveryLoop:
 
     async def _ended(self, prepared: PreparedDelivery) -> EndedTry:
         delivery, endpoint = prepared.delivery, prepared.delivery.endpoint
+        if prepared.is_held:
+            # It pauses the endpoint, so that few of its deliveries are looked at meanwhile.
+            self._endpoints.record_failure(endpoint, self._clock.monotonic())
+            return EndedTry(
+                delivery=delivery,
+                state=DeliveryState.PENDING,
+                wait_s=_HELD_S,
+                trouble=prepared.trouble,
+                is_held=True,
+            )
         if prepared.request is None:
             self._endpoints.release(endpoint)
             return EndedTry(delivery=delivery, state=DeliveryState.FAILED, trouble=prepared.trouble)
@@ -279,7 +299,7 @@ class DeliveryLoop:
             ):
                 _report_disabled(webhook_id, str(one.trouble))
         healthy = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
-        failed = {one.delivery.webhook_id for one in ended} - healthy
+        failed = {one.delivery.webhook_id for one in ended if not one.is_held} - healthy
         disabled = await webhooks.record_health(
             self._database,
             [one for one in healthy if one is not None],

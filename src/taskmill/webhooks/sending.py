@@ -1,11 +1,13 @@
 """Builds and sends the request of a delivery: the signed event. What the response means is up to the caller."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from taskmill.domain.errors import SecretUnreadable
 from taskmill.domain.feed import Change
 from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.errors import Unreachable
@@ -13,6 +15,7 @@ from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
 from taskmill.storage import callbacks, changes
 from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring, webhook_owner
 from taskmill.storage.webhook_deliveries import DueDelivery
 from taskmill.wire.feed import CLOUD_EVENT, cloud_event_json
 from taskmill.wire.hops import hop_headers
@@ -26,11 +29,12 @@ SLOT_WAIT_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDelivery:
-    """A delivery and its request, or the reason why there is none."""
+    """A delivery and its request, or the reason why there is none; `is_held` if it has to wait for its secret."""
 
     delivery: DueDelivery
     request: Request | None
     trouble: str | None = None
+    is_held: bool = False
 
 
 class DeliverySender:
@@ -45,24 +49,40 @@ class DeliverySender:
         outbound: Outbound,
         *,
         callback_keys: Sequence[str],
+        keyring: Keyring,
         clock: Clock,
         source: str,
         timeout_s: float,
     ) -> None:
         self._database = database
         self._outbound = outbound
+        self._has_callback_keys = bool(callback_keys)
         self._callbacks = Signer(callback_keys) if callback_keys else None
+        self._keyring = keyring
         self._clock = clock
         self._source = source
         self._timeout_s = timeout_s
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """The keys that secrets can be decrypted with."""
+        return self._keyring.ids
+
+    @property
+    def needs_callback_key(self) -> bool:
+        """Whether callbacks are signed with the database's key."""
+        return not self._has_callback_keys
 
     async def prepared(self, due: Sequence[DueDelivery]) -> list[PreparedDelivery]:
         """Return the requests of deliveries, in order."""
         pairs = [one.pair for one in due if one.pair is not None]
         found = await changes.of_pairs(self._database, pairs) if pairs else []
         by_pair = {(one.event.task_id, one.event.version): one for one in found}
-        signer = await self._callback_signer()
-        return [self._prepared(one, by_pair, signer) for one in due]
+        try:
+            callbacks_signer: Signer | SecretUnreadable = await self._callback_signer()
+        except SecretUnreadable as error:
+            callbacks_signer = error
+        return [self._prepared(one, by_pair, callbacks_signer) for one in due]
 
     async def send(self, request: Request) -> Response:
         """Send a request, after a short wait for a slot if necessary. Raises `OutboundError`."""
@@ -74,20 +94,40 @@ class DeliverySender:
 
     async def _callback_signer(self) -> Signer:
         if self._callbacks is None:
-            key = await callbacks.signing_key(self._database)
+            key = await callbacks.signing_key(self._database, self._keyring)
             self._callbacks = Signer([] if key is None else [key])
         return self._callbacks
 
+    def _signer(self, due: DueDelivery, of_callbacks: Signer | SecretUnreadable) -> Signer:
+        """Return what signs a delivery. Raises `SecretUnreadable`."""
+        if due.webhook_id is not None:
+            return Signer(self._secrets(webhook_owner(due.webhook_id), due.secrets or ()))
+        if isinstance(of_callbacks, SecretUnreadable):
+            raise of_callbacks
+        return of_callbacks
+
+    def _secrets(self, owner: str, stored: Sequence[str]) -> Iterator[str]:
+        """Yield a webhook's secrets; the previous one only if it can be read: receivers know the latest."""
+        for number, one in enumerate(stored):
+            with nullcontext() if number == 0 else suppress(SecretUnreadable):
+                yield self._keyring.decrypted(one, owner)
+
     def _prepared(
-        self, due: DueDelivery, by_pair: Mapping[tuple[UUID, int], Change], callback_signer: Signer
+        self,
+        due: DueDelivery,
+        by_pair: Mapping[tuple[UUID, int], Change],
+        of_callbacks: Signer | SecretUnreadable,
     ) -> PreparedDelivery:
         if due.url is None:
             return PreparedDelivery(delivery=due, request=None, trouble=GONE)
         change = None if due.pair is None else by_pair.get((due.pair.task_id, due.pair.version))
         if due.pair is not None and change is None:
             return PreparedDelivery(delivery=due, request=None, trouble=FORGOTTEN)
+        try:
+            signer = self._signer(due, of_callbacks)
+        except SecretUnreadable as error:
+            return PreparedDelivery(delivery=due, request=None, trouble=str(error), is_held=True)
         body = self._body(due, change)
-        signer = callback_signer if due.webhook_id is None else Signer(due.secrets or ())
         headers = {
             "Content-Type": CLOUD_EVENT,
             **signer.headers(due.event_id, self._clock.now(), body),

@@ -20,6 +20,7 @@ from taskmill.domain.errors import (
     QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
+    SecretUnreadable,
     TaskmillError,
     TaskNotFound,
     TooLarge,
@@ -103,7 +104,13 @@ def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
         for _, member in inspect.getmembers(errors, inspect.isclass)
         if issubclass(member, TaskmillError)
     }
-    assert tree - set(PROBLEMS) == {TaskmillError, ConfigurationError, BrokerAway, Unroutable}
+    assert tree - set(PROBLEMS) == {
+        TaskmillError,
+        ConfigurationError,
+        BrokerAway,
+        SecretUnreadable,
+        Unroutable,
+    }
 
 
 def test_problem_types_are_unique() -> None:

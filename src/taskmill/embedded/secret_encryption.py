@@ -1,0 +1,48 @@
+"""A service of `taskmill up` that encrypts stored secrets that are not under the first key: at first all."""
+
+import asyncio
+from contextlib import suppress
+
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.settings import Settings
+from taskmill.storage.database import Database
+from taskmill.storage.keyring import Keyring
+from taskmill.storage.stored_secrets import convert
+
+log = get_logger(__name__)
+
+
+class SecretEncryption:
+    """Encrypts once, after an event; without a key file it does nothing. `url` is the database's."""
+
+    name = "secret-encryption"
+
+    def __init__(self, url: str, settings: Settings, *, start_after: asyncio.Event) -> None:
+        self._url = url
+        self._settings = settings.database
+        self._keyring = Keyring.read(settings.secrets_key_file)
+        self._start_after = start_after
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Encrypt, then wait until stopped."""
+        async with asyncio.TaskGroup() as group:
+            encrypting = group.create_task(self._encrypt())
+            await stop.wait()
+            encrypting.cancel()
+
+    async def _encrypt(self) -> None:
+        await self._start_after.wait()
+        if not self._keyring.ids:
+            return
+        database = Database(self._url, self._settings)
+        # The next start tries it again.
+        with suppress(Unavailable):
+            try:
+                done = await convert(database, old=self._keyring, new=self._keyring)
+            finally:
+                await database.close()
+            if done.converted:
+                log.info("secrets.encrypted", secrets=done.converted, key_id=self._keyring.ids[0])
+            for error in done.unreadable:
+                log.warning("secret.unreadable", owner=error.owner, trouble=error.why)
