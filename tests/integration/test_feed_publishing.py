@@ -241,17 +241,18 @@ async def test_a_process_that_lost_the_lease_publishes_nothing_more(
     assert await facts(stage) == (OTHER, Cursor(0, 0))
 
 
+@pytest.mark.parametrize("scans", [False, True])
 async def test_the_lease_is_renewed_while_confirms_are_slow(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, scans: bool
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
     exchange = ExchangeInMemory(MAIL)
     expires = "SELECT expires_at FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
     async with delivering(stage, exchange, holder=HOLDER):
-        await is_held(stage)
+        await has_begun(stage, exchange, scans=scans)
         exchange.may_confirm.clear()
         cursors = await made(stage, ["mail"])
-        await exchange.has(1)
+        await exchange.has(2)
         before = await stage.sql.fetchval(expires)
 
         async def is_renewed() -> bool:
@@ -261,22 +262,70 @@ async def test_the_lease_is_renewed_while_confirms_are_slow(
         assert (await facts(stage))[1] < cursors[0]
         exchange.may_confirm.set()
         await has_reached(stage, cursors[-1])
-    assert exchange.published == cursors
+    assert exchange.published[1:] == cursors
 
 
+@pytest.mark.parametrize("scans", [False, True])
 async def test_a_lease_that_is_lost_while_confirms_are_slow_ends_the_delivery(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines, *, scans: bool
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 0.3)
     exchange = ExchangeInMemory(MAIL)
     async with delivering(stage, exchange, holder=HOLDER):
-        await is_held(stage)
+        await has_begun(stage, exchange, scans=scans)
+        _, reached = await facts(stage)
         exchange.may_confirm.clear()
         await made(stage, ["mail"])
-        await exchange.has(1)
+        await exchange.has(2)
         await given_away(stage)
         await has_logged(log_lines, "feed.handed_over")
-    assert await facts(stage) == (OTHER, Cursor(0, 0))
+    assert await facts(stage) == (OTHER, reached)
+    assert log_lines.warnings() == []
+
+
+async def has_begun(stage: Stage, exchange: ExchangeInMemory, *, scans: bool) -> None:
+    """Deliver a first change; afterwards it `scans` if that was returned."""
+    await is_held(stage)
+    await has_reached(stage, (await made(stage, ["other" if scans else "mail"]))[-1])
+    assert len(exchange.published) == 1
+
+
+async def test_a_page_is_read_while_the_one_before_is_published(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.relay.feed._PAGE", 2)
+    exchange = ExchangeInMemory(MAIL)
+    async with delivering(stage, exchange, holder=HOLDER) as delivery:
+        await is_held(stage)
+        exchange.may_confirm.clear()
+        first, *others = await made(stage, ["mail"] * 3)
+
+        async def has_read() -> bool:
+            return delivery._ahead is not None
+
+        await exchange.has(1)
+        await eventually(has_read, "the next page to be read")
+        # Tasks that are gone by now would not be on a page that is read later.
+        await stage.sql.execute("DELETE FROM taskmill.task")
+        exchange.may_confirm.set()
+        await has_reached(stage, others[-1])
+    assert exchange.published[0] == first
+    assert exchange.published[-1] == others[-1]
+
+
+async def test_a_process_that_lost_the_lease_does_not_pass_over_what_was_pruned(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    exchange = ExchangeInMemory(MAIL)
+    async with delivering(stage, exchange, holder=HOLDER):
+        await has_begun(stage, exchange, scans=False)
+        _, reached = await facts(stage)
+        await given_away(stage)
+        # As if the batch of its cursor had been pruned, and another one had come.
+        await stage.sql.execute("UPDATE taskmill.change_batch SET position = position + 5")
+        await has_logged(log_lines, "feed.handed_over")
+    assert len(exchange.published) == 1
+    assert await facts(stage) == (OTHER, reached)
 
 
 async def test_what_was_pruned_is_passed_over_and_logged(stage: Stage, log_lines: LogLines) -> None:
@@ -290,6 +339,7 @@ async def test_what_was_pruned_is_passed_over_and_logged(stage: Stage, log_lines
     assert exchange.batches == [last]
     [line] = log_lines.named("feed.skipped")
     assert (line["after"], line["until"], line["level"]) == ("0.0", "3.0", "error")
+    assert log_lines.named("feed.handed_over") == []
 
 
 async def test_if_all_was_pruned_it_begins_at_the_start(stage: Stage, log_lines: LogLines) -> None:

@@ -190,8 +190,7 @@ class FeedDelivery:
         try:
             self._ahead = (after, await changes.read(self._database, after, _PAGE))
         except (ChangesForgotten, *_OUTAGES):
-            # It is read again when it is needed, and errors are handled there.
-            self._ahead = None
+            return  # it is read again when it is needed, and errors are handled there
 
     async def _deliver(self, after: Cursor, owed: Sequence[Change], behind: Cursor | None) -> bool:
         """Publish changes until each is confirmed or known to be unroutable; False if the lease was lost.
