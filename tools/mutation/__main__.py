@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +20,7 @@ from tests.support.postgres import DatabaseServer, SharedPostgres, data_parent
 from tests.support.rabbitmq import BrokerServer
 from tests.support.shared_servers import environment_of
 from tests.support.templates import make_stage_template, make_template
+from tools.mutation.folder import fresh_tests
 from tools.mutation.report import (
     NOTICED,
     UNTESTED,
@@ -131,8 +131,6 @@ def _prepare(name: str, area: Area) -> Path:
     """Make the folder that mutmut works in: it has one configuration a folder, and areas differ."""
     folder = ROOT / "mutants" / name
     folder.mkdir(parents=True, exist_ok=True)
-    # Mutmut copies without deleting: a test that is gone would still run.
-    shutil.rmtree(folder / "mutants/tests", ignore_errors=True)
     linked = ("pyproject.toml", "src", "tests", "alembic.ini")
     for one in linked:
         if not (folder / one).is_symlink():
@@ -187,7 +185,10 @@ def _run(folder: Path, names: list[str], jobs: int, environment: Mapping[str, st
     program = Path(sys.executable).with_name("mutmut")
     words = [str(program), "run", "--max-children", str(jobs), *names]
     variables = {**os.environ, **environment}  # noqa: TID251 - passed on
-    with subprocess.Popen(words, cwd=folder, env=variables) as run:  # noqa: S603 - our own program and words
+    with (
+        fresh_tests(folder),
+        subprocess.Popen(words, cwd=folder, env=variables) as run,  # noqa: S603 - our own program and words
+    ):
         try:
             return run.wait()
         except KeyboardInterrupt:  # it got one, too: it stores what it knows, and ends
