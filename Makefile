@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos mutation bench bench-full lock
+.PHONY: up test test-all check docs chaos mutation bench bench-full lock sbom audit-dependencies
 
 up:
 	./taskmill up
@@ -42,3 +42,12 @@ bench-full:
 
 lock:
 	./scripts/lock
+
+# Of requirements/$(LOCK).txt: what ./taskmill installs, or with LOCK=traces what an image with traces has.
+LOCK ?= run
+
+sbom:
+	./scripts/sbom $(LOCK)
+
+audit-dependencies:
+	./scripts/audit-dependencies $(LOCK)
