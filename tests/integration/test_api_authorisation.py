@@ -76,6 +76,27 @@ async def test_what_has_no_rule_is_refused(required: Served, stage: Stage) -> No
     assert (await required.get("/forgotten", headers=shown(admin))).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "DELETE /tasks",
+        "POST /static/pages/pages.css",
+        "GET /healthz%0A",
+        "GET /tasks%0A",
+        "PUT /docs",
+    ],
+)
+async def test_a_path_that_is_almost_a_route_is_not_served_by_its_rule(
+    required: Served, stage: Stage, request_line: str
+) -> None:
+    """The framework's patterns admit a line break at the end of a path."""
+    method, _, path = request_line.partition(" ")
+    key = await a_new_key(stage.database, "tasks:read", "tasks:operate", "metrics")
+    assert (await required.http.request(method, path)).status_code == 401
+    refused = await required.http.request(method, path, headers=shown(key))
+    assert (refused.status_code, refused.json().get("scope")) == (403, "admin")
+
+
 async def _forgotten(_: Request) -> Response:
     return Response("open")
 
