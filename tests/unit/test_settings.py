@@ -291,20 +291,20 @@ def test_other_tools_spellings_of_the_scheme_are_taken(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me:hidden@host:5432/db", "postgresql://me:***@host:5432/db"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
         ("postgresql://host/db", "postgresql://host/db"),
         ("postgresql:///db?host=/run/pg&user=me", "postgresql:///db?host=/run/pg&user=me"),
-        ("postgresql://h/db?password=secret&a=b", "postgresql://h/db?password=***&a=b"),
-        ("postgresql://me:sec@ret@host/db", "postgresql://me:***@host/db"),
-        ("postgresql://me:secret?@host/db", "***"),
+        ("postgresql://h/db?password=hidden&a=b", "postgresql://h/db?password=***&a=b"),
+        ("postgresql://me:hid@den@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:hidden?@host/db", "***"),
     ],
 )
 def test_a_password_is_masked_wherever_it_is(url: str, shown: str) -> None:
     settings = load(database_url=url)
 
     assert _value_of(settings, "TASKMILL_DATABASE_URL") == shown
-    assert "secret" not in repr(settings)
+    assert "hidden" not in repr(settings)
 
 
 def test_a_missing_database_is_an_error_with_both_remedies() -> None:

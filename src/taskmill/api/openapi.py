@@ -18,7 +18,7 @@ from taskmill.api import examples
 from taskmill.api.access_rules import RULES, Check
 from taskmill.api.listings import ListingQuery
 from taskmill.api.request_record import REQUEST_ID
-from taskmill.wire.hops import HEADER
+from taskmill.wire.hops import DEFAULT_LIMIT, HEADER
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 
 Json = dict[str, Any]
@@ -109,7 +109,9 @@ def request_header(name: str, description: str, **schema: Any) -> Json:  # noqa:
 
 
 HOP_HEADER: Final = request_header(
-    HEADER, "how many requests of Taskmill led to this one: that of the webhook, callback or push"
+    HEADER,
+    "how many requests of Taskmill led to this one: that of the webhook, callback or push",
+    pattern=f"^[0-{DEFAULT_LIMIT}]$",
 )
 
 

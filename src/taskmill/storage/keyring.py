@@ -48,7 +48,7 @@ class Keyring:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the keys, the one that encrypts first. They tell nothing of the keys."""
+        """The ids of the keys, the one that encrypts first. They reveal nothing of the keys."""
         return list(self._keys)
 
     @property

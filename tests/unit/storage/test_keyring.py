@@ -72,7 +72,7 @@ def test_a_changed_secret_is_refused(change: str) -> None:
         keyring.decrypted(changed, OWNER)
 
 
-def test_an_id_tells_nothing_of_its_key() -> None:
+def test_an_id_reveals_nothing_of_its_key() -> None:
     [found] = Keyring([NEW]).ids
     assert len(found) == 16
     assert NEW.hex()[:8] not in found
