@@ -11,6 +11,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp.names import HINTS
+from taskmill.observability import metrics
 from taskmill.relay import hinting
 from taskmill.storage.database import Database
 from taskmill.wire.hints import Hint, decode_hint
@@ -79,17 +80,47 @@ async def a_lease(stage: Stage, *, types: str = "{*}", queues: str = "{}") -> UU
 async def test_a_task_that_comes_alone_is_hinted_with_its_bucket_and_without_a_scan(
     stage: Stage, broker_url: str
 ) -> None:
+    before = counted()
     async with listening(broker_url) as listener, a_relay(stage, broker_url) as relay:
         await is_connected(relay)
         # There is no lease: a scan would not find that anybody needs a hint.
         made = await stage.created(priority=7)
         await listener.has(1)
+    published, confirmed, failed = before
+    assert counted() == (published + 1, confirmed + 1, failed)
     [hint] = listener.hints
     assert (hint.queue, hint.type, hint.priority) == ("default", "emulate", 7)
     assert hint.run_at is not None
     assert abs(hint.run_at - made.run_at) < timedelta(milliseconds=1)
     [message] = listener.messages
     assert message.delivery_mode == aio_pika.DeliveryMode.NOT_PERSISTENT
+    assert message.content_type == "application/json"
+
+
+def counted() -> tuple[float, float, float]:
+    """How many hints were published, confirmed, and failed, in this process so far."""
+    counters = (metrics.HINTS_PUBLISHED, metrics.HINTS_CONFIRMED, metrics.HINTS_FAILED)
+    published, confirmed, failed = (counter._value.get() for counter in counters)
+    return published, confirmed, failed
+
+
+async def test_a_hint_that_the_broker_refuses_is_logged_and_counted(
+    stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
+) -> None:
+    published, confirmed, failed = counted()
+    async with a_relay(stage, broker_url) as relay:
+        await is_connected(relay)
+        await asyncio.to_thread(broker_management.delete_exchange, HINTS)
+        relay.on_notification('["mail", "send", 4, 0]')
+
+        async def is_logged() -> bool:
+            return bool(log_lines.named("hint.unpublished"))
+
+        await eventually(is_logged, "a hint to be refused")
+    [line] = log_lines.named("hint.unpublished")
+    assert (line["queue"], line["type"], line["level"]) == ("mail", "send", "info")
+    assert "no exchange" in line["trouble"]
+    assert counted() == (published + 1, confirmed, failed + 1)
 
 
 async def is_connected(relay: hinting.HintSender) -> None:
@@ -210,6 +241,9 @@ async def test_a_relay_outlives_an_outage_of_the_database(
             network.refuse(refuses=False)
             await listener.has(seen + 1)
         await database.close()
+    line, *_ = log_lines.named("hints.failed")
+    assert line["level"] == "warning"
+    assert "the database" in line["error"]
 
 
 async def test_a_claim_whose_response_was_lost_is_handed_back_and_runs(
@@ -238,6 +272,7 @@ async def test_a_slow_broker_gets_no_more_hints_than_it_confirms(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hinting, "_MOST_UNCONFIRMED", 5)
+    published, confirmed, failed = counted()
     async with listening(broker_url) as listener, a_relay(stage, broker_url) as relay:
         await is_connected(relay)
         for _ in range(50):
@@ -245,3 +280,4 @@ async def test_a_slow_broker_gets_no_more_hints_than_it_confirms(
         await listener.has(5)
         await asyncio.sleep(0.1)
     assert len(listener.messages) == 5
+    assert counted() == (published + 5, confirmed + 5, failed + 45)
