@@ -78,6 +78,31 @@ async def test_a_batch_that_waits_for_one_of_its_keys_holds_the_others_itself(st
     assert [result.replayed for result in creating.result()] == [False, True]
 
 
+async def test_a_task_that_waits_for_its_key_does_not_hold_it(stage: Stage) -> None:
+    draft = a_draft(idempotency=a_key())
+    await stage.created()
+    other = await stage.database.connect()
+    await other.execute("BEGIN")
+    await tasks.insert(other, stage.creation.with_ids([draft]))
+    async with asyncio.TaskGroup() as group:
+        creating = group.create_task(stage.creation.create(draft))
+        await until_blocked(stage)
+        is_held = await stage.creation.key_holders.is_held_by_another(draft)
+        await other.execute("ROLLBACK")
+    await other.close()
+    assert is_held
+    assert not creating.result().replayed
+
+
+async def test_a_task_and_its_callback_are_stored_in_one_transaction(stage: Stage) -> None:
+    await stage.created(callback_url="https://example.org/ended")
+    transactions = await stage.sql.fetchrow(
+        "SELECT (SELECT xmin::text FROM taskmill.task), (SELECT xmin::text FROM taskmill.task_callback)"
+    )
+    assert transactions is not None
+    assert transactions[0] == transactions[1]
+
+
 async def test_batches_are_counted_as_such(stage: Stage) -> None:
     before = BATCH_ITEMS.count("create_all")
     await stage.creation.create_all([a_draft(), a_draft()])
