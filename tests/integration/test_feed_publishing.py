@@ -2,23 +2,30 @@
 
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 import pytest
 
 from taskmill.domain.feed import Cursor
 from taskmill.observability.metrics import FEED_PUBLISHED, FEED_RETURNED
-from taskmill.storage import changes
 from taskmill.storage.database import Database
 from tests.support.api import LogLines
-from tests.support.builders import a_draft
-from tests.support.exchange_in_memory import ExchangeInMemory, delivering
+from tests.support.exchange_in_memory import (
+    HOLDER,
+    OTHER,
+    CountedPauses,
+    ExchangeInMemory,
+    delivering,
+    facts,
+    given_away,
+    has_logged,
+    has_reached,
+    is_held,
+    made,
+)
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import SETTINGS, Stage
 
-HOLDER: Final = UUID(int=7)
-OTHER: Final = UUID(int=8)
 MAIL: Final = "task.new.mail"
 
 
@@ -26,54 +33,6 @@ MAIL: Final = "task.new.mail"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_TAKE_LEASE_S", "_FIRST_PAUSE_S", "_POLL_S", "_SCAN_S"):
         monkeypatch.setattr(f"taskmill.relay.feed.{name}", 0.02)
-
-
-async def made(stage: Stage, queues: str | list[str]) -> list[Cursor]:
-    """Create tasks of these queues in one batch, and return the cursors of their changes."""
-    await stage.creation.create_all([a_draft(queue=queue) for queue in queues])
-    await changes.number(stage.database, 1000)
-    [row] = await stage.sql.fetch("SELECT max(position) FROM taskmill.change_batch")
-    return [Cursor(row[0], ordinal) for ordinal in range(1, len(queues) + 1)]
-
-
-async def facts(stage: Stage) -> tuple[UUID | None, Cursor]:
-    """Who holds the cursor lease, and the cursor."""
-    row = await stage.sql.fetchrow(
-        "SELECT holder, position, ordinal FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
-    )
-    if row is None:
-        return None, Cursor(-1, 0)
-    return row["holder"], Cursor(row["position"], row["ordinal"])
-
-
-async def is_held(stage: Stage, holder: UUID = HOLDER) -> None:
-    async def probe() -> bool:
-        return (await facts(stage))[0] == holder
-
-    await eventually(probe, "somebody to hold the cursor lease")
-
-
-async def given_away(stage: Stage) -> None:
-    """Give the cursor lease to another process."""
-    await stage.sql.execute(
-        "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h' "
-        "WHERE follower = 'rabbitmq'",
-        OTHER,
-    )
-
-
-async def has_reached(stage: Stage, cursor: Cursor) -> None:
-    async def probe() -> bool:
-        return (await facts(stage))[1] >= cursor
-
-    await eventually(probe, f"the cursor to reach {cursor}")
-
-
-async def has_logged(log_lines: LogLines, event: str) -> None:
-    async def probe() -> bool:
-        return bool(log_lines.named(event))
-
-    await eventually(probe, event)
 
 
 def counted() -> tuple[float, float]:
@@ -326,6 +285,24 @@ async def test_a_process_that_lost_the_lease_does_not_pass_over_what_was_pruned(
         await has_logged(log_lines, "feed.handed_over")
     assert len(exchange.published) == 1
     assert await facts(stage) == (OTHER, reached)
+
+
+@pytest.mark.parametrize("scans", [False, True])
+async def test_an_idle_delivery_looks_for_changes_and_writes_nothing(
+    stage: Stage, *, scans: bool
+) -> None:
+    exchange, idle_backoff = ExchangeInMemory(MAIL), CountedPauses(stage.clock)
+    written = "SELECT xmin::text FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
+    async with delivering(stage, exchange, holder=HOLDER, idle_backoff=idle_backoff):
+        await has_begun(stage, exchange, scans=scans)
+        before, last = await stage.sql.fetchval(written), len(idle_backoff.pauses)
+
+        async def has_looked() -> bool:
+            return len(idle_backoff.pauses) >= last + 3
+
+        await eventually(has_looked, "some looks for changes")
+        assert await stage.sql.fetchval(written) == before
+    assert set(idle_backoff.pauses) == {0.02}
 
 
 async def test_what_was_pruned_is_passed_over_and_logged(stage: Stage, log_lines: LogLines) -> None:

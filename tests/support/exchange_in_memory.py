@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
@@ -10,11 +11,18 @@ from taskmill.amqp.events import Confirm, EventExchange, Sent, key_of
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.feed import Change, Cursor
 from taskmill.relay.feed import FeedDelivery
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
+from taskmill.storage import changes
 from taskmill.storage.database import Database
+from tests.support.api import LogLines
+from tests.support.builders import a_draft
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
-GONE = BrokerAway("it was closed")
+GONE: Final = BrokerAway("it was closed")
+HOLDER: Final = UUID(int=7)
+OTHER: Final = UUID(int=8)
 
 
 class LinkInMemory(BrokerLink):
@@ -86,7 +94,12 @@ class ExchangeInMemory(EventExchange):
 
 @asynccontextmanager
 async def delivering(
-    stage: Stage, exchange: ExchangeInMemory, *, database: Database | None = None, holder: UUID
+    stage: Stage,
+    exchange: ExchangeInMemory,
+    *,
+    holder: UUID,
+    database: Database | None = None,
+    idle_backoff: IdleBackoff | None = None,
 ) -> AsyncIterator[FeedDelivery]:
     """Deliver to the exchange until the block ends."""
     delivery = FeedDelivery(
@@ -95,6 +108,7 @@ async def delivering(
         holder=holder,
         clock=stage.clock,
         is_busy=lambda: False,
+        idle_backoff=idle_backoff,
     )
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -103,3 +117,64 @@ async def delivering(
             yield delivery
         finally:
             stop.set()
+
+
+class CountedPauses(IdleBackoff):
+    """Counts the pauses between two looks for changes."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.pauses: list[float] = []
+
+    async def pause(self, quick_s: float, stop: asyncio.Event) -> None:
+        """Count it."""
+        self.pauses.append(quick_s)
+        await super().pause(quick_s, stop)
+
+
+async def made(stage: Stage, queues: str | list[str]) -> list[Cursor]:
+    """Create tasks of these queues in one batch, and return the cursors of their changes."""
+    await stage.creation.create_all([a_draft(queue=queue) for queue in queues])
+    await changes.number(stage.database, 1000)
+    [row] = await stage.sql.fetch("SELECT max(position) FROM taskmill.change_batch")
+    return [Cursor(row[0], ordinal) for ordinal in range(1, len(queues) + 1)]
+
+
+async def facts(stage: Stage) -> tuple[UUID | None, Cursor]:
+    """Who holds the cursor lease, and the cursor."""
+    row = await stage.sql.fetchrow(
+        "SELECT holder, position, ordinal FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
+    )
+    if row is None:
+        return None, Cursor(-1, 0)
+    return row["holder"], Cursor(row["position"], row["ordinal"])
+
+
+async def is_held(stage: Stage, holder: UUID = HOLDER) -> None:
+    async def probe() -> bool:
+        return (await facts(stage))[0] == holder
+
+    await eventually(probe, "somebody to hold the cursor lease")
+
+
+async def given_away(stage: Stage) -> None:
+    """Give the cursor lease to another process."""
+    await stage.sql.execute(
+        "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h' "
+        "WHERE follower = 'rabbitmq'",
+        OTHER,
+    )
+
+
+async def has_reached(stage: Stage, cursor: Cursor) -> None:
+    async def probe() -> bool:
+        return (await facts(stage))[1] >= cursor
+
+    await eventually(probe, f"the cursor to reach {cursor}")
+
+
+async def has_logged(log_lines: LogLines, event: str) -> None:
+    async def probe() -> bool:
+        return bool(log_lines.named(event))
+
+    await eventually(probe, event)
