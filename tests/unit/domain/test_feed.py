@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.domain.feed import OLDEST, Change, Cursor, FeedFilter
+from taskmill.domain.feed import OLDEST, START, Change, Cursor, FeedFilter
 from taskmill.domain.lifecycle import Status
 from tests.support.histories import an_event
 
@@ -24,6 +24,19 @@ CHANGE = Change(
 def test_a_cursor_is_read_as_it_is_shown(position: int, ordinal: int) -> None:
     cursor = Cursor(position, ordinal)
     assert Cursor.parse(str(cursor)) == cursor
+
+
+@pytest.mark.parametrize(
+    ("text", "cursor"),
+    [
+        ("0.0", START),
+        ("17.3", Cursor(17, 3)),
+        (f"{10**18 - 1}.{10**9 - 1}", Cursor(10**18 - 1, 10**9 - 1)),
+    ],
+)
+def test_a_cursor_has_its_position_before_the_dot(text: str, cursor: Cursor) -> None:
+    assert Cursor.parse(text) == cursor
+    assert str(cursor) == text
 
 
 def test_zero_is_before_the_oldest_change_that_is_retained() -> None:

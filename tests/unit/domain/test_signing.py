@@ -15,6 +15,12 @@ def test_what_is_made_of_24_to_64_bytes_is_a_secret(randomness: bytes) -> None:
     assert is_secret(secret)
 
 
+def test_the_shortest_and_the_longest_secret_are_in_base64() -> None:
+    assert secret_of(b"abc" * 8) == f"whsec_{'YWJj' * 8}"
+    assert is_secret(secret_of(b"x" * 24))
+    assert is_secret(secret_of(b"x" * 64))
+
+
 @pytest.mark.parametrize(
     "text",
     [
