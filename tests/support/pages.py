@@ -26,7 +26,9 @@ PAGES = (
 
 
 @asynccontextmanager
-async def serving_pages(stage: Stage, settings: Settings = SETTINGS) -> AsyncIterator[Served]:
+async def serving_pages(
+    stage: Stage, settings: Settings = SETTINGS, *, drain: Callable[[], None] | None = None
+) -> AsyncIterator[Served]:
     """Serve pages over a stage, with the services that they need."""
     stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
     change_ticker = ChangeTicker(stage.database)
@@ -41,7 +43,9 @@ async def serving_pages(stage: Stage, settings: Settings = SETTINGS) -> AsyncIte
         group.create_task(change_ticker.run(stop))
         group.create_task(jobs.run(stop))
         try:
-            async with serving(stage.service, settings, pages=Dashboard(context)) as served:
+            async with serving(
+                stage.service, settings, drain=drain, pages=Dashboard(context)
+            ) as served:
                 yield served
         finally:
             stop.set()

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import name_index, partitions, roles
+from taskmill.storage import audit_months, name_index, partitions, roles
 from taskmill.storage.database import Database
 from taskmill.storage.migrate import upgrade
 from tests.support.postgres import STAGE_TEMPLATE, TEMPLATE, DatabaseServer
@@ -31,5 +31,7 @@ def make_stage_template(server: DatabaseServer) -> None:
 async def _make_partitions(url: str) -> None:
     """Make the partitions that a process makes before it serves."""
     database, clock = Database(url, DatabaseSettings()), SystemClock()
-    await partitions.ensure(database, await database.anchor(clock))
+    moment = await database.anchor(clock)
+    await partitions.ensure(database, moment)
+    await audit_months.ensure(database, moment)
     await database.close()

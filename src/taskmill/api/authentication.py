@@ -25,6 +25,7 @@ from taskmill.domain.grants import Scope as KeyScope
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
 from taskmill.runtime.http_scope import ABORT, API_KEY, UNTIMED
+from taskmill.runtime.offload import caller
 from taskmill.storage import remote_leases
 
 _BODY: Final = "http.response.body"
@@ -82,6 +83,8 @@ class Authentication:
         client = scope.get("client")
         host = client[0] if client else ""
         key = scope[API_KEY] = await self._keys.verify(values[0], host)
+        if (current := caller.get()) is not None:
+            current.key = key
         await self._require(found, key)
         return self._while_valid(scope, send, values[0], host)
 

@@ -47,7 +47,7 @@ class Edge:
             scope = {**scope, "method": "GET", HEAD_ONLY: True}
         structlog.contextvars.bind_contextvars(request_id=record.id)
         client = scope.get("client")
-        current = Caller(host=client[0] if client else "")
+        current = Caller(host=client[0] if client else "", request_id=record.id)
         caller.set(current)
         response = _Response(record, send)
         record.open()

@@ -21,7 +21,7 @@ from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import Settings
-from taskmill.storage.api_keys import all_keys, revoke as revoke_keys
+from taskmill.storage.api_keys import all_keys
 from taskmill.wire.api_keys import ApiKeyView
 
 _EPILOG = """\b
@@ -163,7 +163,7 @@ def rotate(
 @_database_options
 def revoke(*, wanted: str, database_url: str | None, data: Path | None) -> None:
     """Revoke the API key with an ID, or all with a NAME, for good."""
-    revoked = on_api_keys(_settings(data, database_url), lambda db: revoke_keys(db, wanted))
+    revoked = on_api_keys(_settings(data, database_url), lambda db: api_keys.revoke(db, wanted))
     for one in revoked:
         show.line(f"revoked {one.id}", one.draft.name)
     if not revoked:

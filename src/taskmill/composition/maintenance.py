@@ -19,6 +19,8 @@ _INTERVAL_S = 60.0
 _INTERVALS_S = {
     # A week is dropped with one more or less.
     "drop-weeks": 300.0,
+    # Months are made two ahead.
+    "audit-months": 300.0,
     # Rows of the roll-up are retained for a day at least.
     "prune-minutes": 300.0,
     "prune-failures": 300.0,
@@ -96,6 +98,7 @@ def _periodic_duties(context: ProcessContext) -> list[Service]:
         keep_tasks=timedelta(days=settings.retention.tasks_days),
         keep_changes=timedelta(days=settings.retention.change_days),
         keep_rejections=timedelta(days=settings.retention.rejection_days),
+        keep_audit=timedelta(days=settings.retention.audit_days),
     )
     duties: dict[str, Duty] = {
         "prune-minutes": lambda: minutes.prune(database),

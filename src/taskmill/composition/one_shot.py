@@ -8,8 +8,10 @@ from typing import TypeVar
 import asyncpg
 
 from taskmill.amqp.names import hint_queue_name
+from taskmill.domain.audit import AuditAction
 from taskmill.domain.errors import ConfigurationError
 from taskmill.domain.explain_snapshot import EVERY_TYPE
+from taskmill.operations.audit import AuditLog
 from taskmill.operations.verify import Extent, Verification, VerificationListener, verify
 from taskmill.settings import Settings
 from taskmill.storage import callbacks
@@ -26,14 +28,14 @@ def send_hints(settings: Settings) -> None:
     """Have the relays send hints about all that is due.
 
     Raises:
-        ConfigurationError: no database is set.
+        ConfigurationError: no database is set, or it is older than this program.
         Unavailable: the database is away.
     """
 
     async def notify(database: Database) -> None:
         await database.fetch("notify", CHANNEL)
 
-    _run_once(settings, notify)
+    _run_recorded(settings, AuditAction.BROKER_REBUILD, notify)
 
 
 def list_hint_queues(settings: Settings) -> list[str]:
@@ -55,17 +57,16 @@ def callback_key(settings: Settings) -> str | None:
     """Return the key that signs callbacks when the settings have none; None when it is gone.
 
     Raises:
-        ConfigurationError: no database is set, or it has no such key yet.
+        ConfigurationError: no database is set, or it is older than this program.
         SecretUnreadable: it can't be decrypted.
         Unavailable: the database is away.
     """
     keyring = Keyring.read(settings.secrets_key_file)
-    try:
-        return _run_once(settings, lambda database: callbacks.signing_key(database, keyring))
-    except asyncpg.UndefinedTableError:
-        raise ConfigurationError(
-            "the database is older than this program: `taskmill migrate` makes the key"
-        ) from None
+    return _run_recorded(
+        settings,
+        AuditAction.CALLBACK_KEY_SHOW,
+        lambda database: callbacks.signing_key(database, keyring),
+    )
 
 
 def on_api_keys(settings: Settings, operation: Callable[[Database], Awaitable[T]]) -> T:
@@ -96,8 +97,11 @@ def convert_secrets(settings: Settings, *, to_plain: bool) -> tuple[Conversion, 
         raise ConfigurationError("no key file is set: TASKMILL_SECRETS_KEY_FILE names it")
     keyring = Keyring.read(settings.secrets_key_file)
     new = Keyring() if to_plain else keyring
+    action = AuditAction.SECRETS_DECRYPT if to_plain else AuditAction.SECRETS_ENCRYPT
     try:
-        found = _run_once(settings, lambda database: convert(database, old=keyring, new=new))
+        found = _run_recorded(
+            settings, action, lambda database: convert(database, old=keyring, new=new)
+        )
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigurationError(f"{error}: use the login that migrates (--database-url)") from None
     return found, keyring.ids
@@ -115,6 +119,23 @@ def verify_database(
     keep_changes = timedelta(days=settings.retention.change_days)
     extent = Extent(since=since, timeout_s=timeout_s, keep_changes=keep_changes)
     return _run_once(settings, lambda database: verify(database, extent, listener))
+
+
+def _run_recorded(
+    settings: Settings, action: AuditAction, query: Callable[[Database], Awaitable[T]]
+) -> T:
+    """Run what is recorded in the audit log, as an action of this machine's user."""
+
+    async def run(database: Database) -> T:
+        async with AuditLog(database).record(action):
+            return await query(database)
+
+    try:
+        return _run_once(settings, run)
+    except asyncpg.UndefinedTableError:
+        raise ConfigurationError(
+            "the database is older than this program: `taskmill migrate` brings it up to date"
+        ) from None
 
 
 def _run_once(settings: Settings, query: Callable[[Database], Awaitable[T]]) -> T:

@@ -12,10 +12,12 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.audit import Origin
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.system import Sweep, SweepStart, TaskFilter
 from taskmill.observability.logs import get_logger
-from taskmill.operations.service import TaskService
+from taskmill.operations.audit import current_origin, filter_details
+from taskmill.operations.service import SWEEP_ACTIONS, TaskService
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.runtime.waiting import wake_on
@@ -55,10 +57,11 @@ class Job:
     """A job and its progress. `expected` is how many tasks matched at first, where that is known.
 
     Its tasks are those with `ids`, or up to `most` that match `wanted`; it ends as `limited` if there are more.
-    While the database is away it is `waiting`.
+    While the database is away it is `waiting`. It is recorded as one action, whose `origin` is the request.
     """
 
     id: UUID
+    origin: Origin
     what: Sweep
     wanted: TaskFilter
     ids: Sequence[UUID] = ()
@@ -116,6 +119,7 @@ class Jobs:
             raise TooManyJobs
         job = Job(
             id=job_id,
+            origin=current_origin(),
             what=what,
             wanted=wanted or TaskFilter(),
             ids=ids,
@@ -141,7 +145,7 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.state = await self._go_through(job)
+            job.state = await self._recorded(job)
         except Exception:
             job.state = JobState.FAILED
             log.exception("job.failed", job=str(job.id))
@@ -154,6 +158,24 @@ class Jobs:
             requested=job.requested,
         )
 
+    async def _recorded(self, job: Job) -> JobState:
+        """Do it as one action of the audit log. Until that has an entry, nothing is done."""
+        details = {"ids": list(job.ids)} if job.ids else filter_details(job.wanted)
+        failures = 0
+        while not job.stop.is_set():
+            try:
+                async with self._service.audit.record(
+                    SWEEP_ACTIONS[job.what], details=details, origin=job.origin
+                ) as outcome:
+                    state = await self._go_through(job)
+                    outcome.update(state=state, matched=job.matched)
+                    outcome.update(changed=job.changed, requested=job.requested)
+                    return state
+            except Unavailable as error:
+                failures += 1
+                await self._wait(job, error, failures)
+        return JobState.STOPPED
+
     async def _go_through(self, job: Job) -> JobState:
         start: SweepStart | None = None
         failures = 0
@@ -161,10 +183,8 @@ class Jobs:
             try:
                 start = await self._step(job, start)
             except (Unavailable, asyncpg.PostgresConnectionError) as error:
-                log.info("job.delayed", job=str(job.id), error=repr(error))
-                job.state, failures = JobState.WAITING, failures + 1
-                wait_s = backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
-                await pause(job.stop, wait_s)
+                failures += 1
+                await self._wait(job, error, failures)
                 continue
             job.state, failures = JobState.RUNNING, 0
             if start is None:
@@ -173,14 +193,18 @@ class Jobs:
                 return JobState.LIMITED
         return JobState.STOPPED
 
+    async def _wait(self, job: Job, error: Exception, failures: int) -> None:
+        """Wait after a failure, unless the job is stopped."""
+        log.info("job.delayed", job=str(job.id), error=repr(error))
+        job.state = JobState.WAITING
+        await pause(job.stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
+
     async def _step(self, job: Job, start: SweepStart | None) -> SweepStart | None:
         if job.ids:
             step = await self._service.sweep_ids(job.what, job.ids)
         else:
             remaining = job.most - job.matched
-            step = await self._service.sweep(
-                job.what, job.wanted, start, dry_run=False, most=remaining
-            )
+            step = await self._service.sweep_step(job.what, job.wanted, start, most=remaining)
         job.matched += step.matched
         job.changed += step.changed
         job.requested += step.requested

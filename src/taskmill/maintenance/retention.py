@@ -9,7 +9,14 @@ from typing import TypeAlias
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
-from taskmill.storage import changes, partitions, progress, rejections, week_drops
+from taskmill.storage import (
+    audit_months,
+    changes,
+    partitions,
+    progress,
+    rejections,
+    week_drops,
+)
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -31,12 +38,14 @@ class Retention:
         keep_tasks: timedelta,
         keep_changes: timedelta,
         keep_rejections: timedelta,
+        keep_audit: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
         self._keep_tasks = keep_tasks
         self._keep_changes_days = keep_changes / timedelta(days=1)
         self._keep_rejections = keep_rejections
+        self._keep_audit = keep_audit
 
     def duties(self) -> Mapping[str, Duty]:
         """Return the duties by their names."""
@@ -44,6 +53,7 @@ class Retention:
         return {
             "partitions": self._make_partitions,
             "drop-weeks": self._drop_weeks,
+            "audit-months": self._make_and_drop_months,
             "prune-changes": lambda: _is_full(database.fetch("prune_changes", days, _MOST_AT_ONCE)),
             "prune-keys": lambda: _is_full(database.fetch("prune_keys", _MOST_AT_ONCE)),
             "prune-leases": lambda: _is_full(database.fetch("prune_leases", _MOST_AT_ONCE)),
@@ -65,6 +75,11 @@ class Retention:
 
     async def _drop_weeks(self) -> None:
         await week_drops.drop_finished(self._database, self._clock.now(), self._keep_tasks)
+
+    async def _make_and_drop_months(self) -> None:
+        now = self._clock.now()
+        await audit_months.ensure(self._database, now)
+        await audit_months.drop_old(self._database, now, self._keep_audit)
 
     async def _prune_progress(self) -> bool:
         return await progress.prune(self._database, _MOST_AT_ONCE) >= _MOST_AT_ONCE

@@ -1,6 +1,7 @@
-"""Making and rotating API keys. A whole key exists only in what `create` and `rotate` return."""
+"""Making, rotating and revoking API keys. A whole key exists only in what `create` and `rotate` return."""
 
 import secrets
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from taskmill.domain.api_keys import (
     parse_key,
     secret_hash,
 )
+from taskmill.domain.audit import AuditAction, Target, TargetType
+from taskmill.operations.audit import AuditLog, Details
 from taskmill.storage import api_keys as rows
 from taskmill.storage.database import Database
 
@@ -34,7 +37,11 @@ async def create(database: Database, draft: ApiKeyDraft, *, environment: str) ->
         Unavailable: The database is away.
     """
     text, new = _new(environment)
-    return NewApiKey(key=await rows.create(database, draft, new), text=text)
+    scopes = sorted({grant.scope for grant in draft.grants})
+    async with _recorded(database, AuditAction.KEY_CREATE, draft.name, scopes=scopes) as outcome:
+        key = await rows.create(database, draft, new)
+        outcome["key_id"] = key.id
+    return NewApiKey(key=key, text=text)
 
 
 async def rotate(
@@ -48,7 +55,30 @@ async def rotate(
         Unavailable: The database is away.
     """
     text, new = _new(environment)
-    return NewApiKey(key=await rows.rotate(database, name, new, overlap=overlap), text=text)
+    seconds = overlap.total_seconds()
+    async with _recorded(database, AuditAction.KEY_ROTATE, name, overlap_s=seconds) as outcome:
+        key = await rows.rotate(database, name, new, overlap=overlap)
+        outcome["key_id"] = key.id
+    return NewApiKey(key=key, text=text)
+
+
+async def revoke(database: Database, wanted: str) -> list[ApiKey]:
+    """Revoke the key with an id, or all keys of a name; return those that were not revoked before.
+
+    Raises:
+        ApiKeyNotFound: There is none, not even a revoked one.
+        Unavailable: The database is away.
+    """
+    async with _recorded(database, AuditAction.KEY_REVOKE, wanted) as outcome:
+        revoked = await rows.revoke(database, wanted)
+        outcome["key_ids"] = [one.id for one in revoked]
+    return revoked
+
+
+def _recorded(
+    database: Database, action: AuditAction, name: str, **details: object
+) -> AbstractAsyncContextManager[Details]:
+    return AuditLog(database).record(action, Target(TargetType.KEY, name), details=details)
 
 
 def _new(environment: str) -> tuple[str, rows.NewSecret]:

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
+from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.contracts import CompiledContract, RegisteredType, TypeContract
 from taskmill.domain.errors import TypeNotFound
 from taskmill.observability.logs import get_logger
+from taskmill.operations.audit import AuditLog
 from taskmill.runtime.offload import Offload
 from taskmill.storage import contracts as rows
 from taskmill.storage.database import Database
@@ -28,8 +31,8 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
 
     A contract that is new for its type becomes a new version; an earlier version becomes current again. The last
     one to register decides, so a worker of an older release that starts again brings its contracts back.
-    Registering what is current writes nothing, however many workers do it at once. `worker` is recorded with new
-    versions.
+    Registering what is current writes nothing, however many workers do it at once. What changes has an entry in
+    the audit log. `worker` is recorded with new versions.
 
     Raises:
         ContractRefused: A contract that is new would cost too much; nothing is registered.
@@ -42,8 +45,16 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
         return
     for one in changed_ones:
         refuse_many_checks(one)
-    # All of them: what was current a moment ago may be replaced until the statement has its lock.
-    changed = await rows.register(database, worker, contracts)
+    async with AsyncExitStack() as recorded:
+        audit = AuditLog(database)
+        for one in changed_ones:
+            target = Target(TargetType.TYPE, one.type)
+            details = {"by": worker}
+            await recorded.enter_async_context(
+                audit.record(AuditAction.TYPE_REGISTER, target, details=details)
+            )
+        # All of them: what was current a moment ago may be replaced until the statement has its lock.
+        changed = await rows.register(database, worker, contracts)
     log.info("contract.registered", types=sorted(one.type for one in changed_ones), changed=changed)
 
 
@@ -116,7 +127,9 @@ class Contracts:
         Raises:
             TypeNotFound: It has none.
         """
-        await rows.drop(self._database, name)
+        target = Target(TargetType.TYPE, name)
+        async with AuditLog(self._database).record(AuditAction.TYPE_DROP, target):
+            await rows.drop(self._database, name)
         log.info("contract.dropped", type=name)
         await self.refresh()
 

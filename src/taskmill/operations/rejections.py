@@ -6,11 +6,13 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.parts import Part
 from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.observability.logs import get_logger
+from taskmill.operations.audit import AuditLog
 from taskmill.operations.create import TaskCreation
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import rejections, tasks
@@ -34,6 +36,7 @@ class Rejections:
         ids: IdFactory,
         limits: MessageLimits,
     ) -> None:
+        self._audit = AuditLog(database)
         self._database = database
         self._creation = creation
         self._ids = ids
@@ -85,6 +88,13 @@ class Rejections:
             TaskNotFound: it became a task that is past its retention.
             TaskmillError: it is refused again; the error is the reason.
         """
+        target = Target(TargetType.REJECTION, str(rejection_id))
+        async with self._audit.record(AuditAction.REJECTION_RESEND, target) as outcome:
+            created = await self._resend(rejection_id)
+            outcome["task_id"] = created.task.id
+        return created
+
+    async def _resend(self, rejection_id: UUID) -> CreatedTask:
         rejection = await self.get(rejection_id)
         if rejection.summary.task_id is not None:
             task = await tasks.get_one(self._database, rejection.summary.task_id)

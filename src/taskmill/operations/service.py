@@ -1,11 +1,13 @@
 """The facade of the operations, which every entry point uses."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+from typing import Final
 from uuid import UUID
 
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
+from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.failures import Failures
 from taskmill.domain.system import (
@@ -24,6 +26,7 @@ from taskmill.domain.system import (
 )
 from taskmill.domain.task import Task
 from taskmill.operations import cancel, explain, queues, retry, system
+from taskmill.operations.audit import AuditLog, filter_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
@@ -36,15 +39,26 @@ from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
 _MOST_LOST_SHOWN = 100
+_WORKER_ACTIONS: Final[Mapping[WorkerRequest | None, AuditAction]] = {
+    WorkerRequest.QUIET: AuditAction.WORKER_QUIET,
+    WorkerRequest.STOP: AuditAction.WORKER_STOP,
+    None: AuditAction.WORKER_RESUME,
+}
+
+SWEEP_ACTIONS: Final[Mapping[Sweep, AuditAction]] = {
+    Sweep.CANCEL: AuditAction.TASKS_CANCEL,
+    Sweep.RETRY: AuditAction.TASKS_RETRY,
+}
+"""What a sweep is recorded as."""
 
 
 class TaskService:
     """Controls tasks, and shows the system. What is a class of its own is an attribute.
 
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
-    handlers logged, `figures` those of the whole system. `contracts` are the current contracts of types; the
-    process that runs the service refreshes them. `offload` runs what would block the loop, such as reading large
-    bodies.
+    handlers logged, `figures` those of the whole system. `audit` records what operators ask for. `contracts` are
+    the current contracts of types; the process that runs the service refreshes them. `offload` runs what would
+    block the loop, such as reading large bodies.
 
     `creation` and `reading` are async context managers, to be entered before it is used.
 
@@ -62,6 +76,7 @@ class TaskService:
         figures: FiguresCache | None = None,
         contracts: Contracts | None = None,
     ) -> None:
+        self.audit = AuditLog(database)
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
         self.contracts = contracts or Contracts(database)
@@ -98,7 +113,11 @@ class TaskService:
             VersionMismatch: it has another version.
             TransitionRefused: it has finished.
         """
-        return await cancel.cancel_task(self.database, task_id, versions)
+        target = Target(TargetType.TASK, str(task_id))
+        async with self.audit.record(AuditAction.TASK_CANCEL, target) as outcome:
+            result, task = await cancel.cancel_task(self.database, task_id, versions)
+            outcome["result"] = result
+        return result, task
 
     async def retry(self, task_id: UUID, versions: Collection[int] | None = None) -> Task:
         """Start a new run of a finished task, and return it. `versions` as for `cancel`.
@@ -108,20 +127,35 @@ class TaskService:
             VersionMismatch: it has another version.
             TransitionRefused: it has not finished.
         """
-        return await retry.retry_task(self.database, task_id, versions)
+        target = Target(TargetType.TASK, str(task_id))
+        async with self.audit.record(AuditAction.TASK_RETRY, target):
+            return await retry.retry_task(self.database, task_id, versions)
 
     async def sweep(
+        self, action: Sweep, wanted: TaskFilter, start: SweepStart | None, *, dry_run: bool
+    ) -> SweepStep:
+        """Do a step as `sweep_step` does, and record it, unless it only counts."""
+        if dry_run:
+            return await self.sweep_step(action, wanted, start, dry_run=True)
+        details = {**filter_details(wanted), "is_continued": start is not None}
+        async with self.audit.record(SWEEP_ACTIONS[action], details=details) as outcome:
+            step = await self.sweep_step(action, wanted, start)
+            outcome.update(matched=step.matched, changed=step.changed, requested=step.requested)
+            return step
+
+    async def sweep_step(
         self,
         action: Sweep,
         wanted: TaskFilter,
         start: SweepStart | None,
         *,
-        dry_run: bool,
+        dry_run: bool = False,
         most: int | None = None,
     ) -> SweepStep:
         """Cancel or retry tasks that the filter admits, at most `most`, for as long as a request may take.
 
-        They are the tasks that existed when the sweep began, oldest first; its first step has no `start`.
+        They are the tasks that existed when the sweep began, oldest first; its first step has no `start`. The
+        caller records the sweep.
         """
         await self._load_lists()
         from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
@@ -129,7 +163,7 @@ class TaskService:
         return await sweep.step(self.database, action, wanted, start, dry_run=dry_run, most=most)
 
     async def sweep_ids(self, action: Sweep, ids: Collection[UUID]) -> SweepStep:
-        """Cancel or retry the tasks with these ids, at most 1,000."""
+        """Cancel or retry the tasks with these ids, at most 1,000. The caller records the sweep."""
         await self._load_lists()
         from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
 
@@ -145,12 +179,17 @@ class TaskService:
 
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue, which is created if needed, and return it. Raises `QueueLimitReached`."""
-        queue = await queues.set_paused(self.database, self.creation.queues, name, paused=paused)
+        action = AuditAction.QUEUE_PAUSE if paused else AuditAction.QUEUE_RESUME
+        async with self.audit.record(action, Target(TargetType.QUEUE, name)):
+            queue = await queues.set_paused(
+                self.database, self.creation.queues, name, paused=paused
+            )
         return await queues.one_queue(self.database, queue)
 
     async def remove_queue(self, name: str) -> None:
         """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`."""
-        await queues.remove(self.database, self.creation.queues, name)
+        async with self.audit.record(AuditAction.QUEUE_DELETE, Target(TargetType.QUEUE, name)):
+            await queues.remove(self.database, self.creation.queues, name)
 
     async def set_worker_request(
         self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
@@ -159,9 +198,14 @@ class TaskService:
 
         It stops at once, or `when_empty`: it is quiet until it runs nothing more.
         """
-        return await system.set_worker_request(
-            self.database, lease_id, request, when_empty=when_empty
-        )
+        details = {"when_empty": True} if when_empty else {}
+        target = Target(TargetType.WORKER, str(lease_id))
+        async with self.audit.record(_WORKER_ACTIONS[request], target, details=details) as outcome:
+            worker = await system.set_worker_request(
+                self.database, lease_id, request, when_empty=when_empty
+            )
+            outcome["name"] = worker.name
+        return worker
 
     async def lost_tasks(self, lease_id: UUID) -> list[Task]:
         """Return the tasks that a worker ran when it was lost, as they are now, at most 100."""

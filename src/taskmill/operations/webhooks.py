@@ -1,10 +1,13 @@
 """Webhooks: subscribing, changing, listing deliveries, sending again. The role `webhooks` delivers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import WebhookInactive
 from taskmill.domain.signing import NEW_BYTES, secret_of
 from taskmill.domain.webhooks import (
@@ -15,6 +18,7 @@ from taskmill.domain.webhooks import (
     WebhookState,
 )
 from taskmill.observability.logs import get_logger
+from taskmill.operations.audit import AuditLog, Details
 from taskmill.storage import callbacks, tasks, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.keyring import Keyring, webhook_owner
@@ -36,6 +40,7 @@ class Webhooks:
         limit: int,
         give_up_s: float,
     ) -> None:
+        self._audit = AuditLog(database)
         self._database = database
         self._ids = ids
         self._secret_bytes = secret_bytes
@@ -50,13 +55,14 @@ class Webhooks:
             WebhookLimitReached: there are too many.
         """
         webhook_id, secret = self._ids(), secret or self._new_secret()
-        await webhooks.create(
-            self._database,
-            webhook_id,
-            draft,
-            secret=self._stored(webhook_id, secret),
-            limit=self._limit,
-        )
+        async with self._record(AuditAction.WEBHOOK_CREATE, webhook_id, host=_host(draft.url)):
+            await webhooks.create(
+                self._database,
+                webhook_id,
+                draft,
+                secret=self._stored(webhook_id, secret),
+                limit=self._limit,
+            )
         log.info("webhook.created", webhook_id=str(webhook_id))
         return await webhooks.get(self._database, webhook_id), secret
 
@@ -73,18 +79,21 @@ class Webhooks:
     ) -> tuple[Webhook, str | None]:
         """Change fields of a webhook, and its secret if requested; also returns that. Raises `WebhookNotFound`."""
         secret = self._new_secret() if rotates_secret else None
-        webhook = await webhooks.change(
-            self._database,
-            webhook_id,
-            lambda draft: replace(draft, **changes),
-            secret=None if secret is None else self._stored(webhook_id, secret),
-        )
+        fields = sorted(changes) + ["secret"] * rotates_secret
+        async with self._record(AuditAction.WEBHOOK_CHANGE, webhook_id, fields=fields):
+            webhook = await webhooks.change(
+                self._database,
+                webhook_id,
+                lambda draft: replace(draft, **changes),
+                secret=None if secret is None else self._stored(webhook_id, secret),
+            )
         log.info("webhook.changed", webhook_id=str(webhook_id), fields=sorted(changes))
         return webhook, secret
 
     async def delete(self, webhook_id: UUID) -> None:
         """Delete a webhook and its pending deliveries. Raises `WebhookNotFound`."""
-        await webhooks.delete(self._database, webhook_id)
+        async with self._record(AuditAction.WEBHOOK_DELETE, webhook_id):
+            await webhooks.delete(self._database, webhook_id)
         log.info("webhook.deleted", webhook_id=str(webhook_id))
 
     async def deliveries(
@@ -113,10 +122,13 @@ class Webhooks:
             WebhookNotFound, DeliveryNotFound: there is no such webhook or delivery.
             WebhookInactive: it is paused or disabled.
         """
-        await self._active(webhook_id)
-        return await webhook_deliveries.resend(
-            self._database, webhook_id, delivery_id, give_up_s=self._give_up_s
-        )
+        target = Target(TargetType.DELIVERY, str(delivery_id))
+        details = {"webhook_id": webhook_id}
+        async with self._audit.record(AuditAction.DELIVERY_RESEND, target, details=details):
+            await self._active(webhook_id)
+            return await webhook_deliveries.resend(
+                self._database, webhook_id, delivery_id, give_up_s=self._give_up_s
+            )
 
     async def test(self, webhook_id: UUID) -> Delivery:
         """Have a test event delivered.
@@ -125,8 +137,17 @@ class Webhooks:
             WebhookNotFound: there is no such webhook.
             WebhookInactive: it is paused or disabled.
         """
-        await self._active(webhook_id)
-        return await webhook_deliveries.test(self._database, webhook_id, give_up_s=self._give_up_s)
+        async with self._record(AuditAction.WEBHOOK_TEST, webhook_id):
+            await self._active(webhook_id)
+            return await webhook_deliveries.test(
+                self._database, webhook_id, give_up_s=self._give_up_s
+            )
+
+    def _record(
+        self, action: AuditAction, webhook_id: UUID, **details: object
+    ) -> AbstractAsyncContextManager[Details]:
+        target = Target(TargetType.WEBHOOK, str(webhook_id))
+        return self._audit.record(action, target, details=details)
 
     async def _active(self, webhook_id: UUID) -> None:
         state = (await self.get(webhook_id)).draft.state
@@ -138,3 +159,8 @@ class Webhooks:
 
     def _new_secret(self) -> str:
         return secret_of(self._secret_bytes(NEW_BYTES))
+
+
+def _host(url: str) -> str | None:
+    """Return the host of an endpoint; the rest of its address may be a secret."""
+    return urlsplit(url).hostname

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.audit import Actor, ActorKind, Origin
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.connections import address_group
 
@@ -40,10 +42,26 @@ _END: Final = object()
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """The request being served: its client's address, and whether the thread did work for it."""
+    """The request being served: its client's address, its id, and whether the thread did work for it.
+
+    `key` is the API key that it has shown, where keys are required.
+    """
 
     host: str
+    request_id: str | None = None
+    key: ApiKey | None = None
     was_offloaded: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """Where the actions come from that it asks for."""
+        key, address = self.key, self.host or None
+        if key is None:
+            actor = Actor(kind=ActorKind.ANONYMOUS, address=address)
+        else:
+            name = key.draft.name
+            actor = Actor(kind=ActorKind.KEY, name=name, key_id=key.id, address=address)
+        return Origin(actor=actor, request_id=self.request_id)
 
 
 caller: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)

@@ -274,6 +274,12 @@ class RetentionSettings(Group):
         description="days to keep changes for those who follow them; a cursor from before is refused with 410",
     )
     rejection_days: int = Field(30, ge=1, le=380, description="days to keep refused messages")
+    audit_days: int = Field(
+        365,
+        ge=1,
+        le=3660,
+        description="days to keep the audit log. A month is dropped as a whole, once it is over for so long",
+    )
     idempotency_days: int = Field(
         7,
         ge=1,

@@ -1,8 +1,8 @@
 """Partitions of `task`, `task_event` and `task_log`: a week each, made ahead and repaired.
 
 Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row without a
-partition goes to the DEFAULT one, and is moved when its week is made. Only this module and `week_drops`, by
-functions of the database, `name_index` and the migrations change the schema.
+partition goes to the DEFAULT one, and is moved when its week is made. Only this module, `week_drops` and
+`audit_months`, by functions of the database, `name_index` and the migrations change the schema.
 """
 
 from collections.abc import Iterable, Sequence

@@ -55,6 +55,8 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
     {
         "alembic_version": TableRights(app="S"),
         "api_key": TableRights(app="SIU", hidden=("secret_hash",)),
+        "audit_entry": TableRights(app="SI"),
+        "audit_outcome": TableRights(app="SI"),
         "callback_key": TableRights(app="S", hidden=("*",)),
         "change_batch": TableRights(app="SI", maintenance="UD"),
         "contract_revision": TableRights(app="SU"),
@@ -104,6 +106,9 @@ AS_OWNER: Final[Mapping[str, str]] = MappingProxyType(
         "make_partition": APP,
         "make_partition_with_rows": APP,
         "drop_week": MAINTENANCE,
+        "lock_audit_log": APP,
+        "make_audit_month": APP,
+        "drop_audit_month": MAINTENANCE,
     }
 )
 """Functions that run with the rights of their owner, and who may execute them. `APP` may execute all others."""

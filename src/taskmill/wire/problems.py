@@ -255,10 +255,15 @@ def problem_json(
 
     An error that is not in the table is a 500 without details.
     """
-    kind = next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), None)
+    kind = kind_of(error)
     if kind is None:
         return problem_for_status(_FAULT.status, instance)
     return _rendered(kind, detail_of(error), instance, kind.members(error))
+
+
+def kind_of(error: Exception) -> ProblemKind | None:
+    """Return the row of an error, None when it is a fault of the service."""
+    return next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), None)
 
 
 def problem_for_status(

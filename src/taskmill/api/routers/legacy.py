@@ -21,6 +21,7 @@ from taskmill.api.openapi import Json, install, json_body, query_parameters, ref
 from taskmill.api.refusals import raise_if_refused
 from taskmill.api.responses import RawResponse
 from taskmill.api.routers.documents import add_documents
+from taskmill.domain.audit import AuditAction
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.wire.fields import Expected
 from taskmill.wire.hops import count_hop
@@ -159,7 +160,8 @@ def _refuse_other_sites(request: Request, context: InContext) -> None:
 async def start_worker(context: InContext) -> WorkerStarted:
     """Start a worker in the background that runs what waits, and then ends; harmless when other workers run."""
     if context.drain is not None:
-        context.drain()
+        async with context.service.audit.record(AuditAction.WORKER_START):
+            context.drain()
     return WorkerStarted()
 
 

@@ -54,7 +54,7 @@ async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
     matched, is_counted = len(ids), True
     if not ids:
         wanted = filters.wanted(at, what.usual)
-        step = await view.context.service.sweep(what, wanted, None, dry_run=True)
+        step = await view.context.service.sweep_step(what, wanted, None, dry_run=True)
         matched, is_counted = step.matched, step.next_start is None
     return view.fragment(
         "sweep.html",
