@@ -176,7 +176,7 @@ class Api:
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
-        edge = Edge(within, records, context.access, bodies)
+        edge = Edge(within, records, context.access, bodies, context.service.refusals)
         self._app: ASGIApp = edge if traces is None else TracingMiddleware(edge, traces)
         fast_path = FastPath(context, records, compressor, errors=errors, is_page=is_page)
         # The fast path makes no spans.

@@ -5,6 +5,7 @@ It decides nothing about tasks. Of its own it sends only refusals, 503 for late 
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final, NoReturn
 
 import structlog
@@ -14,7 +15,10 @@ from taskmill.api.authorisation import shown_key
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, error_response, raise_if_refused
 from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.audit import RefusalReason
 from taskmill.observability.kinds import OTHER
+from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.runtime.body_memory import BodyMemory
 from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
 from taskmill.runtime.http_scope import ABORT, CLIENT, DEADLINE, HEAD_ONLY, ROUTE, TASK_ID, UNTIMED
@@ -28,12 +32,18 @@ class Edge:
     """Wraps the whole app; it ignores other protocols than HTTP."""
 
     def __init__(
-        self, app: ASGIApp, records: RequestRecords, access: AccessRules, bodies: BodyMemory
+        self,
+        app: ASGIApp,
+        records: RequestRecords,
+        access: AccessRules,
+        bodies: BodyMemory,
+        refusals: RefusalCounts,
     ) -> None:
         self._app = app
         self._records = records
         self._access = access
         self._bodies = bodies
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -60,6 +70,8 @@ class Edge:
             record.close()
         if (key := shown_key(scope)) is not None:
             record.key_id = key.id
+        if (reason := _refusal_reason(response.status, key)) is not None:
+            self._refusals.record(reason)
         record.served(
             _route(scope),
             response.status,
@@ -111,6 +123,20 @@ class _Response:
             defaults = [header for header in DEFAULT_RESPONSE_HEADERS if header[0] not in present]
             message["headers"] = [*defaults, *message["headers"], self._record.header]
         await self._send(message)
+
+
+def _refusal_reason(status: int, key: ApiKey | None) -> RefusalReason | None:
+    """Return why a request may not be served, None when it may."""
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return RefusalReason.NOT_AUTHENTICATED
+        case HTTPStatus.FORBIDDEN:
+            # Pages of other sites are refused before keys are read.
+            return RefusalReason.CROSS_SITE if key is None else RefusalReason.SCOPE_MISSING
+        case HTTPStatus.MISDIRECTED_REQUEST:
+            return RefusalReason.UNKNOWN_HOST
+        case _:
+            return None
 
 
 def _route(scope: Scope) -> str:

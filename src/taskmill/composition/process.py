@@ -268,7 +268,8 @@ class Process(ProcessContext):
         certificate = self._certificate()
         self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
-        services: list[Service] = [contracts, drainer, feed, pull, *page_services, *key_services]
+        beside = [service.refusals, *page_services, *key_services]
+        services: list[Service] = [contracts, drainer, feed, pull, *beside]
         if certificate is not None:
             services.append(Periodic("certificate", certificate.refresh, interval_s=_CERTIFICATE_S))
         return [*services, self.server]

@@ -98,6 +98,8 @@ class AuditOutcome(StrEnum):
 class RefusalReason(StrEnum):
     """Why a request may not be served. `others` are all that were counted together."""
 
+    NOT_AUTHENTICATED = "not-authenticated"
+    SCOPE_MISSING = "scope-missing"
     UNKNOWN_HOST = "unknown-host"
     CROSS_SITE = "cross-site"
     OTHERS = "others"

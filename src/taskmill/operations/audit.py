@@ -96,6 +96,19 @@ class AuditLog:
             raise
         await self._end(entry_id, AuditOutcome.DONE, None, done)
 
+    async def write(
+        self,
+        action: AuditAction,
+        origin: Origin,
+        outcome: AuditOutcome,
+        reason: str | None,
+        details: Mapping[str, object],
+    ) -> None:
+        """Record what has happened already, with its outcome. Raises `Unavailable`."""
+        request = AuditRequest(action=action, origin=origin, details=details)
+        entry_id = await rows.ask(self._database, request)
+        await rows.end(self._database, entry_id, outcome, reason, _NOTHING)
+
     async def page(
         self, wanted: AuditFilter, *, before: UUID | None, limit: int
     ) -> Part[AuditEntry]:

@@ -32,6 +32,7 @@ from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
+from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
 from taskmill.storage import failures, leases, minutes
@@ -56,9 +57,10 @@ class TaskService:
     """Controls tasks, and shows the system. What is a class of its own is an attribute.
 
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
-    handlers logged, `figures` those of the whole system. `audit` records what operators ask for. `contracts` are
-    the current contracts of types; the process that runs the service refreshes them. `offload` runs what would
-    block the loop, such as reading large bodies.
+    handlers logged, `figures` those of the whole system. `audit` records what operators ask for, and
+    `refusals` counts what may not be served; its process runs it. `contracts` are the current contracts of types;
+    the process that runs the service refreshes them. `offload` runs what would block the loop, such as reading
+    large bodies.
 
     `creation` and `reading` are async context managers, to be entered before it is used.
 
@@ -77,6 +79,7 @@ class TaskService:
         contracts: Contracts | None = None,
     ) -> None:
         self.audit = AuditLog(database)
+        self.refusals = RefusalCounts(self.audit)
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
         self.contracts = contracts or Contracts(database)
