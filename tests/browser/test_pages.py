@@ -28,6 +28,7 @@ def check_all_pages(window: Window) -> None:
         "/ui/tasks?queue=No+Such",
         "/ui/create",
         "/ui/rejections",
+        "/ui/audit",
         f"/ui/tasks/{a_task(mill, 'failed')}",
         f"/ui/tasks/{a_task(mill, 'succeeded')}",
         f"/ui/tasks/{a_task(mill, 'new')}",

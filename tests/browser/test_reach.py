@@ -165,6 +165,7 @@ def pages_of(mill: Mill) -> list[str]:
         ),
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
+        "/ui/audit",
     ]
 
 

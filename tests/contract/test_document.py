@@ -55,6 +55,7 @@ OPERATIONS = {
     "list_rejections",
     "get_rejection",
     "resend_rejection",
+    "list_audit_entries",
     "get_health",
     "get_readiness",
     "get_metrics",

@@ -21,7 +21,7 @@ FIRST_VIEW_BYTES = 150_000
 LISTS = ("/ui/tasks", "/ui/queues", "/ui/workers", "/ui/failures")
 PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
-    *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections"),
+    *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
 )
 
 

@@ -16,6 +16,7 @@ from taskmill.client import (
     TaskNotFound,
 )
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.audit import AuditEntryView
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -84,6 +85,8 @@ def system(client: Client) -> None:
     assert_type(client.rejections(page_size=5), Iterator[RejectionSummaryView])
     assert_type(client.rejection(ID), RejectionView)
     assert_type(client.resend(ID), TaskView)
+    entries = client.audit(action="queue.pause", actor="root", since="2026-11-25T00:00Z")
+    assert_type(entries, Iterator[AuditEntryView])
     assert_type(client.types(), Sequence[TypeSummaryView])
     assert_type(client.get_type("report"), TypeView)
     registered = client.register_type("report", {"type": "object"}, {"queue": "reports"})

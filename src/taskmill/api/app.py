@@ -29,6 +29,7 @@ from taskmill.api.fast_path import FastPath
 from taskmill.api.openapi import install, short_id
 from taskmill.api.request_record import RequestRecords
 from taskmill.api.routers import (
+    audit,
     batches,
     claims,
     documents,
@@ -93,6 +94,10 @@ _TAGS: Final = [
     {"name": "types", "description": "What payloads of each type have to look like."},
     {"name": "webhooks", "description": "Have events posted to an endpoint."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
+    {
+        "name": "audit",
+        "description": "Who did what to tasks, queues, workers and settings of the service.",
+    },
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
@@ -295,6 +300,7 @@ def _described() -> FastAPI:
         types.router,
         webhook_routes.router,
         rejections.router,
+        audit.router,
         health.router,
         documents.router,
     ):

@@ -63,6 +63,24 @@ _QUEUE: Final[Json] = {
     "counts": _COUNTS,
     "oldest_due_at": _STARTED,
 }
+_AUDITED: Final[Json] = {
+    "id": "01a2104c-a1b2-7000-9c1e-50f0c6ad9e55",
+    "at": _STARTED,
+    "action": "queue.pause",
+    "actor": {
+        "kind": "anonymous",
+        "name": None,
+        "key_id": None,
+        "session": None,
+        "address": "192.0.2.7",
+    },
+    "request_id": "de8fdb0b8f000006",
+    "target": {"type": "queue", "id": "reports"},
+    "outcome": "done",
+    "reason": None,
+    "ended_at": _STARTED,
+    "details": {},
+}
 _TIMES: Final[Json] = {"tasks": 42, "mean_s": 6.512, "p50_s": 6.686, "p95_s": 9.974, "p99_s": 9.974}
 _FLOW: Final[Json] = {
     "counts": {"created": 40, "claimed": 43, "succeeded": 38, "failed": 1, "retry_scheduled": 3},
@@ -268,6 +286,10 @@ RESPONSES: Final[dict[str, Json]] = {
     "RejectionSummaryView": _REJECTION,
     "RejectionView": {**_REJECTION, "body_encoding": "utf-8", "body": '{"queue":"reports"}'},
     "RejectionList": {"items": [_REJECTION], "next_cursor": None},
+    "AuditEntryView": _AUDITED,
+    "AuditEntryList": {"items": [_AUDITED], "next_cursor": None},
+    "ActorView": _AUDITED["actor"],
+    "TargetView": _AUDITED["target"],
     "WebhookView": _WEBHOOK,
     "WebhookList": {"items": [_WEBHOOK]},
     "DeliveryView": _DELIVERY,

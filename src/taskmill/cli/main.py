@@ -49,6 +49,7 @@ _SECTIONS: Sections = {
             "webhook",
             "Notify endpoints when tasks end; see what was delivered.",
         ),
+        "audit": Lazy("audit", "audit", "List who did what: cancels, pauses, changes."),
         "stats": Lazy("system", "stats", "Count tasks by queue and status."),
         "top": Lazy("top.command", "top", "Show live what happens, and what needs attention."),
         "health": Lazy("health", "health", "Check whether the service is ready."),

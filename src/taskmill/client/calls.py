@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from taskmill.client.errors import Unreachable
 from taskmill.client.filters import Parameters, parameters_of
 from taskmill.client.responses import NOT_MODIFIED, read_response, reader
+from taskmill.wire.audit import AuditEntryList
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueList, QueueView
@@ -66,6 +67,16 @@ class Filters(TypedDict, total=False):
     created_before: datetime | str
     order: str
     limit: int
+
+
+class AuditFilters(TypedDict, total=False):
+    """Which entries of the audit log are read; `actor` is a name or an address, `target` an id or a name."""
+
+    action: str
+    actor: str
+    target: str
+    since: datetime | str
+    until: datetime | str
 
 
 class OnResponse(Protocol):
@@ -225,6 +236,11 @@ def worker_request(lease_id: WorkerId, what: str, *, when_empty: bool = False) -
     path = path_of("workers", str(lease_id), what)
     parameters = parameters_of({"when_empty": "true"} if when_empty else {})
     return Call(method="POST", path=path, parameters=parameters, read=reader(WorkerView))
+
+
+def audit(wanted: AuditFilters, cursor: str | None, limit: int | None) -> Call[AuditEntryList]:
+    """Read one page of the audit log."""
+    return got("/audit", AuditEntryList, **wanted, limit=limit, cursor=cursor)
 
 
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:

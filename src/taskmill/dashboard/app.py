@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from taskmill.dashboard import guard, rendering
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.pages import (
+    audit,
     create,
     errors,
     failures,
@@ -136,5 +137,6 @@ def _all_routes() -> Routes:
         failures.ROUTES,
         create.ROUTES,
         rejections.ROUTES,
+        audit.ROUTES,
     )
     return [route for routes in modules for route in routes]

@@ -17,6 +17,7 @@ QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q")
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w")
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f")
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r")
+AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a")
 CREATE: Final = NavigationEntry("create", "/ui/create", "n")
 
-NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, CREATE)
+NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, AUDIT, CREATE)

@@ -21,7 +21,7 @@ from taskmill.domain.audit import (
     AuditRequest,
     Origin,
 )
-from taskmill.domain.parts import Part
+from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.storage import audit_months
 from taskmill.storage.database import Database
 from taskmill.storage.statements import part, statement
@@ -87,6 +87,7 @@ async def page(
         actor if by_address else None,
         wanted.target,
         limit + 1,
+        PAGE_BYTES,
     )
     async with database.listing() as connection:
         found = await connection.exec_driver_sql(statement("list_audit_entries"), arguments)

@@ -17,6 +17,7 @@ from taskmill.client import calls, many, sweeps
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
 from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
 from taskmill.client.calls import (
+    AuditFilters,
     Filters,
     RejectionId,
     TaskFields,
@@ -30,6 +31,7 @@ from taskmill.client.following import Following, Wanted
 from taskmill.client.many import AsyncTasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
+from taskmill.wire.audit import AuditEntryView
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -248,6 +250,19 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
         return await self._send(calls.worker_request(worker_id, "resume"))
+
+    async def audit(
+        self, *, page_size: int = 50, **wanted: Unpack[AuditFilters]
+    ) -> AsyncIterator[AuditEntryView]:
+        """Yield the entries of the audit log, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._send(calls.audit(wanted, cursor, page_size))
+            for item in page.items:
+                yield item
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls, many, sweeps
-from taskmill.client.calls import Filters, RejectionId, TaskFields, TaskId, WorkerId
+from taskmill.client.calls import AuditFilters, Filters, RejectionId, TaskFields, TaskId, WorkerId
 from taskmill.client.chunks import Chunk, CreateResult
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
@@ -18,6 +18,7 @@ from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
+from taskmill.wire.audit import AuditEntryView
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -226,6 +227,18 @@ class TaskmillClient(WebhookCalls, ContractCalls):
     def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
         return self._send(calls.worker_request(worker_id, "resume"))
+
+    def audit(
+        self, *, page_size: int = 50, **wanted: Unpack[AuditFilters]
+    ) -> Iterator[AuditEntryView]:
+        """Yield the entries of the audit log, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._send(calls.audit(wanted, cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
