@@ -241,7 +241,8 @@ async def test_a_handshake_that_does_not_come_is_cut_off(
 async def test_handshakes_count_as_incomplete_requests_of_their_address(
     authority: Authority,
 ) -> None:
-    server = a_server(a_certificate(authority), unfinished_per_address=4)
+    patient = Pace(head_s=60)  # so that it is the limit which closes them
+    server = a_server(a_certificate(authority), patient, unfinished_per_address=4)
     async with serving(server) as url, raw_connections(url, 9, HELLO) as attack:
 
         async def are_few() -> bool:
