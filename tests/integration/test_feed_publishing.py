@@ -288,7 +288,7 @@ async def test_a_process_that_lost_the_lease_does_not_pass_over_what_was_pruned(
 
 
 @pytest.mark.parametrize("scans", [False, True])
-async def test_an_idle_delivery_looks_for_changes_and_writes_nothing(
+async def test_an_idle_delivery_reads_the_feed_and_writes_nothing(
     stage: Stage, *, scans: bool
 ) -> None:
     exchange, idle_backoff = ExchangeInMemory(MAIL), CountedPauses(stage.clock)
