@@ -87,7 +87,7 @@ async def test_a_task_that_waits_for_its_key_does_not_hold_it(stage: Stage) -> N
     async with asyncio.TaskGroup() as group:
         creating = group.create_task(stage.creation.create(draft))
         await until_blocked(stage)
-        is_held = await stage.creation.key_holders.is_held_by_another(draft)
+        is_held = await stage.creation.key_holders.probe(draft, 10)
         await other.execute("ROLLBACK")
     await other.close()
     assert is_held
@@ -101,6 +101,15 @@ async def test_a_task_and_its_callback_are_stored_in_one_transaction(stage: Stag
     )
     assert transactions is not None
     assert transactions[0] == transactions[1]
+
+
+async def test_large_tasks_do_not_share_a_statement(stage: Stage) -> None:
+    await stage.created()  # or they would wait for their queue first, and go on one by one
+    payload, before = f'"{"x" * 6 * 1024 * 1024}"', BATCH_ITEMS.count("create")
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(stage.created(payload=payload))
+    assert BATCH_ITEMS.count("create") == before + 2, "16 MiB at most"
 
 
 async def test_batches_are_counted_as_such(stage: Stage) -> None:
