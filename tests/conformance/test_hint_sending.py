@@ -189,7 +189,8 @@ async def test_a_scheduled_task_is_hinted_when_it_is_due(
     [claimed] = [
         e for e in await stage.service.reading.events(made.id) if e.event_type == "claimed"
     ]
-    assert claimed.at - made.run_at < timedelta(seconds=0.5)
+    # Sooner than it would be hinted again, if a first hint came too early.
+    assert claimed.at - made.run_at < timedelta(seconds=1.5)
 
 
 async def test_several_relays_do_no_harm(transport: TransportSetup, stage: Stage) -> None:

@@ -11,6 +11,7 @@ from taskmill.domain.errors import QueueLimitReached, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
+from taskmill.observability.metrics import BATCH_ITEMS
 from tests.support.builders import a_draft, a_key
 from tests.support.intake import counted
 from tests.support.safety import assert_safe
@@ -77,6 +78,23 @@ async def test_a_bad_task_fails_alone_in_its_batch(stage: Stage) -> None:
     assert [isinstance(result, Task) for result in results] == [n != 4 for n in range(9)]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 8
     await assert_safe(stage.sql)
+
+
+async def test_among_many_bad_tasks_the_good_one_is_created(stage: Stage) -> None:
+    """More fail in a row than it takes to find one in the largest batch."""
+    await stage.created()  # or they would wait for their queue first, and go on one by one
+    names = [f"bad {n} \x00" for n in range(30)]
+    names[20] = "good"
+    before = BATCH_ITEMS.count("create")
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(_create_or_error(stage, name)) for name in names]
+    results = [task.result() for task in calls]
+    assert [isinstance(result, Task) for result in results] == [n == 20 for n in range(30)]
+    assert BATCH_ITEMS.count("create") == before + 1, "they came at once"
+
+
+async def test_whether_the_database_can_be_written_to_is_known(stage: Stage) -> None:
+    assert await stage.creation.writability.probe() is None
 
 
 async def _create_or_error(stage: Stage, name: str) -> Task | asyncpg.PostgresError:
