@@ -48,3 +48,8 @@ def _overlaps(expansion: str, text: str) -> bool:
 def test_letters_that_fold_to_one_stand_in_a_set_and_others_for_themselves() -> None:
     assert name_pattern("Ka.").expression == "[kK\u212a][aA]\\."
     assert name_pattern("1é").expression == "1[éÉ]"
+
+
+def test_a_pattern_has_the_folded_text() -> None:
+    assert name_pattern("Monthly").folded == "monthly"
+    assert name_pattern("Straße").folded == "strasse"
