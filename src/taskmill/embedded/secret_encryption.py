@@ -1,7 +1,8 @@
 """A service of `taskmill up` that encrypts stored secrets that are not under the first key: at first all."""
 
 import asyncio
-from contextlib import suppress
+
+import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
@@ -36,13 +37,14 @@ class SecretEncryption:
         if not self._keyring.ids:
             return
         database = Database(self._url, self._settings)
-        # The next start tries it again.
-        with suppress(Unavailable):
-            try:
-                done = await convert(database, old=self._keyring, new=self._keyring)
-            finally:
-                await database.close()
-            if done.converted:
-                log.info("secrets.encrypted", secrets=done.converted, key_id=self._keyring.ids[0])
-            for error in done.unreadable:
-                log.warning("secret.unreadable", owner=error.owner, trouble=error.why)
+        try:
+            done = await convert(database, old=self._keyring, new=self._keyring)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            log.warning("secrets.unencrypted", error=repr(error))
+            return
+        finally:
+            await database.close()
+        if done.converted:
+            log.info("secrets.encrypted", secrets=done.converted, key_id=self._keyring.ids[0])
+        for unreadable in done.unreadable:
+            log.warning("secret.unreadable", owner=unreadable.owner, trouble=unreadable.why)
