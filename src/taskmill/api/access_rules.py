@@ -93,6 +93,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /workers/{id}/quiet": _OPERATE_ALL,
     "POST /workers/{id}/stop": _OPERATE_ALL,
     "POST /workers/{id}/resume": _OPERATE_ALL,
+    "GET /audit": ADMIN_ONLY,
     "GET /types": _TYPES,
     "GET /types/{name}": _TYPES,
     "PUT /types/{name}": _TYPES,
