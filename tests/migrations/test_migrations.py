@@ -29,6 +29,7 @@ from tests.support.migrating import (
     fetch_rows,
     run_module,
 )
+from tests.support.postgres import DatabaseServer
 
 T = TypeVar("T")
 
@@ -284,17 +285,19 @@ def test_alembic_itself_works_from_the_root(empty_database_url: str) -> None:
 
 
 async def test_the_sql_that_alembic_writes_makes_the_same(
-    database_url: str, empty_database_url: str
+    database_server: DatabaseServer, empty_database_url: str
 ) -> None:
+    url = database_server.create()
+    await apart(migrate.upgrade, url)
     written = await apart(run_module, empty_database_url, "alembic", "upgrade", "head", "--sql")
     connection = await asyncpg.connect(empty_database_url)
     for statement in migrate.commands(written.stdout):
         await connection.execute(statement)
     await connection.close()
-    assert await fetch_rows(empty_database_url, _EVERYTHING) == await fetch_rows(
-        database_url, _EVERYTHING
-    )
+    made = await fetch_rows(empty_database_url, _EVERYTHING)
+    assert made == await fetch_rows(url, _EVERYTHING)
     assert await applied(empty_database_url) == migrate.head()
+    database_server.drop(url)
 
 
 def test_the_numbers_have_no_gaps_and_every_step_knows_the_one_before() -> None:

@@ -11,7 +11,7 @@ from tests.support.polling import eventually
 
 NOTE_TIMEOUTS = """
     op.execute(
-        "CREATE TABLE public.timeouts AS "
+        "CREATE TABLE taskmill.timeouts AS "
         "SELECT current_setting('lock_timeout'), current_setting('statement_timeout') AS other"
     )
 """
@@ -56,7 +56,7 @@ async def test_every_migration_has_short_timeouts(database_url: str, tmp_path: P
     copy = with_more(tmp_path, LONG_STEP, NOTE_TIMEOUTS)
     done = await apart(upgrade, database_url, copy)
     assert done.returncode == 0, done.stderr
-    assert await fetch_rows(database_url, "SELECT * FROM timeouts") == [("2s", "5s")]
+    assert await fetch_rows(database_url, "SELECT * FROM taskmill.timeouts") == [("2s", "5s")]
 
 
 async def test_a_long_step_needs_no_transaction_and_others_that_migrate_wait_for_it(
