@@ -73,8 +73,10 @@ Then give each process the address with its login:
 
 - Where logins are made elsewhere (IAM, LDAP, certificates), set no passwords, and put them into the roles:
   `GRANT taskmill_app TO your_api`.
-- `GRANT taskmill_enqueue TO shop` lets the login `shop` create tasks, in every queue; `GRANT taskmill_reader TO
-  anna` lets Anna read.
+- `GRANT taskmill_enqueue TO shop` lets the login `shop` create tasks, in every queue. `INSERT INTO
+  taskmill.queue_grant (role, queue) VALUES ('shop', 'orders'), ('shop', 'mail.*')` lets it in these alone:
+  `orders`, and each that begins with `mail.`. They are for all who are in the role.
+- `GRANT taskmill_reader TO anna` lets Anna read.
 - Roles belong to the whole server: with two databases of Taskmill on one server, a login of one role may log in to
   both. Give each its own logins, and `REVOKE CONNECT ON DATABASE … FROM PUBLIC`.
 - The metric `taskmill_database_oldest_snapshot_seconds` includes sessions of other logins only for members of

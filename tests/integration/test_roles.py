@@ -181,6 +181,25 @@ async def test_a_program_creates_tasks_and_sees_nothing(stage: Stage) -> None:
     assert (await stage.task(made)).source == "sql"
 
 
+async def test_a_program_creates_tasks_in_the_queues_granted_to_it(stage: Stage) -> None:
+    async with session(stage.url, ENQUEUE) as program:
+        await create(program, queue="anything")
+        await stage.sql.execute(
+            "INSERT INTO taskmill.queue_grant VALUES ('taskmill_enqueue', 'orders'), "
+            "('taskmill_enqueue', 'mail.*'), ('taskmill_reader', 'reports'), ('gone', 'anything')"
+        )
+        for allowed in ("orders", "mail.fast", "mail."):
+            await create(program, queue=allowed)
+        for other in ("anything", "orders.new", "mail", "reports", None):
+            with pytest.raises(
+                asyncpg.InsufficientPrivilegeError, match="taskmill_enqueue may not"
+            ):
+                await create(program, queue=other)
+        await stage.sql.execute("DELETE FROM taskmill.queue_grant WHERE role = 'taskmill_enqueue'")
+        await create(program, queue="anything")
+    await create(stage.sql, queue="anything")
+
+
 async def test_processes_make_weeks_and_only_maintenance_drops_them(stage: Stage) -> None:
     moment = stage.clock.now() - timedelta(weeks=20)
     app = Database(as_role(stage.url, APP), SETTINGS)

@@ -69,6 +69,8 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "lease": TableRights(app="SIU", maintenance="D"),
         "pulled_type": TableRights(app="SIU", maintenance="D"),
         "queue": TableRights(app="SIUD"),
+        # For `create_task`, which reads it as its owner.
+        "queue_grant": TableRights(app=""),
         "rejection": TableRights(app="SIU", maintenance="D"),
         "request_limit": TableRights(app="SU"),
         "running": TableRights(app="SIUD"),

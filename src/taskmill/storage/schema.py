@@ -240,6 +240,13 @@ queue = Table(
     Column("resumed_at", TIME),
 )
 
+queue_grant = Table(
+    "queue_grant",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("queue", Text, primary_key=True),
+)
+
 task_count = Table(
     "task_count",
     metadata,
