@@ -144,3 +144,14 @@ def test_a_key_is_valid_in_its_networks_only() -> None:
 def test_a_key_permits_what_its_grants_permit() -> None:
     assert a_key().permits(Scope.TASKS_READ, queue="billing.eu")
     assert not a_key().permits(Scope.TASKS_READ)
+    grants = (Grant.parse("worker type=a"),)
+    key = ApiKey(id=ID, draft=ApiKeyDraft(name="workers", grants=grants), created_at=NOW)
+    assert key.permits(Scope.WORKER, queue="mail", type="a")
+    assert not key.permits(Scope.WORKER, queue="mail", type="b")
+
+
+def test_a_key_has_a_scope_that_it_grants_for_anything() -> None:
+    assert a_key().has(Scope.TASKS_READ)
+    assert not a_key().has(Scope.TASKS_CREATE)
+    admin = ApiKeyDraft(name="admin", grants=(Grant.parse("metrics"), Grant.parse("admin")))
+    assert ApiKey(id=ID, draft=admin, created_at=NOW).has(Scope.TASKS_CREATE)

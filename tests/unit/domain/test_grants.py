@@ -54,10 +54,37 @@ def test_what_is_no_grant_is_refused_with_what_was_expected(text: str, message: 
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "tasks:create colour=red",
+            "tasks:create with queue=PATTERN or type=PATTERN, each at most once, got 'colour=red'",
+        ),
+        (
+            "outbound host=:",
+            "host= with names, or patterns such as *.example.org, got ':'",
+        ),
+        ("types " + "x" * 61, f"types alone: it can't be limited, got {'x' * 60!r}"),
+    ],
+)
+def test_what_is_wrong_with_a_grant_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        Grant.parse(text)
+    assert str(raised.value) == f"grant: expected {message}"
+
+
+def test_a_grant_has_a_hundred_patterns_at_most_and_hosts_in_lower_case() -> None:
+    queues = ",".join(f"q{number}" for number in range(100))
+    assert len(Grant.parse(f"tasks:read queue={queues}").queues) == 100
+    assert Grant.parse("outbound host=Hooks.Test,*").hosts == ("hooks.test", "*")
+
+
 def test_an_unknown_scope_names_all_known_ones() -> None:
     with pytest.raises(InvalidInput) as raised:
         Grant.parse("everything")
-    assert all(scope in str(raised.value) for scope in Scope)
+    known = ", ".join(Scope)
+    assert str(raised.value) == f"grant: expected a scope ({known}), got 'everything'"
 
 
 def test_a_grant_is_for_the_queues_that_match() -> None:
