@@ -22,9 +22,12 @@ from taskmill.domain.audit import (
 )
 from taskmill.domain.errors import QueueNotFound, Unavailable
 from taskmill.domain.parts import PAGE_BYTES
+from taskmill.operations.audit import AuditLog
 from taskmill.operations.contracts import register
 from taskmill.storage import audit_months
 from taskmill.storage.audit_months import Month
+from taskmill.storage.database import Database
+from taskmill.storage.rights import APP, MAINTENANCE
 from taskmill.storage.statements import statement
 from taskmill.wire.contracts.contract import compile_contract
 from tests.support.api import LogLines, Served
@@ -33,7 +36,8 @@ from tests.support.contracts import a_contract
 from tests.support.housekeeping import duties
 from tests.support.pages import serving_pages
 from tests.support.plans import Plan
-from tests.support.stage import Stage
+from tests.support.roles import as_role
+from tests.support.stage import SETTINGS, Stage
 
 CANARY = "canary-4f1d"
 KEY = Actor(kind=ActorKind.KEY, name="deploy", key_id="k1", session="s1", address="192.0.2.7")
@@ -316,3 +320,30 @@ async def test_a_queue_that_is_not_there_is_refused(stage: Stage) -> None:
     with pytest.raises(QueueNotFound):
         await stage.service.remove_queue("none")
     assert (await ended_entry(stage)).reason == "queue-not-found"
+
+
+async def test_processes_add_to_the_log_and_only_maintenance_drops_months(stage: Stage) -> None:
+    past = Month.of(stage.clock.now()).later(-14)
+    app = Database(as_role(stage.url, APP), SETTINGS)
+    maintenance = Database(as_role(stage.url, MAINTENANCE), SETTINGS)
+    try:
+        assert past in await audit_months.ensure(app, past.start)
+        async with AuditLog(app).record(AuditAction.BROKER_REBUILD):
+            pass
+        for command in (
+            "UPDATE taskmill.audit_entry SET details = '{}'",
+            "DELETE FROM taskmill.audit_outcome",
+            f"SELECT taskmill.drop_audit_month('{past.start.date()}')",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with app.hot() as connection:
+                    await connection.execute(command)
+        dropped = await audit_months.drop_old(maintenance, stage.clock.now(), timedelta(days=365))
+        assert past in dropped
+        with pytest.raises(asyncpg.RestrictViolationError, match="not over"):
+            async with maintenance.hot() as connection:
+                await connection.execute("SELECT taskmill.drop_audit_month(now()::date)")
+    finally:
+        await app.close()
+        await maintenance.close()
+    assert len(await entries(stage)) == 1

@@ -34,10 +34,10 @@ async def session(url: str, role: str) -> AsyncIterator[Connection]:
 
 
 async def tables(sql: Connection) -> set[str]:
-    """The tables and views of the schema, without the partitions of weeks."""
+    """The tables and views of the schema, without the partitions of weeks and months."""
     rows = await sql.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'taskmill'::regnamespace "
-        r"AND relkind IN ('r', 'p', 'v') AND relname !~ '_\d{4}w\d{2}$'"
+        r"AND relkind IN ('r', 'p', 'v') AND relname !~ '_\d{4}[mw]\d{2}$'"
     )
     return {row["relname"] for row in rows}
 
