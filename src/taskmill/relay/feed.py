@@ -73,13 +73,13 @@ class FeedDelivery:
         self._exchange = exchange
         self._clock = clock
         self._cursor_lease = CursorLease(_CURSOR, holder, _HOLD_S)
-        self._moved_at = float("-inf")
         # The cursor, and what was delivered beyond it: before an error, or by a scan.
         self._reached, self._delivered = START, set[Cursor]()
         self._begin(START)
 
     def _begin(self, cursor: Cursor) -> None:
         """Forget what is known of bindings: at the start of a lease, and after an error."""
+        self._moved_at = self._clock.monotonic()
         self._routes = Routes()
         self._is_bound, self._bound_until = True, cursor
         self._ahead: tuple[Cursor, FeedPage] | None = None
@@ -118,7 +118,6 @@ class FeedDelivery:
         if cursor is None:
             return
         log.info("feed.delivering", after=str(cursor))
-        self._moved_at = self._clock.monotonic()
         self._begin(cursor)
         while cursor is not None and not stop.is_set() and self._exchange.link.is_up:
             cursor = await self._advance(cursor, stop)

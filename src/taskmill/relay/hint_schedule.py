@@ -1,6 +1,7 @@
 """Decides which queues and types are to be hinted, and when something is due next. There is no I/O here."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Final, TypeAlias
 
 from taskmill.runtime.clock import Clock
@@ -23,7 +24,7 @@ class HintSchedule:
         self._woken_at = clock.monotonic()
         self._due_at: dict[Bucket, float] = {}
         self._sent_at: dict[Kind, float] = {}
-        self._last_sent_at = float("-inf")
+        self._last_sent_at = -inf
 
     def wake(self) -> None:
         """Have all that is due hinted again: something may have become due."""
@@ -57,7 +58,7 @@ class HintSchedule:
     def next_due_in_s(self) -> float:
         """Return in how many seconds something becomes due that was not; infinity if nothing does."""
         now = self._clock.monotonic()
-        return min((due - now for due in self._due_at.values() if due > now), default=float("inf"))
+        return min((due - now for due in self._due_at.values() if due > now), default=inf)
 
     def _due_kinds(self, now: float) -> dict[Kind, float]:
         """Return what has due tasks, the most urgent first, and since when the latest of its buckets has."""
@@ -69,5 +70,5 @@ class HintSchedule:
         return due
 
     def _is_owed(self, kind: Kind, due_at: float, now: float) -> bool:
-        sent_at = self._sent_at.get(kind, float("-inf"))
+        sent_at = self._sent_at.get(kind, -inf)
         return sent_at <= max(due_at, self._woken_at) or now - sent_at >= _AGAIN_S

@@ -5,6 +5,7 @@ sent without a record of them, and a lost one is not missed: what stays due is h
 """
 
 import asyncio
+from math import inf
 from typing import Final
 
 import asyncpg
@@ -65,7 +66,7 @@ class HintSender:
         self._sending: asyncio.TaskGroup | None = None
         self._unconfirmed = 0
         self._workers = Workers(())
-        self._workers_read_at = float("-inf")
+        self._workers_read_at = -inf
         self._scan = BucketScan()
 
     def wake(self) -> None:
