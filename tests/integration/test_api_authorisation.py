@@ -18,7 +18,6 @@ from taskmill.operations.api_keys import NewApiKey
 from taskmill.storage.api_keys import revoke
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
-from tests.support.pages import PAGES, serving_pages
 from tests.support.stage import Stage
 
 _IDS = {
@@ -315,18 +314,6 @@ async def test_a_path_with_nothing_is_not_found_with_a_key_and_refused_without(
     for _ in range(2):
         assert (await required.get("/nowhere")).status_code == 401
         assert (await required.get("/nowhere", headers=shown(key))).status_code == 404
-
-
-@pytest.mark.slow
-async def test_pages_are_for_admin_only(stage: Stage) -> None:
-    admin = await a_new_key(stage.database, "admin")
-    reader = await a_new_key(stage.database, "tasks:read", "tasks:operate")
-    async with serving_pages(stage, REQUIRED) as pages:
-        for page in (*PAGES, "/ui/static/no.js", "/ui/nowhere"):
-            assert (await pages.get(page)).status_code == 401, page
-            assert (await pages.get(page, headers=shown(reader))).status_code == 403, page
-            assert (await pages.get(page, headers=shown(admin))).status_code in {200, 404}, page
-        assert (await pages.post("/ui/preferences")).status_code == 401
 
 
 async def test_the_document_names_what_each_operation_needs(required: Served) -> None:

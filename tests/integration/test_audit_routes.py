@@ -99,6 +99,11 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("GET", "/task_service/api/v1/worker/"): Recorded(action=AuditAction.WORKER_START),
     ("GET", "/task_service/api/v1/worker"): Recorded(action=AuditAction.WORKER_START),
     ("POST", "/ui/preferences"): "it sets a cookie",
+    (
+        "POST",
+        "/ui/login",
+    ): "what the session does is recorded as done by it; failed tries are counted",
+    ("POST", "/ui/logout"): "it only takes away the visitor's own rights",
     ("POST", "/ui/create"): CREATES,
     ("POST", "/ui/create/payload"): READS,
     ("POST", "/ui/create/snippets"): READS,

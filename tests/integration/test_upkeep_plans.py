@@ -82,6 +82,7 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("find_attempts_of_lease", (seeded.ids(),)),
             ("find_cancel_requested", (seeded.ids(),)),
             ("prune_keys", (1000,)),
+            ("prune_sessions", (1000,)),
             ("number_changes", (1000, 0)),
             ("find_unnumbered", (0,)),
             ("first_stray_id", ()),

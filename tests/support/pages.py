@@ -11,6 +11,8 @@ from taskmill.dashboard.app import Dashboard
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.sessions import Sessions
 from taskmill.settings import Settings
 from tests.support.api import SETTINGS, Served, serving
 from tests.support.polling import eventually
@@ -25,11 +27,17 @@ PAGES = (
 )
 
 
+def a_sessions(stage: Stage) -> Sessions:
+    """Return what verifies sessions over a stage's database."""
+    return Sessions(stage.database, KeyVerifier(stage.database, stage.clock), stage.clock)
+
+
 @asynccontextmanager
 async def serving_pages(
     stage: Stage, settings: Settings = SETTINGS, *, drain: Callable[[], None] | None = None
 ) -> AsyncIterator[Served]:
     """Serve pages over a stage, with the services that they need."""
+    sessions = a_sessions(stage) if settings.auth == "required" else None
     stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
     change_ticker = ChangeTicker(stage.database)
     context = Context(
@@ -38,6 +46,7 @@ async def serving_pages(
         jobs=jobs,
         settings=settings,
         clock=stage.clock,
+        sessions=sessions,
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(change_ticker.run(stop))

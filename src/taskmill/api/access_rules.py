@@ -42,7 +42,7 @@ _TYPES: Final = Rule(Scope.TYPES, Check.ALL)
 _WEBHOOKS: Final = Rule(Scope.WEBHOOKS, Check.ALL)
 
 ADMIN_ONLY: Final = Rule(Scope.ADMIN, Check.ALL)
-"""The rule of pages, and of every route that the table does not have."""
+"""The rule of every route that the table does not have."""
 
 ANY_KEY: Final = Rule(Scope.ADMIN, Check.KEY)
 """The rule of a path at which there is nothing."""

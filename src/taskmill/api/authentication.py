@@ -1,6 +1,7 @@
 """The layer that lets only requests pass whose API key grants what they do, where keys are required.
 
-What depends on the body of a request is left to endpoints, which use `authorisation`.
+What depends on the body of a request is left to endpoints, which use `authorisation`. Pages are passed on:
+the dashboard has sessions and rules of its own, and a cookie counts nowhere else.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,11 @@ _BODY: Final = "http.response.body"
 
 
 class Authentication:
-    """Wraps the app. `is_page` and `is_route` return whether a page or the framework has something at a path."""
+    """Wraps the app.
+
+    `is_page` returns whether a path is the dashboard's, `is_route` whether the framework has something at it.
+
+    """
 
     def __init__(
         self,
@@ -51,6 +56,9 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        if self._is_page(scope["path"]):
+            await self._app(scope, receive, send)
+            return
         found = self._find_rule(scope)
         if found.rule.check is not Check.OPEN:
             try:
@@ -62,8 +70,6 @@ class Authentication:
 
     def _find_rule(self, scope: Scope) -> FoundRule:
         path = scope["path"]
-        if self._is_page(path):
-            return FoundRule(ADMIN_ONLY)
         if (found := find_rule(scope["method"], path)) is not None:
             return found
         return FoundRule(ADMIN_ONLY if self._is_route(path) else ANY_KEY)

@@ -1,9 +1,10 @@
-"""Assembles what verifies API keys, where the settings require them."""
+"""Assembles what verifies API keys and sessions, where the settings require them."""
 
 from typing import Final
 
 from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.sessions import Sessions
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 
@@ -19,3 +20,17 @@ def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Serv
     keys.on_use = recorder.wake
     context.on_api_keys.append(keys.forget)
     return keys, [recorder]
+
+
+def sessions(
+    context: ProcessContext, keys: KeyVerifier | None
+) -> tuple[Sessions | None, list[Service]]:
+    """Return what verifies sessions, and what records their use; nothing where no keys are required."""
+    if keys is None:
+        return None, []
+    made = Sessions(context.database, keys, context.clock)
+    recorder = Periodic("session-use", made.record_use, interval_s=_USE_S, on_demand=True)
+    made.on_use = recorder.wake
+    context.on_api_keys.append(made.forget)
+    context.on_sessions.append(made.forget)
+    return made, [recorder]

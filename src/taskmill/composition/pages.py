@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from taskmill.composition.keys import sessions
 from taskmill.composition.process_context import ProcessContext
+from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
 from taskmill.runtime.services import Service
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def dashboard(
-    context: ProcessContext, service: TaskService
+    context: ProcessContext, service: TaskService, keys: KeyVerifier | None
 ) -> "tuple[Dashboard | None, list[Service]]":
     """Return the pages and the services that they need; None and no services when the dashboard is off."""
     if not context.settings.dashboard.enabled:
@@ -23,11 +25,13 @@ def dashboard(
     from taskmill.operations.change_ticker import ChangeTicker  # noqa: PLC0415
 
     change_ticker, jobs = ChangeTicker(context.database), Jobs(service, context.ids)
+    verifier, session_services = sessions(context, keys)
     page_context = PageContext(
         service=service,
         change_ticker=change_ticker,
         jobs=jobs,
         settings=context.settings,
         clock=context.clock,
+        sessions=verifier,
     )
-    return Dashboard(page_context), [change_ticker, jobs]
+    return Dashboard(page_context), [change_ticker, jobs, *session_services]

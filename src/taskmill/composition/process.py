@@ -12,7 +12,7 @@ from taskmill.composition.creation import contract_refresher, rejection_operatio
 from taskmill.composition.keys import key_verifier
 from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
-from taskmill.composition.process_context import ProcessContext
+from taskmill.composition.process_context import ProcessContext, calling
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
@@ -35,7 +35,14 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.notifier import API_KEYS, CHANGES, CONTRACTS, FEED, NotificationListener
+from taskmill.storage.notifier import (
+    API_KEYS,
+    CHANGES,
+    CONTRACTS,
+    FEED,
+    SESSIONS,
+    NotificationListener,
+)
 
 if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
@@ -133,22 +140,15 @@ class Process(ProcessContext):
             for on_notification in self.on_work:
                 on_notification(payload)
 
-        def notify_contracts() -> None:
-            for wake in self.on_contracts:
-                wake()
-
-        def notify_api_keys() -> None:
-            for forget in self.on_api_keys:
-                forget()
-
         listener = NotificationListener(
             self.database,
             notify_work if self.on_work else None,
             also={
                 CHANGES: lambda: None,
                 FEED: self.idle_backoff.wake_all,
-                CONTRACTS: notify_contracts,
-                API_KEYS: notify_api_keys,
+                CONTRACTS: calling(self.on_contracts),
+                API_KEYS: calling(self.on_api_keys),
+                SESSIONS: calling(self.on_sessions),
             },
             idle_backoff=self.idle_backoff,
         )
@@ -252,8 +252,8 @@ class Process(ProcessContext):
             idle_backoff=self.idle_backoff,
         )
         pull, contracts = self._pull(), contract_refresher(self)
-        pages, page_services = dashboard(self, service)
         keys, key_services = key_verifier(self)
+        pages, page_services = dashboard(self, service, keys)
         app = create_app(
             service,
             feed=feed,

@@ -1,7 +1,7 @@
 """What all roles of a process share."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -67,6 +67,7 @@ class ProcessContext:
         self.on_contracts: list[Callable[[], None]] = []
         # Called when API keys have been revoked or rotated.
         self.on_api_keys: list[Callable[[], None]] = []
+        self.on_sessions: list[Callable[[], None]] = []
 
     @property
     def databases(self) -> set[Database]:
@@ -105,3 +106,13 @@ class ProcessContext:
             await self.outbound.close()
         for database in self.databases:
             await database.close()
+
+
+def calling(functions: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    """Return a function that calls all of these, also those that are added later."""
+
+    def call() -> None:
+        for function in functions:
+            function()
+
+    return call

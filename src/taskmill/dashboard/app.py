@@ -17,11 +17,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from taskmill.dashboard import guard, rendering
 from taskmill.dashboard.context import Context
+from taskmill.dashboard.own_paths import BELOW, ROOT
+from taskmill.dashboard.page_rules import SESSION, Need, PageRule, rule_of
 from taskmill.dashboard.pages import (
     audit,
     create,
     errors,
     failures,
+    login,
     overview,
     preferences,
     queues,
@@ -34,17 +37,16 @@ from taskmill.dashboard.pages import (
 )
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.view import ClientDisconnect, View
+from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.http_scope import ROUTE
+from taskmill.runtime.http_scope import API_KEY, ROUTE
 
 log = get_logger(__name__)
 
 Endpoint = Callable[[View], Awaitable[Response]]
 Routes = Sequence[tuple[str, str, Endpoint]]
 
-ROOT: Final = "/"
-BELOW: Final = "/ui/"
 _SHARE_OF_DEADLINE: Final = 0.9
 _OTHER: Final = BELOW + "*"
 
@@ -53,6 +55,8 @@ class Dashboard:
     """The pages over a context. Call `stop_being_ready` when the process stops."""
 
     def __init__(self, context: Context) -> None:
+        if (context.sessions is not None) != (context.settings.auth == "required"):
+            raise ValueError("sessions are verified exactly where keys are required")
         rendering.prepare()
         self._context = context
         self._timeout_s = context.settings.limits.request_timeout_s * _SHARE_OF_DEADLINE
@@ -97,12 +101,32 @@ class Dashboard:
             await errors.error_response(view, error)(scope, receive, guarded)
 
     async def _response(self, view: View) -> Response:
-        endpoint = self._find(view.request.scope)
+        scope = view.request.scope
         try:
             async with asyncio.timeout(self._timeout_s):
+                try:
+                    endpoint = self._find(scope)
+                except HTTPException:
+                    await self._admit(view, SESSION)
+                    raise
+                await self._admit(view, rule_of(scope["method"], scope[ROUTE]))
                 return await endpoint(view)
         except TimeoutError:
             raise Unavailable(1.0, "the database") from None
+
+    async def _admit(self, view: View, rule: PageRule) -> None:
+        """Check what a visitor may do.
+
+        Raises:
+            NotAuthenticated: There is neither a session nor a key that is valid, and the rule needs one.
+            ScopeMissing: The key does not grant what the rule needs.
+            Unavailable: The database is away.
+        """
+        sessions = self._context.sessions
+        if sessions is None or rule.need is Need.NOTHING:
+            return
+        key = view.request.scope[API_KEY] = await visit(sessions, view.request)
+        require(key, rule)
 
     def _find(self, scope: Scope) -> Endpoint:
         scope[ROUTE] = _OTHER
@@ -129,6 +153,7 @@ def _all_routes() -> Routes:
         static.ROUTES,
         stream.ROUTES,
         preferences.ROUTES,
+        login.ROUTES,
         overview.ROUTES,
         tasks.ROUTES,
         task.ROUTES,

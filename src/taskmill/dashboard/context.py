@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 from taskmill.dashboard.jobs import Jobs
+from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import Failures
 from taskmill.domain.system import Stats
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.service import TaskService
+from taskmill.operations.sessions import Sessions
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.settings import Settings
@@ -15,13 +17,18 @@ from taskmill.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The service, the change ticker, the jobs that run in the background, settings, clock and caches."""
+    """The service, the change ticker, the jobs that run in the background, settings, clock and caches.
+
+    `sessions` is None where no keys are required: then whoever reaches a page may do everything.
+    """
 
     service: TaskService
     change_ticker: ChangeTicker
     jobs: Jobs
     settings: Settings
     clock: Clock
+    sessions: Sessions | None = None
+    login_limit: LoginLimit = field(default_factory=LoginLimit)
     stats: TtlCache[Stats] = field(default_factory=TtlCache)
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)

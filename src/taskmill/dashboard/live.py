@@ -5,12 +5,14 @@ buffered for it here.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.operations.change_ticker import ChangeTicker, Tick, Watcher
 from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 
@@ -29,12 +31,21 @@ _ALIVE: Final = b": alive\n\n"
 
 
 class LiveStream(Response):
-    """The response to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops."""
+    """The response to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops.
 
-    def __init__(self, change_ticker: ChangeTicker, task_id: UUID | None) -> None:
+    It ends before what it would send next when `check_again` raises `NotAuthenticated`.
+    """
+
+    def __init__(
+        self,
+        change_ticker: ChangeTicker,
+        task_id: UUID | None,
+        check_again: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__()
         self._change_ticker = change_ticker
         self._task_id = task_id
+        self._check_again = check_again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; errors are raised before anything is sent."""
@@ -48,7 +59,7 @@ class LiveStream(Response):
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(_until_gone(receive, watcher))
                 try:
-                    await _send_ticks(watcher, send)
+                    await _send_ticks(watcher, send, self._check_again)
                 except TimeoutError:
                     # The reader has stalled: abort, as what is left to send would stay in memory.
                     scope[ABORT]()
@@ -61,17 +72,27 @@ async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     watcher.notify(Tick.OVER)
 
 
-async def _send_ticks(watcher: Watcher, send: Send) -> None:
+async def _send_ticks(
+    watcher: Watcher, send: Send, check_again: Callable[[], Awaitable[None]]
+) -> None:
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + _STREAM_S
     body = _BEGIN
     while loop.time() < ends_at:
         await _send(send, body, more=True)
         tick = await watcher.next(_HEARTBEAT_S)
-        if tick is Tick.OVER:
+        if tick is Tick.OVER or not await _is_valid(check_again):
             break
         body = _ALIVE if tick is None else f"event: {tick}\ndata:\n\n".encode()
     await _send(send, b"", more=False)
+
+
+async def _is_valid(check_again: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await check_again()
+    except NotAuthenticated:
+        return False
+    return True
 
 
 async def _send(send: Send, body: bytes, *, more: bool) -> None:

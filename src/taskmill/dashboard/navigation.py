@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from taskmill.domain.grants import Scope
+
 
 class NavigationEntry(NamedTuple):
     """An entry; its text is `nav.NAME`, and its icon has its name."""
@@ -9,6 +11,7 @@ class NavigationEntry(NamedTuple):
     name: str
     path: str
     letter: str
+    scope: Scope = Scope.TASKS_READ
 
 
 OVERVIEW: Final = NavigationEntry("overview", "/", "o")
@@ -17,7 +20,7 @@ QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q")
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w")
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f")
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r")
-AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a")
-CREATE: Final = NavigationEntry("create", "/ui/create", "n")
+AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
+CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE)
 
 NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, AUDIT, CREATE)

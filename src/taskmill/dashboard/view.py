@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -19,11 +20,16 @@ from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
 from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
+from taskmill.dashboard.visitors import visit
 from taskmill.dashboard.wording import Words
-from taskmill.domain.errors import TooLarge
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.errors import TooLarge, Unavailable
+from taskmill.domain.grants import Scope
 from taskmill.runtime.body_memory import count_body_bytes
+from taskmill.runtime.http_scope import API_KEY
 from taskmill.runtime.offload import Offload
 
 Pairs = list[tuple[str, str]]
@@ -64,12 +70,34 @@ class View:
             return self.href(quote(scope["path"])) + (f"?{query}" if query else "")
         before = urlsplit(self.request.headers.get("referer", ""))
         own = before.path.removeprefix(self.context.prefix)
-        is_ours = own == "/" or own.startswith("/ui/")
+        is_ours = own == ROOT or own.startswith(BELOW)
         return (
             self.href(own) + (f"?{before.query}" if before.query else "")
             if is_ours
             else self.href("/")
         )
+
+    @property
+    def key(self) -> ApiKey | None:
+        """The key of the visitor; None where none is required, or none was shown."""
+        found: ApiKey | None = self.request.scope.get(API_KEY)
+        return found
+
+    def may(self, scope: str) -> bool:
+        """Return whether the visitor may do what a scope is for: in all queues, but for creating tasks in any."""
+        if self.context.sessions is None:
+            return True
+        if self.key is None:
+            return False
+        wanted = Scope(scope)
+        return self.key.has(wanted) if wanted is Scope.TASKS_CREATE else self.key.permits(wanted)
+
+    async def check_again(self) -> None:
+        """Check that the visitor's session has not ended meanwhile. Raises `NotAuthenticated`."""
+        if self.context.sessions is not None:
+            # Without the database there is nothing to read meanwhile, either.
+            with suppress(Unavailable):
+                await visit(self.context.sessions, self.request)
 
     @property
     def query(self) -> Pairs:
@@ -149,6 +177,10 @@ class View:
             "prefix": self.context.prefix,
             "here": self.here,
             "base": self.base,
+            "may": self.may,
+            "visitor": None if self.key is None else self.key.draft.name,
+            # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.
+            "has_api_links": self.context.sessions is None,
         }
 
     def _html(self, html: str, status: int) -> Response:

@@ -325,7 +325,7 @@ def _greet(
         f'  try it     curl {key}-X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,
-        *([f"  API key    in {key_file}"] if key_file else ()),
+        *([f"  API key    in {key_file}: paste it to log in to the dashboard"] if key_file else ()),
         f"  data       {location}",
         f"  log        {log_file}",
         "Ctrl-C stops it; the data stays.",

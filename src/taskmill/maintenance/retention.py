@@ -56,6 +56,7 @@ class Retention:
             "audit-months": self._make_and_drop_months,
             "prune-changes": lambda: _is_full(database.fetch("prune_changes", days, _MOST_AT_ONCE)),
             "prune-keys": lambda: _is_full(database.fetch("prune_keys", _MOST_AT_ONCE)),
+            "prune-sessions": lambda: _is_full(database.fetch("prune_sessions", _MOST_AT_ONCE)),
             "prune-leases": lambda: _is_full(database.fetch("prune_leases", _MOST_AT_ONCE)),
             "prune-remote-leases": lambda: _is_full(
                 database.fetch("prune_remote_leases", _MOST_AT_ONCE)

@@ -50,7 +50,7 @@ class KeyVerifier:
         found = self._verified.get(sha256(authorization).digest())
         if found is None or self._clock.monotonic() >= found.stale_at:
             return None
-        return self._accepted(found.key, host)
+        return self.accepted(found.key, host)
 
     async def verify(self, authorization: bytes, host: str) -> ApiKey:
         """Return the key of a request from an address.
@@ -105,9 +105,9 @@ class KeyVerifier:
             if len(self._verified) >= _MOST_CACHED:
                 del self._verified[next(iter(self._verified))]
             self._verified[digest] = _Verified(stored.key, read_at + FRESH_S)
-        return self._accepted(stored.key, host)
+        return self.accepted(stored.key, host)
 
-    def _accepted(self, key: ApiKey, host: str) -> ApiKey | None:
+    def accepted(self, key: ApiKey, host: str) -> ApiKey | None:
         """Return the key if it is live and may come from there, and note that it is used."""
         if key.revoked_at is not None or (key.draft.networks and not key.allows_source(host)):
             return None

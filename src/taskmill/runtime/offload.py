@@ -44,12 +44,13 @@ _END: Final = object()
 class Caller:
     """The request being served: its client's address, its id, and whether the thread did work for it.
 
-    `key` is the API key that it has shown, where keys are required.
+    `key` is the API key that it has shown, or that of its session, where keys are required.
     """
 
     host: str
     request_id: str | None = None
     key: ApiKey | None = None
+    session: str | None = None
     was_offloaded: bool = False
 
     @property
@@ -60,7 +61,10 @@ class Caller:
             actor = Actor(kind=ActorKind.ANONYMOUS, address=address)
         else:
             name = key.draft.name
-            actor = Actor(kind=ActorKind.KEY, name=name, key_id=key.id, address=address)
+            kind = ActorKind.KEY if self.session is None else ActorKind.SESSION
+            actor = Actor(
+                kind=kind, name=name, key_id=key.id, session=self.session, address=address
+            )
         return Origin(actor=actor, request_id=self.request_id)
 
 

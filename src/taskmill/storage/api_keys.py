@@ -49,7 +49,7 @@ async def create(database: Database, draft: ApiKeyDraft, new: NewSecret) -> ApiK
             new.hash,
         )
     assert row is not None  # noqa: S101 - the statement returns what it inserts
-    return _api_key(row)
+    return api_key_of(row)
 
 
 async def rotate(database: Database, name: str, new: NewSecret, *, overlap: timedelta) -> ApiKey:
@@ -71,7 +71,7 @@ async def rotate(database: Database, name: str, new: NewSecret, *, overlap: time
         )
         await connection.fetch(statement("notify_api_keys"))
     assert row is not None  # noqa: S101 - as above
-    return _api_key(row)
+    return api_key_of(row)
 
 
 async def revoke(database: Database, wanted: str) -> list[ApiKey]:
@@ -85,18 +85,18 @@ async def revoke(database: Database, wanted: str) -> list[ApiKey]:
         await connection.fetch(statement("notify_api_keys"))
     if not rows and not await all_keys(database, wanted):
         raise ApiKeyNotFound(wanted)
-    return [_api_key(row) for row in rows]
+    return [api_key_of(row) for row in rows]
 
 
 async def all_keys(database: Database, wanted: str | None = None) -> list[ApiKey]:
     """Return keys by name, oldest first; only those with an id or a name if one is given."""
-    return [_api_key(row) for row in await database.fetch("list_api_keys", wanted)]
+    return [api_key_of(row) for row in await database.fetch("list_api_keys", wanted)]
 
 
 async def find(database: Database, key_id: str) -> StoredKey | None:
     """Return the key with an id, None when there is none."""
     rows = await database.fetch("get_api_key", key_id)
-    return StoredKey(_api_key(rows[0]), rows[0]["secret_hash"]) if rows else None
+    return StoredKey(api_key_of(rows[0]), rows[0]["secret_hash"]) if rows else None
 
 
 async def record_use(database: Database, ids: Collection[str]) -> None:
@@ -109,7 +109,8 @@ async def _live_ids(connection: Connection, name: str) -> tuple[str, ...]:
     return tuple(row["id"] for row in rows)
 
 
-def _api_key(row: asyncpg.Record) -> ApiKey:
+def api_key_of(row: asyncpg.Record) -> ApiKey:
+    """Return the key of a row that has all columns but the hash."""
     return ApiKey(
         id=row["id"],
         draft=ApiKeyDraft(

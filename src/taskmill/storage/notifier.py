@@ -32,6 +32,8 @@ CONTRACTS: Final = "taskmill_contracts"
 """Notified when the contracts of types have changed."""
 API_KEYS: Final = "taskmill_api_keys"
 """Notified when API keys were revoked or rotated."""
+SESSIONS: Final = "taskmill_sessions"
+"""Notified when sessions of the dashboard were ended."""
 CHANGES_PAUSE_S: Final = 1.0
 _DEBOUNCE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 5.0

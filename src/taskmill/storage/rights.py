@@ -75,6 +75,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "request_limit": TableRights(app="SU"),
         "running": TableRights(app="SIUD"),
         "served_type": TableRights(app="S"),
+        "session": TableRights(app="SIUD", hidden=("token_hash",)),
         "task": TableRights(app="SIU"),
         # An address may have a token in it, as `webhook`'s.
         "task_callback": TableRights(app="SI", maintenance="D", hidden=("url",)),

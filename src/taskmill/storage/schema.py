@@ -1,8 +1,8 @@
 """The tables for SQLAlchemy, from which `listing` composes its statements.
 
 The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are only in the
-migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, those of the
-audit log in `schema_audit`.
+migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
+sessions in `schema_sessions`, those of the audit log in `schema_audit`.
 """
 
 from sqlalchemy import (
@@ -29,9 +29,18 @@ from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 from taskmill.storage import schema_audit
 from taskmill.storage.schema_api_keys import api_key
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
+from taskmill.storage.schema_sessions import session
 from taskmill.storage.schema_webhooks import task_callback, webhook, webhook_delivery
 
-__all__ = ["api_key", "metadata", "schema_audit", "task_callback", "webhook", "webhook_delivery"]
+__all__ = [
+    "api_key",
+    "metadata",
+    "schema_audit",
+    "session",
+    "task_callback",
+    "webhook",
+    "webhook_delivery",
+]
 
 task_number = Sequence("task_number", metadata=metadata)
 

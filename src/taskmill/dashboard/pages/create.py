@@ -30,6 +30,7 @@ from taskmill.domain.errors import (
 from taskmill.domain.system import Liveness
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.domain.task_fields import DEFAULT_TYPE, HIGHEST_PRIORITY, Kind, TaskField
+from taskmill.operations.authorisation import authorise_draft
 from taskmill.wire.problems import problem_json
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.rules import InputLimits
@@ -71,6 +72,7 @@ async def create_task(view: View) -> Response:
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
     try:
         draft = await _read(view, form, token)
+        authorise_draft(view.key, draft)
         task_id = (await view.context.service.creation.create(draft)).task.id
     except Unavailable:
         # The token makes it one task, however often the form is sent.

@@ -7,8 +7,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from taskmill.dashboard.jobs import TooManyJobs
+from taskmill.dashboard.pages import login
 from taskmill.dashboard.pages.sweeps import JobUnknown
 from taskmill.dashboard.view import View
+from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.wire.problems import problem_json
@@ -17,11 +19,13 @@ from taskmill.wire.wording import safe_text
 log = get_logger(__name__)
 
 _LONGEST_PATH: Final = 200
-_KNOWN: Final = {400, 404, 405, 409, 413, 422, 503}
+_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
 
 
 def error_response(view: View, error: Exception) -> Response:
     """Return the page for an error; an unexpected one is logged, and shown as such."""
+    if isinstance(error, NotAuthenticated):
+        return login.challenge(view)
     status = _status(view, error)
     is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
     key = _key(view, error, status)

@@ -18,7 +18,6 @@ from taskmill.dashboard.view import View
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
-from taskmill.operations.service import TaskService
 from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
@@ -94,7 +93,7 @@ def _file(view: View, form: _Format) -> Response:
     }
     if HEAD_ONLY in scope:
         return Response(headers=headers, media_type=form.media_type)
-    body = _body(view.context.service, wanted, request, form)
+    body = _body(view, wanted, request, form)
     return File(body, headers=headers, media_type=form.media_type)
 
 
@@ -117,16 +116,20 @@ class File(StreamingResponse):
 
 
 async def _body(
-    service: TaskService, wanted: TaskFilter, request: PageRequest, form: _Format
+    view: View, wanted: TaskFilter, request: PageRequest, form: _Format
 ) -> AsyncIterator[bytes]:
-    """Read page by page, each when the one before has been taken; an outage cuts the file off."""
+    """Read page by page, each when the one before has been taken.
+
+    An outage cuts the file off, and so does the end of the session.
+    """
     yield form.heading
     while True:
-        page = await service.page(wanted, request)
+        page = await view.context.service.page(wanted, request)
         for chunk in _chunks(map(form.line, page.items)):
             yield chunk
         if page.next_after is None:
             return
+        await view.check_again()
         request = replace(request, after=page.next_after)
 
 

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first, one_of
+from taskmill.dashboard.own_paths import own_path
 from taskmill.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, YEAR_S
 from taskmill.dashboard.texts import LANGUAGES
 from taskmill.dashboard.view import View
@@ -11,7 +12,7 @@ from taskmill.dashboard.view import View
 async def save(view: View) -> Response:
     """Save a language or a theme in a cookie."""
     form = await view.form()
-    response = view.redirect(_way_back(first(form, "back")))
+    response = view.redirect(own_path(first(form, "back")))
     for name, cookie, known in (
         ("language", LANGUAGE_COOKIE, tuple(LANGUAGES)),
         ("theme", THEME_COOKIE, THEMES),
@@ -27,12 +28,6 @@ async def save(view: View) -> Response:
             samesite="lax",
         )
     return response
-
-
-def _way_back(path: str) -> str:
-    """Return the page to go back to: only one of ours, without the prefix, as others could lead anywhere."""
-    is_ours = path == "/" or path.startswith(("/?", "/ui/"))
-    return path if is_ours and path.isascii() and path.isprintable() and "\\" not in path else "/"
 
 
 ROUTES = [("POST", "/ui/preferences", save)]

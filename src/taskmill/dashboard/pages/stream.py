@@ -11,7 +11,8 @@ from taskmill.dashboard.view import View
 async def follow(view: View) -> Response:
     """Follow one task (`?task=`), or everything."""
     task = first(view.query, "task")
-    return LiveStream(view.context.change_ticker, parse_id(task, "query:task") if task else None)
+    task_id = parse_id(task, "query:task") if task else None
+    return LiveStream(view.context.change_ticker, task_id, view.check_again)
 
 
 ROUTES = [("GET", "/ui/live", follow)]

@@ -21,7 +21,7 @@
   }
   let lost = 0;
   function follow() {
-    if (source || document.hidden) return;
+    if (source || document.hidden || !body.dataset.live) return;
     source = new EventSource(body.dataset.live);
     source.addEventListener("changed", () => { lost = 0; isAway = false; show("on"); refresh(); });
     source.addEventListener("away", () => { isAway = true; show("away"); });

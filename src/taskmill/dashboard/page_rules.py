@@ -1,0 +1,79 @@
+"""What each page and each action of the dashboard needs: one table. What has no rule is for `admin` only.
+
+A page shows what is in all queues, so everything that needs a right needs `tasks:read` for all queues, and what
+its rule names.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from taskmill.domain.grants import Scope
+
+
+class Need(StrEnum):
+    """What a visitor needs."""
+
+    NOTHING = "nothing, not even a session"
+    SESSION = "a session, or a key"
+    ALL = "its scope for all queues"
+    SOME = "its scope for any queue; the endpoint checks which"
+
+
+class PageRule(NamedTuple):
+    """What a page or an action needs."""
+
+    scope: Scope
+    need: Need
+
+
+OPEN: Final = PageRule(Scope.TASKS_READ, Need.NOTHING)
+SESSION: Final = PageRule(Scope.TASKS_READ, Need.SESSION)
+ADMIN_ONLY: Final = PageRule(Scope.ADMIN, Need.ALL)
+"""The rule of whatever the table does not have."""
+
+_READ: Final = PageRule(Scope.TASKS_READ, Need.ALL)
+_OPERATE: Final = PageRule(Scope.TASKS_OPERATE, Need.ALL)
+_CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
+
+PAGE_RULES: Final[Mapping[str, PageRule]] = {
+    "GET /ui/login": OPEN,
+    "POST /ui/login": OPEN,
+    "POST /ui/logout": OPEN,
+    "POST /ui/preferences": OPEN,
+    "GET /ui/static/{digest}/{name:path}": OPEN,
+    "GET /": _READ,
+    "GET /ui/live": _READ,
+    "GET /ui/tasks": _READ,
+    "GET /ui/tasks/export.csv": _READ,
+    "GET /ui/tasks/export.ndjson": _READ,
+    "GET /ui/tasks/{id}": _READ,
+    "POST /ui/tasks/{id}/retry": _OPERATE,
+    "POST /ui/tasks/{id}/cancel": _OPERATE,
+    "POST /ui/sweeps/preview": _OPERATE,
+    "POST /ui/sweeps": _OPERATE,
+    "GET /ui/jobs/{id}": _OPERATE,
+    "POST /ui/jobs/{id}/stop": _OPERATE,
+    "GET /ui/queues": _READ,
+    "POST /ui/queues/{name}/pause": _OPERATE,
+    "POST /ui/queues/{name}/resume": _OPERATE,
+    "POST /ui/queues/{name}/delete": _OPERATE,
+    "GET /ui/workers": _READ,
+    "GET /ui/workers/{id}": _READ,
+    "POST /ui/workers/{id}/{what}": _OPERATE,
+    "GET /ui/failures": _READ,
+    "GET /ui/audit": ADMIN_ONLY,
+    "GET /ui/create": _CREATE,
+    "POST /ui/create": _CREATE,
+    "POST /ui/create/payload": _CREATE,
+    "POST /ui/create/snippets": _CREATE,
+    "GET /ui/rejections": _READ,
+    "GET /ui/rejections/{id}": _READ,
+    "POST /ui/rejections/{id}/resend": _OPERATE,
+}
+"""The rules by method and path, as the pages' routes are declared."""
+
+
+def rule_of(method: str, path: str) -> PageRule:
+    """Return the rule of a route."""
+    return PAGE_RULES.get(f"{method} {path}", ADMIN_ONLY)

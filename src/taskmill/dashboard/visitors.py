@@ -1,0 +1,100 @@
+"""Who visits a page: by the cookie of a session, or by an API key in the `Authorization` header.
+
+A cookie counts for pages only, never for the JSON API. Where no keys are required, everybody may do everything.
+"""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from taskmill.dashboard.page_rules import Need, PageRule
+from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.grants import Scope
+from taskmill.domain.sessions import LONGEST
+from taskmill.operations.authorisation import missing
+from taskmill.operations.sessions import Sessions, VerifiedSession
+from taskmill.runtime.offload import caller
+
+SECURE_COOKIE: Final = "__Host-taskmill"
+"""The cookie over https: browsers take it only from there, and from this host."""
+PLAIN_COOKIE: Final = "taskmill_session"
+"""The cookie over http, where browsers refuse the prefix of the other one."""
+
+_SCHEME: Final = "bearer "
+
+
+def host_of(request: Request) -> str:
+    """Return the address of the visitor."""
+    return request.client.host if request.client else ""
+
+
+async def session_of(sessions: Sessions, request: Request) -> VerifiedSession:
+    """Return the session of a request's cookie. Raises `NotAuthenticated` when it has none."""
+    token = request.cookies.get(_cookie(request), "")
+    return await sessions.verify(token, host_of(request))
+
+
+async def visit(sessions: Sessions, request: Request) -> ApiKey:
+    """Return the key of a request: the one it shows, else that of its session. Actions are recorded as its own.
+
+    Raises:
+        NotAuthenticated: It has none that is valid.
+        Unavailable: The database is away.
+    """
+    sent = request.headers.getlist("authorization")
+    if any(value.lower().startswith(_SCHEME) for value in sent):
+        if len(sent) != 1:
+            raise NotAuthenticated
+        session_id, key = (
+            None,
+            await sessions.keys.verify(sent[0].encode("latin-1"), host_of(request)),
+        )
+    else:
+        session_id, key = await session_of(sessions, request)
+    if (current := caller.get()) is not None:
+        current.key = key
+        current.session = None if session_id is None else str(session_id)
+    return key
+
+
+def require(key: ApiKey, rule: PageRule) -> None:
+    """Check that a key grants what a rule needs. Raises `ScopeMissing`."""
+    if rule.need in {Need.NOTHING, Need.SESSION}:
+        return
+    if not key.permits(Scope.TASKS_READ):
+        raise missing(Scope.TASKS_READ, None)
+    if not key.has(rule.scope):
+        raise ScopeMissing(rule.scope)
+    if rule.need is Need.ALL and not key.permits(rule.scope):
+        raise missing(rule.scope, None)
+
+
+def set_cookie(request: Request, response: Response, token: str) -> None:
+    """Have the visitor's browser keep the token of a session, until that ends at the latest."""
+    response.set_cookie(
+        _cookie(request),
+        token,
+        max_age=int(LONGEST.total_seconds()),
+        path="/",
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def drop_cookie(request: Request, response: Response) -> None:
+    """Have the visitor's browser forget the token."""
+    response.delete_cookie(
+        _cookie(request), path="/", secure=_is_secure(request), httponly=True, samesite="strict"
+    )
+
+
+def _cookie(request: Request) -> str:
+    return SECURE_COOKIE if _is_secure(request) else PLAIN_COOKIE
+
+
+def _is_secure(request: Request) -> bool:
+    # The scheme of the scope: what trusted proxies say, never a header that anybody sends.
+    return bool(request.scope["scheme"] == "https")

@@ -1,0 +1,47 @@
+"""Checks whether a key may do what a task's draft or an address asks for.
+
+Each function does nothing where no key is required. HTTP is not its matter.
+"""
+
+from dataclasses import replace
+
+import orjson
+
+from taskmill.domain.api_key_errors import ScopeMissing
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.grants import Scope, permits_host
+from taskmill.domain.task import TaskDraft
+from taskmill.wire import push
+from taskmill.wire.urls import target_of
+
+
+def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
+    """Check that a key may create a task, and make the task's idempotency key one of the key's name.
+
+    Raises:
+        ScopeMissing: It may not, or not with this callback or this push.
+    """
+    if key is None:
+        return
+    if not key.permits(Scope.TASKS_CREATE, queue=draft.queue, type=draft.type):
+        raise missing(Scope.TASKS_CREATE, draft.queue, draft.type)
+    authorise_url(key, draft.callback_url)
+    if draft.type == push.TYPE and draft.payload is not None and draft.payload_error is None:
+        authorise_url(key, orjson.loads(draft.payload)["url"])
+    if draft.idempotency is not None:
+        draft.idempotency = replace(draft.idempotency, owner=key.draft.name)
+
+
+def authorise_url(key: ApiKey | None, url: str | None) -> None:
+    """Check that a key may have requests sent to an address, if one is given. Raises `ScopeMissing`."""
+    if key is None or url is None:
+        return
+    host = target_of(url).host.lower()
+    if not permits_host(key.draft.grants, host):
+        raise ScopeMissing(Scope.OUTBOUND, f"host {host!r}")
+
+
+def missing(scope: Scope, queue: str | None, type_: str | None = None) -> ScopeMissing:
+    """Return the refusal of a scope for a queue and a type, None for all of them."""
+    what = "all queues" if queue is None else f"queue {queue!r}"
+    return ScopeMissing(scope, what if type_ is None else f"{what} and type {type_!r}")

@@ -1,0 +1,146 @@
+"""Sessions of the dashboard: a key is shown once, and a token stands for it until the session ends.
+
+A session has the rights that its key has at each request, and none when that has ended. Those that are verified
+are cached as keys are: one that was ended is forgotten when PostgreSQL notifies this process, at the latest after
+`FRESH_S`. What a page needs is not decided here.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.grants import Scope
+from taskmill.domain.sessions import TOKEN_BYTES, Session, is_token, token_hash
+from taskmill.observability.logs import get_logger
+from taskmill.operations.key_verification import FRESH_S, KeyVerifier
+from taskmill.runtime.clock import Clock
+from taskmill.storage import sessions as rows
+from taskmill.storage.database import Database
+
+log = get_logger(__name__)
+
+_MOST_CACHED: Final = 1000
+_MOST_LISTED: Final = 200
+
+
+class VerifiedSession(NamedTuple):
+    """A session that has not ended, and the key whose rights it has."""
+
+    id: UUID
+    key: ApiKey
+
+
+class _Cached(NamedTuple):
+    found: rows.FoundSession
+    stale_at: float
+
+
+class Sessions:
+    """Begins, verifies and ends sessions; `on_use` is called when there is use of one to record.
+
+    The cache has hashes of tokens only.
+    """
+
+    def __init__(self, database: Database, keys: KeyVerifier, clock: Clock) -> None:
+        self.on_use: Callable[[], None] = lambda: None
+        self.keys = keys
+        self._database = database
+        self._clock = clock
+        self._cached: dict[bytes, _Cached] = {}
+        self._used: set[UUID] = set()
+        # Grows with each notification: what was read before is not cached after it.
+        self._revision = 0
+
+    async def find_key(self, text: str, host: str) -> ApiKey:
+        """Return the key with a text that came from an address.
+
+        Raises:
+            NotAuthenticated: There is none that is valid here.
+            Unavailable: The database is away.
+        """
+        return await self.keys.verify(b"Bearer " + text.encode("latin-1", "replace"), host)
+
+    async def begin(self, key: ApiKey) -> str:
+        """Begin a session of a key, and return its token, which can't be had again.
+
+        Raises:
+            ScopeMissing: The key may read nothing.
+            Unavailable: The database is away.
+        """
+        if not key.has(Scope.TASKS_READ):
+            raise ScopeMissing(Scope.TASKS_READ)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        session_id = await rows.begin(self._database, token_hash(token), key.id)
+        log.info("session.began", session_id=str(session_id), api_key=key.id)
+        return token
+
+    async def verify(self, token: str, host: str) -> VerifiedSession:
+        """Return the session of a token that came from an address.
+
+        Raises:
+            NotAuthenticated: There is none, it has ended, or its key has, or is not valid there.
+            Unavailable: The database is away, and the session is not cached.
+        """
+        if not is_token(token):
+            raise NotAuthenticated
+        digest = token_hash(token)
+        cached = self._cached.get(digest)
+        if cached is not None and self._clock.monotonic() < cached.stale_at:
+            found: rows.FoundSession | None = cached.found
+        else:
+            found = await self._load(digest)
+        if found is None or found.ends_at <= self._clock.now():
+            raise NotAuthenticated
+        key = self.keys.accepted(found.key, host)
+        if key is None:
+            raise NotAuthenticated
+        self._note_use(found.id)
+        return VerifiedSession(found.id, key)
+
+    async def end(self, session_id: UUID, *, key: ApiKey | None) -> bool:
+        """End a session, only one of a key if it is given; return whether there was one."""
+        key_id = None if key is None else key.id
+        is_ended = await rows.end(self._database, [session_id], key_id=key_id)
+        self.forget()
+        if is_ended:
+            log.info("session.ended", session_id=str(session_id))
+        return is_ended
+
+    async def visible(self, key: ApiKey) -> Sequence[Session]:
+        """Return the sessions that a key may see: all for `admin`, else its own."""
+        key_id = None if key.permits(Scope.ADMIN) else key.id
+        return await rows.all_sessions(self._database, key_id, _MOST_LISTED)
+
+    def forget(self) -> None:
+        """Look up every session again: some were ended, or keys were changed."""
+        self._revision += 1
+        self._cached.clear()
+
+    async def record_use(self) -> None:
+        """Store which sessions were used since the last call."""
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            await rows.record_use(self._database, used)
+        except BaseException:
+            self._used |= used
+            raise
+
+    async def _load(self, digest: bytes) -> rows.FoundSession | None:
+        revision, read_at = self._revision, self._clock.monotonic()
+        found = await rows.find(self._database, digest)
+        self._cached.pop(digest, None)
+        if found is not None and revision == self._revision:
+            if len(self._cached) >= _MOST_CACHED:
+                del self._cached[next(iter(self._cached))]
+            self._cached[digest] = _Cached(found, read_at + FRESH_S)
+        return found
+
+    def _note_use(self, session_id: UUID) -> None:
+        if session_id not in self._used:
+            self._used.add(session_id)
+            self.on_use()
