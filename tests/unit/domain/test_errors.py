@@ -26,6 +26,7 @@ from taskmill.domain.errors import (
     QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
+    SecretUnreadable,
     StaleFence,
     TaskmillError,
     TaskNotFound,
@@ -177,6 +178,11 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
         lambda: WebhookInactive(ID, "paused"),
         f"nothing is sent to webhook {ID}: it is paused; enable it first",
         {"webhook_id": ID, "state": "paused"},
+    ),
+    (
+        lambda: SecretUnreadable("webhook 7", "its key is missing"),
+        "the secret of webhook 7 can't be decrypted: its key is missing",
+        {"owner": "webhook 7", "why": "its key is missing"},
     ),
     (
         lambda: Unavailable(1.5, "the database"),
