@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from taskmill.storage.rights import AS_OWNER
 from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.sql import a_session, create, problem
 from tests.support.stage import Stage
@@ -93,10 +94,7 @@ OPEN_TO_ALL = {
 }
 
 
-RUN_AS_OWNER = {
-    *("create_task", "contract_of"),
-    *("lock_partitions", "make_partition", "make_partition_with_rows", "drop_week"),
-}
+RUN_AS_OWNER = {"contract_of", *AS_OWNER}
 
 
 async def test_nothing_but_contract_of_is_open_to_the_public(stage: Stage) -> None:
