@@ -222,18 +222,9 @@ async def test_each_page_needs_a_session_with_its_scope(closed: Served, stage: S
     narrow = await a_new_key(database, "tasks:read queue=a", *EVERYTHING_ELSE[3:], "tasks:create")
     revoked, expired = await a_new_key(database, "admin"), await a_new_key(database, "admin")
     admin = await a_new_key(database, "admin")
-    tokens = {
-        name: await log_in(closed, key)
-        for name, key in {
-            "reader": reader,
-            "operator": operator,
-            "creator": creator,
-            "narrow": narrow,
-            "revoked": revoked,
-            "expired": expired,
-            "admin": admin,
-        }.items()
-    }
+    names = ("reader", "operator", "creator", "narrow", "revoked", "expired", "admin")
+    keys = (reader, operator, creator, narrow, revoked, expired, admin)
+    tokens = {name: await log_in(closed, key) for name, key in zip(names, keys, strict=True)}
     await revoke(database, revoked.key.id)
     await stage.sql.execute(
         "UPDATE taskmill.session SET ends_at = now() WHERE key_id = $1", expired.key.id

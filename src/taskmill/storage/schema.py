@@ -2,7 +2,7 @@
 
 The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are only in the
 migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
-sessions in `schema_sessions`, those of the audit log in `schema_audit`.
+sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`.
 """
 
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 
-from taskmill.storage import schema_audit
+from taskmill.storage import schema_audit, schema_types
 from taskmill.storage.schema_api_keys import api_key
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
 from taskmill.storage.schema_sessions import session
@@ -36,6 +36,7 @@ __all__ = [
     "api_key",
     "metadata",
     "schema_audit",
+    "schema_types",
     "session",
     "task_callback",
     "webhook",
@@ -359,48 +360,6 @@ rejection = Table(
         unique=True,
         postgresql_where=text("message_id IS NOT NULL"),
     ),
-)
-
-type_contract = Table(
-    "type_contract",
-    metadata,
-    Column("type", Text, primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    required("digest", LargeBinary),
-    required("schema", JSON),
-    required("defaults", JSON),
-    required("registered_at", TIME, NOW),
-    required("registered_by", Text),
-    Index("type_contract_digest", "type", "digest", unique=True),
-)
-
-task_type = Table(
-    "task_type",
-    metadata,
-    Column("name", Text, primary_key=True),
-    required("version", Integer),
-    required("changed_at", TIME, NOW),
-)
-
-unserved_type = Table(
-    "unserved_type",
-    metadata,
-    Column("name", Text, primary_key=True),
-    required("noted_at", TIME, NOW),
-)
-
-pulled_type = Table(
-    "pulled_type",
-    metadata,
-    Column("name", Text, primary_key=True),
-    required("pulled_at", TIME, NOW),
-)
-
-contract_revision = Table(
-    "contract_revision",
-    metadata,
-    Column("scope", Text, primary_key=True),
-    required("revision", BigInteger),
 )
 
 request_limit = Table(
