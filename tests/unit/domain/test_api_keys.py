@@ -155,3 +155,9 @@ def test_a_key_has_a_scope_that_it_grants_for_anything() -> None:
     assert not a_key().has(Scope.TASKS_CREATE)
     admin = ApiKeyDraft(name="admin", grants=(Grant.parse("metrics"), Grant.parse("admin")))
     assert ApiKey(id=ID, draft=admin, created_at=NOW).has(Scope.TASKS_CREATE)
+
+
+def test_the_zone_of_an_address_is_of_no_importance() -> None:
+    key = a_key(networks=("fe80::/10",))
+    assert key.allows_source("fe80::1%eth0")
+    assert not key.allows_source("fd00::1%eth0")
