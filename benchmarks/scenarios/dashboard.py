@@ -45,7 +45,7 @@ _CHANGES_PER_S, _CHANGES_A_TASK = 1000, 3
 _LEAST_SHARE = 0.9
 _QUEUES = 20
 _TICK_S, _SETTLE_S = 0.03, 3.0
-_EVENTS = "SELECT count(*) FROM taskmill.task_event WHERE task_id > $1"
+_EVENTS = "SELECT count(*) FROM taskmill.task_history WHERE task_id > $1"
 _REJECTIONS = """
 INSERT INTO taskmill.rejection (id, created_at, source, message_id, body, body_hash, headers, status, problem)
 SELECT

@@ -52,8 +52,11 @@ SELECT
 FROM born
 """
 _RUNNING = """
-INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, started_at, queue)
-SELECT id, $2, 1, 1, 1, created_at, queue FROM taskmill.task ORDER BY id DESC LIMIT $1::integer / 625
+INSERT INTO taskmill.running (
+    task_id, lease_id, claim_no, attempt, version, started_at, queue, run, losses, run_at, claimed_by
+)
+SELECT id, $2, 1, 1, 1, created_at, queue, 1, 0, run_at, 'node-1'
+FROM taskmill.task ORDER BY id DESC LIMIT $1::integer / 625
 """
 _WAITING = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)

@@ -61,7 +61,7 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
     """Return everything that is wrong once the site has settled."""
     tasks = await sql.fetch("SELECT id::text AS id, name FROM taskmill.task")
     events = await sql.fetch(
-        "SELECT task_id::text AS id, event, claim_no FROM taskmill.task_event ORDER BY task_id, version"
+        "SELECT task_id::text AS id, event, claim_no FROM taskmill.task_history ORDER BY task_id, version"
     )
     rejections = Counter(
         row["message_id"] for row in await sql.fetch("SELECT message_id FROM taskmill.rejection")

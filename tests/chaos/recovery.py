@@ -88,7 +88,7 @@ async def _unserved_entry_points(site: Site, sql: Sql) -> list[str]:
 async def _idle_workers(site: Site, sql: Sql) -> list[str]:
     rows = await sql.fetch(
         "SELECT DISTINCT e.worker FROM taskmill.task AS t "
-        "JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.event = 'claimed' "
+        "JOIN taskmill.task_history AS e ON e.task_id = t.id AND e.event = 'claimed' "
         "WHERE t.name = ANY($1)",
         PROBES,
     )

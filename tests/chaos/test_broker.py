@@ -112,7 +112,7 @@ async def longest_wait_s(stage: Stage, healed: list[datetime]) -> float:
     """How long the most unlucky task waited for its claim after it could have been claimed."""
     rows = await stage.sql.fetch("""
         SELECT t.created_at, e.at
-        FROM taskmill.task AS t JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.event = 'claimed'
+        FROM taskmill.task AS t JOIN taskmill.task_history AS e ON e.task_id = t.id AND e.event = 'claimed'
     """)
     waits = [
         row["at"] - max([row["created_at"], *(moment for moment in healed if moment <= row["at"])])

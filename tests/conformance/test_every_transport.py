@@ -155,7 +155,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(
             await stage.created(delay=timedelta(milliseconds=60 * number), max_attempts=2)
         await all_ended(stage)
     events = await stage.sql.fetch(
-        "SELECT extract(epoch FROM at - run_at)::float AS late_s FROM taskmill.task_event "
+        "SELECT extract(epoch FROM at - run_at)::float AS late_s FROM taskmill.task_history "
         "WHERE event = 'claimed'"
     )
     late = [row["late_s"] for row in events]

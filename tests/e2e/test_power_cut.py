@@ -114,7 +114,7 @@ async def test_the_tasks_of_a_killed_worker_run_again_two_seconds_after_its_leas
 
         await eventually(run_again, "the lost tasks to run again", timeout_s=TTL_S + 10)
         last = await stage.sql.fetchval(
-            "SELECT max(at) FROM taskmill.task_event WHERE event = 'claimed' AND claim_no = 2"
+            "SELECT max(at) FROM taskmill.task_history WHERE event = 'claimed' AND claim_no = 2"
         )
     assert last - killed_at < timedelta(seconds=TTL_S + 2)
     await assert_safe(stage.sql)

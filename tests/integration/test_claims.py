@@ -308,8 +308,10 @@ async def test_rows_that_should_not_be_there_stop_no_claim_and_no_end(stage: Sta
     made = await stage.created()
     assert [one.task.id for one in await stage.take(lease)] == [made.id]
     await stage.sql.execute(
-        "INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue) "
-        "SELECT id, $2, claim_no, attempt, version, queue FROM taskmill.task WHERE id = $1",
+        "INSERT INTO taskmill.running "
+        "(task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by) "
+        "SELECT id, $2, claim_no, attempt, version, queue, run, losses, run_at, 'w' "
+        "FROM taskmill.task WHERE id = $1",
         ended.task.id,
         lease,
     )
@@ -363,7 +365,7 @@ _WRITTEN = """
     FROM taskmill.current_task AS t WHERE id = $1
 """
 _LAST_EVENT = """
-    SELECT (to_jsonb(e) - ARRAY['task_id', 'at', 'run_at'])::text, e.worker
+    SELECT (to_jsonb(e) - ARRAY['task_id', 'at', 'run_at', 'claimed_at'])::text, e.worker
     FROM taskmill.task_event AS e WHERE task_id = $1 ORDER BY version DESC LIMIT 1
 """
 

@@ -37,8 +37,10 @@ async def test_a_task_that_ended_and_is_still_in_running_is_not_run_again(stage:
         assert await stage.end(one, lease, Succeeded())
     await stage.sql.execute(
         """
-        INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-        VALUES ($1, $2, 1, 1, 2, 'default')
+        INSERT INTO taskmill.running (
+            task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+        )
+        VALUES ($1, $2, 1, 1, 2, 'default', 1, 0, now(), 'w')
         """,
         bad.task.id,
         lease,

@@ -22,8 +22,9 @@ async def a_long_life(stage: Stage) -> UUID:
     await stage.sql.execute(
         """
         INSERT INTO taskmill.task_event
-            (task_id, version, at, event, status, run, attempt, losses, claim_no, run_at)
-        SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
+            (task_id, version, event, status, run, attempt, losses, claim_no, run_at, claimed_at)
+        SELECT $1, 2 * n + 1, 'retry_scheduled', 'new', 1, n, 0, n, now(), now()
+        FROM generate_series(1, $2::integer / 2) AS n
         """,
         task.id,
         MANY,
@@ -51,7 +52,7 @@ async def test_the_end_of_a_long_life_is_read_from_its_end(stage: Stage) -> None
     async with explaining(stage.database) as session:
         rows, plan = await session.fetch("list_latest_events", task_id, SHOWN)
         check(plan, rows, SHOWN)
-        assert [row["version"] for row in rows] == list(range(MANY, MANY - SHOWN, -1))
+        assert [row["version"] for row in rows] == list(range(MANY + 1, MANY + 1 - SHOWN, -1))
         rows, plan = await session.fetch("list_latest_log_lines", task_id, 10, SHOWN)
         check(plan, rows, SHOWN)
         assert rows[0]["seq"] == MANY

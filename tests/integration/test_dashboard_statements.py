@@ -50,8 +50,10 @@ WITH taken AS (
     WHERE task_id = ANY(ARRAY(SELECT task_id FROM taskmill.dispatch ORDER BY task_id LIMIT 1000))
     RETURNING task_id, queue
 )
-INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-SELECT task_id, gen_random_uuid(), 2, 2, 4, queue FROM taken;
+INSERT INTO taskmill.running (
+    task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+)
+SELECT task_id, gen_random_uuid(), 2, 2, 4, queue, 1, 0, now(), 'w' FROM taken;
 INSERT INTO taskmill.queue (name) SELECT 'q' || n FROM generate_series(0, 4) AS n;
 INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, status, count(*) FROM taskmill.current_task GROUP BY queue, status;
@@ -62,8 +64,11 @@ SELECT '{}', '{}', n FROM generate_series(1, 20000) AS n;
 ANALYZE
 """
 LIFE = """
-INSERT INTO taskmill.task_event (task_id, version, at, event, status, run, attempt, losses, claim_no, run_at)
-SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
+INSERT INTO taskmill.task_event (
+    task_id, version, event, status, run, attempt, losses, claim_no, run_at, claimed_at
+)
+SELECT $1, 2 * n + 1, 'retry_scheduled', 'new', 1, n, 0, n, now(), now()
+FROM generate_series(1, $2::integer / 2) AS n
 """
 LINES = """
 INSERT INTO taskmill.task_log (task_id, claim_no, seq, at, level, message)

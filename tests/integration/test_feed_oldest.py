@@ -6,6 +6,7 @@ import pytest
 
 from taskmill.domain.errors import ChangesForgotten
 from taskmill.domain.feed import START, Cursor
+from taskmill.domain.lifecycle import Succeeded
 from taskmill.storage import changes
 from taskmill.storage.changes import KeyHeads
 from tests.support.builders import a_draft
@@ -41,6 +42,21 @@ async def test_the_oldest_of_each_is_found_and_everything_is_read(stage: Stage) 
     ]
     nothing = await read(stage, seen.cursor)
     assert nothing == KeyHeads([], seen.cursor, is_last=True)
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_claim_is_the_oldest_change_to_in_progress(
+    stage: Stage, *, has_ended: bool
+) -> None:
+    """It has no row of its own in the history."""
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    task_id = taken.task.id
+    if has_ended:
+        await stage.end(taken, lease, Succeeded())
+    ends = [("succeeded", "default", task_id, 3)] * has_ended
+    expected = [("new", "default", task_id, 1), ("in_progress", "default", task_id, 2), *ends]
+    assert found(await read(stage)) == expected
 
 
 async def test_a_read_ends_within_a_batch_and_continues_there(stage: Stage) -> None:

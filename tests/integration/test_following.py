@@ -35,7 +35,7 @@ def reconnect_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def recorded_changes(sql: "asyncpg.Connection[asyncpg.Record]") -> Received:
-    rows = await sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
+    rows = await sql.fetch("SELECT task_id, version FROM taskmill.task_history ORDER BY 1, 2")
     return [(str(row["task_id"]), row["version"]) for row in rows]
 
 

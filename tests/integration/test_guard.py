@@ -50,8 +50,11 @@ async def _claim_or_request_cancel(
         return
     await stage.sql.execute(
         """
-        INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-        SELECT id, $2, claim_no + 1, attempt + 1, version + 1, queue FROM taskmill.task WHERE id = $1
+        INSERT INTO taskmill.running (
+            task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+        )
+        SELECT id, $2, claim_no + 1, attempt + 1, version + 1, queue, run, losses, run_at, 'w'
+        FROM taskmill.task WHERE id = $1
         """,
         task_id,
         stage.ids(),

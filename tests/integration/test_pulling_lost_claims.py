@@ -23,7 +23,7 @@ async def test_a_call_that_is_cancelled_during_its_claim_hands_it_back(
 ) -> None:
     made = await stage.created(max_losses=0)
     await stage.sql.execute("BEGIN")
-    await stage.sql.execute("LOCK TABLE taskmill.task_event")
+    await stage.sql.execute("LOCK TABLE taskmill.change_batch")
     call = asyncio.get_running_loop().create_task(pull.claim(a_request()))
     await until_blocked(stage)
     call.cancel()
@@ -58,7 +58,7 @@ async def test_a_claim_too_late_for_its_request_is_handed_back(stage: Stage) -> 
     async with serving(stage.service, Settings(limits=limits)) as api:
         made = await stage.created(max_losses=0)
         await stage.sql.execute("BEGIN")
-        await stage.sql.execute("LOCK TABLE taskmill.task_event")
+        await stage.sql.execute("LOCK TABLE taskmill.change_batch")
         response = await api.post("/leases", {**BODY, "wait_s": 0})
         assert response.status_code == 503
         await stage.sql.execute("COMMIT")
@@ -96,7 +96,7 @@ async def test_a_claim_that_commits_after_its_result_was_lost_is_handed_back(
     lease_id, wanted = stage.ids(), a_request()
     bucket = Bucket(queue="default", type="emulate", priority=made.priority)
     blocker = await asyncpg.connect(stage.url)
-    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.change_batch")
     claiming = asyncio.get_running_loop().create_task(
         remote_leases.claim(stage.database, lease_id, wanted, [bucket])
     )

@@ -105,7 +105,7 @@ async def test_a_call_that_comes_during_the_last_round_does_not_hang(stage: Stag
     await stage.created()
     pull, stop = a_pull(stage.database), asyncio.Event()
     blocker = await asyncpg.connect(stage.url)
-    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.change_batch")
     async with asyncio.TaskGroup() as group:
         running = group.create_task(pull.run(stop))
         first = group.create_task(pull.claim(a_request()))

@@ -281,7 +281,7 @@ async def test_everything_at_once_leaves_a_sound_database_and_no_deadlock(
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
         for seed in range(6):
             group.create_task(churn((stage, other)[seed % 2], seed))
-    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_event") > 500
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_history") > 500
     await assert_safe(stage.sql)
 
 

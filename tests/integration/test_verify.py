@@ -1,20 +1,28 @@
 """Verify on databases that were damaged on purpose: each kind of damage is found, by its check."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-from uuid import UUID
-
-import asyncpg
 import pytest
 
 from taskmill.domain.checks import Check
 from taskmill.domain.lifecycle import EventType
-from tests.support.mixture import Mixture, a_mixture
+from tests.support.damage import (
+    Damage,
+    claim_what_runs,
+    entry,
+    feed_an_unknown_task,
+    leave_a_history_without_its_task,
+    lost,
+    make_a_task_overdue,
+    move_the_positions,
+    plain,
+    record_a_claim_that_runs,
+    repeated,
+    row,
+    succeed_without_a_claim,
+    with_a_row_for_its_claim,
+)
+from tests.support.mixture import a_mixture
 from tests.support.stage import Stage
 from tests.support.verifying import VerificationRecord, found_in, verification_of
-
-Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Damage: TypeAlias = Callable[[Sql, Mixture], Awaitable[object]]
 
 UNGUARD = """
     SET session_replication_role = replica;
@@ -26,157 +34,30 @@ UNGUARD = """
 """
 
 
-def row(name: str, change: str) -> Damage:
-    """Change a task's row."""
-
-    async def damage(sql: Sql, mixture: Mixture) -> None:
-        command = f"UPDATE taskmill.task SET {change} WHERE id = $1"  # noqa: S608 - our own
-        assert await sql.execute(command, mixture.tasks[name]) == "UPDATE 1"
-
-    return damage
-
-
-def entry(name: str, version: int, change: str, **beside: str) -> Damage:
-    """Change an entry of a task's history, all from it on with `beside={"from_on": "…"}`, and the `row`."""
-
-    async def damage(sql: Sql, mixture: Mixture) -> None:
-        task_id = mixture.tasks[name]
-        sign = ">=" if "from_on" in beside else "="
-        command = (
-            f"UPDATE taskmill.task_event SET {change} WHERE task_id = $1 AND version {sign} $2"  # noqa: S608 - our own
-        )
-        assert await sql.execute(command, task_id, version) != "UPDATE 0"
-        if "row" in beside:
-            await row(name, beside["row"])(sql, mixture)
-
-    return damage
-
-
-def repeated(name: str) -> Damage:
-    """Repeat the last entry, in the feed, too."""
-
-    async def damage(sql: Sql, mixture: Mixture) -> None:
-        task_id = mixture.tasks[name]
-        version = await sql.fetchval(
-            """
-            INSERT INTO taskmill.task_event
-            SELECT
-                task_id, version + 1, at, event, status, run, attempt, losses, claim_no, run_at,
-                lease_id, worker, reason, error
-            FROM taskmill.task_event WHERE task_id = $1 ORDER BY version DESC LIMIT 1
-            RETURNING version
-            """,
-            task_id,
-        )
-        await feed(sql, task_id, version)
-        await row(name, "version = version + 1")(sql, mixture)
-        await sql.execute(
-            "UPDATE taskmill.running SET version = version + 1 WHERE task_id = $1", task_id
-        )
-
-    return damage
-
-
-async def feed(sql: Sql, task_id: UUID, version: int) -> None:
-    """Add a change to the feed."""
-    await sql.execute(
-        "INSERT INTO taskmill.change_batch (task_ids, versions) VALUES (ARRAY[$1::uuid], ARRAY[$2::integer])",
-        task_id,
-        version,
-    )
-
-
-def plain(command: str, *names: str) -> Damage:
-    """Run a command with the ids of these tasks."""
-
-    async def damage(sql: Sql, mixture: Mixture) -> None:
-        known = {**mixture.tasks, "lease": mixture.lease, "resent": mixture.resent}
-        assert await sql.execute(command, *(known[name] for name in names)) not in {
-            "UPDATE 0",
-            "DELETE 0",
-        }
-
-    return damage
-
-
-async def lose_an_entry(sql: Sql, mixture: Mixture) -> None:
-    """Remove the middle of a history, and its traces in the feed."""
-    task_id = mixture.tasks["succeeded"]
-    await sql.execute("DELETE FROM taskmill.task_event WHERE task_id = $1 AND version = 2", task_id)
-    await sql.execute(
-        """
-        UPDATE taskmill.change_batch AS b
-        SET (task_ids, versions) = (
-            SELECT coalesce(array_agg(p.task_id), '{}'), coalesce(array_agg(p.version), '{}')
-            FROM unnest(b.task_ids, b.versions) AS p (task_id, version)
-            WHERE (p.task_id, p.version) <> ($1, 2)
-        )
-        WHERE task_ids @> ARRAY[$1::uuid]
-        """,
-        task_id,
-    )
-
-
-async def succeed_without_a_claim(sql: Sql, mixture: Mixture) -> None:
-    done = "final_status = 'succeeded', cancel_requested = false"
-    await entry("cancelled", 2, "event = 'succeeded', status = 'succeeded'", row=done)(sql, mixture)
-    await sql.execute("""
-        INSERT INTO taskmill.task_count (queue, status, tasks)
-        VALUES ('default', 'cancelled', -1), ('default', 'succeeded', 1)
-    """)
-
-
-async def leave_a_history_without_its_task(sql: Sql, mixture: Mixture) -> None:
-    """Leave the history of a task of this week without the task."""
-    stranger = UUID(int=mixture.tasks["waiting"].int + 1)
-    await sql.execute(
-        """
-        INSERT INTO taskmill.task_event (
-            task_id, version, event, status, run, attempt, losses, claim_no, run_at
-        )
-        VALUES ($1, 1, 'created', 'new', 1, 0, 0, 0, now()), ($1, 2, 'cancelled', 'cancelled', 1, 0, 0, 0, now())
-        """,
-        stranger,
-    )
-    await feed(sql, stranger, 1)
-    await feed(sql, stranger, 2)
-
-
-async def feed_an_unknown_task(sql: Sql, mixture: Mixture) -> None:
-    await feed(sql, UUID(int=mixture.tasks["waiting"].int + 1), 1)
-
-
-async def move_the_positions(sql: Sql, _: Mixture) -> None:
-    await sql.execute(
-        "UPDATE taskmill.change_batch SET position = -position - 3 WHERE position > 4"
-    )
-    await sql.execute("UPDATE taskmill.change_batch SET position = -position WHERE position < 0")
-
-
-async def make_a_task_overdue(sql: Sql, mixture: Mixture) -> None:
-    since = "now() - interval '5 minutes'"
-    row = f"run_at = {since}, updated_at = {since}"
-    await entry("waiting", 1, f"run_at = {since}, at = {since}", row=row)(sql, mixture)
-    await sql.execute(
-        f"UPDATE taskmill.dispatch SET run_at = {since} WHERE task_id = $1",  # noqa: S608 - our own
-        mixture.tasks["waiting"],
-    )
-    await sql.execute(
-        "UPDATE taskmill.lease SET started_at = now() - interval '5 minutes' WHERE id = $1",
-        mixture.lease,
-    )
-
-
 ELSEWHERE = "'01970000-0000-7000-8000-000000000000'"
 LATER = "interval '1 hour'"
 _RUN = """
-    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-    SELECT id, $2, claim_no + 1, attempt + 1, version + 1, queue FROM taskmill.task WHERE id = $1
+    INSERT INTO taskmill.running (
+        task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+    )
+    SELECT id, $2, claim_no + 1, attempt + 1, version + 1, queue, run, losses, run_at, 'w'
+    FROM taskmill.task WHERE id = $1
 """
 DAMAGES: list[tuple[Check, Damage]] = [
-    (Check.VERSION_GAP, lose_an_entry),
+    (
+        Check.VERSION_GAP,
+        lost("DELETE FROM taskmill.task_event WHERE task_id = $1 AND version = 3", 2, 3),
+    ),
+    # A claim whose facts are nowhere, and one whose facts are in two places.
+    (
+        Check.VERSION_GAP,
+        lost(
+            "UPDATE taskmill.task_event SET claimed_at = NULL WHERE task_id = $1 AND version = 3", 2
+        ),
+    ),
+    (Check.VERSION_GAP, record_a_claim_that_runs),
     (Check.VERSION_GAP, row("waiting", "version = 2")),
-    (Check.UNKNOWN_ENTRY, entry("succeeded", 2, "event = 'sneezed'")),
+    (Check.UNKNOWN_ENTRY, entry("succeeded", 3, "event = 'sneezed'")),
     (Check.FORBIDDEN_TRANSITION, entry("expired", 2, "event = 'failed'")),
     (Check.AFTER_THE_END, repeated("succeeded")),
     (Check.RUN_MISCOUNTED, entry("succeeded", 3, "run = 2", row="run = 2")),
@@ -184,17 +65,27 @@ DAMAGES: list[tuple[Check, Damage]] = [
     (Check.LOSSES_MISCOUNTED, entry("succeeded", 3, "losses = 1", row="losses = 1")),
     (Check.TOO_MANY_ATTEMPTS, row("retried and succeeded", "max_attempts = 1")),
     (Check.TOO_MANY_LOSSES, row("lost and succeeded", "max_losses = 0")),
+    (Check.CLAIM_GAP, entry("succeeded", 3, "claim_no = 2", row="claim_no = 2")),
+    (Check.CLAIMS_OVERLAP, claim_what_runs),
     (
-        Check.CLAIM_GAP,
-        entry("succeeded", 2, "claim_no = 2", row="claim_no = 2", from_on="yes"),
+        Check.FENCE_MISMATCH,
+        entry("cancelled while it ran, and run again", 4, f"lease_id = {ELSEWHERE}"),
     ),
-    (Check.CLAIMS_OVERLAP, repeated("running")),
-    (Check.FENCE_MISMATCH, entry("succeeded", 3, f"lease_id = {ELSEWHERE}")),
-    (Check.FENCE_MISMATCH, entry("succeeded", 3, "claim_no = 2", row="claim_no = 2")),
+    (
+        Check.FENCE_MISMATCH,
+        with_a_row_for_its_claim(
+            "succeeded", entry("succeeded", 3, "claim_no = 2", row="claim_no = 2")
+        ),
+    ),
     (Check.UNCLAIMED_SUCCESS, succeed_without_a_claim),
     (
         Check.CLAIMED_TOO_EARLY,
-        entry("succeeded", 2, f"at = at - {LATER}", row=f"started_at = started_at - {LATER}"),
+        entry(
+            "succeeded",
+            3,
+            f"claimed_at = claimed_at - {LATER}",
+            row=f"started_at = started_at - {LATER}",
+        ),
     ),
     (
         Check.DUE_TIME_CHANGED,
@@ -248,8 +139,9 @@ DAMAGES: list[tuple[Check, Damage]] = [
     (
         Check.RUNNING_SURPLUS,
         plain(
-            "INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue) "
-            "VALUES ('01970000-0000-7000-8000-000000000000', $1, 1, 1, 2, 'mail')",
+            "INSERT INTO taskmill.running "
+            "(task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by) "
+            "VALUES ('01970000-0000-7000-8000-000000000000', $1, 1, 1, 2, 'mail', 1, 0, now(), 'w')",
             "lease",
         ),
     ),
@@ -313,7 +205,12 @@ DAMAGES: list[tuple[Check, Damage]] = [
     (Check.POSITION_GAP, move_the_positions),
     (
         Check.CLOCK_SET_BACK,
-        entry("succeeded", 2, f"at = at + {LATER}", row=f"started_at = started_at + {LATER}"),
+        entry(
+            "succeeded",
+            3,
+            f"claimed_at = claimed_at + {LATER}",
+            row=f"started_at = started_at + {LATER}",
+        ),
     ),
     (
         Check.LEASE_OVER,
@@ -351,7 +248,7 @@ async def test_nothing_is_found_after_every_kind_of_event(stage: Stage) -> None:
     assert (verification.counts, verification.unchecked, record.findings) == ({}, (), [])
     tasks = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
     assert verification.tasks == record.checked_tasks == record.expected == tasks > 20
-    events = await stage.sql.fetch("SELECT event FROM taskmill.task_event")
+    events = await stage.sql.fetch("SELECT event FROM taskmill.task_history")
     assert verification.entries == len(events)
     assert {row["event"] for row in events} == set(EventType)
 

@@ -87,7 +87,7 @@ async def test_nothing_is_found_while_others_work(
                 workers.create_task(work(stage, f"w{number}"))
         stop.set()
     assert wrong == []
-    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_event") > 500
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_history") > 500
     assert await found_in(stage.database) == {}
 
 
@@ -162,9 +162,9 @@ async def age(stage: Stage, span: timedelta) -> None:
     """Make everything so much older."""
     moments = {
         "task": ("run_at", "created_at", "started_at", "finished_at", "updated_at"),
-        "task_event": ("at", "run_at"),
+        "task_event": ("at", "run_at", "claimed_at", "claimed_run_at"),
         "dispatch": ("run_at",),
-        "running": ("started_at", "cancel_requested_at"),
+        "running": ("started_at", "cancel_requested_at", "run_at"),
         "change_batch": ("at",),
     }
     await stage.sql.execute("SET session_replication_role = replica")

@@ -70,6 +70,17 @@ async def test_a_webhook_gets_what_ends_from_now_on(stage: Stage) -> None:
     assert row["endpoint"] == f"webhook:{webhook.id}"
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_webhook_for_what_begins_gets_claims(stage: Stage, *, has_ended: bool) -> None:
+    """Also one that has ended before it is read; the history has no row for it, neither then nor before."""
+    await subscribed(stage, URL, statuses=(Status.IN_PROGRESS,))
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id)
+    if has_ended:
+        await stage.end(taken, lease_id, Succeeded())
+    assert changes_of(await fanned_out(stage)) == [(taken.task.id, 2)]
+
+
 async def test_changes_from_before_a_webhook_are_not_delivered_though_they_are_read_later(
     stage: Stage,
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -283,16 +284,41 @@ async def test_processes_that_drop_at_once_drop_each_week_once(stage: Stage) -> 
     await assert_safe(stage.sql)
 
 
-async def test_requests_to_cancel_lock_the_tables_in_the_order_of_a_drop(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("list_events", (0, 10, 1000)),
+        ("list_latest_events", (10,)),
+        ("find_explain_snapshot", ()),
+        ("verify_entries", (UUID(int=2**128 - 1),)),
+    ],
+)
+async def test_reads_of_a_history_lock_the_tables_in_the_order_of_a_drop(
+    stage: Stage, name: str, more: tuple[object, ...]
+) -> None:
     """While one waits for the first, nobody waits for it."""
     taken = await stage.running(await stage.open_lease())
     async with asyncio.TaskGroup() as group, stage.sql.transaction():
         await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
-        request = group.create_task(stage.database.fetch("request_cancels", [taken.task.id]))
+        request = group.create_task(stage.database.fetch(name, taken.task.id, *more))
         await until_blocked(stage)
         await stage.sql.execute("LOCK TABLE taskmill.task_event IN ACCESS EXCLUSIVE MODE NOWAIT")
-    assert len(request.result()) == 1
-    assert "cancel_requested" in await stage.event_types(taken.task.id)
+    assert request.result() is not None
+
+
+@pytest.mark.parametrize("name", ["read_changes", "find_own_ends"])
+async def test_reads_of_several_histories_lock_them_in_the_same_order(
+    stage: Stage, name: str
+) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    columns = ([taken.task.id], [2]) if name == "read_changes" else ([taken.task.id], [lease], [1])
+    async with asyncio.TaskGroup() as group, stage.sql.transaction():
+        await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+        request = group.create_task(stage.database.fetch(name, *columns))
+        await until_blocked(stage)
+        await stage.sql.execute("LOCK TABLE taskmill.task_event IN ACCESS EXCLUSIVE MODE NOWAIT")
+    assert len(request.result()) == (name == "read_changes")
 
 
 async def test_dropping_under_load_blocks_nobody(

@@ -93,7 +93,7 @@ HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE follower = 'rabbitmq'"
 
 
 async def read_history(stage: Stage) -> list[tuple[str, int]]:
-    rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
+    rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_history ORDER BY 1, 2")
     return [(str(row["task_id"]), row["version"]) for row in rows]
 
 

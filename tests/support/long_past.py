@@ -122,8 +122,10 @@ RUNNING = """
         WHERE task_id = ANY(ARRAY(SELECT task_id FROM taskmill.dispatch LIMIT 5000))
         RETURNING task_id, queue
     )
-    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-    SELECT task_id, $1, 1, 1, 2, queue FROM taken
+    INSERT INTO taskmill.running (
+        task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+    )
+    SELECT task_id, $1, 1, 1, 2, queue, 1, 0, now(), 'w' FROM taken
 """
 
 

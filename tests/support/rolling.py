@@ -39,7 +39,7 @@ async def counted(stage: Stage) -> EventCounts:
     """The counts by the history."""
     rows = await stage.sql.fetch("""
         SELECT t.queue, t.type, e.event, count(*)
-        FROM taskmill.task_event AS e JOIN taskmill.current_task AS t ON t.id = e.task_id
+        FROM taskmill.task_history AS e JOIN taskmill.current_task AS t ON t.id = e.task_id
         WHERE e.event <> 'cancel_requested'
         GROUP BY 1, 2, 3
     """)
@@ -52,8 +52,8 @@ async def durations(stage: Stage) -> tuple[list[float], list[float]]:
         SELECT
             e.event = 'claimed' AS has_waited,
             date_part('epoch', e.at - CASE WHEN e.event = 'claimed' THEN e.run_at ELSE c.at END)
-        FROM taskmill.task_event AS e
-        LEFT JOIN taskmill.task_event AS c
+        FROM taskmill.task_history AS e
+        LEFT JOIN taskmill.task_history AS c
             ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.event = 'claimed'
         WHERE e.event <> 'cancel_requested' AND e.lease_id IS NOT NULL
     """)

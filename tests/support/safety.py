@@ -33,7 +33,7 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     """Return everything that is wrong, as of one snapshot."""
     async with sql.transaction(isolation="repeatable_read", readonly=True):
         rows = await sql.fetch("SELECT * FROM taskmill.current_task")
-        events = await sql.fetch("SELECT * FROM taskmill.task_event ORDER BY task_id, version")
+        events = await sql.fetch("SELECT * FROM taskmill.task_history ORDER BY task_id, version")
         waiting = await sql.fetch("SELECT * FROM taskmill.dispatch")
         running = await sql.fetch("SELECT task_id FROM taskmill.running")
         counted = await sql.fetch(

@@ -48,8 +48,11 @@ SELECT indexrelid::regclass::text AS name, replace(pg_get_indexdef(indexrelid), 
 FROM pg_index WHERE indrelid = 'taskmill.task'::regclass AND NOT indisprimary
 """
 _RUNNING = """
-INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, started_at, queue)
-SELECT id, $1, 1, 1, 2, created_at, queue FROM taskmill.task WHERE final_status IS NULL ORDER BY id LIMIT $2
+INSERT INTO taskmill.running (
+    task_id, lease_id, claim_no, attempt, version, started_at, queue, run, losses, run_at, claimed_by
+)
+SELECT id, $1, 1, 1, 2, created_at, queue, 1, 0, run_at, 'benchmark'
+FROM taskmill.task WHERE final_status IS NULL ORDER BY id LIMIT $2
 """
 _REST = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)

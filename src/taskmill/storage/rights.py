@@ -81,6 +81,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "task_callback": TableRights(app="SI", maintenance="D", hidden=("url",)),
         "task_count": TableRights(app="SI", maintenance="UD"),
         "task_event": TableRights(app="SI"),
+        "task_history": TableRights(app="S"),
         "task_log": TableRights(app="SI"),
         "task_minute": TableRights(app="S", maintenance="IUD"),
         "task_minute_delta": TableRights(app="SI", maintenance="UD"),

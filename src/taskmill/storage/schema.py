@@ -120,10 +120,12 @@ running = Table(
     metadata,
     Column("task_id", UUID(as_uuid=True), primary_key=True),
     required("lease_id", UUID(as_uuid=True)),
-    *(required(name, Integer) for name in ("claim_no", "attempt", "version")),
+    *(required(name, Integer) for name in ("claim_no", "run", "attempt", "losses", "version")),
     required("started_at", TIME, NOW),
     Column("cancel_requested_at", TIME),
-    required("queue", Text),
+    required("run_at", TIME),
+    *(required(name, Text) for name in ("queue", "claimed_by")),
+    Column("claimed_reason", Text),
     Index("running_cancel_requested", "lease_id", postgresql_where=_CANCEL_REQUESTED),
 )
 
@@ -177,9 +179,10 @@ task_event = Table(
     *(required(name, Integer) for name in ("run", "attempt", "losses", "claim_no")),
     required("run_at", TIME),
     Column("lease_id", UUID(as_uuid=True)),
-    Column("worker", Text),
-    Column("reason", Text),
+    *(Column(name, Text) for name in ("worker", "reason", "claimed_by", "claimed_reason")),
     Column("error", JSONB),
+    *(Column(name, TIME) for name in ("claimed_at", "claimed_run_at")),
+    *(Column(name, Integer) for name in ("claimed_attempt", "claimed_losses")),
     postgresql_partition_by="RANGE (task_id)",
 )
 

@@ -24,8 +24,10 @@ _LOCKS = ("SHARE", "ACCESS EXCLUSIVE")
 
 # Claims of these tasks wait: only the end of this transaction shows whether they run already.
 _PRETEND_TO_RUN = """
-INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-SELECT task_id, gen_random_uuid(), 1, 1, 2, queue FROM taskmill.dispatch
+INSERT INTO taskmill.running (
+    task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by
+)
+SELECT task_id, gen_random_uuid(), 1, 1, 2, queue, 1, 0, run_at, 'nobody' FROM taskmill.dispatch
 ON CONFLICT DO NOTHING
 RETURNING task_id
 """

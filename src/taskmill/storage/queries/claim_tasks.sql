@@ -1,8 +1,8 @@
 -- Purpose: a worker takes up to $3 due tasks from its buckets, in the order of the buckets given.
 -- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types, $6 smallint[]
 -- priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
--- Locks in order: lease (shared), dispatch (skips what others hold), running and task (no rows of others), event,
--- count.
+-- Locks in order: lease (shared), dispatch (skips what others hold), running and task (no rows of others), count.
+-- Its entry in the history is the row of running, until the task's next change has it (the view task_history).
 -- A row of task does not change while its task waits, so it need not be locked.
 -- Relies on: dispatch_bucket, the primary keys of task and running, nested loops in the order of the buckets: rows
 -- are locked one by one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the
@@ -69,8 +69,13 @@ claimed AS MATERIALIZED (
     WHERE t.id = ANY(ARRAY(SELECT task_id FROM taken)) AND t.final_status IS NULL AND r.task_id IS NULL
 ),
 moved AS (
-    INSERT INTO taskmill.running (task_id, lease_id, claim_no, attempt, version, queue)
-    SELECT id, $1, claim_no, attempt, version, queue FROM claimed
+    INSERT INTO taskmill.running (
+        task_id, lease_id, claim_no, attempt, version, queue, run, losses, run_at, claimed_by, claimed_reason
+    )
+    SELECT
+        id, $1, claim_no, attempt, version, queue, run, losses, run_at, $2,
+        CASE WHEN takes_policy THEN 'type_policy' END
+    FROM claimed
 ),
 with_policy AS (
     UPDATE taskmill.task AS t
@@ -78,15 +83,6 @@ with_policy AS (
         = (c.max_attempts, c.max_losses, c.timeout_s, c.retry, 0)
     FROM claimed AS c
     WHERE t.id = c.id AND c.takes_policy
-),
-logged AS (
-    INSERT INTO taskmill.task_event (
-        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
-    )
-    SELECT
-        id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
-        CASE WHEN takes_policy THEN 'type_policy' END
-    FROM claimed
 ),
 changed AS (
     INSERT INTO taskmill.change_batch (task_ids, versions)

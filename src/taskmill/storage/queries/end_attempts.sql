@@ -14,12 +14,14 @@ WITH freed AS (
         AND lease_id = ($2::uuid[])[width_bucket(task_id, $1::uuid[])]
         AND claim_no = ($3::integer[])[width_bucket(task_id, $1::uuid[])]
     RETURNING
-        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at,
-        cancel_requested_at IS NOT NULL AS cancel_requested, width_bucket(task_id, $1::uuid[]) AS place
+        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at, losses, run_at, claimed_by,
+        claimed_reason, cancel_requested_at IS NOT NULL AS cancel_requested,
+        width_bucket(task_id, $1::uuid[]) AS place
 ),
 decided AS (
     SELECT
-        task_id, lease_id, claim_no, version, started_at, cancel_requested, place,
+        task_id, lease_id, claim_no, version, started_at, cancel_requested, place, attempt AS claimed_attempt,
+        losses AS claimed_losses, run_at AS claimed_run_at, claimed_by, claimed_reason,
         attempt - CASE WHEN ($10::boolean[])[place] THEN 0 ELSE 1 END AS attempt,
         ($4::text[])[place] AS intended,
         CASE WHEN cancel_requested THEN ($6::text[])[place] ELSE ($4::text[])[place] END AS status
@@ -50,7 +52,9 @@ ended AS (
         -- For one: AND t.id = ($1::uuid[])[1]
     RETURNING
         t.id, t.version, d.status, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type,
-        t.priority, t.expires_at, d.lease_id,
+        t.priority, t.expires_at, d.lease_id, d.claimed_by, d.claimed_attempt, d.claimed_losses, d.claimed_run_at,
+        d.claimed_reason, CASE WHEN NOT d.cancel_requested THEN d.started_at END AS claimed_at,
+        coalesce($14, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = d.lease_id)) AS worker,
         CASE WHEN d.status = d.intended THEN ($5::text[])[d.place] ELSE ($7::text[])[d.place] END AS event,
         CASE WHEN d.status = d.intended THEN ($8::text[])[d.place] ELSE 'cancelled' END AS reason,
         ($13::text[])[d.place] AS error,
@@ -62,13 +66,13 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id,
-        worker, reason, error
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason, error,
+        claimed_at, claimed_by, claimed_attempt, claimed_losses, claimed_run_at, claimed_reason
     )
     SELECT
-        id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id,
-        coalesce($14, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = ended.lease_id)),
-        reason, error::jsonb
+        id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason, error::jsonb,
+        claimed_at, nullif(claimed_by, worker), nullif(claimed_attempt, attempt), nullif(claimed_losses, losses),
+        nullif(claimed_run_at, run_at), claimed_reason
     FROM ended
 ),
 changed AS (

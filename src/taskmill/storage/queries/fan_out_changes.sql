@@ -6,6 +6,7 @@
 -- is given up.
 -- Locks: the row of the follower, first: without the cursor lease nothing changes. Relies on the primary keys of
 -- task_callback, task_event and task; the latter two are not read when there is neither a webhook nor a callback.
+-- A change without a row in task_event is a claim (the view task_history).
 -- Returns how many deliveries were made; no row when the cursor lease was lost.
 WITH cursor_lease AS MATERIALIZED (
     UPDATE taskmill.feed_delivery
@@ -30,10 +31,12 @@ called AS (
     RETURNING 1
 ),
 change AS MATERIALIZED (
-    SELECT pair.position, pair.ordinal, pair.task_id, pair.version, e.status, t.queue, t.type
+    SELECT
+        pair.position, pair.ordinal, pair.task_id, pair.version, coalesce(e.status, 'in_progress') AS status,
+        t.queue, t.type
     FROM pair
-    JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
     JOIN taskmill.task AS t ON t.id = pair.task_id
+    LEFT JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
     WHERE EXISTS (SELECT FROM taskmill.webhook WHERE state <> 'disabled')
 ),
 subscribed AS (

@@ -23,5 +23,9 @@ LEFT JOIN taskmill.dispatch AS d ON d.task_id = $1
 LEFT JOIN taskmill.running AS r ON r.task_id = $1 AND t.final_status IS NULL
 LEFT JOIN taskmill.queue AS q ON q.name = t.queue
 LEFT JOIN taskmill.lease AS l ON l.id = r.lease_id
-LEFT JOIN taskmill.task_event AS e ON e.task_id = $1 AND e.version = coalesce(r.version, t.version)
+LEFT JOIN LATERAL (
+    SELECT at, event, reason FROM taskmill.task_history
+    WHERE task_id = $1 AND version = coalesce(r.version, t.version) AND row_version = coalesce(r.version, t.version)
+    LIMIT 1
+) AS e ON true
 WHERE t.id = $1

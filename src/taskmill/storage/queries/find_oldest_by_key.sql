@@ -1,7 +1,8 @@
 -- Purpose: the oldest change of each status and queue after a cursor. $1 bigint and $2 integer: position and
 -- ordinal of the cursor; $3 integer: most changes to read, and most batches.
 -- Reads only; relies on change_batch_position, and on the primary keys of task_event and task, once for each
--- change; only the oldest ones leave the database. Changes of tasks that were dropped have no key.
+-- change; only the oldest ones leave the database. Changes of tasks that were dropped have no key; one without a row
+-- in task_event is a claim (the view task_history).
 -- Each row also has what was read: the first and the last batch, how many, how many changes, and the last of them.
 -- The batch of the cursor itself is always there, unless it was pruned.
 WITH batch AS MATERIALIZED (
@@ -21,11 +22,11 @@ pair AS MATERIALIZED (
 ),
 -- A cursor is an array: they compare by their positions, then by their ordinals.
 oldest AS MATERIALIZED (
-    SELECT e.status, t.queue, min(ARRAY[pair.position, pair.ordinal]) AS cursor
+    SELECT coalesce(e.status, 'in_progress') AS status, t.queue, min(ARRAY[pair.position, pair.ordinal]) AS cursor
     FROM pair
-    JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
     JOIN taskmill.task AS t ON t.id = pair.task_id
-    GROUP BY e.status, t.queue
+    LEFT JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
+    GROUP BY 1, 2
 ),
 found AS MATERIALIZED (
     SELECT

@@ -1,7 +1,8 @@
 -- Purpose: request that those of the tasks that run be cancelled; a repeat changes nothing. $1 uuid[].
 -- The form for one has $2 integer[]: the versions that it may have, null for any.
--- Locks in order: running (in the order of ids), event. The tables are named in the order in which dropping a week
--- locks them: task, task_event. Relies on the primary keys of running and task.
+-- Locks in order: running (in the order of ids), event. Relies on the primary key of running.
+-- Its entry in the history has the claim's facts, too; from then on `running` is no entry of it (the view
+-- task_history).
 -- Returns the running tasks for which a cancel is now, or was already, requested.
 -- Notifies.
 WITH locked AS MATERIALIZED (
@@ -12,18 +13,20 @@ WITH locked AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 requested AS (
-    UPDATE taskmill.running AS r
-    SET cancel_requested_at = now(), version = r.version + 1
-    FROM taskmill.task AS t
-    WHERE r.task_id = ANY(ARRAY(SELECT task_id FROM locked WHERE NOT was_requested)) AND t.id = r.task_id
-    RETURNING r.task_id, r.version, r.attempt, r.claim_no, r.lease_id, t.run, t.losses, t.run_at
+    UPDATE taskmill.running
+    SET cancel_requested_at = now(), version = version + 1
+    WHERE task_id = ANY(ARRAY(SELECT task_id FROM locked WHERE NOT was_requested))
+    RETURNING
+        task_id, version, run, attempt, losses, claim_no, run_at, lease_id, started_at, claimed_by, claimed_reason
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id,
+        claimed_at, claimed_by, claimed_reason
     )
     SELECT
-        task_id, version, 'cancel_requested', 'in_progress', run, attempt, losses, claim_no, run_at, lease_id
+        task_id, version, 'cancel_requested', 'in_progress', run, attempt, losses, claim_no, run_at, lease_id,
+        started_at, claimed_by, claimed_reason
     FROM requested
 ),
 changed AS (

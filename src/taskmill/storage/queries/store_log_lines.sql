@@ -22,12 +22,12 @@ fenced AS MATERIALIZED (
         SELECT claim_no FROM taskmill.running WHERE task_id = i.task_id LIMIT 1
     ) AS r ON true
     LEFT JOIN LATERAL (
-        SELECT e.at
-        FROM taskmill.task_event AS e
+        SELECT h.at
+        FROM taskmill.task_history AS h
         WHERE coalesce(r.claim_no, t.claim_no) > i.claim_no
-            AND e.task_id = i.task_id
-            AND e.claim_no = i.claim_no + 1
-            AND e.event = 'claimed'
+            AND h.task_id = i.task_id
+            AND h.claim_no = i.claim_no + 1
+            AND h.event = 'claimed'
         LIMIT 1
     ) AS superseded ON true
     WHERE coalesce(r.claim_no, t.claim_no) = i.claim_no OR i.at < superseded.at + interval '0.1 s'

@@ -10,7 +10,7 @@ WITH freed AS (
         AND lease_id = ($2::uuid[])[width_bucket(task_id, $1::uuid[])]
         AND claim_no = ($3::integer[])[width_bucket(task_id, $1::uuid[])]
     RETURNING
-        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at,
+        task_id, lease_id, claim_no, attempt, version + 1 AS version, started_at, claimed_by, claimed_reason,
         cancel_requested_at IS NOT NULL AS cancel_requested, width_bucket(task_id, $1::uuid[]) AS place
 ),
 ended AS (
@@ -30,15 +30,18 @@ ended AS (
         -- For one: AND t.id = ($1::uuid[])[1]
     RETURNING
         t.id, t.version, t.run, t.attempt, t.losses, t.claim_no, t.run_at, t.queue, t.type, f.lease_id,
+        coalesce($5, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = f.lease_id)) AS worker,
+        CASE WHEN NOT t.cancel_requested THEN f.started_at END AS claimed_at, f.claimed_by, f.claimed_reason,
         date_part('epoch', t.updated_at - t.started_at) AS ran_s
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker
+        task_id, version, event, status, run, attempt, losses, claim_no, run_at, lease_id, worker,
+        claimed_at, claimed_by, claimed_reason
     )
     SELECT
-        id, version, 'succeeded', 'succeeded', run, attempt, losses, claim_no, run_at, lease_id,
-        coalesce($5, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = ended.lease_id))
+        id, version, 'succeeded', 'succeeded', run, attempt, losses, claim_no, run_at, lease_id, worker,
+        claimed_at, nullif(claimed_by, worker), claimed_reason
     FROM ended
 ),
 changed AS (

@@ -11,7 +11,7 @@ WITH fed AS MATERIALIZED (
 ),
 recorded AS MATERIALIZED (
     SELECT task_id, version
-    FROM taskmill.task_event
+    FROM taskmill.task_history
     WHERE task_id > $1 AND task_id <= $2 AND at >= $3
 ),
 missing AS (
