@@ -11,6 +11,7 @@ from taskmill.operations.create import TaskCreation
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import partitions, task_log
 from taskmill.storage.partitions import Week
+from taskmill.storage.rights import OWNER
 from tests.support.builders import a_draft, a_key
 from tests.support.clocks import ManualClock
 from tests.support.log_lines import a_line
@@ -29,13 +30,14 @@ async def rows_in(sql: "asyncpg.Connection[asyncpg.Record]", table: str) -> int:
 
 
 async def made_by_the_release_before(stage: Stage, week: Week) -> None:
-    """Make a week as a program does that does not know the log."""
+    """Make a week as a program does that does not know the log; a migration has given it to the owner since."""
     lower, upper = week.bounds
     for table in ("task", "task_event"):
+        name = f"taskmill.{table}_{week.suffix}"
         await stage.sql.execute(
-            f"CREATE TABLE taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table} "
-            f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
+            f"CREATE TABLE {name} PARTITION OF taskmill.{table} FOR VALUES FROM ('{lower}') TO ('{upper}')"
         )
+        await stage.sql.execute(f"ALTER TABLE {name} OWNER TO {OWNER}")
 
 
 async def old_week(
