@@ -103,7 +103,8 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
         "POST",
         "/ui/login",
     ): "what the session does is recorded as done by it; failed tries are counted",
-    ("POST", "/ui/logout"): "it only takes away the visitor's own rights",
+    ("POST", "/ui/logout"): "it is recorded where there are sessions (test_sessions)",
+    ("POST", "/ui/sessions/{id}/end"): "as above",
     ("POST", "/ui/create"): CREATES,
     ("POST", "/ui/create/payload"): READS,
     ("POST", "/ui/create/snippets"): READS,
@@ -144,8 +145,8 @@ FUNCTIONS: Final = {
 }
 """By which functions they do it."""
 
-# Where the table has no route: counted at the edge, and recorded by a service.
-ELSEWHERE: Final = {AuditAction.ACCESS_REFUSE}
+# Where the table has no route: counted at the edge, and recorded by a service; only where keys are required.
+ELSEWHERE: Final = {AuditAction.ACCESS_REFUSE, AuditAction.SESSION_END}
 # It has the same route as another one.
 SAME_ROUTE: Final = {AuditAction.QUEUE_RESUME}
 

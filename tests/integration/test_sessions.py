@@ -132,3 +132,35 @@ async def test_what_a_session_does_is_recorded_as_done_by_it(stage: Stage) -> No
         key.key.id,
         str(row["id"]),
     )
+
+
+async def test_sessions_are_listed_and_ended_for_their_key_only_or_by_admin(stage: Stage) -> None:
+    keys = [
+        await a_new_key(stage.database, grant) for grant in ("tasks:read", "tasks:read", "admin")
+    ]
+    async with serving_pages(stage, REQUIRED) as pages:
+        cookies, ids = [], []
+        for key in keys:
+            pages.http.cookies.clear()
+            entered = await pages.http.post("/ui/login", data={"key": key.text})
+            cookies.append({"cookie": entered.headers["set-cookie"].partition(";")[0]})
+            [row] = await stage.sql.fetch(
+                "SELECT id FROM taskmill.session WHERE key_id = $1", key.key.id
+            )
+            ids.append(str(row["id"]))
+        pages.http.cookies.clear()
+        mine, other, admin = cookies
+        text = (await pages.get("/ui/sessions", headers=mine)).text
+        assert [one in text for one in ids] == [True, False, False]
+        foreign = await pages.post(f"/ui/sessions/{ids[1]}/end", headers=mine)
+        assert foreign.status_code == 404
+        assert (await pages.get("/ui/tasks", headers=other)).status_code == 200
+        text = (await pages.get("/ui/sessions", headers=admin)).text
+        assert all(one in text for one in ids)
+        assert (await pages.post(f"/ui/sessions/{ids[1]}/end", headers=admin)).status_code == 303
+        assert (await pages.get("/ui/tasks", headers=other)).status_code == 303
+        newest, *_ = await entries(stage)
+        assert (newest.action, newest.target_id) == ("session.end", ids[1])
+        assert newest.origin.actor.session == ids[2]
+        assert (await pages.post(f"/ui/sessions/{ids[0]}/end", headers=mine)).status_code == 303
+        assert (await pages.get("/ui/sessions", headers=mine)).status_code == 303

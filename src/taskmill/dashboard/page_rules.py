@@ -42,6 +42,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/logout": OPEN,
     "POST /ui/preferences": OPEN,
     "GET /ui/static/{digest}/{name:path}": OPEN,
+    "GET /ui/sessions": SESSION,
+    "POST /ui/sessions/{id}/end": SESSION,
     "GET /": _READ,
     "GET /ui/live": _READ,
     "GET /ui/tasks": _READ,

@@ -37,6 +37,7 @@ class AuditAction(StrEnum):
     KEY_CREATE = "key.create"
     KEY_ROTATE = "key.rotate"
     KEY_REVOKE = "key.revoke"
+    SESSION_END = "session.end"
     SECRETS_ENCRYPT = "secrets.encrypt"
     SECRETS_DECRYPT = "secrets.decrypt"
     BROKER_REBUILD = "broker.rebuild"
@@ -54,6 +55,7 @@ class TargetType(StrEnum):
     TYPE = "type"
     REJECTION = "rejection"
     KEY = "key"
+    SESSION = "session"
 
 
 class Target(NamedTuple):

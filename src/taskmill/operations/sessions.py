@@ -12,9 +12,11 @@ from uuid import UUID
 
 from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.grants import Scope
 from taskmill.domain.sessions import TOKEN_BYTES, Session, is_token, token_hash
 from taskmill.observability.logs import get_logger
+from taskmill.operations.audit import AuditLog
 from taskmill.operations.key_verification import FRESH_S, KeyVerifier
 from taskmill.runtime.clock import Clock
 from taskmill.storage import sessions as rows
@@ -48,6 +50,7 @@ class Sessions:
         self.on_use: Callable[[], None] = lambda: None
         self.keys = keys
         self._database = database
+        self._audit = AuditLog(database)
         self._clock = clock
         self._cached: dict[bytes, _Cached] = {}
         self._used: set[UUID] = set()
@@ -102,8 +105,13 @@ class Sessions:
 
     async def end(self, session_id: UUID, *, key: ApiKey | None) -> bool:
         """End a session, only one of a key if it is given; return whether there was one."""
-        key_id = None if key is None else key.id
-        is_ended = await rows.end(self._database, [session_id], key_id=key_id)
+        key_id, target = (
+            None if key is None else key.id,
+            Target(TargetType.SESSION, str(session_id)),
+        )
+        async with self._audit.record(AuditAction.SESSION_END, target) as outcome:
+            is_ended = await rows.end(self._database, [session_id], key_id=key_id)
+            outcome.update(ended=is_ended)
         self.forget()
         if is_ended:
             log.info("session.ended", session_id=str(session_id))
