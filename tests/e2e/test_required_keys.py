@@ -81,3 +81,27 @@ def test_a_revoked_key_is_refused_by_all_processes_soon(pair: Program, commands:
     assert parsed.id in pair.log_file.read_text()
     assert parsed.secret not in pair.log_file.read_text()
     assert parsed.secret not in commands("settings", TASKMILL_API_KEY=key).stdout
+
+
+@pytest.mark.slow
+def test_a_session_counts_in_all_processes_until_it_is_ended(
+    pair: Program, commands: Commands
+) -> None:
+    url = pair.facts["url"]
+    key = commands("key", "create", "reader", "--grant", "tasks:read").stdout.strip()
+    entered = httpx.post(f"{url}/ui/login", data={"key": key}, timeout=20)
+    cookie = {"cookie": entered.headers["set-cookie"].partition(";")[0]}
+
+    def pages() -> set[int]:
+        return {
+            httpx.get(f"{url}/ui/tasks", headers=cookie, timeout=20).status_code for _ in range(20)
+        }
+
+    assert pages() == {200}
+    assert httpx.post(f"{url}/ui/logout", headers=cookie, timeout=20).status_code == 303
+    ended_at = perf_counter()
+    wait_until(lambda: pages() == {303}, "both refuse it")
+    assert perf_counter() - ended_at < FRESH_S / 3, (
+        "a notification came, though the machine is busy"
+    )
+    assert cookie["cookie"].partition("=")[2] not in pair.log_file.read_text()

@@ -171,8 +171,11 @@ SCANNED = (
     "/ui/tasks?label=team%3Dy&type=none",
     "/ui/tasks?status=failed&queue=q1&since=1h",
 )
-# They have no page, or read nothing from the database.
-PAGELESS = ("/ui/static/", "/ui/live", "/ui/jobs/", "/ui/tasks/export.")
+# They have no page, read nothing from the database, or are there only where keys are required.
+PAGELESS = (
+    *("/ui/static/", "/ui/live", "/ui/jobs/", "/ui/tasks/export."),
+    *("/ui/login", "/ui/sessions"),
+)
 
 
 def addresses(known: dict[str, list[str]]) -> list[str]:

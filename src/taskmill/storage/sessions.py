@@ -45,7 +45,7 @@ async def end(database: Database, ids: Collection[UUID], *, key_id: str | None) 
 
 
 async def all_sessions(database: Database, key_id: str | None, limit: int) -> list[Session]:
-    """Return the sessions of a key, or of all keys; those used last first."""
+    """Return the sessions of a key, or of all keys; those that end last first."""
     rows = await database.fetch("list_sessions", key_id, limit)
     return [
         Session(

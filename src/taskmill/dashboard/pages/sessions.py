@@ -16,7 +16,7 @@ _PATH = "/ui/sessions"
 
 
 async def show_sessions(view: View) -> Response:
-    """Show them, those used last first."""
+    """Show them, those that end last first."""
     sessions, key = _required(view)
     return view.page(
         "sessions.html",

@@ -1,5 +1,5 @@
--- Purpose: the sessions that have not ended, those used last first. $1 text id of their API key, null for all keys,
--- $2 integer limit. Relies on session_key; those of all keys are few, as each ends after half an idle day.
+-- Purpose: the sessions that have not ended, those that end last first. $1 text id of their API key, null for all
+-- keys, $2 integer limit. Relies on session_end, and on session_key for one key.
 SELECT session.id, session.key_id, api_key.name, session.created_at, session.used_at, session.ends_at
 FROM taskmill.session
 JOIN taskmill.api_key ON api_key.id = session.key_id
@@ -8,5 +8,5 @@ WHERE
     AND ($1::text IS NULL OR session.key_id = $1)
     AND api_key.revoked_at IS NULL
     AND (api_key.expires_at IS NULL OR api_key.expires_at > now())
-ORDER BY session.used_at DESC, session.id
+ORDER BY session.ends_at DESC, session.id
 LIMIT $2
