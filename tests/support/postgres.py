@@ -75,6 +75,7 @@ class DatabaseServer:
     """Databases on one server, in a folder or shared; callable from sync and async code alike."""
 
     def __init__(self, server: Path | SharedPostgres) -> None:
+        self.renamed: set[str] = set()
         self._server = (
             server
             if isinstance(server, SharedPostgres)
@@ -113,6 +114,7 @@ class DatabaseServer:
     def rename(self, url: str, name: str) -> None:
         """Give a database another name."""
         self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} RENAME TO {name}")
+        self.renamed.add(name)
 
     def run(self, work: Coroutine[object, object, None]) -> None:
         """Run a coroutine on the server's own loop."""

@@ -179,7 +179,8 @@ async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncItera
 @pytest.fixture(scope="session")
 def stage_template(database_server: DatabaseServer, database_template: str) -> str:  # noqa: ARG001 - it is copied
     """The name of a migrated database with current partitions, to which nobody connects."""
-    if shared_postgres() is None:
+    # Each folder has this fixture for itself, and the server is shared.
+    if shared_postgres() is None and STAGE_TEMPLATE not in database_server.renamed:
         make_stage_template(database_server)
     return STAGE_TEMPLATE
 
