@@ -40,7 +40,7 @@ NOT_RUN = {
     "docs/how-to/trace-tasks.md": 7,
     "docs/how-to/transactional-enqueue.md": 9,
     "docs/how-to/verify.md": 2,
-    "docs/how-to/webhooks.md": 7,
+    "docs/how-to/webhooks.md": 9,
     "docs/how-to/why-is-it-not-running.md": 3,
     "docs/how-to/workers-in-any-language.md": 2,
     "docs/how-to/your-own-project.md": 3,

@@ -111,6 +111,7 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "/task_service/api/v1/worker/",
     }
     assert set(new) == {
+        "/audit",
         "/tasks",
         "/tasks/batch",
         "/tasks/cancel",
@@ -156,6 +157,7 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "200",
         "201",
         "400",
+        "401",
         "403",
         "408",
         "409",

@@ -88,19 +88,24 @@ async def test_a_ca_file_that_is_missing_is_named(url: str, tmp_path: Path) -> N
 async def test_a_server_without_tls_is_refused_before_it_gets_the_password(
     authority: Authority,
 ) -> None:
-    received = []
+    received: list[bytes] = []
+    is_over = asyncio.Event()
 
     async def decline(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         received.append(await reader.readexactly(8))
         writer.write(b"N")
         received.append(await reader.read())
         writer.close()
+        await writer.wait_closed()
+        is_over.set()
 
     async with await asyncio.start_server(decline, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         url = f"postgresql://user:password@localhost:{port}/taskmill"
         assert "rejected SSL upgrade" in await trouble(verified(url, authority.file))
-    assert received[1:] in ([], [b""])
+        async with asyncio.timeout(10):
+            await is_over.wait()
+    assert received[1:] == [b""]
 
 
 async def test_the_program_works_over_tls_and_refuses_a_wrong_certificate(

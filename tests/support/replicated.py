@@ -51,10 +51,19 @@ class Server:
         """Start it and wait until it takes connections."""
         options = {**_COMMON, **settings, "port": str(self.port)}
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        self.process = None
+
+        def is_started() -> bool:
+            # It ends at once while somebody else's outgoing connection has its port.
+            if self.process is None or self.process.poll() is not None:
+                self.process = self._spawned(arguments)
+            return is_ready(self.cluster, self.process.pid)
+
+        wait_until(is_started, f"{self.cluster} is ready")
+
+    def _spawned(self, arguments: list[str]) -> "subprocess.Popen[bytes]":
         with (self.programs.folder / f"{self.cluster.name}.log").open("ab") as log:
-            process = self.programs.spawn("postgres", "-D", str(self.cluster), *arguments, log=log)
-        self.process = process
-        wait_until(lambda: is_ready(self.cluster, process.pid), f"{self.cluster} is ready")
+            return self.programs.spawn("postgres", "-D", str(self.cluster), *arguments, log=log)
 
     def promote(self) -> None:
         """Make a primary of the standby; returns when it takes writes."""

@@ -184,7 +184,8 @@ class FastPath:
             traceparent=None if traceparent is None else traceparent.decode("latin-1"),
             limits=context.quick_limits,
         )
-        authorise_draft(key, draft)
+        if key is not None:
+            authorise_draft(key, draft)
         url = draft.callback_url
         warning = None if url is None else context.warning_of(url)
         call = _Call(self._records, request, headers, "POST", "/tasks", key=key)

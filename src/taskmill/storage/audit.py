@@ -119,6 +119,8 @@ def _encoded(details: Mapping[str, object]) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, set | frozenset):
         return sorted(value)
+    if isinstance(value, UUID):  # one of a class of asyncpg's
+        return str(value)
     raise TypeError
 
 

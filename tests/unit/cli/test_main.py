@@ -103,7 +103,7 @@ def test_settings_are_shown_with_secrets_masked_and_sources(
     taskmill: Taskmill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TASKMILL_DATABASE_URL", "postgresql://me:secret@host/db")
+    monkeypatch.setenv("TASKMILL_DATABASE_URL", "postgresql://me:hidden@host/db")
 
     _, out, _ = taskmill("settings")
     _, as_json, _ = taskmill("settings", "--json")
@@ -111,7 +111,7 @@ def test_settings_are_shown_with_secrets_masked_and_sources(
     lines = [line.split() for line in out.splitlines()]
     assert ["TASKMILL_DATABASE_URL", "postgresql://me:***@host/db", "environment"] in lines
     assert ["TASKMILL_API__PORT", "8000", "default"] in lines
-    assert "secret" not in out + as_json
+    assert "hidden" not in out + as_json
 
 
 def test_settings_with_a_word_are_explained(
