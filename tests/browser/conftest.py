@@ -109,6 +109,8 @@ def mill(
         made = Mill(url=program.facts["url"], http=http, wire=wire)
         fill(made)
         yield made
+        # What a page shows of an error says nothing of its cause.
+        assert program.logged("request.failed") == []
 
 
 def chromium_path() -> str | None:
