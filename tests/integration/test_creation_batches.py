@@ -1,8 +1,9 @@
 """Batches of which all tasks are stored or none: how long they may take, and what is known of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,8 @@ from taskmill.operations.create import TaskCreation
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import tasks
 from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
+from taskmill.storage.tasks import NewTask, StoredFacts
 from tests.support.api import LogLines
 from tests.support.builders import a_draft, a_key
 from tests.support.locks import holding_tasks, until_blocked
@@ -112,6 +115,37 @@ async def test_large_tasks_do_not_share_a_statement(stage: Stage) -> None:
         for _ in range(3):
             group.create_task(stage.created(payload=payload))
     assert BATCH_ITEMS.count("create") == before + 2, "16 MiB at most"
+
+
+async def refused(creating: Coroutine[None, None, object]) -> None:
+    """Fail unless a creation meets the bug."""
+    with pytest.raises(LookupError):
+        await creating
+
+
+async def test_a_task_that_meets_a_fault_of_ours_holds_up_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.created()  # as above
+    insert = tasks.insert
+
+    async def stumbles(
+        connection: Connection,
+        new: Collection[NewTask],
+        *,
+        notifies: bool = False,
+        timeout_s: float | None = None,
+    ) -> dict[UUID, StoredFacts]:
+        if any(one.draft.name == "odd" for one in new):
+            raise LookupError("a bug")
+        return await insert(connection, new, notifies=notifies, timeout_s=timeout_s)
+
+    monkeypatch.setattr(tasks, "insert", stumbles)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.created(name="one"))
+        group.create_task(refused(stage.created(name="odd")))
+        group.create_task(stage.created(name="two"))
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task WHERE name <> 'odd'") == 3
 
 
 async def test_batches_are_counted_as_such(stage: Stage) -> None:

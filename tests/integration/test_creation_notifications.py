@@ -76,6 +76,9 @@ async def test_a_task_found_after_a_lost_result_is_notified_of(
     monkeypatch.setattr(tasks, "insert", loses_the_first_result)
     await stage.created()
     assert stage.creation._notifier._wanted.is_set()
+    stage.creation._notifier._wanted.clear()
+    await stage.created()
+    assert not stage.creation._notifier._wanted.is_set()  # that was for the one task only
 
 
 async def test_a_task_is_created_when_the_queue_of_notifications_is_full(
