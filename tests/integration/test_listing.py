@@ -60,6 +60,7 @@ def fits(task: Task, wanted: TaskFilter) -> bool:
     return (
         (not wanted.statuses or task.status in wanted.statuses)
         and wanted.queue in (None, task.queue)
+        and (wanted.visible is None or task.queue in wanted.visible)
         and wanted.type in (None, task.type)
         and all(labels.get(key) == value for key, value in wanted.labels)
         and (wanted.name is None or wanted.name.casefold() in task.name.casefold())
@@ -87,14 +88,24 @@ STATUSES: tuple[frozenset[Status], ...] = (
 )
 
 
+QUEUES: tuple[dict[str, Any], ...] = (
+    {},
+    {"queue": "q1"},
+    {"visible": frozenset({"q1"})},
+    {"visible": frozenset({"q0", "q1", "q2"})},
+    {"visible": frozenset({"q1"}), "queue": "q0"},
+    {"visible": frozenset[str]()},
+)
+
+
 def some_filters(tasks: list[Task]) -> list[TaskFilter]:
     middle = tasks[len(tasks) // 2].created_at
     spans: tuple[dict[str, Any], ...] = ({}, {"created_after": middle}, {"created_before": middle})
     return [
-        TaskFilter(statuses=statuses, queue=queue, type=kind, labels=labels, name=name, **times)
-        for statuses, queue, kind, labels, name, times in product(
+        TaskFilter(statuses=statuses, type=kind, labels=labels, name=name, **queues, **times)
+        for statuses, queues, kind, labels, name, times in product(
             STATUSES,
-            (None, "q1"),
+            QUEUES,
             (None, "t2"),
             ((), (("team", "a"),)),
             (None, "SPECIAL_50%"),

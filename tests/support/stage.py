@@ -67,8 +67,10 @@ class Stage:
             await leases.open_lease(connection, lease_id, card, ttl_s=ttl_s)
         return lease_id
 
-    async def take(self, lease_id: UUID, limit: int = 100) -> list[TakenTask]:
-        """Claim what is due, the most urgent first, as a worker does."""
+    async def take(
+        self, lease_id: UUID, limit: int = 100, *, queue: str | None = None
+    ) -> list[TakenTask]:
+        """Claim what is due, the most urgent first, as a worker does; with `queue` only of that one."""
         buckets = sorted(
             await BucketScan().scan(self.database), key=lambda bucket: -bucket.priority
         )
@@ -76,7 +78,9 @@ class Stage:
             self.database,
             lease_id=lease_id,
             worker="tester",
-            buckets=[(bucket, BucketStart()) for bucket in buckets],
+            buckets=[
+                (bucket, BucketStart()) for bucket in buckets if queue in (None, bucket.queue)
+            ],
             limit=limit,
         )
 
@@ -85,7 +89,8 @@ class Stage:
         task = await self.created(**parts)
 
         async def probe() -> list[TakenTask]:
-            return [one for one in await self.take(lease_id) if one.task.id == task.id]
+            taken = await self.take(lease_id, queue=task.queue)
+            return [one for one in taken if one.task.id == task.id]
 
         # This process's clock may be ahead of PostgreSQL's by moments: then the task is not quite due.
         [taken] = await eventually(probe, "a task that is due at once")

@@ -17,6 +17,7 @@ class Check(StrEnum):
     OPEN = "nothing is needed, not even a key"
     KEY = "a key is needed, whatever it grants"
     ALL = "for all queues"
+    VISIBLE = "for any queue; it shows and changes only what is in the queues of the key"
     BODY = "for the queue and the type that its body names"
     QUEUE = "for the queue in its path"
     TASK = "for the queue and the type of the task in its path; else there is no such task"
@@ -32,8 +33,10 @@ class Rule(NamedTuple):
 
 _OPEN: Final = Rule(Scope.ADMIN, Check.OPEN)
 _READ_ALL: Final = Rule(Scope.TASKS_READ, Check.ALL)
+_READ_VISIBLE: Final = Rule(Scope.TASKS_READ, Check.VISIBLE)
 _READ_TASK: Final = Rule(Scope.TASKS_READ, Check.TASK)
 _OPERATE_ALL: Final = Rule(Scope.TASKS_OPERATE, Check.ALL)
+_OPERATE_VISIBLE: Final = Rule(Scope.TASKS_OPERATE, Check.VISIBLE)
 _OPERATE_TASK: Final = Rule(Scope.TASKS_OPERATE, Check.TASK)
 _CREATE: Final = Rule(Scope.TASKS_CREATE, Check.BODY)
 _RUN_TASK: Final = Rule(Scope.WORKER, Check.TASK)
@@ -60,10 +63,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /metrics": Rule(Scope.METRICS, Check.ALL),
     "POST /tasks": _CREATE,
     "POST /tasks/batch": _CREATE,
-    "GET /tasks": _READ_ALL,
-    "GET /tasks/batch": _READ_ALL,
-    "GET /tasks/cancel": _READ_ALL,
-    "GET /tasks/retry": _READ_ALL,
+    "GET /tasks": _READ_VISIBLE,
+    "GET /tasks/batch": _READ_VISIBLE,
+    "GET /tasks/cancel": _READ_VISIBLE,
+    "GET /tasks/retry": _READ_VISIBLE,
     "GET /tasks/{id}": _READ_TASK,
     "GET /tasks/{id}/events": _READ_TASK,
     "GET /tasks/{id}/logs": _READ_TASK,
@@ -82,8 +85,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /tasks/{id}/progress": _RUN_TASK,
     "POST /tasks/{id}/logs": _RUN_TASK,
     "GET /events": _READ_ALL,
-    "GET /stats": _READ_ALL,
-    "GET /queues": _READ_ALL,
+    "GET /stats": _READ_VISIBLE,
+    "GET /queues": _READ_VISIBLE,
     "GET /workers": _READ_ALL,
     "GET /rejections": _READ_ALL,
     "GET /rejections/{id}": _READ_ALL,
@@ -108,8 +111,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /webhooks/{id}/deliveries/{delivery}/resend": _WEBHOOKS,
     "POST /task_service/api/v1/task/": _CREATE,
     "POST /task_service/api/v1/task": _CREATE,
-    "GET /task_service/api/v1/task/": _READ_ALL,
-    "GET /task_service/api/v1/task": _READ_ALL,
+    "GET /task_service/api/v1/task/": _READ_VISIBLE,
+    "GET /task_service/api/v1/task": _READ_VISIBLE,
     "GET /task_service/api/v1/task/{uid}/": _READ_TASK,
     "GET /task_service/api/v1/task/{uid}": _READ_TASK,
     "GET /task_service/api/v1/worker/": _OPERATE_ALL,

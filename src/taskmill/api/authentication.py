@@ -23,8 +23,10 @@ from taskmill.domain.errors import (
     Unavailable,
 )
 from taskmill.domain.grants import Scope as KeyScope
+from taskmill.domain.visibility import Visibility
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
+from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import ABORT, API_KEY, UNTIMED
 from taskmill.runtime.offload import caller
 from taskmill.storage import remote_leases
@@ -60,13 +62,15 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         found = self._find_rule(scope)
+        visibility = None
         if found.rule.check is not Check.OPEN:
             try:
-                send = await self._checked(found, scope, send)
+                send, visibility = await self._checked(found, scope, send)
             except TaskmillError as error:
                 await error_response(error, scope["path"]).send(send)
                 return
-        await self._app(scope, receive, send)
+        with limited_to(visibility):
+            await self._app(scope, receive, send)
 
     def _find_rule(self, scope: Scope) -> FoundRule:
         path = scope["path"]
@@ -74,8 +78,10 @@ class Authentication:
             return found
         return FoundRule(ADMIN_ONLY if self._is_route(path) else ANY_KEY)
 
-    async def _checked(self, found: FoundRule, scope: Scope, send: Send) -> Send:
-        """Return the `send` of a request that may pass.
+    async def _checked(
+        self, found: FoundRule, scope: Scope, send: Send
+    ) -> tuple[Send, Visibility | None]:
+        """Return the `send` of a request that may pass, and what limits it to some queues.
 
         Raises:
             NotAuthenticated: Its key is not valid.
@@ -91,16 +97,25 @@ class Authentication:
         key = scope[API_KEY] = await self._keys.verify(values[0], host)
         if (current := caller.get()) is not None:
             current.key = key
-        await self._require(found, key)
-        return self._while_valid(scope, send, values[0], host)
+        visibility = await self._require(found, key)
+        return self._while_valid(scope, send, values[0], host), visibility
 
-    async def _require(self, found: FoundRule, key: ApiKey) -> None:
+    async def _require(self, found: FoundRule, key: ApiKey) -> Visibility | None:
         (scope, check), parameter = found
         if check is Check.KEY:
-            return
+            return None
         if not key.has(scope):
             raise ScopeMissing(scope)
         if check is Check.BODY or key.permits(scope):
+            return None
+        await self._require_for_some(scope, check, key, parameter)
+        return Visibility(key=key, scope=scope)
+
+    async def _require_for_some(
+        self, scope: KeyScope, check: Check, key: ApiKey, parameter: str
+    ) -> None:
+        """Check a key that does not grant the scope for everything."""
+        if check is Check.VISIBLE:
             return
         if check is Check.TASK:
             await self._require_task(key, scope, parameter)

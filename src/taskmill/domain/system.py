@@ -38,6 +38,7 @@ class TaskFilter:
 
     Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
     `labels` must all be there. `error` is that of a `FailureGroup`, `lease` that of the worker that runs them.
+    Nothing of a queue that is not in `visible` is found; None: all queues are in it.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -49,6 +50,7 @@ class TaskFilter:
     created_before: datetime | None = None
     error: str | None = None
     lease: UUID | None = None
+    visible: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,13 @@ class KnownQueues(KnownNames):
         self._known.discard(name)
 
 
-async def list_queues(database: Database, *, is_brief: bool = False) -> list[QueueState]:
-    """Return all queues by name. Brief ones are without `oldest_due_at`, which reads what waits."""
+async def list_queues(
+    database: Database, visible: Collection[str] | None = None, *, is_brief: bool = False
+) -> list[QueueState]:
+    """Return all queues that are `visible` (None: all), by name.
+
+    Brief ones are without `oldest_due_at`, which reads what waits.
+    """
     counted = await counts.by_queue(database)
     queues = [
         QueueState(
@@ -65,6 +70,7 @@ async def list_queues(database: Database, *, is_brief: bool = False) -> list[Que
             counts=counted.get(row.name, {}),
         )
         for row in await rows.all_queues(database)
+        if visible is None or row.name in visible
     ]
     return queues if is_brief else await with_oldest(database, queues)
 

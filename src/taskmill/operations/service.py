@@ -35,6 +35,7 @@ from taskmill.operations.read import TaskReading
 from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
+from taskmill.operations.visibility import narrowed, visible_queues
 from taskmill.storage import failures, leases, minutes
 from taskmill.storage.database import Database
 
@@ -102,7 +103,7 @@ class TaskService:
         await self._load_lists()
         from taskmill.storage import listing  # noqa: PLC0415 - see `_load_lists`
 
-        return await listing.page(self.database, wanted, request)
+        return await listing.page(self.database, await narrowed(self.database, wanted), request)
 
     async def cancel(
         self, task_id: UUID, versions: Collection[int] | None = None
@@ -163,7 +164,8 @@ class TaskService:
         await self._load_lists()
         from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
 
-        return await sweep.step(self.database, action, wanted, start, dry_run=dry_run, most=most)
+        seen = await narrowed(self.database, wanted)
+        return await sweep.step(self.database, action, seen, start, dry_run=dry_run, most=most)
 
     async def sweep_ids(self, action: Sweep, ids: Collection[UUID]) -> SweepStep:
         """Cancel or retry the tasks with these ids, at most 1,000. The caller records the sweep."""
@@ -174,7 +176,8 @@ class TaskService:
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
         """Return all queues by name; brief ones without `oldest_due_at`."""
-        return await queues.list_queues(self.database, is_brief=is_brief)
+        visible = await visible_queues(self.database)
+        return await queues.list_queues(self.database, visible, is_brief=is_brief)
 
     async def with_oldest(self, states: Sequence[QueueState]) -> list[QueueState]:
         """Return some brief queues in the same order, with the time since which their oldest due task waits."""
@@ -227,15 +230,17 @@ class TaskService:
 
         The latter only with a request.
         """
+        visible = await visible_queues(self.database)
         if request is None:
-            return await system.stats(self.database, self.broker)
+            return await system.stats(self.database, self.broker, visible=visible)
         async with self._activity_limit:
-            return await system.stats(self.database, self.broker, request)
+            return await system.stats(self.database, self.broker, request, visible)
 
     async def activity(self, request: ActivityRequest) -> Activity:
         """Return what happened lately, without counts."""
+        visible = await visible_queues(self.database)
         async with self._activity_limit:
-            return await minutes.read(self.database, request)
+            return await minutes.read(self.database, request, visible)
 
     async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
         """Return what happened in some queues lately."""

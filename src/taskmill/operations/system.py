@@ -1,5 +1,6 @@
 """The state of the whole system: workers, counts, readiness."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 import asyncpg
@@ -82,20 +83,28 @@ def _liveness(*, closed: bool, expired: bool) -> Liveness:
 
 
 async def stats(
-    database: Database, broker: BrokerWatch, request: ActivityRequest | None = None
+    database: Database,
+    broker: BrokerWatch,
+    request: ActivityRequest | None = None,
+    visible: Collection[str] | None = None,
 ) -> Stats:
     """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state.
 
-    With a request, also what happened lately.
+    With a request, also what happened lately. With `visible`, only of these queues: workers that serve one of
+    them, and what they run of these.
     """
-    [capacity] = await database.fetch("sum_capacity")
+    names = None if visible is None else sorted(visible)
+    [capacity] = await database.fetch("sum_capacity", names)
+    counted = await counts.by_queue(database)
     return Stats(
-        queues=await counts.by_queue(database),
+        queues=counted
+        if visible is None
+        else {queue: of_it for queue, of_it in counted.items() if queue in visible},
         workers_alive=capacity["workers"],
         slots=capacity["slots"],
         running=capacity["running"],
         broker=broker.state(),
-        activity=None if request is None else await minutes.read(database, request),
+        activity=None if request is None else await minutes.read(database, request, visible),
     )
 
 

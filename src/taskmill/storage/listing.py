@@ -140,6 +140,7 @@ async def _search(connection: AsyncConnection, scan: Scan) -> Found:
     budget_s = BUDGET_S if request.budget_s is None else request.budget_s
     found: list[UUID] = []
     after, chunk, scanned, may_look_up = request.after, _FIRST_CHUNK, 0, True
+    largest = _largest_chunk(scan.wanted)
     while True:
         last = await connection.scalar(scan.ids(after=after, skip=chunk - 1, limit=1))
         query = scan.ids(after=after, upto=last, is_checked=True, limit=enough - len(found))
@@ -161,7 +162,13 @@ async def _search(connection: AsyncConnection, scan: Scan) -> Found:
         is_empty = len(found) <= request.offset and request.budget_s is None
         if now() - began_at >= (_LONGEST_S if is_empty else budget_s):
             return Found(ids=found[request.offset :], next_after=last, seen=len(found))
-        after, chunk = last, min(chunk * 2, _LARGEST_CHUNK)
+        after, chunk = last, min(chunk * 2, largest)
+
+
+def _largest_chunk(wanted: TaskFilter) -> int:
+    """Return how much is scanned at once: each visible queue is walked on its own, so less where they are many."""
+    queues = len(wanted.visible or ()) or 1
+    return max(_LARGEST_CHUNK // queues, _FIRST_CHUNK)
 
 
 def _is_rare(found: int, scanned: int, enough: int) -> bool:
@@ -181,7 +188,7 @@ async def _look_up(
     if wanted.labels or by_name is not None:
         conditions = scan.all_conditions() + ([] if by_name is None else [by_name])
         matching = sa.select(current_task.c.id).where(*conditions)
-    elif wanted.type and wanted.queue:
+    elif wanted.type and (wanted.queue or wanted.visible is not None):
         matching = sa.union_all(*(scan.walk(place, is_checked=True) for place in scan.places()))
     else:
         return None
@@ -234,7 +241,7 @@ async def _counted(database: Database, wanted: TaskFilter) -> int:
     return sum(
         tasks
         for queue, counted in by_queue.items()
-        if wanted.queue in (None, queue)
+        if wanted.queue in (None, queue) and (wanted.visible is None or queue in wanted.visible)
         for status, tasks in counted.items()
         if not wanted.statuses or status in wanted.statuses
     )

@@ -66,8 +66,13 @@ async def prune(database: Database) -> bool:
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 
 
-async def read(database: Database, request: ActivityRequest) -> Activity:
-    """Return the counts over a window. They are current, and no task is read."""
+async def read(
+    database: Database, request: ActivityRequest, visible: Collection[str] | None = None
+) -> Activity:
+    """Return the counts over a window, of `visible` queues only (None: of all).
+
+    They are current, and no task is read.
+    """
     window = request.window
     rows = await database.fetch(
         "read_minutes",
@@ -76,6 +81,7 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         request.queue,
         request.type,
         _MOST_GROUPS if request.by_group else 0,
+        None if visible is None else sorted(visible),
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}

@@ -54,6 +54,11 @@ async def names(database: Database) -> set[str]:
     return {row["name"] for row in await database.fetch("list_pauses")}
 
 
+async def names_with_tasks(database: Database) -> set[str]:
+    """Return the names of all queues that have a row, or had tasks."""
+    return {row["name"] for row in await database.fetch("list_queue_names")}
+
+
 async def add(database: Database, names: Iterable[str], *, limit: int) -> set[str]:
     """Make the queues that are missing, as long as there are fewer than `limit`; return those that exist."""
     async with database.hot_transaction() as connection:

@@ -1,16 +1,18 @@
 """Where the tasks of a listing are found in the order of their ids, and the conditions that they meet.
 
-What has ended has indexes of `task` by status; what has not is in `dispatch` or `running`.
+What has ended has indexes of `task` by status; what has not is in `dispatch` or `running`. Where only some queues
+are visible, each of them is walked along its index, and nothing else: neither where a page ends nor its cursor
+depends on other queues.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import TERMINAL, Status
@@ -91,6 +93,16 @@ ALL = Place(id=task.c.id)
 CURRENT = Place(id=current_task.c.id)
 
 
+def _names(queues: Iterable[str]) -> sa.ColumnElement[Any]:
+    return sa.literal(sorted(queues), ARRAY(sa.Text))
+
+
+def _has_failed(place: Place, error: str) -> list[Condition]:
+    """Return the conditions of the index of the kind of error."""
+    column = place.column("error")
+    return [column.is_not(None), sa.func.taskmill.error_shape(column) == error]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """A listing as conditions on tasks."""
@@ -101,7 +113,8 @@ class Scan:
     @property
     def must_count(self) -> bool:
         """Whether the counters can't give the total."""
-        return replace(self.wanted, statuses=frozenset(), queue=None) != TaskFilter()
+        counted = replace(self.wanted, statuses=frozenset(), queue=None, visible=None)
+        return counted != TaskFilter()
 
     def going_on(self, after: UUID) -> "Scan":
         """Return the scan of what follows `after`."""
@@ -134,9 +147,9 @@ class Scan:
             may_run = sa.literal(Status.IN_PROGRESS in (wanted.statuses or Status))
             its_own = [running.c.lease_id == wanted.lease, may_run]
             return [replace(Place.of(Status.IN_PROGRESS), conditions=its_own)]
-        if wanted.error is not None:
+        if wanted.error is not None and wanted.visible is None:
             return [ALL if wanted.statuses <= TERMINAL else CURRENT]
-        if wanted.statuses or wanted.queue or wanted.type:
+        if wanted.statuses or wanted.queue or wanted.type or wanted.visible is not None:
             return [Place.of(status) for status in sorted(wanted.statuses or Status)]
         return [ALL]
 
@@ -144,9 +157,10 @@ class Scan:
         """Return the conditions that bound the walk along an index of the place."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.error is not None:
-            error = place.column("error")
-            conditions += [error.is_not(None), sa.func.taskmill.error_shape(error) == wanted.error]
+        if wanted.visible is not None:
+            conditions.append(place.column("queue") == sa.any_(_names(wanted.visible)))
+        elif wanted.error is not None:
+            conditions += _has_failed(place, wanted.error)
         elif wanted.type is not None:
             conditions.append(place.column("type") == wanted.type)
         elif wanted.queue is not None:
@@ -161,7 +175,9 @@ class Scan:
         """Return the conditions that every row of the walk must be checked for."""
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.error is not None:
+        if wanted.visible is not None:
+            conditions += self._of_those_visible(place)
+        elif wanted.error is not None:
             conditions += self._of_those_that_failed(place)
         elif wanted.type is not None and wanted.queue is not None:
             conditions.append(place.column("queue") == wanted.queue)
@@ -174,6 +190,18 @@ class Scan:
                 labels != sa.text("'{}'"),
                 labels.contains(sa.cast(sa.literal(given, sa.Text), JSONB)),
             ]
+        return conditions
+
+    def _of_those_visible(self, place: Place) -> list[Condition]:
+        """Return what the indexes of queues do not say of their tasks."""
+        wanted = self.wanted
+        conditions: list[Condition] = []
+        if wanted.queue is not None:
+            conditions.append(place.column("queue") == wanted.queue)
+        if wanted.type is not None:
+            conditions.append(place.column("type") == wanted.type)
+        if wanted.error is not None:
+            conditions += _has_failed(place, wanted.error)
         return conditions
 
     def _of_those_that_failed(self, place: Place) -> list[Condition]:
@@ -218,12 +246,31 @@ class Scan:
             conditions.append(place.id > after if oldest_first else place.id < after)
         if upto is not None:
             conditions.append(place.id <= upto if oldest_first else place.id >= upto)
-        query = sa.select(place.id)
-        filters = ("type", "error", "name", "labels") if is_checked else ("type", "error")
+        query = sa.select(place.id).select_from(place.id.table)
+        filters = ("type", "error", "name", "labels") if is_checked else self._indexed_filters
         given = (name for name in filters if getattr(self.wanted, name) not in (None, ()))
         if place.rest is not None and not all(map(place.has, given)):
             query = query.join(place.rest, sa.true())
         return query.where(*conditions)
+
+    @property
+    def _indexed_filters(self) -> Sequence[str]:
+        return ("type", "error") if self.wanted.visible is None else ()
+
+    def _in_order(self, place: Place, walk: sa.Select[UUID], most: int) -> sa.Subquery:
+        """Select the first ids of a walk: along its index, or those of each visible queue."""
+        if self.wanted.visible is None:
+            return walk.order_by(self.ordered(place.id)).limit(most).subquery()
+        own = sa.select(sa.func.unnest(_names(self.wanted.visible)).label("name")).subquery()
+        of_one = (
+            walk.where(place.column("queue") == own.c.name)
+            .order_by(self.ordered(place.id))
+            .limit(most)
+            .lateral()
+        )
+        [found] = of_one.c
+        merged = sa.select(found).select_from(own.join(of_one, sa.true()))
+        return merged.order_by(self.ordered(found)).limit(most).subquery()
 
     def ids(
         self,
@@ -235,11 +282,11 @@ class Scan:
         limit: int,
     ) -> sa.Select[UUID]:
         """Select ids in order; each place is walked along its own index."""
+        most = skip + limit
         walks = [
-            self.walk(place, after=after, upto=upto, is_checked=is_checked)
-            .order_by(self.ordered(place.id))
-            .limit(skip + limit)
-            .subquery()
+            self._in_order(
+                place, self.walk(place, after=after, upto=upto, is_checked=is_checked), most
+            )
             for place in self.places()
         ]
         merged = sa.union_all(*(sa.select(*walk.c) for walk in walks)).subquery()

@@ -211,6 +211,7 @@ def _fits(task: Task, wanted: TaskFilter) -> bool:
     return (
         (not wanted.statuses or task.status in wanted.statuses)
         and wanted.queue in (None, task.queue)
+        and (wanted.visible is None or task.queue in wanted.visible)
         and wanted.type in (None, task.type)
         and all(labels.get(key) == value for key, value in wanted.labels)
         and (wanted.name or "").casefold() in task.name.casefold()

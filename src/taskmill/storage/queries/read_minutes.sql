@@ -1,6 +1,7 @@
 -- Purpose: recent event counts from the roll-up: by queue and type, and by step of time. $1 integer: the step in
 -- s, $2 double precision: how far back in s, and then to the beginning of that step; $3 text queue and $4 text
--- type: only these, or null for all; $5 integer: most groups with rows of their own, 0 for none at all.
+-- type: only these, or null for all; $5 integer: most groups with rows of their own, 0 for none at all; $6 text[]:
+-- only these queues, null for all.
 -- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the
 -- number of steps, queues and types. Relies on task_minute_at and task_minute_open.
 -- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and the row of the
@@ -63,7 +64,9 @@ wanted AS MATERIALIZED (
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
         waiting, waiting_s, running, running_s
     FROM found
-    WHERE ($3::text IS NULL OR queue = $3) AND ($4::text IS NULL OR type = $4)
+    WHERE ($3::text IS NULL OR queue = $3)
+        AND ($4::text IS NULL OR type = $4)
+        AND ($6::text[] IS NULL OR queue = ANY($6::text[]))
 ),
 by_type AS (
     SELECT
