@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Final
 
 import httpx
 import pytest
@@ -81,6 +82,54 @@ def test_a_revoked_key_is_refused_by_all_processes_soon(pair: Program, commands:
     assert parsed.id in pair.log_file.read_text()
     assert parsed.secret not in pair.log_file.read_text()
     assert parsed.secret not in commands("settings", TASKMILL_API_KEY=key).stdout
+
+
+# Resolved to 127.0.0.1, but not one of the addresses that are known to be of this machine only.
+BEYOND: Final = "127.1"
+SERVING: Final = ("run", "api", "--host", BEYOND, "--port", "0")
+
+
+@pytest.mark.slow
+def test_an_api_beyond_this_machine_requires_keys_by_itself(
+    database_url: str, commands: Commands, tmp_path: Path
+) -> None:
+    env = {"TASKMILL_DATABASE_URL": database_url}
+    with Program(*SERVING, folder=tmp_path / "api", env=env) as program:
+        url = f"{program.facts['url']}/tasks"
+        assert httpx.get(url, timeout=20).status_code == 401
+        key = commands("key", "create", "reader", "--grant", "tasks:read").stdout.strip()
+        shown = {"authorization": f"Bearer {key}"}
+        assert httpx.get(url, headers=shown, timeout=20).status_code == 200
+        assert program.logged("api.opened_to_all") == []
+    opened = {**env, "TASKMILL_AUTH": "off", "TASKMILL_API__OPEN_TO_ALL": "true"}
+    with Program(*SERVING, folder=tmp_path / "open", env=opened) as program:
+        assert httpx.get(f"{program.facts['url']}/tasks", timeout=20).status_code == 200
+        [warning] = program.logged("api.opened_to_all")
+        assert (warning["level"], warning["host"]) == ("warning", BEYOND)
+
+
+@pytest.mark.slow
+def test_up_beyond_this_machine_makes_the_key_that_commands_find(
+    commands: Commands, tmp_path: Path
+) -> None:
+    folder, data = tmp_path / "up", tmp_path / "d"
+    up = ("up", "--host", BEYOND, "--port", "0", "--data", data, "--broker", "postgres")
+    with Program(*up, folder=folder, env={}) as program:
+        url = program.facts["url"]
+        assert httpx.get(f"{url}/tasks", timeout=20).status_code == 401
+        listed = commands("task", "list", "--url", url, TASKMILL_DATA_DIR=str(data))
+        assert (listed.returncode, listed.stderr) == (0, "no tasks\n"), listed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("up",), ("run", "api"), ("run", "api", "--processes", "2")])
+def test_an_api_that_is_open_by_mistake_does_not_start(
+    commands: Commands, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    refused = commands(*command, "--host", BEYOND, TASKMILL_AUTH="off")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: TASKMILL_AUTH=off, but the API is to listen on 127.1:")
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert client_key(URL) == client_key("https://tasks.example.org") == "tm_of_file"
     monkeypatch.setenv("TASKMILL_API_KEY", "tm_of_variable")
     assert client_key(URL) == "tm_of_variable"
-    assert load().auth == "off", "they are no settings"
+    assert load().auth == "auto", "they are no settings"
 
 
 def test_a_file_that_can_not_be_read_is_an_error(

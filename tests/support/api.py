@@ -21,6 +21,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import LimitSettings, Settings
+from taskmill.settings.auth import requires_keys
 from tests.support.pulling import a_pull
 from tests.support.stage import Stage, a_webhooks
 
@@ -64,7 +65,7 @@ async def serving(
     pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a service that has been entered."""
-    is_required = settings.auth == "required"
+    is_required = requires_keys(settings)
     keys = KeyVerifier(service.database, SystemClock()) if is_required else None
     feed = Feed(service.database, settings.feed, retained_days=settings.retention.change_days)
     pull = a_pull(service.database, settings.pull)

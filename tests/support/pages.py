@@ -14,6 +14,7 @@ from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.sessions import Sessions
 from taskmill.settings import Settings
+from taskmill.settings.auth import requires_keys
 from tests.support.api import SETTINGS, Served, serving
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -37,7 +38,7 @@ async def serving_pages(
     stage: Stage, settings: Settings = SETTINGS, *, drain: Callable[[], None] | None = None
 ) -> AsyncIterator[Served]:
     """Serve pages over a stage, with the services that they need."""
-    sessions = a_sessions(stage) if settings.auth == "required" else None
+    sessions = a_sessions(stage) if requires_keys(settings) else None
     stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
     change_ticker = ChangeTicker(stage.database)
     context = Context(

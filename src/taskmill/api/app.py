@@ -59,6 +59,7 @@ from taskmill.runtime.body_memory import BodyLimits, BodyMemory
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.page_limit import PageLimit
 from taskmill.settings import Settings
+from taskmill.settings.auth import requires_keys
 from taskmill.version import version
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
@@ -219,7 +220,7 @@ def create_app(
     settings require keys.
     """
     limits = settings.limits
-    if (keys is not None) != (settings.auth == "required"):
+    if (keys is not None) != requires_keys(settings):
         raise ValueError("API keys are verified exactly where they are required")
     return Api(
         Context(

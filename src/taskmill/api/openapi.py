@@ -48,7 +48,7 @@ _SCHEME: Final = "api_key"
 _BEARER: Final[Json] = {
     "type": "http",
     "scheme": "bearer",
-    "description": "an API key, `tm_…`; needed where `TASKMILL_AUTH` is `required`",
+    "description": "an API key, `tm_…`; needed where keys are required (`TASKMILL_AUTH`)",
 }
 _WITH_BODY: Final = (400, 408, 413, 415)
 _ALWAYS: Final = (400, 421, 422, 500, 503)

@@ -32,6 +32,7 @@ from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
+from taskmill.settings.auth import check_auth
 
 ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 
@@ -84,6 +85,7 @@ def run_roles(
     for file in ready_files:
         file.unlink(missing_ok=True)
     if "api" in roles:
+        check_auth(settings)
         check_certificate(settings.api)
     app = None
     if "worker" in roles and settings.worker.app is not None:

@@ -3,17 +3,24 @@
 from typing import Final
 
 from taskmill.composition.process_context import ProcessContext
+from taskmill.observability.logs import get_logger
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.sessions import Sessions
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
+from taskmill.settings.auth import is_open_to_all, requires_keys
+
+log = get_logger(__name__)
 
 _USE_S: Final = 60.0
 
 
 def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Service]]:
     """Return what verifies keys, and the service that records their use; nothing where none are required."""
-    if context.settings.auth == "off":
+    settings = context.settings
+    if is_open_to_all(settings):
+        log.warning("api.opened_to_all", host=settings.api.host, advice="leave TASKMILL_AUTH unset")
+    if not requires_keys(settings):
         return None, []
     keys = KeyVerifier(context.database, context.clock)
     recorder = Periodic("api-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)

@@ -42,6 +42,7 @@ from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.http_scope import API_KEY, ROUTE
+from taskmill.settings.auth import requires_keys
 
 log = get_logger(__name__)
 
@@ -56,7 +57,7 @@ class Dashboard:
     """The pages over a context. Call `stop_being_ready` when the process stops."""
 
     def __init__(self, context: Context) -> None:
-        if (context.sessions is not None) != (context.settings.auth == "required"):
+        if (context.sessions is not None) != requires_keys(context.settings):
             raise ValueError("sessions are verified exactly where keys are required")
         rendering.prepare()
         self._context = context

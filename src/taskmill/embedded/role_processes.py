@@ -24,6 +24,7 @@ from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.http_server import url_of
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import Settings
+from taskmill.settings.auth import check_auth
 from taskmill.settings.values import shown
 
 log = get_logger(__name__)
@@ -54,6 +55,7 @@ def run_beside(
             # Imported here: a supervisor of workers does not need the API.
             from taskmill.api.server import share_address  # noqa: PLC0415
 
+            check_auth(settings)
             check_certificate(settings.api)
             address = stack.enter_context(share_address(settings.api.host, settings.api.port))
             url = url_of(address, is_secure=settings.api.tls_cert is not None)

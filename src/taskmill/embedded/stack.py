@@ -36,6 +36,7 @@ from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
+from taskmill.settings.auth import check_auth, requires_keys
 from taskmill.storage import faults, migrate, roles
 from taskmill.storage.key_file import NAME as SECRETS_KEY, make_key_file
 from taskmill.storage.owner import point_at_public
@@ -60,13 +61,14 @@ def up(
     `load` reads the settings of a process that was forked, when its environment is complete.
 
     Raises:
-        ConfigurationError: PostgreSQL can't be started or reached, the port is taken, or there is to be a
-            RabbitMQ and none can be had, or the app can't be loaded.
+        ConfigurationError: The API would be open to all by mistake, PostgreSQL can't be started or reached, the
+            port is taken, there is to be a RabbitMQ and none can be had, or the app can't be loaded.
     """
     # The workers, the one for the other roles, and one that migrates if need be.
     forked = fork_processes(workers + 2)
     if isinstance(forked, Assignment):
         return _carry_out(forked, load())
+    check_auth(settings)
     _make_folder(settings.data_dir)
     if settings.log_file.path is None:
         file = settings.log_file.model_copy(
@@ -106,7 +108,7 @@ def _serve(
     _check_address(settings)
     _migrate(url, logins, migrator=forked[-1] if forked else None)
     own = settings if logins is None else _with_logins(settings, logins)
-    key_file = ensure_admin_key(own) if own.auth == "required" else None
+    key_file = ensure_admin_key(own) if requires_keys(own) else None
     has_greeted = asyncio.Event()
     name_indexing = NameIndexing(
         url, is_wanted=settings.database.name_index, start_after=has_greeted

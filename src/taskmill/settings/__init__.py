@@ -138,10 +138,10 @@ class Settings(BaseSettings):
         "workers",
     )
     auth: AuthPolicy = Field(
-        "off",
+        "auto",
         description="`required`: a request needs an API key (`taskmill key create`) that grants what it does; "
-        "`/healthz`, `/readyz` and the documents need none. `off`: whoever reaches the API may do everything. Set "
-        "it alike for all API processes",
+        "`/healthz`, `/readyz` and the documents need none. `off`: whoever reaches the API may do everything. "
+        "`auto`: off if it listens on a loopback address (`TASKMILL_API__HOST`), else required",
     )
     api_key_environment: KeyEnvironment = Field(
         "live",

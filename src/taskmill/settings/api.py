@@ -1,6 +1,7 @@
 """Settings of the API: where it listens, which requests it accepts, and how many at once."""
 
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -21,8 +22,13 @@ class ApiSettings(Group):
 
     host: str = Field(
         "127.0.0.1",
-        description="address that it listens on. Before you open it to networks that you do not trust, require "
+        description="address that it listens on. Beyond this machine (127.0.0.1, `::1`, `localhost`) it requires "
         "API keys (`TASKMILL_AUTH`)",
+    )
+    open_to_all: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own
+        description="with `TASKMILL_AUTH=off`: it is meant that the API requires no keys beyond this machine. "
+        "Without it such an API does not start",
     )
     port: Port = Field(8000, description="port that it listens on; 0 picks a free one")
     tls_cert: Path | None = Field(
@@ -80,6 +86,14 @@ class ApiSettings(Group):
         description="most connections of one address with an incomplete request: those above it get 503. Raise "
         "it for a proxy that forwards requests before it has all of them",
     )
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can reach it. Names other than `localhost` may lead anywhere."""
+        try:
+            return self.host.lower() == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @model_validator(mode="after")
     def _has_both_files(self) -> Self:
