@@ -7,7 +7,8 @@ from time import perf_counter
 import httpx
 import pytest
 
-from taskmill.api.fast_path import FastPath, _Call, _Deadlines
+from taskmill.api.fast_calls import Call, Deadlines
+from taskmill.api.fast_path import FastPath
 from taskmill.api.request_record import RequestRecords
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
@@ -83,16 +84,16 @@ async def test_late_requests_get_responses_one_after_the_other(stage: Stage) -> 
 
 async def test_each_call_is_late_when_its_own_time_is_up() -> None:
     records = RequestRecords(Offload(), timeout_s=1)
-    late, all_late, now = list[tuple[_Call, float]](), asyncio.Event(), perf_counter
+    late, all_late, now = list[tuple[Call, float]](), asyncio.Event(), perf_counter
 
-    def on_late(call: _Call) -> None:
+    def on_late(call: Call) -> None:
         late.append((call, now() - call.started))
         if len(late) == len(expected):
             all_late.set()
 
-    deadlines, calls = _Deadlines(0.2, on_late), list[_Call]()
+    deadlines, calls = Deadlines(0.2, on_late), list[Call]()
     for _ in range(5):
-        calls.append(_Call(records, FastRequest(None, b"GET", b"/a", []), {}, "GET", "/a"))
+        calls.append(Call(records, FastRequest(None, b"GET", b"/a", []), {}, "GET", "/a"))
         deadlines.add(calls[-1])
         await asyncio.sleep(0.02)
     expected = calls[1::2]

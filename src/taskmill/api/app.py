@@ -3,6 +3,7 @@
 TracingMiddleware  a span for each request that creates tasks, when traces are on
 Edge               request id, log line, host and origin checks, deadline, unexpected errors
 Cors               pages of the origins in the settings, if there are any
+RateLimiting       429 for who sends too many requests
 Authentication     API keys, if they are required
 Compression        large responses to reads
 Pages              the dashboard's paths, where there is a dashboard
@@ -27,6 +28,7 @@ from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.fast_path import FastPath
 from taskmill.api.openapi import install, short_id
+from taskmill.api.rate_limiting import RateLimiting
 from taskmill.api.request_record import RequestRecords
 from taskmill.api.routers import (
     audit,
@@ -58,6 +60,7 @@ from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.body_memory import BodyLimits, BodyMemory
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.page_limit import PageLimit
+from taskmill.runtime.rate_limits import RateLimits
 from taskmill.settings import Settings
 from taskmill.settings.auth import requires_keys
 from taskmill.version import version
@@ -179,6 +182,7 @@ class Api:
                 is_page=is_page,
                 is_route=errors.has_route,
             )
+        within = RateLimiting(within, context.rate_limits, context.keys, is_page=is_page)
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
@@ -245,6 +249,7 @@ def create_app(
                 total=settings.api.body_memory_bytes,
                 per_address=settings.api.body_memory_bytes_per_address,
             ),
+            rate_limits=RateLimits(settings.rate_limits),
             drain=drain,
             keys=keys,
             warning_of=Warnings(AddressRules.of(settings.outbound)),

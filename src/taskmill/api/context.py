@@ -15,6 +15,7 @@ from taskmill.runtime.body_memory import BodyLimits
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.offload import Offload
 from taskmill.runtime.page_limit import PageLimit
+from taskmill.runtime.rate_limits import RateLimits
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -45,6 +46,7 @@ class Context:
     input_limits: InputLimits
     access: AccessRules
     body_limits: BodyLimits
+    rate_limits: RateLimits
     drain: Callable[[], None] | None
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False

@@ -135,6 +135,8 @@ def _refusal_reason(status: int, key: ApiKey | None) -> RefusalReason | None:
             return RefusalReason.CROSS_SITE if key is None else RefusalReason.SCOPE_MISSING
         case HTTPStatus.MISDIRECTED_REQUEST:
             return RefusalReason.UNKNOWN_HOST
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return RefusalReason.RATE_LIMITED
         case _:
             return None
 

@@ -17,6 +17,7 @@ from taskmill.domain.errors import (
     VersionMismatch,
 )
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.rate_limits import LimitedBy, RateLimitExceeded, RatePolicy, RateUsage
 from taskmill.domain.signing import MASKED
 from taskmill.domain.task_fields import SHOWN, TASK_FIELDS
 from taskmill.wire.problems import problem_for_status, problem_json
@@ -318,6 +319,7 @@ _REFUSED: Final = {
     422: InvalidInput.at(
         "/priority", "a whole number from 0 to 9 (the most urgent)", "the number 10"
     ),
+    429: RateLimitExceeded(RateUsage(RatePolicy(LimitedBy.KEY, 50_000, 10.0), 0, 0.02)),
     503: Unavailable(1.0, "the database"),
 }
 

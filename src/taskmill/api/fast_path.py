@@ -9,7 +9,6 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import perf_counter
 from typing import Final, TypeVar, cast
 
 from taskmill.api.authorisation import authorise_draft
@@ -22,21 +21,25 @@ from taskmill.api.compression import (
 )
 from taskmill.api.context import Context
 from taskmill.api.errors import HttpErrors
+from taskmill.api.fast_calls import Call, Deadlines, Sender
 from taskmill.api.long_polling import tagged_response
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import error_response
-from taskmill.api.request_record import ID_HEADER, RequestRecord, RequestRecords
+from taskmill.api.request_record import ID_HEADER, RequestRecords
 from taskmill.api.responses import RawResponse, task_response
 from taskmill.api.single_tasks import KEY_SHARE, PROBE_SHARE, created_response, key_error
 from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.audit import RefusalReason
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.grants import Scope
+from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
-from taskmill.runtime.offload import LARGE_BYTES
+from taskmill.runtime.offload import LARGE_BYTES, Caller
+from taskmill.wire.rate_limits import rate_limit_headers
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
 
@@ -64,65 +67,6 @@ _CHECKED: Final = _UNUSUAL | {
 }
 
 
-class _Call(RequestRecord):
-    """A request that is being served, its API key, and its draft if that may wait for an idempotency key."""
-
-    __slots__ = ("draft", "key", "request", "route")
-
-    def __init__(
-        self,
-        records: RequestRecords,
-        request: FastRequest,
-        headers: Mapping[bytes, bytes],
-        method: str,
-        route: str,
-        *,
-        key: ApiKey | None = None,
-    ) -> None:
-        super().__init__(
-            records, headers.get(ID_HEADER), method, request.url.decode("ascii"), request.client
-        )
-        self.request = request
-        self.route = route
-        self.key = key
-        self.key_id = None if key is None else key.id
-        self.draft: TaskDraft | None = None
-
-
-class _Deadlines:
-    """Calls that may take the same time each, so the first to come is the first to be late: one timer for all."""
-
-    def __init__(self, limit_s: float, on_late: Callable[[_Call], None]) -> None:
-        self._limit_s = limit_s
-        self._on_late = on_late
-        self._ends_at: dict[_Call, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __contains__(self, call: _Call) -> bool:
-        return call in self._ends_at
-
-    def add(self, call: _Call) -> None:
-        """Begin to watch a call."""
-        self._ends_at[call] = call.started + self._limit_s
-        if self._timer is None:
-            self._check()
-
-    def remove(self, call: _Call) -> bool:
-        """Stop watching a call; return whether it was watched, and so is not late."""
-        return self._ends_at.pop(call, None) is not None
-
-    def _check(self) -> None:
-        self._timer = None
-        for call, ends_at in list(self._ends_at.items()):
-            remaining_s = ends_at - perf_counter()
-            if remaining_s > 0:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(remaining_s, self._check)
-                return
-            del self._ends_at[call]
-            self._on_late(call)
-
-
 class FastPath:
     """Serves `POST /tasks`, `GET /tasks/{id}` and 404s of unknown paths when they have nothing unusual."""
 
@@ -142,8 +86,8 @@ class FastPath:
         self._records = records
         self._most_bytes = min(context.limits.body_bytes, LARGE_BYTES)
         # Calls without a response, and those of them whose keys other requests may hold.
-        self._open = _Deadlines(records.timeout_s, self._respond_late)
-        self._keyed = _Deadlines(records.timeout_s * KEY_SHARE, self._probe_key)
+        self._open = Deadlines(records.timeout_s, self._respond_late)
+        self._keyed = Deadlines(records.timeout_s * KEY_SHARE, self._probe_key)
 
     def accepts(self, method: bytes, url: bytes) -> bool:
         """Return whether it may serve a request with this first line."""
@@ -162,18 +106,51 @@ class FastPath:
                 key = keys.known(headers.get(b"authorization", b""), request.host)
                 if key is None:
                     return False  # the layers look it up, or refuse
-            if request.url == _COLLECTION:
-                return self._create(request, headers, key)
-            if _is_read(request.method, request.url):
-                return self._read(request, headers, key)
-            return self._not_found(request, headers, key)
+            return self._limited(request, headers, key)
         except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
-    def _create(
+    def _limited(
         self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
     ) -> bool:
-        context = self._context
+        """Serve a request unless its sender sends too many; it counts once, here or in the layers."""
+        limits, host, is_begun = self._context.rate_limits, request.host, False
+        try:
+            usage = limits.take(key, host)
+        except RateLimitExceeded as error:
+            return self._refuse(request, headers, key, error)
+        sender = Sender(key, () if usage is None else rate_limit_headers(usage))
+        try:
+            is_begun = self._serve(request, headers, sender)
+        finally:
+            if not is_begun:
+                limits.give_back(key, host)
+        return is_begun
+
+    def _refuse(
+        self,
+        request: FastRequest,
+        headers: Mapping[bytes, bytes],
+        key: ApiKey | None,
+        error: RateLimitExceeded,
+    ) -> bool:
+        actor = Caller(host=request.host, key=key).origin.actor
+        self._context.service.refusals.record(RefusalReason.RATE_LIMITED, actor)
+        method, route = request.method.decode(), _route(request)
+        call = Call(self._records, request, headers, method, route, sender=Sender(key, ()))
+        self._open_call(call)
+        self._respond_error(call, error)
+        return True
+
+    def _serve(self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender) -> bool:
+        if request.url == _COLLECTION:
+            return self._create(request, headers, sender)
+        if _is_read(request.method, request.url):
+            return self._read(request, headers, sender)
+        return self._not_found(request, headers, sender)
+
+    def _create(self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender) -> bool:
+        context, key = self._context, sender.key
         if len(request.body) > self._most_bytes:
             return False
         header_key, traceparent = headers.get(b"idempotency-key"), headers.get(b"traceparent")
@@ -188,7 +165,7 @@ class FastPath:
             authorise_draft(key, draft)
         url = draft.callback_url
         warning = None if url is None else context.warning_of(url)
-        call = _Call(self._records, request, headers, "POST", "/tasks", key=key)
+        call = Call(self._records, request, headers, "POST", "/tasks", sender=sender)
         # From here on nothing may fail: the layers would create the task again.
         future = context.service.creation.begin(draft)
         if future is None:
@@ -200,16 +177,14 @@ class FastPath:
         future.add_done_callback(partial(self._created, call, warning))
         return True
 
-    def _read(
-        self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
-    ) -> bool:
-        if key is not None and not key.has(Scope.TASKS_READ):
+    def _read(self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender) -> bool:
+        if sender.key is not None and not sender.key.has(Scope.TASKS_READ):
             return False
         known_tag = headers.get(b"if-none-match")
         if known_tag is not None and b"prefer" in headers:
             return False  # a long poll
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
-        call = _Call(self._records, request, headers, "GET", "/tasks/{id}", key=key)
+        call = Call(self._records, request, headers, "GET", "/tasks/{id}", sender=sender)
         future = self._context.service.reading.begin(wanted)
         if future is None:
             return False
@@ -225,15 +200,15 @@ class FastPath:
         return not (self._errors.has_route(path) or self._is_page(path))
 
     def _not_found(
-        self, request: FastRequest, headers: Mapping[bytes, bytes], key: ApiKey | None
+        self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender
     ) -> bool:
-        call = _Call(self._records, request, headers, request.method.decode(), OTHER, key=key)
+        call = Call(self._records, request, headers, request.method.decode(), OTHER, sender=sender)
         response = self._errors.not_found(call.method, call.path)
         self._open_call(call)
         self._respond(call, response)
         return True
 
-    def _created(self, call: _Call, warning: str | None, future: CreationFuture) -> None:
+    def _created(self, call: Call, warning: str | None, future: CreationFuture) -> None:
         result = _result_of(future)
         if isinstance(result, CreatedTask):
             self._render(call, partial(created_response, warning=warning), result)
@@ -241,7 +216,7 @@ class FastPath:
             self._respond_error(call, result)
 
     def _found(
-        self, call: _Call, known_tag: bytes | None, future: "asyncio.Future[Task | None]"
+        self, call: Call, known_tag: bytes | None, future: "asyncio.Future[Task | None]"
     ) -> None:
         result = _result_of(future)
         if isinstance(result, Task) and not _may_read(call.key, result):
@@ -254,7 +229,7 @@ class FastPath:
         else:
             self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
 
-    def _probe_key(self, call: _Call) -> None:
+    def _probe_key(self, call: Call) -> None:
         """Find out whether another request holds the key: this one has waited for long."""
         assert call.draft is not None  # noqa: S101 - only such a request is watched
         probe = self._context.service.creation.key_holders.probe(
@@ -262,12 +237,12 @@ class FastPath:
         )
         probe.add_done_callback(partial(self._key_probed, call, call.draft))
 
-    def _key_probed(self, call: _Call, draft: TaskDraft, probe: "asyncio.Task[bool]") -> None:
+    def _key_probed(self, call: Call, draft: TaskDraft, probe: "asyncio.Task[bool]") -> None:
         assert draft.idempotency is not None  # noqa: S101 - only such a request is watched
         is_held = _result_of(probe) is True
         self._respond_error(call, key_error(draft.idempotency.key, is_held=is_held))
 
-    def _render(self, call: _Call, render: Callable[[Result], RawResponse], found: Result) -> None:
+    def _render(self, call: Call, render: Callable[[Result], RawResponse], found: Result) -> None:
         try:
             response = render(found)
         except Exception as error:  # noqa: BLE001 - nothing else would respond
@@ -278,7 +253,7 @@ class FastPath:
         else:
             self._respond_large(call, response)
 
-    def _respond_large(self, call: _Call, response: RawResponse) -> None:
+    def _respond_large(self, call: Call, response: RawResponse) -> None:
         """Respond with a body that is worth compressing."""
         response.headers = (*response.headers, VARY)
         wanted = accepts_gzip(call.request.headers)
@@ -289,34 +264,35 @@ class FastPath:
             pending.add_done_callback(partial(self._respond_compressed, call, response))
 
     def _respond_compressed(
-        self, call: _Call, response: RawResponse, pending: "asyncio.Future[bytes]"
+        self, call: Call, response: RawResponse, pending: "asyncio.Future[bytes]"
     ) -> None:
         compressed = _result_of(pending)
         if isinstance(compressed, bytes):
             response.body, response.headers = compressed, encoded_headers(response.headers)
         self._respond(call, response)
 
-    def _respond_error(self, call: _Call, error: Exception) -> None:
+    def _respond_error(self, call: Call, error: Exception) -> None:
         if call in self._open:
             call.failed(error)
             self._respond(call, error_response(error, call.path))
 
-    def _respond(self, call: _Call, response: RawResponse) -> None:
+    def _respond(self, call: Call, response: RawResponse) -> None:
         if self._open.remove(call):
             self._send(call, response)
 
-    def _respond_late(self, call: _Call) -> None:
+    def _respond_late(self, call: Call) -> None:
         """Respond to a request whose time is up; whether its task exists is not known yet."""
         self._send(call, call.late())
 
-    def _send(self, call: _Call, response: RawResponse) -> None:
+    def _send(self, call: Call, response: RawResponse) -> None:
         if call.draft is not None:
             self._keyed.remove(call)
-        call.request.respond(response.status, (*response.headers, call.header), response.body)
+        headers = (*response.headers, *call.rate_headers, call.header)
+        call.request.respond(response.status, headers, response.body)
         call.close()
         call.served(call.route, response.status, task_id=response.task_id)
 
-    def _open_call(self, call: _Call) -> None:
+    def _open_call(self, call: Call) -> None:
         call.open()
         self._open.add(call)
 
@@ -334,6 +310,13 @@ def _may_read(key: ApiKey | None, task: Task) -> bool:
 
 def _is_read(method: bytes, url: bytes) -> bool:
     return method == b"GET" and len(url) == _TASK_URL_LENGTH and url.startswith(_PREFIX)
+
+
+def _route(request: FastRequest) -> str:
+    """Return the route as documented."""
+    if request.url == _COLLECTION:
+        return "/tasks"
+    return "/tasks/{id}" if _is_read(request.method, request.url) else OTHER
 
 
 def _usual_headers(headers: Sequence[Header]) -> Mapping[bytes, bytes] | None:

@@ -5,6 +5,7 @@ served.
 """
 
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,7 @@ from taskmill.api import examples
 from taskmill.api.access_rules import RULES, Check
 from taskmill.api.listings import ListingQuery
 from taskmill.api.request_record import REQUEST_ID
+from taskmill.runtime.http_access import OPEN_PATHS
 from taskmill.wire.hops import DEFAULT_LIMIT, HEADER
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 
@@ -41,6 +43,7 @@ _REFUSALS: Final[dict[int, str]] = {
     415: "The body has a type that is not accepted",
     421: "The `Host` is a name that is not among `TASKMILL_API__ALLOWED_HOSTS`",
     422: "Something in it is not allowed; `errors` names all of it",
+    429: "The API key or the address has sent too many requests; send it again after `Retry-After`",
     500: "The service failed; its log has the reason, under the request's id",
     503: "A part that is needed is unavailable for now; send it again after `Retry-After`",
 }
@@ -67,6 +70,14 @@ HEADERS: Final[dict[str, Json]] = {
         "description": 'the next page, `rel="next"`; missing on the last one',
         "schema": {"type": "string"},
     },
+    "RateLimit": {
+        "description": "`r` requests are left at once, and more in `t` seconds",
+        "schema": {"type": "string", "examples": ['"key";r=0;t=1']},
+    },
+    "RateLimit-Policy": {
+        "description": "`q` requests may be sent at once, and again after `w` seconds without any",
+        "schema": {"type": "string", "examples": ['"key";q=50000;w=10']},
+    },
     "Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}},
     REQUEST_ID: {
         "description": "the request's id in the logs; the one that was sent, if it is valid",
@@ -87,8 +98,10 @@ def refusal(status: int, model: type[BaseModel] = Problem, media_type: str = MED
     if model is Problem:
         content["example"] = examples.problem(status)
     described: Json = {"description": _REFUSALS[status], "content": {media_type: content}}
-    if status in {409, 503}:
+    if status in {409, 429, 503}:
         described["headers"] = headers("Retry-After")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        described["headers"] |= headers("RateLimit", "RateLimit-Policy")
     return described
 
 
@@ -221,6 +234,8 @@ def _add_to_responses(document: Json, refused: Callable[[int], Json]) -> None:
                 responses.setdefault("403", refused(403))
                 needs = f"`{scope}` {check}"
                 operation["description"] += f"\n\nWhere API keys are required, it needs {needs}."
+            if path not in OPEN_PATHS:
+                responses.setdefault("429", refused(429))
             for response in responses.values():
                 response.setdefault("headers", {}).update(headers(REQUEST_ID))
             operation["responses"] = dict(sorted(responses.items()))

@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 from taskmill.api.responses import JSON, RawResponse, problem_response
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.runtime.http_access import Refusal
 from taskmill.wire.legacy import legacy_error_json
 from taskmill.wire.problems import problem_for_status, problem_json
+from taskmill.wire.rate_limits import rate_limit_headers
 
 LEGACY_PREFIX: Final = "/task_service/"
 """Where the legacy API's addresses are."""
@@ -70,6 +72,8 @@ def _problem(error: Exception, path: str) -> RawResponse:
         response = problem_response(problem_for_status(error.status_code, path))
         return _with_headers(response, error.headers or {})
     response = problem_response(problem_json(error, path))
+    if isinstance(error, RateLimitExceeded):
+        response.headers = (*response.headers, *rate_limit_headers(error.usage))
     return _with_headers(response, _CHALLENGE) if isinstance(error, NotAuthenticated) else response
 
 

@@ -44,6 +44,8 @@
     │   ├── TypeLimitReached         `limit`
     │   ├── UnservedTypeLimitReached `limit`
     │   └── WebhookLimitReached      `limit`
+    ├── TooManyRequests              429
+    │   └── RateLimitExceeded        `limit`, `retry_after_s`
     ├── HeadersTooLarge              431
     ├── ServiceFailed                500
     └── ServiceUnavailable           503: `retry_after_s`
@@ -130,6 +132,10 @@ class Misdirected(NotAccepted):
 
 class Unprocessable(NotAccepted):
     """The request was read, but can't be done as it is."""
+
+
+class TooManyRequests(NotAccepted):
+    """The client has sent too much for now; nothing was done."""
 
 
 class HeadersTooLarge(NotAccepted):
@@ -316,6 +322,15 @@ class UnservedTypeLimitReached(_OverLimit):
     """No more types may wait without a contract and a live worker."""
 
 
+class RateLimitExceeded(TooManyRequests):
+    """The API key, or the address, has sent too many requests; try again after `retry_after_s`."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many are accepted at once."""
+        return self.problem.limit
+
+
 class WebhookLimitReached(_OverLimit):
     """No more webhooks may be made."""
 
@@ -336,6 +351,7 @@ BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
     415: UnsupportedMediaType,
     421: Misdirected,
     422: Unprocessable,
+    429: TooManyRequests,
     431: HeadersTooLarge,
     500: ServiceFailed,
     503: ServiceUnavailable,

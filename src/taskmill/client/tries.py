@@ -11,6 +11,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
 _LONGEST_PAUSE_S: Final = 5.0
 _CONFLICT: Final = 409
+_TOO_MANY: Final = 429
 _UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 AWAY: Final = frozenset({502, 503, 504})
 """The statuses of a service that is away for now, or of a proxy that does not reach it."""
@@ -21,7 +22,7 @@ class Tries:
 
     A call that was never delivered (the connection was refused) may always be sent again. One whose response was
     lost, or is temporary, may only if it is `repeatable`: twice has the effect of once. A 503 may mean that the
-    service itself does not know whether the request took effect.
+    service itself does not know whether the request took effect; a 429, that nothing was done.
     """
 
     def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
@@ -45,7 +46,8 @@ class Tries:
 
     def pause_after(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait before the next try, None if this response is final."""
-        if not (self._repeatable and is_temporary(response)):
+        is_undone = response.status_code == _TOO_MANY
+        if not is_undone and not (self._repeatable and is_temporary(response)):
             return None
         return self.pause_for(retry_after_s(response))
 
@@ -56,9 +58,12 @@ class Tries:
 
 
 def is_temporary(response: httpx.Response) -> bool:
-    """Return whether it is worth a retry: the service is away, or the key's first request is still in flight."""
+    """Return whether it is worth a retry.
+
+    The service is away, the client has sent too much, or the key's first request is still in flight.
+    """
     is_held = response.status_code == _CONFLICT and "Retry-After" in response.headers
-    return is_held or response.status_code in AWAY
+    return is_held or response.status_code in {*AWAY, _TOO_MANY}
 
 
 def retry_after_s(response: httpx.Response) -> float:

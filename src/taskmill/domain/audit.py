@@ -104,6 +104,7 @@ class RefusalReason(StrEnum):
     SCOPE_MISSING = "scope-missing"
     UNKNOWN_HOST = "unknown-host"
     CROSS_SITE = "cross-site"
+    RATE_LIMITED = "rate-limited"
     OTHERS = "others"
 
 

@@ -253,6 +253,12 @@ CONNECTIONS_LIMITED: Final = _connections.tally(
     "server",
     "reason",
 )
+REQUESTS_LIMITED: Final = _connections.tally(
+    "http_requests_limited_total",
+    "Requests that got a 429 because their `key` or their `address` had sent too many (api)",
+    "limited_by",
+    known=[("key",), ("address",)],
+)
 FORWARDED_IGNORED: Final = _connections.tally(
     "http_forwarded_ignored_total",
     "Requests of trusted proxies whose `Forwarded` headers were ignored, at least in part: `malformed`, or "

@@ -43,6 +43,7 @@ from taskmill.settings.groups import (
     WorkerSettings,
 )
 from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
+from taskmill.settings.rate_limits import RateLimitSettings
 from taskmill.settings.roles import RoleSettings
 from taskmill.settings.unknown_names import unknown_name
 from taskmill.settings.values import (
@@ -69,6 +70,7 @@ __all__ = [
     "LogFileSettings",
     "OutboundSettings",
     "PullSettings",
+    "RateLimitSettings",
     "Settings",
     "TaskLogSettings",
     "WebhookSettings",
@@ -175,6 +177,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
+    rate_limits: RateLimitSettings = RateLimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     roles: RoleSettings = RoleSettings()
     emulation: EmulationSettings = EmulationSettings()

@@ -195,6 +195,7 @@ MOST: Final = 1_000_000_000
 Seconds = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
 
 
 def shown(value: object) -> str:

@@ -47,6 +47,7 @@ from taskmill.domain.errors import (
     WorkerGone,
     WorkerNotFound,
 )
+from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.wire.wording import safe_text
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -191,6 +192,12 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
         _row(DeliveryNotFound, 404, "There is no such delivery"),
         _row(WebhookLimitReached, 422, "No more webhooks may be made", _same("limit")),
         _row(WebhookInactive, 409, "Nothing is sent to this webhook as it is"),
+        _row(
+            RateLimitExceeded,
+            429,
+            "Too many requests",
+            lambda error: {"limit": error.usage.policy.burst, "retry_after_s": error.retry_after_s},
+        ),
         _row(Unavailable, 503, "A part of the service is unavailable", _same("retry_after_s")),
     )
 )
@@ -233,6 +240,7 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
             "send the request to its address, or name it in TASKMILL_API__ALLOWED_HOSTS",
         ),
         (PROBLEMS[InvalidInput], "it does not fit"),
+        (PROBLEMS[RateLimitExceeded], "wait as long as Retry-After says"),
         (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
         (_FAULT, "something unforeseen happened; it is unknown what was done"),
         (PROBLEMS[Unavailable], "a part is away for now"),

@@ -25,6 +25,7 @@ from taskmill.client import (
     TaskmillClient,
     TaskNotFound,
     TooLarge,
+    TooManyRequests,
     TransitionRefused,
 )
 from taskmill.client.refusals import BY_STATUS, BY_TYPE
@@ -149,7 +150,7 @@ def test_when_to_try_again_comes_from_the_problem_or_from_the_header() -> None:
         (410, Gone),
         (500, ServiceFailed),
         (503, ServiceUnavailable),
-        (429, NotAccepted),
+        (429, TooManyRequests),
         (507, NotAccepted),
     ],
 )

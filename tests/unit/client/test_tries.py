@@ -41,6 +41,14 @@ def test_a_create_whose_first_try_is_still_in_flight_is_tried_again(
     assert len(service.requests) == 2
 
 
+def test_a_client_that_has_sent_too_much_waits_and_goes_on_whatever_it_asked_for() -> None:
+    too_many = of_a_proxy(429)
+    assert FakeTransport(too_many, a_response(TASK)).client().get(ID).id == ID
+    transport = FakeTransport(too_many, a_response(TASK))
+    assert transport.client().retry(ID).id == ID
+    assert len(transport.requests) == 2
+
+
 def test_a_batch_that_is_tried_again_makes_its_tasks_once(
     client: TaskmillClient, service: FakeService
 ) -> None:
