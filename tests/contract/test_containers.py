@@ -19,6 +19,8 @@ import yaml  # type: ignore[import-untyped]  # no stubs for one call
 from taskmill import settings as configuration
 from taskmill.cli.main import program
 from taskmill.runtime.http_access import AccessRules
+from taskmill.settings.client_key import ADMIN_KEY_FILE
+from taskmill.storage.key_file import NAME as SECRETS_KEY
 
 Json = dict[str, Any]
 
@@ -112,6 +114,28 @@ def test_only_migrations_are_the_superuser_and_only_maintenance_may_drop_weeks()
         assert not set(passwords) & set(SERVICES[name]["environment"])
 
 
+def test_the_api_requires_keys_that_migrate_makes_before_it_starts() -> None:
+    assert "--keys" in SERVICES["migrate"]["command"]
+    environment = SERVICES["api"]["environment"]
+    assert environment["TASKMILL_AUTH"] == "required"
+    assert not environment["TASKMILL_API__OPEN_TO_ALL"]
+    folder = SERVICES["migrate"]["environment"]["TASKMILL_DATA_DIR"]
+    assert environment["TASKMILL_API_KEY_FILE"] == f"{folder}/{ADMIN_KEY_FILE}"
+    for name in ("migrate", "api", "webhooks"):
+        file = SERVICES[name]["environment"]["TASKMILL_SECRETS_KEY_FILE"]
+        assert file == f"{folder}/{SECRETS_KEY}"
+    assert f"--mode=700 --owner=taskmill --group=taskmill {folder}" in DOCKERFILE
+
+
+def test_only_who_needs_the_keys_sees_them() -> None:
+    mounted = {name: keys for name in OURS if (keys := SERVICES[name].get("volumes"))}
+    assert mounted == {
+        "migrate": ["keys:/var/lib/taskmill"],
+        "api": ["keys:/var/lib/taskmill:ro"],
+        "webhooks": ["keys:/var/lib/taskmill:ro"],
+    }
+
+
 @pytest.fixture
 def maker(tmp_path: Path) -> Path:
     """The script that makes the secrets, in a clone of its own."""
@@ -202,7 +226,7 @@ def test_every_container_is_served_under_its_names_and_addresses(
 def test_every_setting_of_the_image_is_known() -> None:
     named = set(re.findall(r"TASKMILL_\w+", DOCKERFILE + COMPOSE + EXAMPLE))
     assert "TASKMILL_ADMIN_PORT" in named
-    assert named <= {one.name for one in _defaults()}
+    assert named <= {"TASKMILL_API_KEY_FILE", *(one.name for one in _defaults())}
 
 
 def _defaults() -> list[configuration.Effective]:
@@ -281,10 +305,10 @@ def test_ports_are_published_on_this_machine_only() -> None:
 
 
 def test_data_is_in_volumes_with_names() -> None:
-    volumes = [
+    volumes = {
         one.partition(":")[0] for name in SERVICES for one in SERVICES[name].get("volumes", ())
-    ]
-    assert sorted(volumes) == sorted(compose()["volumes"])
+    }
+    assert volumes == compose()["volumes"].keys()
 
 
 def test_a_worker_gets_its_grace_time_to_stop() -> None:

@@ -11,12 +11,14 @@ from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.refusals import NotAuthenticated, ScopeMissing
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.errors import ConfigurationError
-from taskmill.embedded.admin_key import ensure_admin_key
+from taskmill.embedded.admin_key import ensure_admin_key, make_keys
 from taskmill.settings import Settings, load
 from taskmill.settings.client_key import ADMIN_KEY_FILE, client_key
 from taskmill.storage.api_keys import all_keys, revoke
+from taskmill.storage.key_file import NAME as SECRETS_KEY, read_keys
 from tests.support.api import serving
 from tests.support.api_keys import REQUIRED, a_new_key
+from tests.support.migrating import run_module
 from tests.support.stage import Stage
 
 URL = "http://127.0.0.1:8000"
@@ -120,3 +122,36 @@ async def test_a_revoked_key_of_up_is_replaced(stage: Stage, tmp_path: Path) -> 
     assert str(made.draft.grants[0]) == "admin"
     await revoke(stage.database, made.id)
     assert (await to_thread(ensure_admin_key, settings)).read_text() != first
+
+
+def contents(folder: Path) -> dict[str, str]:
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+async def test_migrate_makes_the_keys_once(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "some" / "keys"
+    monkeypatch.setenv("TASKMILL_DATA_DIR", str(data))
+    migrating = (stage.url, "taskmill", "migrate", "--keys")
+    done = await to_thread(run_module, *migrating)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.endswith(f"The keys are in {data}.\n")
+    made = contents(data)
+    assert made.keys() == {ADMIN_KEY_FILE, SECRETS_KEY}
+    assert len(read_keys(data / SECRETS_KEY)) == 1
+    [key] = await all_keys(stage.database)
+    assert key.draft.name.startswith("migrate-")
+    assert list(map(str, key.draft.grants)) == ["admin"]
+    assert key.id in made[ADMIN_KEY_FILE]
+    assert (await to_thread(run_module, *migrating)).returncode == 0
+    assert contents(data) == made
+    assert len(await all_keys(stage.database)) == 1
+
+
+def test_keys_that_can_not_be_written_are_an_error(stage_url: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    settings = Settings(database_url=stage_url, data_dir=tmp_path / "a")
+    with pytest.raises(ConfigurationError, match=r"can't make .*/a: File exists"):
+        make_keys(settings)

@@ -232,7 +232,13 @@ def run(
     is_flag=True,
     help="Also make the roles with the least rights, and give them the schema.",
 )
-def migrate(*, database_url: str | None, makes_roles: bool) -> None:
+@click.option(
+    "--keys",
+    "makes_keys",
+    is_flag=True,
+    help="Also make the keys of an installation in its data folder (TASKMILL_DATA_DIR).",
+)
+def migrate(*, database_url: str | None, makes_roles: bool, makes_keys: bool) -> None:
     """Bring a database to the schema of this version.
 
     Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
@@ -240,6 +246,9 @@ def migrate(*, database_url: str | None, makes_roles: bool) -> None:
     With --roles there are roles for the owner, for the processes, for readers and for programs that
     create tasks, with no more rights than each needs (docs/operations/database-roles.md). The login needs
     CREATEROLE once. Those with a password in the settings (TASKMILL_ROLES__APP_PASSWORD) may log in.
+
+    With --keys there are secrets.key, which encrypts stored secrets, and admin.key, an API key that grants
+    everything, each in a file that only you can read. What is there and valid stays.
     """
     import asyncio  # noqa: PLC0415 - only when it runs
 
@@ -252,6 +261,11 @@ def migrate(*, database_url: str | None, makes_roles: bool) -> None:
     asyncio.run(roles.apply(url, loaded.roles.passwords()) if makes_roles else roles.renew(url))
     asyncio.run(name_index.apply(url, is_wanted=loaded.database.name_index))
     click.echo("The database has the schema of this version.")
+    if makes_keys:
+        from taskmill.embedded.admin_key import make_keys  # noqa: PLC0415 - only when it is wanted
+
+        make_keys(loaded)
+        click.echo(f"The keys are in {loaded.data_dir}.")
 
 
 @click.command()
