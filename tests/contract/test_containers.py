@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -17,6 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # no stubs for one call
 
 from taskmill import settings as configuration
+from taskmill.amqp.users import ROLES
 from taskmill.cli.main import program
 from taskmill.runtime.http_access import AccessRules
 from taskmill.settings.client_key import ADMIN_KEY_FILE
@@ -34,7 +33,7 @@ SPECIFICATION: Final = Path(__file__).parent / "compose-spec" / "schema.json"
 VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
 REQUIRED: Final = re.compile(r"\$\{(\w+):\?([^}]*)\}")
 SECRETS: Final = {name: f"{name.lower()}-of-tests" for name, _ in REQUIRED.findall(COMPOSE)}
-ONE_SHOT: Final = {"migrate"}
+ONE_SHOT: Final = {"migrate", "broker-users"}
 # What handing back and closing connections may take after the worker's own grace time.
 STOP_MARGIN_S: Final = 15
 
@@ -89,6 +88,10 @@ def test_every_variable_has_a_default_but_passwords() -> None:
         "POSTGRES_APP_PASSWORD",
         "POSTGRES_MAINTENANCE_PASSWORD",
         "RABBITMQ_PASSWORD",
+        "RABBITMQ_API_PASSWORD",
+        "RABBITMQ_INTAKE_PASSWORD",
+        "RABBITMQ_RELAY_PASSWORD",
+        "RABBITMQ_WORKER_PASSWORD",
     }
     assert {advice for _, advice in REQUIRED.findall(COMPOSE)} == {"run deploy/make-secrets first"}
 
@@ -97,13 +100,34 @@ def test_nobody_logs_in_with_what_everybody_knows() -> None:
     assert "guest:" not in COMPOSE
     # By default RabbitMQ lets "guest" in from its own machine only.
     assert "loopback_users" not in COMPOSE
-    assert SERVICES["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_USER"] != "guest"
+    # With definitions to load RabbitMQ makes no user of its own.
+    mounted = [volume.split(":")[:2] for volume in SERVICES["rabbitmq"]["volumes"]]
+    conf = "./deploy/rabbitmq/definitions.conf"
+    assert [conf, "/etc/rabbitmq/conf.d/20-definitions.conf"] in mounted
+    assert "load_definitions = /definitions/taskmill.json" in (ROOT / conf).read_text("utf-8")
+    assert SERVICES["broker-users"]["command"][-1] == "/definitions/taskmill.json"
+
+
+def test_each_role_is_a_user_of_its_own_at_the_broker() -> None:
+    users = {
+        name: SERVICES[name]["environment"]["TASKMILL_BROKER_URL"].split("/")[2].partition(":")[0]
+        for name in ("api", "worker", "relay", "intake", "maintenance", "webhooks")
+    }
+    assert users == {
+        "api": "taskmill_api",
+        "worker": "taskmill_worker",
+        "relay": "taskmill_relay",
+        "intake": "taskmill_intake",
+        "maintenance": "taskmill_api",
+        "webhooks": "taskmill_api",
+    }
 
 
 def test_only_migrations_are_the_superuser_and_only_maintenance_may_drop_weeks() -> None:
     users = {
         name: SERVICES[name]["environment"]["TASKMILL_DATABASE_URL"].split("/")[2].partition(":")[0]
         for name in OURS
+        if name != "broker-users"  # which reads and writes nothing but its file
     }
     assert users.pop("migrate") == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
     assert users.pop("maintenance") == "taskmill_maintenance"
@@ -130,43 +154,11 @@ def test_the_api_requires_keys_that_migrate_makes_before_it_starts() -> None:
 def test_only_who_needs_the_keys_sees_them() -> None:
     mounted = {name: keys for name in OURS if (keys := SERVICES[name].get("volumes"))}
     assert mounted == {
+        "broker-users": ["definitions:/definitions"],
         "migrate": ["keys:/var/lib/taskmill"],
         "api": ["keys:/var/lib/taskmill:ro"],
         "webhooks": ["keys:/var/lib/taskmill:ro"],
     }
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Path:
-    """The script that makes the secrets, in a clone of its own."""
-    (tmp_path / "deploy").mkdir()
-    return Path(shutil.copy(ROOT / "deploy/make-secrets", tmp_path / "deploy"))
-
-
-def test_secrets_are_made_once_and_only_their_owner_reads_them(maker: Path) -> None:
-    env = maker.parents[1] / ".env"
-    env.write_text(
-        "API_PORT=9000\nPOSTGRES_APP_PASSWORD=chosen-by-hand\nRABBITMQ_PASSWORD=", "utf-8"
-    )
-    env.chmod(0o644)
-    subprocess.run([maker], check=True, capture_output=True)  # noqa: S603 - our own script
-    text = env.read_text("utf-8")
-    assert env.stat().st_mode & 0o777 == 0o600
-    made = dict(re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE))
-    assert made.keys() == {"API_PORT", *SECRETS}
-    assert made["POSTGRES_APP_PASSWORD"] == "chosen-by-hand"  # noqa: S105 - no secret
-    random = [made[name] for name in SECRETS if name != "POSTGRES_APP_PASSWORD"]
-    assert all(re.fullmatch("[0-9a-f]{48}", one) for one in random)
-    assert len(set(random)) == len(random)
-    subprocess.run([maker], check=True, capture_output=True)  # noqa: S603 - see above
-    assert env.read_text("utf-8") == text
-
-
-def test_a_broker_user_guest_is_refused(maker: Path) -> None:
-    (maker.parents[1] / ".env").write_text("RABBITMQ_USER=guest\n", "utf-8")
-    done = subprocess.run([maker], check=False, capture_output=True, text=True)  # noqa: S603 - see above
-    assert done.returncode == 1
-    assert "guest" in done.stderr
 
 
 def test_the_example_names_every_variable_with_the_default_that_holds() -> None:
@@ -193,10 +185,11 @@ def test_every_setting_is_known_and_has_a_good_value(
 
     loaded = configuration.load()
 
+    if name == "broker-users":
+        assert len(loaded.broker_users.passwords()) == len(ROLES)
+        return
     assert loaded.require_database_url().endswith("-of-tests@postgres:5432/taskmill")
-    assert (
-        loaded.require_broker_url() == "amqp://taskmill:rabbitmq_password-of-tests@rabbitmq:5672/"
-    )
+    assert loaded.require_broker_url().endswith("_password-of-tests@rabbitmq:5672/taskmill")
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name in LONG_RUNNING])
@@ -308,7 +301,7 @@ def test_data_is_in_volumes_with_names() -> None:
     volumes = {
         one.partition(":")[0] for name in SERVICES for one in SERVICES[name].get("volumes", ())
     }
-    assert volumes == compose()["volumes"].keys()
+    assert {one for one in volumes if not one.startswith("./")} == compose()["volumes"].keys()
 
 
 def test_a_worker_gets_its_grace_time_to_stop() -> None:
@@ -317,10 +310,12 @@ def test_a_worker_gets_its_grace_time_to_stop() -> None:
 
 
 def test_variables_reach_the_containers() -> None:
-    services = compose(WORKER_REPLICAS="5", RABBITMQ_PASSWORD="x", API_PORT="9")["services"]  # noqa: S106 - no secret
+    services = compose(WORKER_REPLICAS="5", RABBITMQ_INTAKE_PASSWORD="x", API_PORT="9")["services"]  # noqa: S106 - no secret
     assert services["worker"]["scale"] == "5"
-    assert services["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_PASS"] == "x"  # noqa: S105 - no secret
-    assert services["intake"]["environment"]["TASKMILL_BROKER_URL"].startswith("amqp://taskmill:x@")
+    users = services["broker-users"]["environment"]
+    assert users["TASKMILL_BROKER_USERS__INTAKE_PASSWORD"] == "x"  # noqa: S105 - no secret
+    url = services["intake"]["environment"]["TASKMILL_BROKER_URL"]
+    assert url.startswith("amqp://taskmill_intake:x@")
     assert services["api"]["ports"] == ["127.0.0.1:9:8000"]
 
 

@@ -266,6 +266,26 @@ def test_a_bad_database_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BROKER_URL",
+        "MAINTENANCE__DATABASE_URL",
+        "OUTBOUND__PUSH_SIGNING_KEYS",
+        "ROLES__APP_PASSWORD",
+        "BROKER_USERS__INTAKE_PASSWORD",
+        "BROKER_USERS__PRODUCERS",
+    ],
+)
+def test_a_bad_secret_is_never_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"TASKMILL_{name}", "hunter2 ?")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+
+    assert str(caught.value).startswith(f"TASKMILL_{name} (environment): expected")
+
+
 @pytest.mark.parametrize("hosts", ["host:port", "host:99999", "me:secret@host:5x", "a:1,b:two"])
 def test_a_database_url_with_a_bad_port_is_refused(hosts: str) -> None:
     with pytest.raises(ConfigurationError, match="expected postgresql://"):

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.connection import BrokerLink, user_of
 from taskmill.amqp.publisher import Properties, Publisher
 from taskmill.domain.errors import BrokerAway, Unroutable
 
@@ -50,6 +50,7 @@ class ConfirmedPublisher:
     ) -> None:
         self._link = BrokerLink(url, name="publish", opened=self._opened, lost=self._lost)
         self._publisher = Publisher(self._link)
+        self._user = user_of(url)
         self._exchange = exchange
         self._routing_key = routing_key
         self._in_flight = in_flight
@@ -98,6 +99,7 @@ class ConfirmedPublisher:
             delivery_mode=_PERSISTENT,
             content_type=message.content_type,
             message_id=message.message_id,
+            user_id=self._user,
         )
         trouble = "the broker is away"
         for _ in range(_TRIES):

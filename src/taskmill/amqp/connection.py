@@ -260,6 +260,11 @@ def addresses(url: str) -> list[str]:
     ]
 
 
+def user_of(url: str) -> str | None:
+    """Return the user that an address logs in, None if it names none."""
+    return URL(addresses(url)[0]).user
+
+
 def _version(connection: AbstractConnection) -> tuple[int, ...]:
     """Return the server's version, empty if it reports none."""
     transport = connection.transport

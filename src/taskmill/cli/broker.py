@@ -1,4 +1,4 @@
-"""`taskmill broker`: show the broker's queues, and send all hints again."""
+"""`taskmill broker`: show the broker's queues, send all hints again, make definitions of its users."""
 
 import asyncio
 from pathlib import Path
@@ -18,11 +18,16 @@ Examples:
   taskmill broker status
   taskmill broker status --broker-url amqp://guest:guest@127.0.0.1/ --json
 """
+_DEFINITIONS_EPILOG = """\b
+Example:
+  TASKMILL_BROKER_USERS__INTAKE_PASSWORD=... taskmill broker definitions --output definitions.json
+  rabbitmqctl import_definitions definitions.json
+"""
 
 
 @click.group()
 def broker() -> None:
-    """Show the broker's queues; send all hints again."""
+    """Show the broker's queues; send all hints again; make users with the least rights."""
 
 
 @broker.command()
@@ -75,6 +80,39 @@ def status(
     )
     if not any(d.name == names.CREATE_QUEUE for d in found):
         show.note(f"there is no {names.CREATE_QUEUE} yet: the intake makes it")
+
+
+@broker.command(epilog=_DEFINITIONS_EPILOG)
+@click.option("--vhost", default="taskmill", show_default=True, help="Name of the virtual host.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; else the output.",
+)
+def definitions(*, vhost: str, output: Path | None) -> None:
+    """Make RabbitMQ's definitions of users with the least rights.
+
+    They have a virtual host, a user for each role and each producer that has a password in the settings
+    (TASKMILL_BROKER_USERS__INTAKE_PASSWORD), and a limit above which RabbitMQ refuses creation messages.
+    Passwords are in them as salted hashes. RabbitMQ loads the file at its start (load_definitions), or by
+    rabbitmqctl import_definitions.
+    """
+    import json  # noqa: PLC0415 - only when it runs
+
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.amqp import users  # noqa: PLC0415 - only when it runs
+
+    passwords = configuration.load().broker_users.passwords()
+    if not passwords:
+        raise click.ClickException(
+            "no user has a password: set TASKMILL_BROKER_USERS__INTAKE_PASSWORD and the others "
+            "(taskmill settings broker_users)"
+        )
+    text = json.dumps(users.definitions(vhost, passwords), indent=2)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(f"{text}\n")
 
 
 def _hint_queues(settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from taskmill.composition.keys import producer_keys
 from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.contracts import REFRESH_S
 from taskmill.operations.create import TaskCreation
@@ -73,13 +74,15 @@ def intake_services(context: ProcessContext) -> list[Service]:
     from taskmill.intake.amqp import Intake  # noqa: PLC0415
 
     creation = task_creation(context)
+    producers, key_services = producer_keys(context)
     intake = Intake(
         context.settings.require_broker_url(),
         creation=creation,
         rejections=rejection_operations(context, creation),
         limits=message_limits(context),
         warning_of=Warnings(AddressRules.of(context.settings.outbound)),
+        producers=producers,
         traces=context.traces,
     )
     context.own_intake_state = intake.state
-    return [contract_refresher(context), intake]
+    return [contract_refresher(context), *key_services, intake]

@@ -5,6 +5,7 @@ from typing import Final
 from taskmill.composition.process_context import ProcessContext
 from taskmill.observability.logs import get_logger
 from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.sessions import Sessions
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
@@ -24,6 +25,17 @@ def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Serv
         return None, []
     keys = KeyVerifier(context.database, context.clock)
     recorder = Periodic("api-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
+    keys.on_use = recorder.wake
+    context.on_api_keys.append(keys.forget)
+    return keys, [recorder]
+
+
+def producer_keys(context: ProcessContext) -> tuple[ProducerKeys | None, list[Service]]:
+    """Return what finds the keys of producers of messages, and the service that records their use, as above."""
+    if not requires_keys(context.settings):
+        return None, []
+    keys = ProducerKeys(context.database, context.clock)
+    recorder = Periodic("producer-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
     keys.on_use = recorder.wake
     context.on_api_keys.append(keys.forget)
     return keys, [recorder]

@@ -24,10 +24,12 @@ class ApiKeyLimitReached(TaskmillError):
 class NotAuthenticated(TaskmillError):
     """The request has no API key that is valid here; it never says what is wrong with one."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "a valid API key is needed, as Authorization: Bearer tm_..., or in TASKMILL_API_KEY for commands"
-        )
+    def __init__(
+        self,
+        advice: str = "a valid API key is needed, as Authorization: Bearer tm_..., or in TASKMILL_API_KEY "
+        "for commands",
+    ) -> None:
+        super().__init__(advice)
 
 
 class ScopeMissing(TaskmillError):

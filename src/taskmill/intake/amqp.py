@@ -26,6 +26,7 @@ from taskmill.intake.route import Route
 from taskmill.intake.validating import Abandoned, FaultPersists, Validator
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.rejections import Rejections
 from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.periodic import pause
@@ -67,12 +68,15 @@ class Intake:
         limits: MessageLimits,
         warning_of: Warnings,
         most_bytes: int = _MOST_BYTES,
+        producers: ProducerKeys | None = None,
         traces: "Traces | None" = None,
     ) -> None:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._route = Route(self.link)
         self._replies = ReplyPublisher(url)
-        self._validator = Validator(creation, rejections, limits, traces, warning_of=warning_of)
+        self._validator = Validator(
+            creation, rejections, limits, traces, warning_of=warning_of, producers=producers
+        )
         self._most_bytes = most_bytes
         self._prefetch = _PREFETCH
         self._inbox: Inbox | None = None

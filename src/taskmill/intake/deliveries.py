@@ -67,6 +67,12 @@ def other_properties(delivered: DeliveredMessage) -> dict[str, Any]:
     return {name: getattr(properties, name) for name in _OTHERS}
 
 
+def user_of(delivered: DeliveredMessage) -> str | None:
+    """Return the broker's user that published a message, as the broker has verified; None if it does not say."""
+    user: str | None = delivered.header.properties.user_id
+    return user
+
+
 def wants_reply(delivered: DeliveredMessage) -> bool:
     """Whether the producer asked for a reply."""
     return bool(delivered.header.properties.reply_to)

@@ -22,6 +22,7 @@ from taskmill.intake.deliveries import (
     message_of,
     other_properties,
     reply_properties,
+    user_of,
     wants_reply,
 )
 from taskmill.intake.message_spans import end_spans, start_spans
@@ -35,7 +36,9 @@ from taskmill.observability.metrics import (
     MESSAGES_REJECTED,
     MESSAGES_REPLAYED,
 )
+from taskmill.operations.authorisation import authorise_draft
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.rejections import Rejections
 from taskmill.outbound.warnings import Warnings
 from taskmill.storage.tasks import NewTask
@@ -89,7 +92,8 @@ class Persist(Protocol):
 class Validator:
     """Validates messages, and stores tasks with `creation` and refused messages with `rejections`.
 
-    `warning_of` returns a warning if nothing will be delivered to a callback's address.
+    `warning_of` returns a warning if nothing will be delivered to a callback's address. With `producers`, a
+    message's producer needs an API key that grants what the message asks for.
     """
 
     def __init__(
@@ -100,12 +104,14 @@ class Validator:
         traces: "Traces | None" = None,
         *,
         warning_of: Warnings,
+        producers: ProducerKeys | None = None,
     ) -> None:
         self._creation = creation
         self._rejections = rejections
         self._limits = limits
         self._traces = traces
         self._warning_of = warning_of
+        self._producers = producers
         # Batches are stored one at a time, in the order of their arrival: of two messages with the same id the
         # first one counts. Meanwhile another batch is read.
         self._store_lock = asyncio.Lock()
@@ -113,6 +119,8 @@ class Validator:
     async def validate(self, messages: Sequence[DeliveredMessage], persist: Persist) -> list[Reply]:
         """Store a task or a rejection for each message, and return the replies to send."""
         _count(messages)
+        if self._producers is not None:
+            await persist(self._producers.refresh, tries=_TRIES)
         drafts = [self._read(message) for message in messages]
         spans = start_spans(self._traces, messages, drafts) if self._traces else None
         async with self._store_lock:
@@ -136,13 +144,16 @@ class Validator:
 
     def _read(self, message: DeliveredMessage) -> TaskDraft | Exception:
         try:
-            return message_draft(message_of(message), self._limits)
+            key = None if self._producers is None else self._producers.key_of(user_of(message))
+            draft = message_draft(message_of(message), self._limits)
+            authorise_draft(key, draft)
         except TaskmillError as error:
             return error
         except Exception as error:
             # An internal error: it is stored with the rejection, and does not hold up later messages.
             log.exception("message.unreadable")
             return error
+        return draft
 
     def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Reply | None:
         if not wants_reply(message):

@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.api import ApiSettings
+from taskmill.settings.broker_users import BrokerUserSettings
 from taskmill.settings.group import Group
 from taskmill.settings.groups import (
     DashboardSettings,
@@ -90,13 +91,6 @@ _OTHER_NAMES = frozenset(
         "TASKMILL_PYTHON",
         "TASKMILL_TEST_POSTGRES_BIN",
         "TASKMILL_URL",
-    }
-)
-_SECRETS = frozenset(
-    {
-        *("database_url", "maintenance.database_url", "broker_url"),
-        *("outbound.push_signing_keys", "outbound.callback_signing_keys"),
-        *("roles.app_password", "roles.maintenance_password", "roles.reader_password"),
     }
 )
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
@@ -180,6 +174,7 @@ class Settings(BaseSettings):
     rate_limits: RateLimitSettings = RateLimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     roles: RoleSettings = RoleSettings()
+    broker_users: BrokerUserSettings = BrokerUserSettings()
     emulation: EmulationSettings = EmulationSettings()
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
@@ -355,6 +350,11 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
             yield f"{prefix}{name}", field
 
 
+def _is_secret(annotation: object) -> bool:
+    """Return whether values of a type contain a secret."""
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
+
+
 def _env_name(dotted: str) -> str:
     return _PREFIX + dotted.replace(".", "__").upper()
 
@@ -391,6 +391,7 @@ def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:
 def _came(name: str, layers: tuple[_Layer, ...]) -> str:
     for layer in layers:
         if name in layer.values:
-            shown = "" if name in _SECRETS else f"={str(layer.values[name])[:80]!r}"
+            is_secret = _is_secret(_known()[name].annotation)
+            shown = "" if is_secret else f"={str(layer.values[name])[:80]!r}"
             return f"{_env_name(name)}{shown} ({layer.origin})"
     return _env_name(name)

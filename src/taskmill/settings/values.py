@@ -21,6 +21,9 @@ _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,11}", re.ASCII)
 # Those that stand for themselves in an address.
 _PASSWORD = re.compile(r"[A-Za-z0-9._~-]{12,200}", re.ASCII)
+_NAMED_PASSWORD = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})=(?P<password>[A-Za-z0-9._~-]{12,200})", re.ASCII
+)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:\s*-\s*(?P<last>[0-9]{1,5}))?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
@@ -79,6 +82,21 @@ def _parsed_weights(value: object) -> object:
     if None in found:
         raise ValueError("expected a valid list of names, with optional weights: a,b=3")
     return {match["name"]: int(match["weight"] or 1) for match in found if match}
+
+
+def _parsed_passwords(value: object) -> object:
+    """Read ``shop=password, crm=password`` or a list of such."""
+    items = _parsed_list(value)
+    found = (
+        [_NAMED_PASSWORD.fullmatch(str(item)) for item in items]
+        if isinstance(items, (list, tuple))
+        else [None]
+    )
+    if None in found:
+        raise ValueError(
+            "expected name=password, separated by commas, with 12 to 200 letters, digits, or - . _ ~"
+        )
+    return {match["name"]: match["password"] for match in found if match}
 
 
 def _parsed_ports(value: object) -> object:
@@ -177,6 +195,7 @@ SigningKeys = Annotated[
 ]
 PortRanges = Annotated[tuple[PortRange, ...], BeforeValidator(_parsed_ports)]
 Password = Annotated[SecretStr, AfterValidator(_checked_password)]
+NamedPasswords = Annotated[dict[str, SecretStr], BeforeValidator(_parsed_passwords)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 AuthPolicy = Literal["auto", "off", "required"]

@@ -1,0 +1,121 @@
+"""Where API keys are required: what producers of messages may create."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from taskmill.operations.producer_keys import ProducerKeys
+from taskmill.storage.api_keys import revoke
+from tests.support.api_keys import a_new_key
+from tests.support.intake import Producer, counted, producing, taking_in, until_counted
+from tests.support.stage import Stage
+
+# The user of the tests' broker.
+USER = "taskmill"
+
+
+@pytest.fixture
+def producers(stage: Stage) -> ProducerKeys:
+    """The keys of producers, as the intake has them where keys are required."""
+    return ProducerKeys(stage.database, stage.clock)
+
+
+@asynccontextmanager
+async def an_intake(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> AsyncIterator[Producer]:
+    async with taking_in(stage, broker_url, producers=producers), producing(broker_url) as producer:
+        yield producer
+
+
+async def refusals(stage: Stage) -> list[tuple[int, str]]:
+    """The status and the text of each rejection, oldest first."""
+    rows = await stage.sql.fetch("SELECT status, problem FROM taskmill.rejection ORDER BY id")
+    return [(row["status"], orjson.loads(row["problem"])["detail"]) for row in rows]
+
+
+async def test_a_message_creates_what_the_key_of_its_user_grants(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    grants = ("tasks:create queue=billing.* type=charge", "outbound host=hooks.example.org")
+    await a_new_key(stage.database, *grants, name=USER)
+    good = {"name": "Charge", "type": "charge", "queue": "billing.cards"}
+    async with an_intake(stage, broker_url, producers) as producer:
+        await producer.send(good, user_id=USER)
+        await producer.send({**good, "callback_url": "https://hooks.example.org/"}, user_id=USER)
+        await until_counted(stage, 2, 0)
+        await producer.send({**good, "queue": "other"}, user_id=USER)
+        await until_counted(stage, 2, 1)
+        await producer.send({**good, "type": "other"}, user_id=USER)
+        await until_counted(stage, 2, 2)
+        await producer.send({**good, "callback_url": "https://example.net/"}, user_id=USER)
+        await until_counted(stage, 2, 3)
+    found = await refusals(stage)
+    assert [status for status, _ in found] == [403, 403, 403]
+    assert "tasks:create for queue 'other' and type 'charge'" in found[0][1]
+    assert "queue 'billing.cards' and type 'other'" in found[1][1]
+    assert "outbound for host 'example.net'" in found[2][1]
+
+
+async def test_a_message_without_a_user_or_of_one_without_a_key_creates_nothing(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    async with an_intake(stage, broker_url, producers) as producer:
+        # What is wrong with it is not told to somebody unknown.
+        await producer.send(b"rubbish")
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 0, 2)
+    [first, second] = await refusals(stage)
+    assert first == second
+    assert first[0] == 401
+    assert "user_id" in first[1]
+    assert "taskmill key create" in first[1]
+
+
+async def test_a_key_that_was_revoked_or_has_expired_creates_nothing_and_a_new_one_does(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    async with an_intake(stage, broker_url, producers) as producer:
+        await a_new_key(stage.database, "tasks:create", name=USER, lifetime=timedelta(seconds=-1))
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 0, 1)
+        await a_new_key(stage.database, "tasks:create", name=USER)
+        producers.forget()
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 1, 1)
+        await revoke(stage.database, USER)
+        producers.forget()
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 1, 2)
+
+
+async def test_the_use_of_a_key_is_recorded(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    await a_new_key(stage.database, "tasks:create", name=USER)
+    noticed: list[bool] = []
+    producers.on_use = lambda: noticed.append(True)
+    async with an_intake(stage, broker_url, producers) as producer:
+        for number in range(3):
+            await producer.send({"name": f"Charge {number}"}, user_id=USER)
+        await until_counted(stage, 3, 0)
+    assert noticed == [True]
+    await producers.record_use()
+    assert await stage.sql.fetchval("SELECT last_used_at IS NOT NULL FROM taskmill.api_key")
+
+
+async def test_a_message_and_a_request_of_one_key_share_their_idempotency_keys(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    await a_new_key(stage.database, "tasks:create", name=USER)
+    async with an_intake(stage, broker_url, producers) as producer:
+        await producer.send({"name": "Charge"}, user_id=USER, message_id="order-1")
+        await producer.send({"name": "Charge"}, user_id=USER, message_id="order-1")
+        await producer.send({"name": "Charge"}, user_id=USER, message_id="order-2")
+        await until_counted(stage, 2, 0)
+    scopes = await stage.sql.fetch("SELECT DISTINCT scope FROM taskmill.idempotency")
+    assert [row["scope"] for row in scopes] == [f"api_key:{USER}"]
+    assert await counted(stage) == (2, 0)
