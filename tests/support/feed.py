@@ -1,9 +1,10 @@
 """Following the feed in tests: a reader of server-sent events, and a service that numbers changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -43,10 +44,14 @@ class Frame:
 
 @asynccontextmanager
 async def a_stream(
-    http: httpx.AsyncClient, query: str = "", *, last: str | None = None
+    http: httpx.AsyncClient,
+    query: str = "",
+    *,
+    last: str | None = None,
+    key: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[AsyncIterator[Frame]]:
-    """Open a stream, check that it was accepted, and yield its blocks."""
-    headers = {} if last is None else {"Last-Event-ID": last}
+    """Open a stream, check that it was accepted, and yield its blocks; `key` is the header that shows one."""
+    headers = {**key, **({} if last is None else {"Last-Event-ID": last})}
     async with http.stream("GET", f"/events{query}", headers=headers) as response:
         if response.status_code != 200:
             await response.aread()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import TaskEvent
+from taskmill.domain.visibility import Visibility
 
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,8})", re.ASCII)
 
@@ -69,12 +70,16 @@ class FeedBounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedFilter:
-    """Which changes are wanted: those that match one value of each set that is not empty."""
+    """Which changes are wanted: those that match one value of each set that is not empty, and are visible.
+
+    Without a visibility, changes in all queues are.
+    """
 
     queues: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     statuses: frozenset[Status] = frozenset()
     tasks: frozenset[UUID] = frozenset()
+    visibility: Visibility | None = None
 
     def admits(self, change: Change) -> bool:
         """Return whether a change is wanted."""
@@ -83,4 +88,5 @@ class FeedFilter:
             and (not self.types or change.type in self.types)
             and (not self.statuses or change.event.status in self.statuses)
             and (not self.tasks or change.event.task_id in self.tasks)
+            and (self.visibility is None or self.visibility.shows(change.queue))
         )

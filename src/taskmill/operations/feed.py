@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 from uuid import UUID
@@ -25,6 +26,7 @@ from taskmill.observability.metrics import (
     FEED_WATCHES,
 )
 from taskmill.operations.listeners import End, RenderedChange, Stream, Watch
+from taskmill.operations.visibility import current_visibility
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
@@ -110,7 +112,7 @@ class Feed:
 
     @asynccontextmanager
     async def listening(self, wanted: FeedFilter, after: Cursor | None) -> AsyncIterator[Stream]:
-        """Open a stream of the changes that follow `after`, or of those from now on.
+        """Open a stream of the changes that follow `after`, or of those from now on, that this context may see.
 
         Raises:
             ChangesForgotten: some of them are no longer kept.
@@ -119,7 +121,8 @@ class Feed:
         """
         if self._is_closed or len(self._streams) >= self._settings.streams:
             raise Unavailable(_RETRY_AFTER_S, "another stream of this process")
-        stream = Stream(self, wanted, limit=self._settings.buffer)
+        visible = replace(wanted, visibility=current_visibility())
+        stream = Stream(self, visible, limit=self._settings.buffer)
         self._streams.add(stream)
         FEED_STREAMS.inc()
         try:
