@@ -13,8 +13,6 @@ from taskmill.api.access_rules import RULES, Check
 from taskmill.domain.lifecycle import Failed, Succeeded
 from taskmill.domain.task import Task
 from taskmill.operations.api_keys import NewApiKey
-from taskmill.storage import leases
-from taskmill.storage.leases import WorkerProfile
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.builders import ERROR
@@ -57,15 +55,6 @@ async def required(stage: Stage) -> AsyncIterator[Served]:
     """A server that requires keys."""
     async with serving(stage.service, REQUIRED) as served:
         yield served
-
-
-async def a_worker(stage: Stage, *queues: str) -> UUID:
-    """A live worker for some queues, or for all."""
-    lease_id = stage.ids()
-    card = WorkerProfile(name="-".join(("for", *queues)), queues=queues, types=("*",), slots=100)
-    async with stage.database.hot() as connection:
-        await leases.open_lease(connection, lease_id, card, ttl_s=600)
-    return lease_id
 
 
 async def work_in(stage: Stage, queue: str, lease: UUID, **parts: Any) -> list[Task]:  # noqa: ANN401 - as `created`
@@ -112,13 +101,25 @@ def test_every_address_that_shows_visible_queues_is_tested() -> None:
 async def test_what_happens_in_other_queues_changes_nothing_that_a_key_is_shown(
     required: Served, stage: Stage
 ) -> None:
-    own_worker = await a_worker(stage, "mail", "mail-later")
+    own_worker = await stage.open_lease(
+        ttl_s=600,
+        queues=(
+            "mail",
+            "mail-later",
+        ),
+    )
     key = await a_new_key(stage.database, "tasks:read queue=mail*")
     assert (await required.get("/tasks", headers=shown(key))).json()["total"] == 0
     await work_in(stage, "mail", own_worker)
     await work_in(stage, "mail-later", own_worker)
     before = await shown_to(required, key)
-    foreign = await a_worker(stage, "secret", "a-mail")
+    foreign = await stage.open_lease(
+        ttl_s=600,
+        queues=(
+            "secret",
+            "a-mail",
+        ),
+    )
     await work_in(stage, "secret", foreign)
     await work_in(stage, "a-mail", foreign, type="only-secret")
     await stage.running(own_worker, queue="secret")
@@ -134,7 +135,7 @@ async def test_what_happens_in_other_queues_changes_nothing_that_a_key_is_shown(
 async def test_two_keys_see_their_own_queues_and_together_all(
     required: Served, stage: Stage
 ) -> None:
-    worker = await a_worker(stage)
+    worker = await stage.open_lease(ttl_s=600)
     own = {queue: await work_in(stage, queue, worker) for queue in ("mail", "secret")}
     totals = []
     for queue, tasks in own.items():

@@ -123,3 +123,54 @@ async def test_a_sweep_needs_the_scope_for_some_queue(required: Served, stage: S
     key = shown(await a_new_key(stage.database, "tasks:read"))
     refused = await required.post("/tasks/cancel", {"all": True}, headers=key)
     assert (refused.status_code, refused.json()["scope"]) == (403, "tasks:operate")
+
+
+def facts_of(explanation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The facts of an explanation without times, which pass."""
+    passing = {"due_in_s", "ready_for_s", "claimed_per_second", "about_s"}
+    return {
+        blocker["blocker"]: {
+            name: value
+            for name, value in blocker["facts"].items()
+            if name not in passing and not name.endswith("_at")
+        }
+        for blocker in explanation["blockers"]
+    }
+
+
+@pytest.mark.parametrize("foreign_running", [0, 3, 100])
+async def test_an_explanation_names_nothing_of_other_queues(
+    required: Served, stage: Stage, foreign_running: int
+) -> None:
+    shared = await stage.open_lease(worker="shared", queues=("mail", "secret"))
+    for _ in range(foreign_running):
+        await stage.created(queue="secret", type="only-secret")
+    assert len(await stage.take(shared)) == foreign_running
+    await stage.open_lease(worker="stranger", queues=("secret", "hidden"))
+    task = await stage.created(queue="mail", type="send")
+    key = shown(await a_new_key(stage.database, "tasks:read queue=mail"))
+    response = await required.get(f"/tasks/{task.id}/explain", headers=key)
+    assert response.status_code == 200, response.text
+    for hidden in ("secret", "hidden", "stranger"):
+        assert hidden not in response.text
+    facts = facts_of(response.json())
+    assert facts["no_worker"]["workers_alive"] == 1
+    assert [worker["queues"] for worker in facts["no_worker"]["workers"]] == [["mail"]]
+    assert facts["no_free_slot"] == {"slots": 100, "running": None, "is_counted": False}
+    is_full = foreign_running == 100
+    assert response.json()["blocker"] == ("no_free_slot" if is_full else "not_claimed")
+    assert f"{foreign_running} of" not in response.text
+    everything = shown(await a_new_key(stage.database, "tasks:read"))
+    whole = facts_of((await required.get(f"/tasks/{task.id}/explain", headers=everything)).json())
+    assert whole["no_free_slot"]["running"] == foreign_running
+    assert whole["no_worker"]["workers_alive"] == 2
+
+
+async def test_without_a_worker_for_its_queues_a_key_is_told_of_none(
+    required: Served, stage: Stage
+) -> None:
+    await stage.open_lease(worker="stranger", queues=("secret",))
+    task = await stage.created(queue="mail", type="send")
+    key = shown(await a_new_key(stage.database, "tasks:read queue=mail"))
+    explanation = (await required.get(f"/tasks/{task.id}/explain", headers=key)).json()
+    assert (explanation["blocker"], explanation["summary"]) == ("no_worker", "No worker lives.")

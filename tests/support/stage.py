@@ -59,10 +59,12 @@ class Stage:
         """Create a task."""
         return (await self.creation.create(a_draft(**parts))).task
 
-    async def open_lease(self, *, ttl_s: float = 60, worker: str = "tester") -> UUID:
-        """Open a lease."""
+    async def open_lease(
+        self, *, ttl_s: float = 60, worker: str = "tester", queues: tuple[str, ...] = ()
+    ) -> UUID:
+        """Open a lease, of a worker for some queues or for all."""
         lease_id = self.ids()
-        card = WorkerProfile(name=worker, queues=(), types=("*",), slots=100)
+        card = WorkerProfile(name=worker, queues=queues, types=("*",), slots=100)
         async with self.database.hot() as connection:
             await leases.open_lease(connection, lease_id, card, ttl_s=ttl_s)
         return lease_id

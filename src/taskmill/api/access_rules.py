@@ -71,7 +71,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /tasks/{id}/events": _READ_TASK,
     "GET /tasks/{id}/logs": _READ_TASK,
     "GET /tasks/{id}/deliveries": _READ_TASK,
-    "GET /tasks/{id}/explain": _READ_ALL,
+    "GET /tasks/{id}/explain": _READ_TASK,
     "POST /tasks/cancel": _OPERATE_VISIBLE,
     "POST /tasks/retry": _OPERATE_VISIBLE,
     "POST /tasks/{id}/cancel": _OPERATE_TASK,

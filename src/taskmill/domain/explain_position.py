@@ -26,9 +26,14 @@ def no_free_slot(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
     """A worker claims no more than it can run at once."""
     slots, taken = _taken_slots(c, position)
     workers = counted(len(c.serving), "worker")
-    facts = {"slots": slots, "running": taken, "is_counted": position.running is not None}
+    facts = {
+        "slots": slots,
+        "running": None if c.is_limited else taken,
+        "is_counted": position.running is not None and not c.is_limited,
+    }
     if taken < slots:
-        sentence = f"{taken:,} of {counted(slots, 'slot')} of {workers} are taken."
+        of = f"{counted(slots, 'slot')} of {workers}"
+        sentence = f"Not all {of} are taken." if c.is_limited else f"{taken:,} of {of} are taken."
         return passed(BlockerName.NO_FREE_SLOT, sentence, facts)
     todo = "Wait; or start another worker, or give them more slots (TASKMILL_WORKER__CONCURRENCY)."
     sentence = f"All {counted(slots, 'slot')} of {workers} are taken."
@@ -46,7 +51,7 @@ def tasks_ahead(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
         "ahead": position.ahead,
         "is_more": position.is_more,
         "priority": c.priority,
-        "free_slots": free,
+        "free_slots": None if c.is_limited else free,
         "claimed_per_second": None
         if position.per_second is None
         else round(position.per_second, 3),
@@ -56,7 +61,8 @@ def tasks_ahead(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
         return passed(BlockerName.TASKS_AHEAD, "No due task goes before it.", facts)
     sentence = _ahead_sentence(c, position)
     if position.ahead is not None and position.ahead < free:
-        return passed(BlockerName.TASKS_AHEAD, f"{sentence}, and {free:,} slots are free.", facts)
+        are_free = "enough slots are free" if c.is_limited else f"{free:,} slots are free"
+        return passed(BlockerName.TASKS_AHEAD, f"{sentence}, and {are_free}.", facts)
     todo = "Wait, or start more workers. A task with a higher `priority` goes before those with a lower."
     return holds(
         BlockerName.TASKS_AHEAD, f"{sentence}{_wait_clause(position, wait_s)}.", facts, todo=todo

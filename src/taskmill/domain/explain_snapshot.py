@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from taskmill.domain.lifecycle import ErrorInfo, EventType, Status
 from taskmill.domain.system import BrokerState, Liveness
+from taskmill.domain.visibility import Visibility
 
 EVERY_TYPE = "*"
 
@@ -57,6 +58,13 @@ class OpenLease:
     expires_at: datetime
     is_quiet: bool = False
 
+    def limited_to(self, visibility: Visibility) -> "OpenLease | None":
+        """Return it with visible queues only; None when it serves none of them."""
+        if not self.queues:
+            return self
+        queues = frozenset(filter(visibility.shows, self.queues))
+        return replace(self, queues=queues) if queues else None
+
     def takes_queue(self, queue: str) -> bool:
         """Return whether it serves the queue."""
         return not self.queues or queue in self.queues
@@ -86,7 +94,8 @@ class ExplainSnapshot:
     """A task and what surrounds it at `now`, by the database's clock.
 
     `is_enqueued` is whether it has its row in `dispatch`. `leases` are all open leases, with those that ran out.
-    `position` is None where nothing needs it (`explanation.needs_position`).
+    `position` is None where nothing needs it (`explanation.needs_position`). One that `is_limited` is for somebody
+    who may not see all queues: how many tasks run at all is not reported.
     """
 
     now: datetime
@@ -116,6 +125,14 @@ class ExplainSnapshot:
     leases: tuple[OpenLease, ...]
     broker: BrokerState
     position: QueuePosition | None = None
+    is_limited: bool = False
+
+    def limited_to(self, visibility: Visibility | None) -> "ExplainSnapshot":
+        """Return it for somebody who may see some queues only: with workers that serve these. None: as it is."""
+        if visibility is None:
+            return self
+        leases = (lease.limited_to(visibility) for lease in self.leases)
+        return replace(self, leases=tuple(filter(None, leases)), is_limited=True)
 
     @property
     def alive(self) -> list[OpenLease]:
