@@ -109,6 +109,28 @@ def test_an_api_beyond_this_machine_requires_keys_by_itself(
 
 
 @pytest.mark.slow
+def test_a_request_is_repeated_after_keys_became_required(
+    database_url: str, commands: Commands, tmp_path: Path
+) -> None:
+    env = {"TASKMILL_DATABASE_URL": database_url}
+
+    def create(folder: str, auth: str, **headers: str) -> tuple[int, str]:
+        serving, policy = ("run", "api", "--port", "0"), {"TASKMILL_AUTH": auth}
+        with Program(*serving, folder=tmp_path / folder, env={**env, **policy}) as program:
+            headers |= {"idempotency-key": "order-17"}
+            made = httpx.post(
+                f"{program.facts['url']}/tasks", json={"name": "a"}, headers=headers, timeout=20
+            )
+            return made.status_code, made.json()["id"]
+
+    status, task_id = create("before", "off")
+    assert status == 201
+    grants = ("--grant", "tasks:create", "--grant", "tasks:read")
+    key = commands("key", "create", "billing", *grants).stdout.strip()
+    assert create("after", "required", authorization=f"Bearer {key}") == (200, task_id)
+
+
+@pytest.mark.slow
 def test_up_beyond_this_machine_makes_the_key_that_commands_find(
     commands: Commands, tmp_path: Path
 ) -> None:

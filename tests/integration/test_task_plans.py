@@ -1,7 +1,7 @@
 """Creating, reading and changing tasks costs what is created, read and changed, however many there are."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -36,6 +36,11 @@ async def test_reading_contracts_and_held_keys_costs_what_is_requested(seeded: S
         rows, plan = await session.fetch("read_contracts", 1)
         assert len(rows) == 1
         check(plan, rows=10, pages=10)
+        _, plan = await session.fetch("find_any_key", "rest")
+        check(plan, rows=1, pages=PAGES_PER_TASK)
+        ids, owned = [uuid4()] * BATCH, ["api_key:a"] * BATCH
+        _, plan = await session.fetch("find_earlier_keys", ids, owned, scopes, keys, [b""] * BATCH)
+        check(plan, rows=BATCH, pages=2 * PAGES_PER_TASK * BATCH)
         for name in ("find_live_keys", "await_keys"):
             _, plan = await session.fetch(name, scopes, keys)
             check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)

@@ -4,6 +4,8 @@ from typing import Final
 
 from taskmill.composition.process_context import ProcessContext
 from taskmill.observability.logs import get_logger
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.earlier_keys import REFRESH_S, EarlierKeys
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.sessions import Sessions
@@ -16,8 +18,13 @@ log = get_logger(__name__)
 _USE_S: Final = 60.0
 
 
-def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Service]]:
-    """Return what verifies keys, and the service that records their use; nothing where none are required."""
+def key_verifier(
+    context: ProcessContext, creation: TaskCreation
+) -> tuple[KeyVerifier | None, list[Service]]:
+    """Return what verifies keys, and the services for them; nothing where none are required.
+
+    Idempotency keys from before they were required are found by `creation`, then.
+    """
     settings = context.settings
     if is_open_to_all(settings):
         log.warning("api.opened_to_all", host=settings.api.host, advice="leave TASKMILL_AUTH unset")
@@ -27,7 +34,8 @@ def key_verifier(context: ProcessContext) -> tuple[KeyVerifier | None, list[Serv
     recorder = Periodic("api-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
     keys.on_use = recorder.wake
     context.on_api_keys.append(keys.forget)
-    return keys, [recorder]
+    creation.earlier_keys = earlier = EarlierKeys(context.database)
+    return keys, [recorder, Periodic("earlier-keys", earlier.refresh, interval_s=REFRESH_S)]
 
 
 def producer_keys(context: ProcessContext) -> tuple[ProducerKeys | None, list[Service]]:

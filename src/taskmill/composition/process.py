@@ -252,7 +252,7 @@ class Process(ProcessContext):
             idle_backoff=self.idle_backoff,
         )
         pull, contracts = self._pull(), contract_refresher(self)
-        keys, key_services = key_verifier(self)
+        keys, key_services = key_verifier(self, creation)
         pages, page_services = dashboard(self, service, keys)
         app = create_app(
             service,

@@ -37,12 +37,14 @@ class PolicyPart(IntFlag):
 class IdempotencyKey:
     """A producer's promise that requests with this key are the same one. `request_hash` is of the body as sent.
 
-    `owner` is the name of the API key that sent it, if one is needed: other owners' keys are other keys.
+    `owner` is the name of the API key that sent it, if one is needed: other owners' keys are other keys. With
+    `may_be_earlier` the same request may have been sent before keys had owners.
     """
 
     key: str
     request_hash: bytes
     owner: str | None = None
+    may_be_earlier: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

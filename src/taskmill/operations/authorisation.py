@@ -29,7 +29,12 @@ def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
     if draft.type == push.TYPE and draft.payload is not None and draft.payload_error is None:
         authorise_url(key, orjson.loads(draft.payload)["url"])
     if draft.idempotency is not None:
-        draft.idempotency = replace(draft.idempotency, owner=key.draft.name)
+        draft.idempotency = replace(
+            draft.idempotency,
+            owner=key.draft.name,
+            # Whose task that is, nobody knows: it is shown only to those who may read it anyway.
+            may_be_earlier=key.permits(Scope.TASKS_READ, queue=draft.queue),
+        )
 
 
 def authorise_url(key: ApiKey | None, url: str | None) -> None:

@@ -27,6 +27,7 @@ from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
+from taskmill.operations.earlier_keys import EarlierKeys
 from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.known_names import KnownNames
 from taskmill.operations.known_types import KnownTypes
@@ -76,6 +77,8 @@ class TaskCreation(ContextOwner):
     ) -> None:
         self.writability = writability
         self.key_holders = KeyHolders(database, writability)
+        # Where API keys are required.
+        self.earlier_keys: EarlierKeys | None = None
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -106,8 +109,8 @@ class TaskCreation(ContextOwner):
             UnservedTypeLimitReached: the same for its type.
         """
         new = self._with_id(draft)
-        if refused := await self._refused((new,)):
-            [made] = _raise_first(refused.values())
+        if settled := await self._settled((new,)):
+            [made] = _raise_first(settled.values())
             return made
         try:
             result = await self._batch(new)
@@ -119,9 +122,8 @@ class TaskCreation(ContextOwner):
 
     def begin(self, draft: TaskDraft) -> CreationFuture | None:
         """Begin to store one task; None when that needs the other steps of `create` first."""
-        if draft.payload_error is not None or not (
-            self.queues.has((draft.queue,)) and self.types.has((draft.type,))
-        ):
+        is_known = self.queues.has((draft.queue,)) and self.types.has((draft.type,))
+        if draft.payload_error is not None or not is_known or self._may_be_earlier(draft):
             return None
         future = self._submit(self._with_id(draft))
         return None if isinstance(future, Unavailable) else future
@@ -131,10 +133,10 @@ class TaskCreation(ContextOwner):
         if not drafts:
             return []
         new = self.with_ids(drafts)
-        refused = await self._refused(new)
-        if found := [v for result in refused.values() for v in _violations(result)]:
+        settled = await self._settled(new)
+        if found := [v for result in settled.values() for v in _violations(result)]:
             raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
-        made = dict(zip(refused, _raise_first(refused.values()), strict=True))
+        made = dict(zip(settled, _raise_first(settled.values()), strict=True))
         remaining = [one for one in new if one.id not in made]
         BATCH_ITEMS.observe(len(remaining), ("create_all",))
         storing_all = partial(self._store_all, remaining)
@@ -152,8 +154,8 @@ class TaskCreation(ContextOwner):
             Unavailable: the database is away; nothing was begun.
         """
         new = self.with_ids(drafts)
-        refused = await self._refused(new)
-        return [refused.get(one.id) or self._submit(one) for one in new]
+        settled = await self._settled(new)
+        return [settled.get(one.id) or self._submit(one) for one in new]
 
     def _submit(self, new: NewTask) -> CreationFuture | Unavailable:
         try:
@@ -174,10 +176,21 @@ class TaskCreation(ContextOwner):
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
-        refused = await self._refused(new)
-        remaining = [one for one in new if one.id not in refused]
+        settled = await self._settled(new)
+        remaining = [one for one in new if one.id not in settled]
         results = iter(await self._store_apart(remaining) if remaining else ())
-        return [refused.get(one.id) or next(results) for one in new]
+        return [settled.get(one.id) or next(results) for one in new]
+
+    async def _settled(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        """Return the results of requests that store nothing, by their ids: existing tasks, and refusals."""
+        keys, wanted = self.earlier_keys, [one for one in new if self._may_be_earlier(one.draft)]
+        if keys is None or not wanted:
+            return await self._refused(new)
+        earlier = await self._with_retries(partial(keys.find, wanted))
+        return {**earlier, **await self._refused([one for one in new if one.id not in earlier])}
+
+    def _may_be_earlier(self, draft: TaskDraft) -> bool:
+        return self.earlier_keys is not None and self.earlier_keys.may_have(draft)
 
     async def _refused(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
         """Return the results of requests that can't be stored, by their ids: invalid payloads, names over a limit.

@@ -145,6 +145,17 @@ async def find_keys(
     }
 
 
+async def find_earlier_keys(connection: Connection, new: Iterable[NewTask]) -> dict[UUID, UUID]:
+    """Return the tasks of keys that are held in the scope of their entry point only, by the ids of `new`."""
+    wanted = [
+        (one.id, key_scope(one.draft), one.draft.source, key.key, key.request_hash)
+        for one in new
+        if (key := one.draft.idempotency) is not None
+    ]
+    rows = await connection.fetch(statement("find_earlier_keys"), *columns(wanted))
+    return {row["id"]: row["task_id"] for row in rows}
+
+
 async def find_live_keys(
     connection: Connection, keys: Collection[tuple[str, str]]
 ) -> set[tuple[str, str]]:
