@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from taskmill.domain.api_keys import parse_key
-from taskmill.operations.key_verification import FRESH_S
+from taskmill.operations.verified_cache import FRESH_S
 from tests.support.polling import wait_until
 from tests.support.processes import Program
 

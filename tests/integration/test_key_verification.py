@@ -11,7 +11,8 @@ from taskmill.domain.api_keys import format_key
 from taskmill.domain.errors import Unavailable
 from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
-from taskmill.operations.key_verification import FRESH_S, KeyVerifier
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.verified_cache import FRESH_S
 from taskmill.storage.api_keys import all_keys, revoke
 from taskmill.storage.notifier import API_KEYS, NotificationListener
 from tests.support.api_keys import a_new_key
@@ -180,7 +181,7 @@ async def test_many_requests_at_once_read_the_key_once(
 async def test_the_cache_is_bounded(
     stage: Stage, verifier: KeyVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.key_verification._MOST_CACHED", 2)
+    monkeypatch.setattr("taskmill.operations.verified_cache._MOST_CACHED", 2)
     made = [await a_new_key(stage.database, "metrics") for _ in range(3)]
     for key in made:
         assert await is_valid(verifier, sent(key))

@@ -6,7 +6,8 @@ are cached as keys are: one that was ended is forgotten when PostgreSQL notifies
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -17,14 +18,14 @@ from taskmill.domain.grants import Scope
 from taskmill.domain.sessions import TOKEN_BYTES, Session, is_token, token_hash
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog
-from taskmill.operations.key_verification import FRESH_S, KeyVerifier
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.verified_cache import VerifiedCache
 from taskmill.runtime.clock import Clock
 from taskmill.storage import sessions as rows
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
 
-_MOST_CACHED: Final = 1000
 _MOST_LISTED: Final = 200
 
 
@@ -35,27 +36,14 @@ class VerifiedSession(NamedTuple):
     key: ApiKey
 
 
-class _Cached(NamedTuple):
-    found: rows.FoundSession
-    stale_at: float
-
-
-class Sessions:
-    """Begins, verifies and ends sessions; `on_use` is called when there is use of one to record.
-
-    The cache has hashes of tokens only.
-    """
+class Sessions(VerifiedCache[UUID, rows.FoundSession]):
+    """Begins, verifies and ends sessions. The cache has hashes of tokens only."""
 
     def __init__(self, database: Database, keys: KeyVerifier, clock: Clock) -> None:
-        self.on_use: Callable[[], None] = lambda: None
+        super().__init__(clock, partial(rows.record_use, database))
         self.keys = keys
         self._database = database
         self._audit = AuditLog(database)
-        self._clock = clock
-        self._cached: dict[bytes, _Cached] = {}
-        self._used: set[UUID] = set()
-        # Grows with each notification: what was read before is not cached after it.
-        self._revision = 0
 
     async def find_key(self, text: str, host: str) -> ApiKey:
         """Return the key with a text that came from an address.
@@ -90,11 +78,7 @@ class Sessions:
         if not is_token(token):
             raise NotAuthenticated
         digest = token_hash(token)
-        cached = self._cached.get(digest)
-        if cached is not None and self._clock.monotonic() < cached.stale_at:
-            found: rows.FoundSession | None = cached.found
-        else:
-            found = await self._load(digest)
+        found = self._fresh(digest) or await self._load(digest)
         if found is None or found.ends_at <= self._clock.now():
             raise NotAuthenticated
         key = self.keys.accepted(found.key, host)
@@ -122,33 +106,9 @@ class Sessions:
         key_id = None if key.permits(Scope.ADMIN) else key.id
         return await rows.all_sessions(self._database, key_id, _MOST_LISTED)
 
-    def forget(self) -> None:
-        """Look up every session again: some were ended, or keys were changed."""
-        self._revision += 1
-        self._cached.clear()
-
-    async def record_use(self) -> None:
-        """Store which sessions were used since the last call."""
-        used, self._used = self._used, set()
-        if not used:
-            return
-        try:
-            await rows.record_use(self._database, used)
-        except BaseException:
-            self._used |= used
-            raise
-
     async def _load(self, digest: bytes) -> rows.FoundSession | None:
-        revision, read_at = self._revision, self._clock.monotonic()
+        reading = self._begin_reading()
         found = await rows.find(self._database, digest)
-        self._cached.pop(digest, None)
-        if found is not None and revision == self._revision:
-            if len(self._cached) >= _MOST_CACHED:
-                del self._cached[next(iter(self._cached))]
-            self._cached[digest] = _Cached(found, read_at + FRESH_S)
+        if found is not None:
+            self._remember(digest, found, reading)
         return found
-
-    def _note_use(self, session_id: UUID) -> None:
-        if session_id not in self._used:
-            self._used.add(session_id)
-            self.on_use()
