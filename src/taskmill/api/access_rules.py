@@ -48,7 +48,7 @@ ADMIN_ONLY: Final = Rule(Scope.ADMIN, Check.ALL)
 """The rule of every route that the table does not have."""
 
 ANY_KEY: Final = Rule(Scope.ADMIN, Check.KEY)
-"""The rule of a path at which there is nothing."""
+"""The rule of a path at which there is nothing, or nothing for its method."""
 
 RULES: Final[Mapping[str, Rule]] = {
     "GET /healthz": _OPEN,

@@ -180,7 +180,7 @@ class Api:
                 context.keys,
                 context.service,
                 is_page=is_page,
-                is_route=errors.has_route,
+                may_serve=errors.may_serve,
             )
         within = RateLimiting(within, context.rate_limits, context.keys, is_page=is_page)
         if context.access.has_origins:

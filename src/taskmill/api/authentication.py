@@ -37,8 +37,8 @@ _BODY: Final = "http.response.body"
 class Authentication:
     """Wraps the app.
 
-    `is_page` returns whether a path is the dashboard's, `is_route` whether the framework has something at it.
-
+    `is_page` returns whether a path is the dashboard's, `may_serve` whether the framework may have something there
+    for a method.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Authentication:
         service: TaskService,
         *,
         is_page: Callable[[str], bool],
-        is_route: Callable[[str], bool],
+        may_serve: Callable[[str, str], bool],
     ) -> None:
         self._app = app
         self._keys = keys
         self._service = service
         self._is_page = is_page
-        self._is_route = is_route
+        self._may_serve = may_serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -73,10 +73,10 @@ class Authentication:
             await self._app(scope, receive, send)
 
     def _find_rule(self, scope: Scope) -> FoundRule:
-        path = scope["path"]
-        if (found := find_rule(scope["method"], path)) is not None:
+        method, path = scope["method"], scope["path"]
+        if (found := find_rule(method, path)) is not None:
             return found
-        return FoundRule(ADMIN_ONLY if self._is_route(path) else ANY_KEY)
+        return FoundRule(ADMIN_ONLY if self._may_serve(method, path) else ANY_KEY)
 
     async def _checked(
         self, found: FoundRule, scope: Scope, send: Send

@@ -1,7 +1,7 @@
 """Has the framework respond to errors with problems."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -9,13 +9,15 @@ from typing import Final, NamedTuple
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from taskmill.api.nearest import Addresses
 from taskmill.api.refusals import Refused, error_response
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import TaskmillError
 
+_ANY_METHOD: Final = "*"
+_NOTHING: Final = "(?!)"
 _UNROUTED: Final = {
     404: "this path leads nowhere",
     405: "the Allow header names the methods that this path takes",
@@ -67,6 +69,11 @@ class HttpErrors:
         """Return whether the app, or one that is mounted in it, has a route for a path."""
         return self._all_paths.match(path) is not None
 
+    def may_serve(self, method: str, path: str) -> bool:
+        """Return whether the app, or one that is mounted in it, may have a route for a method and a path."""
+        paths = self._paths_by_method.get(method, self._paths_by_method[_ANY_METHOD])
+        return paths.match(path) is not None
+
     def not_found(self, method: str, path: str) -> RawResponse:
         """Return the response for a path that has no route."""
         return self._unrouted(HTTPStatus.NOT_FOUND, method, path, {})
@@ -82,12 +89,20 @@ class HttpErrors:
 
     @cached_property
     def _all_paths(self) -> re.Pattern[str]:
-        patterns = (
+        return _any_of(
             context.original_route.path_regex.pattern
             for context in iter_route_contexts(self._app.routes)
             if isinstance(context.original_route, Route | Mount)
         )
-        return re.compile(re.sub(r"\?P<\w+>", "?:", "|".join(patterns)), re.DOTALL)
+
+    @cached_property
+    def _paths_by_method(self) -> dict[str, re.Pattern[str]]:
+        served = list(_served_by(self._app.routes))
+        methods = {_ANY_METHOD}.union(*(methods for _, methods in served))
+        return {
+            method: _any_of(path for path, known in served if known & {method, _ANY_METHOD})
+            for method in methods
+        }
 
     @cached_property
     def _routes(self) -> list[_Known]:
@@ -126,6 +141,23 @@ class HttpErrors:
                 allowed = methods
                 break
         return allowed | ({"HEAD"} if "GET" in allowed else set())
+
+
+def _served_by(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Yield the pattern of each route and its methods, also of the routes of apps that are mounted."""
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, Mount) and route.routes:
+            yield from _served_by(route.routes, prefix + re.escape(route.path))
+        elif isinstance(route, Route | Mount):
+            methods = route.methods if isinstance(route, Route) else None
+            pattern = prefix + route.path_regex.pattern.removeprefix("^")
+            yield f"^{pattern}", set(methods or {_ANY_METHOD})
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    joined = "|".join(patterns) or _NOTHING
+    return re.compile(re.sub(r"\?P<\w+>", "?:", joined), re.DOTALL)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
