@@ -22,6 +22,7 @@ from taskmill.storage import contracts as rows, tasks
 from taskmill.storage.notifier import CONTRACTS, NotificationListener
 from taskmill.storage.statements import statement
 from taskmill.wire.batches import array_drafts
+from taskmill.wire.contracts.secret_fields import MARK
 from taskmill.wire.messages import CreationMessage, message_draft
 from taskmill.wire.retry import spec_of
 from taskmill.wire.tasks import to_draft
@@ -357,8 +358,8 @@ async def test_live_workers_are_counted(stage: Stage) -> None:
 async def test_polling_for_changes_reads_one_row_when_there_are_none(stage: Stage) -> None:
     await registered(stage, *(a_contract(type=f"t{n}") for n in range(50)))
     now = await revision(stage)
-    assert await rows.read_changed(stage.database, now) is None
-    found = await stage.database.fetch("read_contracts", now)
+    assert await rows.read_changed(stage.database, now, MARK) is None
+    found = await stage.database.fetch("read_contracts", now, MARK)
     assert len(found) == 1
 
 

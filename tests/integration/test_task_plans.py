@@ -11,6 +11,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import tasks
 from taskmill.storage.statements import columns
 from taskmill.storage.task_log import LAST_CLAIM, NewLine
+from taskmill.wire.contracts.secret_fields import MARK
 from tests.support.builders import a_draft, a_key
 from tests.support.long_past import BATCH, PAGES_PER_TASK, WEEKS, claimed, pages_for_ids
 from tests.support.plans import check, explaining
@@ -33,7 +34,7 @@ async def test_reading_contracts_and_held_keys_costs_what_is_requested(seeded: S
     keys = [f"{n}" for n in range(BATCH)]
     scopes = ["rest"] * BATCH
     async with explaining(seeded.database) as session:
-        rows, plan = await session.fetch("read_contracts", 1)
+        rows, plan = await session.fetch("read_contracts", 1, MARK)
         assert len(rows) == 1
         check(plan, rows=10, pages=10)
         _, plan = await session.fetch("find_any_key", "rest")

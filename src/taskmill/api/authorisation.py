@@ -1,4 +1,4 @@
-"""Checks what only endpoints know: the queues, types and hosts that the body of a request names.
+"""Checks what only endpoints know: the queues, types and hosts that the body of a request names. Masks secrets.
 
 Each function does nothing where no key is required.
 """
@@ -7,18 +7,39 @@ from typing import cast
 
 from starlette.types import Scope
 
+from taskmill.api.context import Context
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.grants import Scope as KeyScope
 from taskmill.domain.remote import LeaseRequest
-from taskmill.operations.authorisation import authorise_draft, authorise_url, missing
+from taskmill.domain.task import Task
+from taskmill.operations.authorisation import (
+    authorise_draft,
+    authorise_url,
+    missing,
+    permits_secrets,
+)
 from taskmill.runtime.http_scope import API_KEY
+from taskmill.wire.masking import ShownTask
 
-__all__ = ["authorise_draft", "authorise_lease", "authorise_url", "missing", "shown_key"]
+__all__ = [
+    "authorise_draft",
+    "authorise_lease",
+    "authorise_url",
+    "missing",
+    "permits_secrets",
+    "shown_key",
+    "shown_task",
+]
 
 
 def shown_key(scope: Scope) -> ApiKey | None:
     """Return the key that a request has shown, None where none is required."""
     return cast("ApiKey | None", scope.get(API_KEY))
+
+
+async def shown_task(context: Context, scope: Scope, task: Task) -> ShownTask:
+    """Return a task as the caller may see it."""
+    return await context.service.masking.show(shown_key(scope), task)
 
 
 def authorise_lease(key: ApiKey | None, wanted: LeaseRequest) -> None:

@@ -39,6 +39,7 @@ from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.offload import LARGE_BYTES, Caller
+from taskmill.wire.masking import ShownTask, plain
 from taskmill.wire.rate_limits import rate_limit_headers
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
@@ -211,7 +212,7 @@ class FastPath:
     def _created(self, call: Call, warning: str | None, future: CreationFuture) -> None:
         result = _result_of(future)
         if isinstance(result, CreatedTask):
-            self._render(call, partial(created_response, warning=warning), result)
+            self._render(call, partial(self._created_response, call.key, warning), result)
         else:
             self._respond_error(call, result)
 
@@ -221,13 +222,30 @@ class FastPath:
         result = _result_of(future)
         if isinstance(result, Task) and not _may_read(call.key, result):
             result = None
-        if isinstance(result, Task):
-            if known_tag is None:
-                self._render(call, task_response, result)
-            else:
-                self._render(call, partial(tagged_response, known_tags=(known_tag,)), result)
-        else:
+        if not isinstance(result, Task):
             self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
+            return
+        render = partial(self._task_response, call.key, known_tag)
+        if call.key is not None and self._context.service.masking.takes_long(call.key, result):
+            pending = asyncio.get_running_loop().run_in_executor(None, render, result)
+            pending.add_done_callback(partial(self._render, call, asyncio.Future.result))
+        else:
+            self._render(call, render, result)
+
+    def _created_response(
+        self, key: ApiKey | None, warning: str | None, created: CreatedTask
+    ) -> RawResponse:
+        task = self._shown(key, created.task)
+        return created_response(task, replayed=created.replayed, warning=warning)
+
+    def _task_response(
+        self, key: ApiKey | None, known_tag: bytes | None, task: Task
+    ) -> RawResponse:
+        shown = self._shown(key, task)
+        return task_response(shown) if known_tag is None else tagged_response(shown, (known_tag,))
+
+    def _shown(self, key: ApiKey | None, task: Task) -> ShownTask:
+        return plain(task) if key is None else self._context.service.masking.shown(key, task)
 
     def _probe_key(self, call: Call) -> None:
         """Find out whether another request holds the key: this one has waited for long."""

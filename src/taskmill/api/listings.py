@@ -1,6 +1,7 @@
 """Listings over HTTP: their queries, cursors and pages. It does not find the tasks."""
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2s
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import tasks_page_json
 
 REPEATABLE: Final = frozenset({"status", "label"})
@@ -145,13 +147,15 @@ def digest(wanted: TaskFilter, order: object) -> bytes:
     return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
 
 
-def page_response(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> RawResponse:
-    """Respond with a page; its `Link` leads to the next one."""
+def page_response(
+    query: ListingQuery, wanted: TaskFilter, page: TaskPage, items: Sequence[ShownTask]
+) -> RawResponse:
+    """Respond with a page, and its `items` as they are shown; its `Link` leads to the next one."""
     next_cursor = None
     if page.next_after is not None:
         next_cursor = cursor(page.next_after, wanted, oldest_first=query.order == "asc")
     body = tasks_page_json(
-        page.items,
+        items,
         total=page.total,
         next_cursor=next_cursor,
         total_at_least=page.total_at_least,

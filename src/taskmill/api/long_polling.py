@@ -11,12 +11,14 @@ from typing import Final, Self
 
 from starlette.types import Receive, Scope
 
+from taskmill.api.authorisation import shown_task
 from taskmill.api.context import Context
 from taskmill.api.refusals import ClientGone
 from taskmill.api.responses import RawResponse, task_response
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
 from taskmill.runtime.http_scope import UNTIMED, set_deadline
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"
@@ -42,7 +44,7 @@ async def conditional_response(
             return await _long_poll(
                 context, scope, task, known_tags, wait_s=wait_s, presence=presence
             )
-    return tagged_response(task, known_tags)
+    return tagged_response(await shown_task(context, scope, task), known_tags)
 
 
 class _Presence:
@@ -83,7 +85,7 @@ async def _long_poll(
     known = task.version
     async with context.feed.watching(task.id) as watch:
         if watch is None:
-            return tagged_response(task, known_tags)
+            return tagged_response(await shown_task(context, scope, task), known_tags)
         presence.watch = watch
         if presence.is_gone:
             raise ClientGone  # it left before the watch began
@@ -95,12 +97,12 @@ async def _long_poll(
             if presence.is_gone:
                 raise ClientGone
             task = await context.service.reading.get(task.id)
-    response = tagged_response(task, known_tags)
+    response = tagged_response(await shown_task(context, scope, task), known_tags)
     response.headers = (*response.headers, APPLIED)
     return response
 
 
-def tagged_response(task: Task, known_tags: Sequence[bytes]) -> RawResponse:
+def tagged_response(task: ShownTask, known_tags: Sequence[bytes]) -> RawResponse:
     """Respond with the task, or 304 when one of the tags is its own."""
     tag = task_etag(task).encode()
     if any(matches(value, tag) for value in known_tags):

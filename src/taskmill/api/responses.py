@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Send
 
-from taskmill.domain.task import Task
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import task_etag, task_json
 
 Header = tuple[bytes, bytes]
@@ -43,7 +43,7 @@ class RawResponse:
         return response
 
 
-def task_response(task: Task, status: int = 200) -> RawResponse:
+def task_response(task: ShownTask, status: int = 200) -> RawResponse:
     """Respond with a task and its entity tag."""
     return RawResponse(status, task_json(task), (JSON, (b"etag", task_etag(task).encode())))
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
-from taskmill.api.authorisation import authorise_draft, shown_key
+from taskmill.api.authorisation import authorise_draft, shown_key, shown_task
 from taskmill.api.bodies import (
     FORM_HEADERS,
     JSON_TYPES,
@@ -28,6 +28,7 @@ from taskmill.runtime.http_scope import TASK_ID
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.contracts.checking import TakesLong
 from taskmill.wire.hops import count_hop
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, task_etag, to_draft
@@ -53,7 +54,9 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
     authorise_draft(shown_key(scope), draft)
     count_hop(draft, hop)
     created = await _create(context, draft)
-    response = created_response(created, context.warning_of(draft.callback_url))
+    task = await shown_task(context, scope, created.task)
+    warning = context.warning_of(draft.callback_url)
+    response = created_response(task, replayed=created.replayed, warning=warning)
     scope[TASK_ID] = response.task_id
     return response
 
@@ -77,12 +80,11 @@ def _read_draft(
     )
 
 
-def created_response(created: CreatedTask, warning: str | None = None) -> RawResponse:
+def created_response(task: ShownTask, *, replayed: bool, warning: str | None = None) -> RawResponse:
     """Respond with a new task (201), or one that existed before (200); `warning` is about its callback."""
-    task = created.task
     shown_id = str(task.id)
     return RawResponse(
-        200 if created.replayed else 201,
+        200 if replayed else 201,
         created_json(task, warning),
         (
             JSON,
@@ -137,4 +139,4 @@ async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UU
     for name, _ in scope["headers"]:
         if name == b"if-none-match":
             return await conditional_response(context, scope, receive, task)
-    return task_response(task)
+    return task_response(await shown_task(context, scope, task))

@@ -28,9 +28,11 @@ from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TooLarge, Unavailable
 from taskmill.domain.grants import Scope
+from taskmill.domain.task import Task
 from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.http_scope import API_KEY
 from taskmill.runtime.offload import Offload
+from taskmill.wire.masking import ShownTask
 
 Pairs = list[tuple[str, str]]
 
@@ -91,6 +93,10 @@ class View:
             return False
         wanted = Scope(scope)
         return self.key.has(wanted) if wanted is Scope.TASKS_CREATE else self.key.permits(wanted)
+
+    async def show(self, task: Task) -> ShownTask:
+        """Return a task as the visitor may see it: secret values are masked without a key that has the scope."""
+        return await self.context.service.masking.show(self.key, task, is_page=True)
 
     async def check_again(self) -> None:
         """Check that the visitor's session has not ended meanwhile. Raises `NotAuthenticated`."""

@@ -42,6 +42,7 @@ from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.rejections import Rejections
 from taskmill.outbound.warnings import Warnings
 from taskmill.storage.tasks import NewTask
+from taskmill.wire.masking import masked, secrets_of
 from taskmill.wire.messages import (
     MessageLimits,
     bare_refusal,
@@ -159,7 +160,10 @@ class Validator:
         if not wants_reply(message):
             return None
         warning = self._warning_of(created.task.callback_url)
-        return _reply(message, created_reply(created, warning))
+        # Nobody knows who reads the reply.
+        task = masked(created.task, secrets_of(created.task.type, self._limits.input.contracts))
+        reply = created_reply(task, replayed=created.replayed, warning=warning)
+        return _reply(message, reply)
 
     async def validate_alone(self, message: DeliveredMessage, persist: Persist) -> list[Reply]:
         """Do what `validate` does for one message; if that raises, the message is stored as a rejection.

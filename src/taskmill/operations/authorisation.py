@@ -46,6 +46,11 @@ def authorise_url(key: ApiKey | None, url: str | None) -> None:
         raise ScopeMissing(Scope.OUTBOUND, f"host {host!r}")
 
 
+def permits_secrets(key: ApiKey | None) -> bool:
+    """Return whether a key may see what is secret in tasks of all queues."""
+    return key is None or key.permits(Scope.TASKS_READ_SECRET)
+
+
 def missing(scope: Scope, queue: str | None, type_: str | None = None) -> ScopeMissing:
     """Return the refusal of a scope for a queue and a type, None for all of them."""
     what = "all queues" if queue is None else f"queue {queue!r}"

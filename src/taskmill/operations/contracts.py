@@ -19,6 +19,9 @@ from taskmill.wire.contracts.contract import (
     compile_contract,
     refuse_many_checks,
 )
+from taskmill.wire.contracts.secret_fields import MARK, SecretFields
+from taskmill.wire.masking import PUSH_SECRETS
+from taskmill.wire.push import TYPE as PUSH
 
 log = get_logger(__name__)
 
@@ -65,21 +68,28 @@ def _report_unusable(contract: Contract, problem: str) -> None:
 class Contracts:
     """The current contracts, cached for an entry point (about `REFRESH_S` old), and operations on them.
 
-    `by_type` is always the same mapping, changed in place; `revision` changes with it. `offload` compiles those
-    that are registered.
+    `by_type` and `secrets` are always the same mappings, changed in place; `revision` changes with them. `offload`
+    compiles those that are registered.
     """
 
     def __init__(self, database: Database) -> None:
         self.offload = Offload()
         self._database = database
         self._current: dict[str, Contract] = {}
+        self._secrets: dict[str, SecretFields] = {PUSH: PUSH_SECRETS}
+        self._dropped: dict[str, Contract] = {}
         self._refreshing = asyncio.Lock()
         self.revision = 0
 
     @property
     def by_type(self) -> Mapping[str, Contract]:
-        """The contracts by the names of their types."""
+        """The contracts in force by the names of their types."""
         return self._current
+
+    @property
+    def secrets(self) -> Mapping[str, SecretFields]:
+        """What is secret in payloads, by the types that have something secret; changed in place, too."""
+        return self._secrets
 
     async def refresh(self) -> None:
         """Read what changed. While the database is away nothing changes here, and no task is stored either."""
@@ -87,19 +97,31 @@ class Contracts:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        changed = await rows.read_changed(self._database, self.revision)
+        changed = await rows.read_changed(self._database, self.revision, MARK)
         if changed is None:
             return
         revision, stored = changed
-        current = {one.type: self._contract(one) for one in stored}
+        current = {one.type: self._contract(one) for one in stored if one.is_in_force}
+        self._dropped = {one.type: self._contract(one) for one in stored if not one.is_in_force}
+        await self._find_secrets(self._dropped | current)
         # Other threads look up types meanwhile: a type that keeps a contract must not seem to have none.
         self._current.update(current)
         for name in self._current.keys() - current.keys():
             del self._current[name]
         self.revision = revision
 
+    async def _find_secrets(self, contracts: Mapping[str, Contract]) -> None:
+        """Compile those that may have secrets, before any of them is in force here."""
+        found = {PUSH: PUSH_SECRETS}
+        for name, contract in contracts.items():
+            if contract.may_have_secrets and (secrets := await self.offload.run(contract.secrets)):
+                found[name] = secrets
+        self._secrets.update(found)
+        for name in self._secrets.keys() - found.keys():
+            del self._secrets[name]
+
     def _contract(self, stored: rows.StoredContract) -> Contract:
-        known = self._current.get(stored.type)
+        known = self._current.get(stored.type) or self._dropped.get(stored.type)
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
         return Contract(

@@ -31,6 +31,7 @@ from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.figures import FiguresCache
+from taskmill.operations.masking import Masking
 from taskmill.operations.read import TaskReading
 from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
@@ -60,8 +61,8 @@ class TaskService:
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
     handlers logged, `figures` those of the whole system. `audit` records what operators ask for, and
     `refusals` counts what may not be served; its process runs it. `contracts` are the current contracts of types;
-    the process that runs the service refreshes them. `offload` runs what would block the loop, such as reading
-    large bodies.
+    the process that runs the service refreshes them. `masking` hides what they mark as secret. `offload` runs what
+    would block the loop, such as reading large bodies.
 
     `creation` and `reading` are async context managers, to be entered before it is used.
 
@@ -84,6 +85,7 @@ class TaskService:
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
         self.contracts = contracts or Contracts(database)
+        self.masking = Masking(self.contracts)
         self.offload = self.contracts.offload
         self.figures = figures or FiguresCache.of(database)
         self.database = database

@@ -16,19 +16,23 @@ MOST_VERSIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredContract:
-    """The contract in force for a type, as JSON texts."""
+    """The contract in force for a type, as JSON texts; or the last one that was, if none is."""
 
     type: str
     version: int
     schema: str
     defaults: str
+    is_in_force: bool
 
 
 async def read_changed(
-    database: Database, revision: int
+    database: Database, revision: int, mark: str
 ) -> tuple[int, list[StoredContract]] | None:
-    """Return the revision and all contracts in force, or None when the revision is still `revision`."""
-    rows = await database.fetch("read_contracts", revision)
+    """Return the revision and all contracts in force, or None when the revision is still `revision`.
+
+    With them come those that were dropped, if their schemas have `mark` in them.
+    """
+    rows = await database.fetch("read_contracts", revision, mark)
     if rows[0]["revision"] == revision:
         return None
     return rows[0]["revision"], [
@@ -37,6 +41,7 @@ async def read_changed(
             version=row["version"],
             schema=row["schema"],
             defaults=row["defaults"],
+            is_in_force=row["is_in_force"],
         )
         for row in rows
         if row["name"] is not None

@@ -35,6 +35,7 @@ from taskmill.wire.batches import (
     parse_batch,
 )
 from taskmill.wire.contracts.contract import Contract, compile_contract
+from taskmill.wire.masking import plain
 from taskmill.wire.problems import problem_for_status, problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS
 from taskmill.wire.strict_json import parse
@@ -93,7 +94,7 @@ class ServiceInMemory:
     def tasks(self) -> list[TaskView]:
         """All tasks as they are now, in the order in which they were created."""
         stored = self._store.tasks.values()
-        return [TaskView.model_validate_json(task_json(one.task)) for one in stored]
+        return [TaskView.model_validate_json(task_json(plain(one.task))) for one in stored]
 
     def attempts(self, task_id: UUID) -> list[Attempted]:
         """Return how a task's attempts ended, oldest first. Raises `TaskNotFound`."""
@@ -163,7 +164,7 @@ class ServiceInMemory:
         body = parse(request.content)
         draft = to_draft(body, header_key=key, source="rest", limits=self._limits)
         task, is_new = self._store.create(draft)
-        return _json(201 if is_new else 200, task_json(task))
+        return _json(201 if is_new else 200, task_json(plain(task)))
 
     def _create_many(self, request: httpx.Request) -> httpx.Response:
         content_type = request.headers.get("Content-Type")
@@ -191,9 +192,8 @@ class ServiceInMemory:
         scope = {"query_string": request.url.query}
         query = read_query(scope, ListingQuery, repeatable=REPEATABLE)
         wanted = query.filter()
-        response = page_response(
-            query, wanted, self._store.page(wanted, query.page_request(wanted))
-        )
+        page = self._store.page(wanted, query.page_request(wanted))
+        response = page_response(query, wanted, page, list(map(plain, page.items)))
         return httpx.Response(response.status, headers=response.headers, content=response.body)
 
 
@@ -208,17 +208,17 @@ def _check_version(request: httpx.Request, task: Task, action: str = "read") -> 
 
 
 def _show(_: InMemoryStore, task: Task) -> httpx.Response:
-    return _json(200, task_json(task))
+    return _json(200, task_json(plain(task)))
 
 
 def _cancel(store: InMemoryStore, task: Task) -> httpx.Response:
     store.cancel(task)
-    return _json(200 if task.status is Status.CANCELLED else 202, task_json(task))
+    return _json(200 if task.status is Status.CANCELLED else 202, task_json(plain(task)))
 
 
 def _retry(store: InMemoryStore, task: Task) -> httpx.Response:
     store.retry(task)
-    return _json(200, task_json(task))
+    return _json(200, task_json(plain(task)))
 
 
 _ON_ONE: Final[Mapping[tuple[str, ...], Action]] = {

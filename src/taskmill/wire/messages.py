@@ -12,10 +12,10 @@ import orjson
 
 from taskmill.domain.errors import InvalidInput, TooLarge, Violation
 from taskmill.domain.rejection import RefusedMessage
-from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.domain.task_fields import HIGHEST_PRIORITY
 from taskmill.wire.encoding import Fragment, encode_json
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.problems import problem_json
 from taskmill.wire.properties import PRIORITY_UNSET, storable_properties
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, key_violations
@@ -175,10 +175,10 @@ def stored_message(message: RefusedMessage) -> CreationMessage:
     )
 
 
-def created_reply(created: CreatedTask, warning: str | None) -> bytes:
+def created_reply(task: ShownTask, *, replayed: bool, warning: str | None) -> bytes:
     """Return the reply to a message whose task exists: 201, or 200 when an earlier message had made it."""
-    status = 200 if created.replayed else 201
-    return encode_json({"status": status, "task": Fragment(created_json(created.task, warning))})
+    status = 200 if replayed else 201
+    return encode_json({"status": status, "task": Fragment(created_json(task, warning))})
 
 
 def refused_reply(refused: RefusedMessage) -> bytes:

@@ -5,6 +5,7 @@ Unknown fields are refused: a misspelt one would make another request than was m
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -120,11 +121,16 @@ def push_violations(payload: Mapping[str, Any]) -> list[Violation]:
         PushPayload.model_validate(payload)
     except ValidationError as error:
         wrong = violations_of(error, PushPayload, payload, depth=1)
-        found = [one.below("/payload") for one in wrong]
+        found = [_without_secrets(one).below("/payload") for one in wrong]
     if payload.get("text") is not None and "body" in payload:
         expected = "either body or text"
         found.append(Violation(pointer="/payload/text", expected=expected, got="both"))
     return found[:MOST_VIOLATIONS]
+
+
+def _without_secrets(violation: Violation) -> Violation:
+    is_secret = violation.pointer.startswith("/headers/")
+    return replace(violation, got="a masked value") if is_secret else violation
 
 
 def missing_payload() -> Violation:

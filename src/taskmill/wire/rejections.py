@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from taskmill.domain.rejection import Rejection, RejectionSummary
+from taskmill.wire.contracts.secret_fields import MASK
 from taskmill.wire.encoding import Fragment, encode_json, fields_of
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.problems import Problem
@@ -41,7 +42,9 @@ class RejectionView(RejectionSummaryView):
     """A message that was refused, with the body as it came."""
 
     body_encoding: BodyEncoding = Field(description="base64 when the body is not UTF-8")
-    body: str
+    body: str = Field(
+        description="`[masked]` without `tasks:read-secret`: what is secret in it is not known"
+    )
 
 
 class RejectionList(BaseModel):
@@ -51,9 +54,9 @@ class RejectionList(BaseModel):
     next_cursor: str | None = Field(description="null on the last page")
 
 
-def rejection_json(rejection: Rejection) -> bytes:
-    """Return a refused message as a `RejectionView` in JSON."""
-    encoding, body = _encoded_body(rejection.body)
+def rejection_json(rejection: Rejection, *, is_masked: bool = False) -> bytes:
+    """Return a refused message as a `RejectionView` in JSON, with the mask as its body if that may not be seen."""
+    encoding, body = _encoded_body(MASK.encode() if is_masked else rejection.body)
     return encode_json({**_fields(rejection.summary), "body_encoding": encoding, "body": body})
 
 

@@ -20,6 +20,7 @@ from taskmill.wire import fields
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
@@ -299,18 +300,18 @@ class TaskList(BaseModel):
     next_cursor: str | None = Field(description="null on the last page")
 
 
-def task_json(task: Task) -> bytes:
+def task_json(task: ShownTask) -> bytes:
     """Return a task as a `TaskView` in JSON."""
     return encode_json(_fields(task))
 
 
-def created_json(task: Task, warning: str | None) -> bytes:
+def created_json(task: ShownTask, warning: str | None) -> bytes:
     """Return a task as a `CreatedTaskView` in JSON."""
     return encode_json(_fields(task) if warning is None else {**_fields(task), "warning": warning})
 
 
 def tasks_page_json(
-    tasks: Sequence[Task],
+    tasks: Sequence[ShownTask],
     *,
     total: int | None,
     next_cursor: str | None,
@@ -334,7 +335,7 @@ def task_etag(task: Task) -> str:
     return etag(task.version, 0 if task.progress is None else task.progress.serial)
 
 
-def _fields(task: Task) -> dict[str, object]:
+def _fields(task: ShownTask) -> dict[str, object]:
     return {
         "id": task.id,
         "number": task.number,

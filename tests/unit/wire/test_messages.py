@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 
 from taskmill.domain.errors import InvalidInput, MalformedJson, TaskmillError, TooLarge
 from taskmill.domain.rejection import RefusedMessage
-from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
+from taskmill.wire.masking import plain
 from taskmill.wire.messages import (
     CreationMessage,
     MessageLimits,
@@ -199,8 +199,8 @@ def test_an_unprintable_message_id_is_stored_escaped() -> None:
 
 def test_replies_have_a_status_and_the_task_or_the_problem() -> None:
     task = a_task()
-    made = json.loads(created_reply(CreatedTask(task=task, replayed=False), None))
-    again = json.loads(created_reply(CreatedTask(task=task, replayed=True), "nothing comes"))
+    made = json.loads(created_reply(plain(task), replayed=False, warning=None))
+    again = json.loads(created_reply(plain(task), replayed=True, warning="nothing comes"))
     assert (made["status"], again["status"]) == (201, 200)
     assert made["task"]["id"] == again["task"]["id"] == str(task.id)
     assert "warning" not in made["task"]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries, single_tasks
+from taskmill.api.authorisation import permits_secrets, shown_key, shown_task
 from taskmill.api.dependencies import InContext, RejectionId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, query_parameters, refusals
@@ -64,9 +65,11 @@ async def list_rejections(request: Request, context: InContext) -> Response:
     responses=refusals(404),
     dependencies=_NO_QUERY,
 )
-async def get_rejection(context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
+async def get_rejection(request: Request, context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
     """Read a refused message with its body as it came, and why it was refused."""
-    return RawResponse(200, rejection_json(await context.service.rejections.get(id))).to_starlette()
+    found = await context.service.rejections.get(id)
+    may_read = permits_secrets(shown_key(request.scope))
+    return RawResponse(200, rejection_json(found, is_masked=not may_read)).to_starlette()
 
 
 @router.post(
@@ -86,9 +89,11 @@ async def get_rejection(context: InContext, id: RejectionId) -> Response:  # noq
     },
     dependencies=_NO_QUERY,
 )
-async def resend_rejection(context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
+async def resend_rejection(request: Request, context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
     """Validate a refused message again: it may be accepted now, for instance because a limit was raised.
 
     It becomes one task, however often it is sent again. When it is refused again, the problem has the reason.
     """
-    return single_tasks.created_response(await context.service.rejections.resend(id)).to_starlette()
+    created = await context.service.rejections.resend(id)
+    task = await shown_task(context, request.scope, created.task)
+    return single_tasks.created_response(task, replayed=created.replayed).to_starlette()

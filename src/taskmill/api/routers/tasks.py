@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import single_tasks
+from taskmill.api.authorisation import shown_key, shown_task
 from taskmill.api.conditions import IF_MATCH, if_match_versions
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.listings import page_response
@@ -81,7 +82,7 @@ async def create_task(request: Request, context: InContext) -> Response:
     openapi_extra={"parameters": LISTING_PARAMETERS},
     responses={**refusals(), 200: {"headers": headers("Link")}},
 )
-async def list_tasks(context: InContext, query: Listing) -> Response:
+async def list_tasks(request: Request, context: InContext, query: Listing) -> Response:
     """List tasks, newest first, page by page.
 
     `total` is exact; when there are more than 2,000 that no counter counts, or counting would take too long, it
@@ -92,7 +93,8 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     wanted = query.filter()
     async with context.page_limit.slot() as served:
         page = await context.service.page(wanted, query.page_request(wanted))
-        response = page_response(query, wanted, page)
+        items = await context.service.masking.show_all(shown_key(request.scope), page.items)
+        response = page_response(query, wanted, page, items)
         served.size = len(response.body)
     return response.to_starlette()
 
@@ -156,7 +158,8 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
 async def cancel_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Cancel a waiting task at once; a running one is stopped soon, unless it succeeds first."""
     done, task = await context.service.cancel(id, if_match_versions(request.scope))
-    return task_response(task, 200 if done is CancelResult.CANCELLED else 202).to_starlette()
+    shown = await shown_task(context, request.scope, task)
+    return task_response(shown, 200 if done is CancelResult.CANCELLED else 202).to_starlette()
 
 
 @router.post(
@@ -171,4 +174,4 @@ async def cancel_task(request: Request, context: InContext, id: TaskId) -> Respo
 async def retry_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Start a new run of a task that has succeeded, failed or was cancelled."""
     task = await context.service.retry(id, if_match_versions(request.scope))
-    return task_response(task).to_starlette()
+    return task_response(await shown_task(context, request.scope, task)).to_starlette()

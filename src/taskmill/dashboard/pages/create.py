@@ -28,7 +28,7 @@ from taskmill.domain.errors import (
     Violation,
 )
 from taskmill.domain.system import Liveness
-from taskmill.domain.task import IdempotencyKey, TaskDraft
+from taskmill.domain.task import IdempotencyKey, Task, TaskDraft
 from taskmill.domain.task_fields import DEFAULT_TYPE, HIGHEST_PRIORITY, Kind, TaskField
 from taskmill.operations.authorisation import authorise_draft
 from taskmill.wire.problems import problem_json
@@ -61,7 +61,10 @@ async def show_form(view: View) -> Response:
     like = first(query, "like")
     if like:
         task = await view.context.service.reading.get(parse_id(like, "query:like"))
-        return await _page(view, CreateForm.like(task, contracts), like=like)
+        copied = await _copied(view, task)
+        form = CreateForm.like(copied, contracts)
+        form.lacks_secrets = copied is not task
+        return await _page(view, form, like=like)
     return await _page(view, CreateForm.of(query, contracts))
 
 
@@ -148,11 +151,17 @@ async def _pairs(view: View) -> Pairs:
     return await view.form(_ESCAPED * view.context.settings.limits.body_bytes + _ROOM_BYTES)
 
 
+async def _copied(view: View, task: Task) -> Task:
+    """Return a task without what the visitor may not see, or could read in a copy of another type."""
+    return await view.context.service.masking.copy(view.key, task, is_page=True)
+
+
 async def _form_of(view: View, pairs: Pairs) -> CreateForm:
     form = CreateForm.of(pairs, view.context.service.contracts.by_type)
     if form.mode == SAME:
         task_id = parse_id(form.value("payload_of"), "/payload_of")
-        form.take_payload_of(await view.context.service.reading.get(task_id))
+        task = await view.context.service.reading.get(task_id)
+        form.take_payload_of(await _copied(view, task))
     return form
 
 

@@ -39,7 +39,7 @@ _WITHOUT_SECONDS: Final = len("2030-01-31T09:00")
 class CreateForm:
     """What was filled in, by the form's names; `mode` is whether the payload is in `payload` or in fields.
 
-    `faults` keep it from becoming a body.
+    `faults` keep it from becoming a body; `lacks_secrets` is whether secret values of another task were left out.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class CreateForm:
     fields: tuple[Field, ...] = ()
     schema: str | None = None
     faults: list[Violation] = field(default_factory=list)
+    lacks_secrets: bool = False
 
     @classmethod
     def of(cls, pairs: Pairs, contracts: Mapping[str, Contract]) -> "CreateForm":

@@ -20,6 +20,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire.fields import format_timestamp
+from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe
 
@@ -60,7 +61,7 @@ class _Format:
     ending: str
     media_type: str
     heading: bytes
-    line: Callable[[Task], bytes]
+    line: Callable[[ShownTask], bytes]
     request: PageRequest
 
 
@@ -125,7 +126,9 @@ async def _body(
     yield form.heading
     while True:
         page = await view.context.service.page(wanted, request)
-        for chunk in _chunks(map(form.line, page.items)):
+        masking = view.context.service.masking
+        items = await masking.show_all(view.key, page.items, is_page=True)
+        for chunk in _chunks(map(form.line, items)):
             yield chunk
         if page.next_after is None:
             return
@@ -144,7 +147,7 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(chunk)
 
 
-def _json_line(task: Task) -> bytes:
+def _json_line(task: ShownTask) -> bytes:
     return task_json(task) + b"\n"
 
 

@@ -14,6 +14,8 @@ from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import RejectionNotFound, TaskmillError, Unavailable
 from taskmill.domain.rejection import Rejection, RejectionSummary
+from taskmill.operations.authorisation import permits_secrets
+from taskmill.wire.contracts.secret_fields import MASK
 from taskmill.wire.problems import problem_json
 
 _ON_A_PAGE: Final = 50
@@ -81,7 +83,8 @@ async def resend_rejection(view: View) -> Response:
 
 
 def _page(view: View, found: Rejection, again: Refusal | None = None) -> Response:
-    body = raw_bytes.shown(found.body)
+    content = found.body if permits_secrets(view.key) else MASK.encode()
+    body = raw_bytes.shown(content)
     return view.page(
         "rejection.html",
         status=HTTPStatus.OK if again is None else HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -90,7 +93,7 @@ def _page(view: View, found: Rejection, again: Refusal | None = None) -> Respons
         refusal=_refusal(found.summary),
         again=again,
         body=body,
-        json=found.body.decode() if body.is_text and _is_json(found.body) else None,
+        json=content.decode() if body.is_text and _is_json(content) else None,
     )
 
 

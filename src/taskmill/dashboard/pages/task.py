@@ -77,7 +77,7 @@ async def show_task(view: View) -> Response:
         one_of(LineLevel, first(view.query, "level") or LineLevel.DEBUG, "query:level")
     )
     service, now = view.context.service, view.context.clock.now()
-    task = await service.reading.get(task_id)
+    task = await view.show(await service.reading.get(task_id))
     events = await service.reading.latest_events(task_id, _MOST_EVENTS)
     lines = await service.logs.latest(task_id, level, _MOST_LINES)
     explanation = await service.explain(task_id)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from taskmill.domain.errors import Violation
 from taskmill.wire.contracts.comparing import equality_key, size_of
 from taskmill.wire.contracts.nodes import Node, Union
+from taskmill.wire.contracts.secret_fields import SecretFields
 from taskmill.wire.violations import MOST_VIOLATIONS
 from taskmill.wire.wording import describe, json_pointer
 
@@ -27,6 +28,9 @@ _KINDS: Final[Mapping[type, str]] = {
     bool: "boolean",
     type(None): "null",
 }
+_NOTHING: Final = "nothing"
+_FITTING: Final = "a value that fits"
+_MASKED: Final = "a masked value"
 _TOO_MUCH: Final = Violation(
     pointer="/payload",
     expected=f"a payload that can be checked in {MOST_STEPS:,} steps",
@@ -47,18 +51,19 @@ class _TooMuchError(Exception):
     """Checking the payload needs more steps than allowed."""
 
 
-def violations(root: Node, payload: object, *, is_quick: bool = False) -> tuple[Violation, ...]:
+def violations(
+    root: Node, payload: object, *, secrets: SecretFields | None = None, is_quick: bool = False
+) -> tuple[Violation, ...]:
     """Return what is wrong with a payload: everything, up to a limit, in the order of the schema.
+
+    Nothing is said of values that are `secrets` but that they do not fit.
 
     Raises:
         TakesLong: `is_quick` is set, and the check takes longer.
     """
     walk = Walk(QUICK_STEPS if is_quick else MOST_STEPS)
     if walk.check(root, payload):
-        return tuple(
-            Violation(pointer=_pointer(path), expected=expected, got=got)
-            for path, expected, got in walk.found
-        )
+        return tuple(dict.fromkeys(_violation(one, secrets) for one in walk.found))
     if is_quick:
         raise TakesLong
     return (_TOO_MUCH,)
@@ -141,7 +146,7 @@ class Walk:
     def _check_fields(self, node: Node, fields: dict[str, object], path: Path) -> None:
         for name, words in node.required.items():
             if name not in fields:
-                self._add((name, path), words, "nothing")
+                self._add((name, path), words, _NOTHING)
         for name, inner in node.properties.items():
             if name in fields:
                 self._check_value(inner, fields[name], (name, path))
@@ -192,7 +197,7 @@ class Walk:
             sent = value.get(union.tag)
             meant = [union.by_tag[sent]] if isinstance(sent, str) and sent in union.by_tag else []
             path = (union.tag, path)
-            expected, got = union.tag_words, describe(sent) if union.tag in value else "nothing"
+            expected, got = union.tag_words, describe(sent) if union.tag in value else _NOTHING
         else:
             kind = _kind(value)
             meant = [at for at, node in enumerate(union.of) if node.accepts(kind)]
@@ -224,9 +229,20 @@ def _kind(value: object) -> str:
     return _KINDS[type(value)]
 
 
-def _pointer(path: Path) -> str:
+def _violation(found: Found, secrets: SecretFields | None) -> Violation:
+    path, expected, got = found
+    steps = _steps(path)
+    depth = secrets.depth(steps) if secrets else None
+    if depth is not None and depth < len(steps):
+        steps, expected, got = steps[:depth], _FITTING, _MASKED
+    elif depth is not None and got != _NOTHING:
+        got = _MASKED
+    return Violation(pointer="/payload" + json_pointer(steps), expected=expected, got=got)
+
+
+def _steps(path: Path) -> list[str | int]:
     steps: list[str | int] = []
     while path is not None:
         steps.append(path[0])
         path = path[1]
-    return "/payload" + json_pointer(reversed(steps))
+    return steps[::-1]

@@ -21,6 +21,7 @@ from taskmill.wire.contracts.checking import TakesLong, violations
 from taskmill.wire.contracts.compiling import compile_schema
 from taskmill.wire.contracts.defaults import DefaultsSpec, Filler, fillers
 from taskmill.wire.contracts.nodes import Node
+from taskmill.wire.contracts.secret_fields import MARK, NO_SECRETS, SecretFields
 from taskmill.wire.fields import NAME_WORDS, is_name
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.strict_json import compact, parse
@@ -38,7 +39,7 @@ class Contract:
     """A current contract, which checks requests. Its schema is compiled when the first payload comes.
 
     One that was registered long ago may no longer compile: then every payload passes, and the handler has to check
-    it. `on_unusable` is called once then, with the reason.
+    it; if something in it is secret, all is. `on_unusable` is called once then, with the reason.
     """
 
     type: str
@@ -47,6 +48,7 @@ class Contract:
     defaults: InitVar[str] = "{}"
     on_unusable: "Callable[[Contract, str], None]" = field(default=lambda *_: None, kw_only=True)
     _root: Node | None = field(default=None, init=False)
+    _secrets: SecretFields = field(default=NO_SECRETS, init=False)
     _fillers: Sequence[Filler] = field(init=False)
 
     def __post_init__(self, defaults: str) -> None:
@@ -64,14 +66,29 @@ class Contract:
             if is_quick:
                 raise TakesLong
             self._root = self._compile()
-        return violations(self._root, {} if payload is None else payload, is_quick=is_quick)
+        checked = {} if payload is None else payload
+        return violations(self._root, checked, secrets=self._secrets, is_quick=is_quick)
+
+    @property
+    def may_have_secrets(self) -> bool:
+        """Whether its schema marks something as secret, perhaps where no payload has anything."""
+        return MARK in self.schema
+
+    def secrets(self) -> SecretFields:
+        """Return what is secret in payloads; the first call may compile the schema."""
+        if self._root is None:
+            self._root = self._compile()
+        return self._secrets
 
     def _compile(self) -> Node:
         try:
-            return _compiled(self.schema)[1]
+            root = _compiled(self.schema)[1]
         except InvalidInput as error:
             self.on_unusable(self, str(error))
-            return Node()
+            root = Node(is_secret=self.may_have_secrets)
+        if self.may_have_secrets:
+            self._secrets = SecretFields(root)
+        return root
 
     def fill(self, draft: TaskDraft, sent: Mapping[str, Any]) -> None:
         """Fill in the defaults that the request has left out; what it has, null included, is not changed."""

@@ -155,6 +155,10 @@ def _patterns(at: Reading) -> None:
         at.node.patterns.append((pattern.matches, node))
 
 
+def _secret(at: Reading) -> None:
+    at.node.is_secret = at.of(bool, "true or false")
+
+
 def _others(at: Reading) -> None:
     if at.value is False:
         at.node.closed_words = "no such field"
@@ -248,7 +252,7 @@ _TEXTS: Final = ("title", "description", "$comment", "contentMediaType", "conten
 ANNOTATIONS: Final[Mapping[str, Reader]] = {
     **dict.fromkeys(_TEXTS, Reading.text),
     **dict.fromkeys(("default", "example"), _annotation(object, "a value")),
-    **dict.fromkeys(("deprecated", "readOnly", "writeOnly"), _annotation(bool, "true or false")),
+    **dict.fromkeys(("deprecated", "readOnly"), _annotation(bool, "true or false")),
     "examples": _annotation(list, "an array"),
     "discriminator": _discriminator,
     "contentSchema": Reading.schema_within,
@@ -258,7 +262,7 @@ ANNOTATIONS: Final[Mapping[str, Reader]] = {
     "$schema": _head,
     "$id": _head,
 }
-"""Keywords that do not restrict values."""
+"""Keywords that do not restrict values. Beside a reference they mean nothing."""
 
 READERS: Final[Mapping[str, Reader]] = {
     **ANNOTATIONS,
@@ -291,5 +295,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "oneOf": _one,
     "not": _stored("excluded", Reading.schema_within),
     "$ref": _ref,
+    # It restricts nothing either, but means as much beside a reference.
+    "writeOnly": _secret,
 }
 """Every keyword that is allowed; any other is refused."""

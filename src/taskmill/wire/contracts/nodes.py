@@ -42,7 +42,8 @@ class Node:
     `types` are the kinds that a value may have (`number` comes with `integer`), `values` those of an enumeration,
     by their keys for comparing. `required` says what is expected in each field that may not be left out. Fields
     that neither `properties` nor `patterns` name have to fit `others`; with `closed_words` there may be none. A
-    weight is how many states the expressions for a text, or for the name of a field, have all together.
+    weight is how many states the expressions for a text, or for the name of a field, have all together. With
+    `is_secret` the value is marked `writeOnly`.
     """
 
     types: frozenset[str] | None = None
@@ -64,6 +65,7 @@ class Node:
     all: list["Node"] = field(default_factory=list)
     unions: list[Union] = field(default_factory=list)
     excluded: "Node | None" = None
+    is_secret: bool = False
 
     def accepts(self, kind: str) -> bool:
         """Return whether a value may be of this kind."""

@@ -1,0 +1,66 @@
+"""Decides for whom secret values of a payload are masked.
+
+Workers get tasks by other ways, as they are.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.grants import Scope
+from taskmill.domain.task import Task
+from taskmill.operations.contracts import Contracts
+from taskmill.runtime.offload import LARGE_BYTES
+from taskmill.wire.contracts.secret_fields import SecretFields
+from taskmill.wire.masking import ShownTask, masked, without_secrets
+
+
+class Masking:
+    """Returns tasks as readers may see them.
+
+    A reader is a key. None is everybody where no keys are required, who may see everything; with `is_page` they
+    may not, as a screen is seen by others, too.
+    """
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._secrets = contracts.secrets
+        self._offload = contracts.offload
+
+    def shown(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> ShownTask:
+        """Return the task for a reader; see `takes_long`."""
+        return masked(task, self._hidden_from(key, task, is_page=is_page))
+
+    def takes_long(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> bool:
+        """Return whether `shown` reads so much that it would block the event loop."""
+        return self._size(key, task, is_page=is_page) > LARGE_BYTES
+
+    async def show(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> ShownTask:
+        """Return the task for a reader; a long payload is read off the event loop."""
+        return (await self.show_all(key, (task,), is_page=is_page))[0]
+
+    async def show_all(
+        self, key: ApiKey | None, tasks: Sequence[Task], *, is_page: bool = False
+    ) -> list[ShownTask]:
+        """Return tasks as `show` does."""
+        size = sum(self._size(key, task, is_page=is_page) for task in tasks)
+        shown = partial(self.shown, key, is_page=is_page)
+        return await self._offload.run_if_large(size, lambda: list(map(shown, tasks)))
+
+    async def copy(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> Task:
+        """Return the task without the secret fields that a reader may not see, to make another one like it."""
+        secrets = self._hidden_from(key, task, is_page=is_page)
+        size = self._size(key, task, is_page=is_page)
+        return await self._offload.run_if_large(size, partial(without_secrets, task, secrets))
+
+    def _size(self, key: ApiKey | None, task: Task, *, is_page: bool) -> int:
+        if task.payload is None or self._hidden_from(key, task, is_page=is_page) is None:
+            return 0
+        return len(task.payload)
+
+    def _hidden_from(self, key: ApiKey | None, task: Task, *, is_page: bool) -> SecretFields | None:
+        if key is None and not is_page:
+            return None
+        secrets = self._secrets.get(task.type)
+        if secrets is None or key is None:
+            return secrets
+        return None if key.permits(Scope.TASKS_READ_SECRET, queue=task.queue) else secrets
