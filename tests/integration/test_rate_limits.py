@@ -14,7 +14,8 @@ from taskmill.domain.api_keys import format_key
 from taskmill.observability.metrics import REQUESTS_LIMITED
 from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
-from taskmill.operations.key_verification import FRESH_S, KeyVerifier
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.verified_cache import FRESH_S
 from taskmill.runtime.rate_limits import RateLimits
 from taskmill.settings import RateLimitSettings, Settings
 from tests.support.api import LIMITS, LogLines, Served, serving

@@ -74,7 +74,7 @@ def intake_services(context: ProcessContext) -> list[Service]:
     from taskmill.intake.amqp import Intake  # noqa: PLC0415
 
     creation = task_creation(context)
-    producers, key_services = producer_keys(context)
+    producers, key_services = producer_keys(context, creation)
     intake = Intake(
         context.settings.require_broker_url(),
         creation=creation,

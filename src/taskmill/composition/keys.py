@@ -31,22 +31,31 @@ def key_verifier(
     if not requires_keys(settings):
         return None, []
     keys = KeyVerifier(context.database, context.clock)
-    recorder = Periodic("api-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
-    keys.on_use = recorder.wake
-    context.on_api_keys.append(keys.forget)
-    creation.earlier_keys = earlier = EarlierKeys(context.database)
-    return keys, [recorder, Periodic("earlier-keys", earlier.refresh, interval_s=REFRESH_S)]
+    return keys, _key_services(context, keys, "api-key-use", creation)
 
 
-def producer_keys(context: ProcessContext) -> tuple[ProducerKeys | None, list[Service]]:
-    """Return what finds the keys of producers of messages, and the service that records their use, as above."""
+def producer_keys(
+    context: ProcessContext, creation: TaskCreation
+) -> tuple[ProducerKeys | None, list[Service]]:
+    """Return what finds the keys of producers of messages, and the services for them, as above."""
     if not requires_keys(context.settings):
         return None, []
     keys = ProducerKeys(context.database, context.clock)
-    recorder = Periodic("producer-key-use", keys.record_use, interval_s=_USE_S, on_demand=True)
+    return keys, _key_services(context, keys, "producer-key-use", creation)
+
+
+def _key_services(
+    context: ProcessContext,
+    keys: KeyVerifier | ProducerKeys,
+    recorder_name: str,
+    creation: TaskCreation,
+) -> list[Service]:
+    """Have keys forgotten when some were changed; return what records their use, and looks for earlier keys."""
+    recorder = Periodic(recorder_name, keys.record_use, interval_s=_USE_S, on_demand=True)
     keys.on_use = recorder.wake
     context.on_api_keys.append(keys.forget)
-    return keys, [recorder]
+    creation.earlier_keys = earlier = EarlierKeys(context.database)
+    return [recorder, Periodic("earlier-keys", earlier.refresh, interval_s=REFRESH_S)]
 
 
 def sessions(

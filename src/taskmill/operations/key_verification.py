@@ -36,8 +36,7 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
 
     def is_stale(self, authorization: bytes) -> bool:
         """Return whether what was sent was a valid key when it was looked up, which was too long ago."""
-        found = self._verified.get(sha256(authorization).digest())
-        return found is not None and self._clock.monotonic() >= found.stale_at
+        return self._is_stale(sha256(authorization).digest())
 
     async def verify(self, authorization: bytes, host: str) -> ApiKey:
         """Return the key of a request from an address.
@@ -69,7 +68,7 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
         stored = await rows.find(self._database, presented.id)
         expected = _NO_HASH if stored is None else stored.hash
         is_right = compare_digest(secret_hash(presented.secret), expected)
-        self._verified.pop(digest, None)
+        self._drop(digest)
         if stored is None or not is_right:
             return None
         if stored.key.state(self._clock.now()) is KeyState.LIVE:

@@ -61,9 +61,14 @@ class VerifiedCache(Generic[Id, Found]):
 
     def _fresh(self, digest: bytes) -> Found | None:
         cached = self._cached.get(digest)
-        if cached is None or self._clock.monotonic() >= cached.stale_at:
-            return None
-        return cached.found
+        return None if cached is None or self._is_stale(digest) else cached.found
+
+    def _is_stale(self, digest: bytes) -> bool:
+        cached = self._cached.get(digest)
+        return cached is not None and self._clock.monotonic() >= cached.stale_at
+
+    def _drop(self, digest: bytes) -> None:
+        self._cached.pop(digest, None)
 
     def _begin_reading(self) -> Reading:
         return Reading(self._clock.monotonic(), self._revision)
@@ -71,7 +76,7 @@ class VerifiedCache(Generic[Id, Found]):
     def _remember(self, digest: bytes, found: Found, reading: Reading) -> None:
         if reading.revision != self._revision:
             return
-        self._cached.pop(digest, None)
+        self._drop(digest)
         if len(self._cached) >= _MOST_CACHED:
             del self._cached[next(iter(self._cached))]
         self._cached[digest] = _Cached(found, reading.at + FRESH_S)
