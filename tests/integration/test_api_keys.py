@@ -16,7 +16,7 @@ from taskmill.operations.api_keys import NewApiKey
 from taskmill.runtime.fast_path import FastRequest
 from taskmill.settings import Settings
 from taskmill.storage.api_keys import revoke
-from tests.support.api import LIMITS, LogLines, Served, raw_request, serving
+from tests.support.api import LIMITS, SETTINGS, LogLines, Served, raw_request, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.raw_requests import LAST, LONG_WAY, a_post, parsed_responses
 from tests.support.stage import Stage
@@ -187,3 +187,29 @@ async def test_no_secret_is_ever_logged_or_shown(
         assert parsed is not None
         assert parsed.secret not in seen
         assert parsed.secret not in log_lines.text()
+
+
+@pytest.mark.parametrize("settings", [REQUIRED, SETTINGS], ids=["required", "off"])
+async def test_a_key_in_an_address_does_not_reach_the_log(
+    stage: Stage, log_lines: LogLines, settings: Settings
+) -> None:
+    made = await a_new_key(stage.database, "admin")
+    parsed = parse_key(made.text)
+    assert parsed is not None
+    async with serving(stage.service, settings) as served:
+        for path in (
+            "/{}",
+            "/tasks/{}",
+            "/tasks/{}/cancel",
+            "/tasks?key={}",
+            "/ui/{}",
+            "/a%20b/{}",
+        ):
+            for method in ("GET", "POST"):
+                for headers in ({}, shown(made), {"x-request-id": made.text}):
+                    await served.http.request(method, path.format(made.text), headers=headers)
+    lines = log_lines.named("request.served")
+    assert len(lines) == 36
+    assert len([line for line in lines if f"{parsed.id}_***" in line["path"]]) == 30
+    assert parsed.secret not in log_lines.text()
+    assert made.text[-6:] not in log_lines.text()

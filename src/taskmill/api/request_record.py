@@ -9,6 +9,7 @@ from typing import Final
 
 from taskmill.api.refusals import error_response, is_expected
 from taskmill.api.responses import RawResponse
+from taskmill.domain.api_keys import without_secrets
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.kinds import OTHER
 from taskmill.observability.logs import get_logger, leaves_out_reads
@@ -60,8 +61,8 @@ class RequestRecords:
 class RequestRecord:
     """One request that is being served: by the id that it came with, if that is valid, otherwise by a new one.
 
-    `path` is as it may be logged, and so is `client`, an address, if there is one; `key_id` is the id of the API
-    key that it has shown.
+    `path` is printable, and secrets of API keys are cut out of it. `client` is an address as it may be logged, if
+    there is one; `key_id` is the id of the API key that it has shown.
     """
 
     __slots__ = ("_records", "client", "header", "id", "key_id", "method", "path", "started")
@@ -77,10 +78,10 @@ class RequestRecord:
         self._records = records
         self.client = client
         is_valid = sent_id is not None and _VALID_ID.fullmatch(sent_id)
-        self.id = sent_id.decode() if sent_id and is_valid else records.next_id()
+        self.id = without_secrets(sent_id.decode()) if sent_id and is_valid else records.next_id()
         self.header = (ID_HEADER, self.id.encode())
         self.method = method
-        self.path = path
+        self.path = without_secrets(path)
         self.key_id: str | None = None
         self.started = perf_counter()
 

@@ -36,6 +36,11 @@ _FORM: Final = re.compile(
     re.ASCII,
 )
 
+# Also one with a typo behind its id, or whose end is missing.
+_LIKE_A_KEY: Final = re.compile(
+    rf"(tm_[a-z][a-z0-9]{{0,11}}_[0-9A-Za-z]{{{ID_CHARS}}}_)[0-9A-Za-z]+", re.ASCII
+)
+
 
 class KeyState(StrEnum):
     """Whether a key is accepted."""
@@ -113,6 +118,11 @@ def parse_key(text: str) -> PresentedKey | None:
     if found is None or _checksum(text[:-_CHECKSUM_CHARS]) != text[-_CHECKSUM_CHARS:]:
         return None
     return PresentedKey(found[1], found[2])
+
+
+def without_secrets(text: str) -> str:
+    """Return a text in which the secrets of API keys are hidden; their ids stay, which name them everywhere."""
+    return _LIKE_A_KEY.sub(r"\1***", text) if PREFIX in text else text
 
 
 def secret_hash(secret: str) -> bytes:

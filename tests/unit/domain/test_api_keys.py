@@ -16,6 +16,7 @@ from taskmill.domain.api_keys import (
     format_key,
     parse_key,
     secret_hash,
+    without_secrets,
 )
 from taskmill.domain.grants import Grant, Scope
 
@@ -161,3 +162,17 @@ def test_the_zone_of_an_address_is_of_no_importance() -> None:
     key = a_key(networks=("fe80::/10",))
     assert key.allows_source("fe80::1%eth0")
     assert not key.allows_source("fd00::1%eth0")
+
+
+@pytest.mark.parametrize("text", [KEY, KEY[:-1], KEY[:-6], KEY[:26], KEY + "x", KEY[:-1] + "0"])
+def test_the_secret_of_a_key_is_hidden_and_its_id_is_not(text: str) -> None:
+    hidden = f"tm_live_{ID}_***"
+    assert without_secrets(f"/tasks/{text}") == f"/tasks/{hidden}"
+    assert without_secrets(f"a {KEY}/{text} b") == f"a {hidden}/{hidden} b"
+
+
+@pytest.mark.parametrize(
+    "text", ["/tasks/17", "tm_live", f"tm_live_{ID}", f"/queues/tm_{ID}_x", ""]
+)
+def test_what_is_no_key_is_shown_as_it_is(text: str) -> None:
+    assert without_secrets(text) == text

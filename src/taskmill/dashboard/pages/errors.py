@@ -11,6 +11,7 @@ from taskmill.dashboard.pages import login
 from taskmill.dashboard.pages.sweeps import JobUnknown
 from taskmill.dashboard.view import View
 from taskmill.domain.api_key_errors import NotAuthenticated
+from taskmill.domain.api_keys import without_secrets
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.wire.problems import problem_json
@@ -62,7 +63,7 @@ def _status(view: View, error: Exception) -> int:
         return error.status_code
     if isinstance(error, TaskmillError):
         return problem_json(error)[0]
-    path = safe_text(view.request.scope["path"], _LONGEST_PATH)
+    path = without_secrets(safe_text(view.request.scope["path"], _LONGEST_PATH))
     log.error("request.failed", method=view.request.method, path=path, exc_info=error)
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
