@@ -91,6 +91,7 @@ def test_what_was_asked_for_is_stored(keys: Keys) -> None:
             "10.0.0.0/8",
             "--network",
             "::1",
+            *("--quota", "queues=20", "--quota", "streams=0"),
             "--expires",
             "90d",
             "--description",
@@ -107,12 +108,22 @@ def test_what_was_asked_for_is_stored(keys: Keys) -> None:
         "description": "Sends.",
         "grants": ["worker queue=mail type=send-*", "metrics"],
         "networks": ["10.0.0.0/8", "::1/128"],
+        "quotas": ["queues=20", "streams=0"],
         "revoked_at": None,
         "last_used_at": None,
     }
     shown = keys("show", "mailer")[1]
     assert "grant        worker queue=mail type=send-*\ngrant        metrics\n" in shown
+    assert "quota        queues=20\nquota        streams=0\n" in shown
     assert "expires      in 90d\n" in shown
+
+
+@pytest.mark.parametrize("wrong", ["moons=1", "queues", "queues=-1", "queues=1e9", "queues=²"])
+def test_a_wrong_quota_is_refused(keys: Keys, wrong: str) -> None:
+    status, _, err = keys("create", "a", "--grant", "admin", "--quota", wrong)
+    assert status == 2
+    assert "expected one of queues, types, webhooks, streams, and a number: queues=50" in err
+    assert keys.listed() == []
 
 
 def test_the_word_in_a_key_is_a_setting(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 import orjson
@@ -189,8 +189,8 @@ def _expire_cache_within(
     name = "add" if module is queues else "record"
     add = getattr(module, name)
 
-    async def slow(database: Database, names: set[str], *, limit: int) -> set[str]:
-        found: set[str] = await add(database, names, limit=limit)
+    async def slow(database: Database, names: set[str], **limits: Any) -> set[str]:  # noqa: ANN401 - passed on
+        found: set[str] = await add(database, names, **limits)
         known._known_until = float("-inf")
         return found
 

@@ -86,7 +86,7 @@ async def assert_may_wait(stage: Stage, kind: str, *, expected: bool = True) -> 
     """Assert that a new process and SQL accept a task of a type, or not, though the limit is reached."""
     await stage.sql.execute("UPDATE taskmill.request_limit SET unserved_types = 0")
     known = KnownTypes(stage.database, limit=0, clock=stage.clock)
-    assert await known.refused([kind]) == (set() if expected else {kind})
+    assert set(await known.refused([kind])) == (set() if expected else {kind})
     create = stage.sql.execute("SELECT taskmill.create_task('a task', type => $1)", kind)
     if expected:
         await create

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from taskmill.domain.api_keys import ApiKeyDraft
 from taskmill.domain.grants import Grant
+from taskmill.domain.quotas import QuotaLimit
 from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.settings import Settings
@@ -22,6 +23,7 @@ async def a_new_key(
     name: str = "",
     networks: tuple[str, ...] = (),
     lifetime: timedelta | None = None,
+    quotas: tuple[str, ...] = (),
 ) -> NewApiKey:
     """Make a key with these grants; of a name of its own, unless one is given."""
     draft = ApiKeyDraft(
@@ -29,6 +31,7 @@ async def a_new_key(
         grants=tuple(map(Grant.parse, grants)),
         networks=tuple(ip_network(network) for network in networks),
         lifetime=lifetime,
+        quotas=tuple(map(QuotaLimit.parse, quotas)),
     )
     return await api_keys.create(database, draft, environment="test")
 

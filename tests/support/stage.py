@@ -145,6 +145,7 @@ def a_webhooks(
     ids: IdFactory | None = None,
     *,
     limit: int = 1000,
+    quota: int = 0,
     keyring: Keyring | None = None,
 ) -> Webhooks:
     """What stores webhooks, and lists their deliveries."""
@@ -155,6 +156,7 @@ def a_webhooks(
         keyring=keyring or Keyring(),
         limit=limit,
         give_up_s=86_400,
+        quota=quota,
     )
 
 

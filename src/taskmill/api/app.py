@@ -53,6 +53,7 @@ from taskmill.api.tracing import TracingMiddleware
 from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
+from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
@@ -250,6 +251,7 @@ def create_app(
                 per_address=settings.api.body_memory_bytes_per_address,
             ),
             rate_limits=RateLimits(settings.rate_limits),
+            stream_quota=StreamQuota(settings.quotas.streams),
             drain=drain,
             keys=keys,
             warning_of=Warnings(AddressRules.of(settings.outbound)),

@@ -10,6 +10,7 @@ from starlette.types import Scope
 from taskmill.api.context import Context
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.grants import Scope as KeyScope
+from taskmill.domain.quotas import Owner
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
 from taskmill.operations.authorisation import (
@@ -26,6 +27,7 @@ __all__ = [
     "authorise_lease",
     "authorise_url",
     "missing",
+    "owner_of",
     "permits_secrets",
     "shown_key",
     "shown_task",
@@ -40,6 +42,12 @@ def shown_key(scope: Scope) -> ApiKey | None:
 async def shown_task(context: Context, scope: Scope, task: Task) -> ShownTask:
     """Return a task as the caller may see it."""
     return await context.service.masking.show(shown_key(scope), task)
+
+
+def owner_of(scope: Scope) -> Owner | None:
+    """Return whose what a request makes is, None where no key is required."""
+    key = shown_key(scope)
+    return None if key is None else key.owner
 
 
 def authorise_lease(key: ApiKey | None, wanted: LeaseRequest) -> None:

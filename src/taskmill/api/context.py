@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
+from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
@@ -47,6 +48,7 @@ class Context:
     access: AccessRules
     body_limits: BodyLimits
     rate_limits: RateLimits
+    stream_quota: StreamQuota
     drain: Callable[[], None] | None
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from taskmill.api.authorisation import owner_of
 from taskmill.api.context import Context
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.errors import BadCursor, InvalidInput
@@ -116,6 +117,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; refusals are raised before anything is sent."""
+        with self._context.stream_quota.hold(owner_of(scope)):
+            await self._stream(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._context.feed.listening(self._wanted, self._after) as stream:
             scope[UNTIMED] = True
             set_deadline(scope, None)

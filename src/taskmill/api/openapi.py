@@ -36,7 +36,7 @@ _REFUSALS: Final[dict[int, str]] = {
     403: "A page of another site sent it, or its API key lacks the scope",
     404: "There is no such thing",
     408: "The body did not come in time",
-    409: "Its state does not allow it",
+    409: "Its state does not allow it, or its API key has as much as it may have",
     410: "The feed no longer has what follows the cursor; `detail` says what to do",
     412: "It has another version than those in `If-Match`",
     413: "The body is over the limit",

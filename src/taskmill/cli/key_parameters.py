@@ -11,6 +11,7 @@ from taskmill.cli.parameters import Span
 from taskmill.domain.api_keys import PREFIX, Network, parse_key
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.grants import Grant
+from taskmill.domain.quotas import QuotaLimit
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LONGEST: Final = timedelta(days=36_500)
@@ -41,6 +42,20 @@ class NetworkParam(click.ParamType[Network]):
             return ip_network(value)
         except ValueError as error:
             self.fail(f"expected a network such as 10.0.0.0/8: {error}", param, ctx)
+
+
+class QuotaParam(click.ParamType[QuotaLimit]):
+    """A quota and its limit."""
+
+    name = "NAME=N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read ``queues=50``."""
+        try:
+            return QuotaLimit.parse(value)
+        except InvalidInput as error:
+            [violation] = error.violations
+            self.fail(f"expected {violation.expected}, got {violation.got}", param, ctx)
 
 
 class NewName(click.ParamType[str]):

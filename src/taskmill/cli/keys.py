@@ -8,13 +8,21 @@ import click
 
 from taskmill.cli import show
 from taskmill.cli.addresses import data_option, database_url_option, settings_of
-from taskmill.cli.key_parameters import GrantParam, KnownKey, Lifetime, NetworkParam, NewName
+from taskmill.cli.key_parameters import (
+    GrantParam,
+    KnownKey,
+    Lifetime,
+    NetworkParam,
+    NewName,
+    QuotaParam,
+)
 from taskmill.cli.output import Columns, Lines, Output
 from taskmill.cli.server import json_option, with_options
 from taskmill.composition.one_shot import on_api_keys
 from taskmill.domain.api_key_errors import ApiKeyNotFound
 from taskmill.domain.api_keys import ApiKeyDraft, KeyState, Network
 from taskmill.domain.grants import Grant
+from taskmill.domain.quotas import QuotaLimit
 from taskmill.embedded.private_files import write_private
 from taskmill.observability import logs
 from taskmill.operations import api_keys
@@ -85,6 +93,14 @@ def key() -> None:
     multiple=True,
     help="Accept it only from this network. May be given several times.",
 )
+@click.option(
+    "--quota",
+    "quotas",
+    type=QuotaParam(),
+    multiple=True,
+    help="How much it may have, instead of the settings, such as queues=50; 0: any number. May be given several "
+    "times, for queues, types, webhooks and streams.",
+)
 @click.option("--expires", "lifetime", type=Lifetime(), help="How long it is valid, such as 90d.")
 @_output_option
 @_database_options
@@ -94,6 +110,7 @@ def create(
     grants: tuple[Grant, ...],
     description: str | None,
     networks: tuple[Network, ...],
+    quotas: tuple[QuotaLimit, ...],
     lifetime: timedelta | None,
     file: Path | None,
     database_url: str | None,
@@ -102,7 +119,12 @@ def create(
     """Make an API key and print it, this once."""
     settings = _settings(data, database_url)
     draft = ApiKeyDraft(
-        name=name, grants=grants, description=description, networks=networks, lifetime=lifetime
+        name=name,
+        grants=grants,
+        description=description,
+        networks=networks,
+        quotas=quotas,
+        lifetime=lifetime,
     )
     environment = settings.api_key_environment
     _hand_over(
@@ -227,6 +249,8 @@ def _lines(found: ApiKeyView) -> Lines:
     yield show.labelled("state", _state(found))
     for grant in found.grants:
         yield show.labelled("grant", grant)
+    for quota in found.quotas:
+        yield show.labelled("quota", quota)
     yield show.labelled("networks", ", ".join(found.networks) or "all")
     yield show.labelled("created", show.age(found.created_at))
     for label, moment in (("expires", found.expires_at), ("revoked", found.revoked_at)):

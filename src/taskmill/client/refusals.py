@@ -28,6 +28,7 @@
     │   ├── WorkerGone
     │   ├── QueueNotEmpty            `waiting`, `running`
     │   ├── WebhookInactive
+    │   ├── QuotaExceeded            `quota`, `limit`
     │   └── KeyInFlight              `retry_after_s`
     ├── Gone                         410
     │   └── ChangesForgotten         `retained_days`
@@ -263,6 +264,20 @@ class WebhookInactive(Conflict):
 
 class KeyInFlight(Conflict):
     """The first request with this idempotency key is still in flight; try again after `retry_after_s`."""
+
+
+class QuotaExceeded(Conflict):
+    """The API key has as much as it may have."""
+
+    @property
+    def quota(self) -> str | None:
+        """What it has too much of."""
+        return self.problem.quota
+
+    @property
+    def limit(self) -> int | None:
+        """How much it may have."""
+        return self.problem.limit
 
 
 class ChangesForgotten(Gone):

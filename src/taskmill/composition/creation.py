@@ -24,9 +24,17 @@ def task_creation(context: ProcessContext) -> TaskCreation:
         context.database,
         clock=context.clock,
         ids=context.ids,
-        queues=KnownQueues(context.database, limit=settings.limits.queues, clock=context.clock),
+        queues=KnownQueues(
+            context.database,
+            limit=settings.limits.queues,
+            clock=context.clock,
+            quota=settings.quotas.queues,
+        ),
         types=KnownTypes(
-            context.database, limit=settings.limits.unserved_types, clock=context.clock
+            context.database,
+            limit=settings.limits.unserved_types,
+            clock=context.clock,
+            quota=settings.quotas.types,
         ),
         notifier=context.notifier,
         writability=context.writability,

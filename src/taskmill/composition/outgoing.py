@@ -48,4 +48,5 @@ def webhook_operations(context: ProcessContext) -> Webhooks:
         keyring=context.keyring,
         limit=settings.limit,
         give_up_s=settings.give_up_s,
+        quota=context.settings.quotas.webhooks,
     )

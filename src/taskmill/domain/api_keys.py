@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from taskmill.domain.grants import Grant, Scope, permits
+from taskmill.domain.quotas import Owner, QuotaLimit
 
 Network = IPv4Network | IPv6Network
 
@@ -69,6 +70,7 @@ class ApiKeyDraft:
     description: str | None = None
     networks: tuple[Network, ...] = ()
     lifetime: timedelta | None = None
+    quotas: tuple[QuotaLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,11 @@ class ApiKey:
             return KeyState.REVOKED
         is_over = self.expires_at is not None and self.expires_at <= now
         return KeyState.EXPIRED if is_over else KeyState.LIVE
+
+    @property
+    def owner(self) -> Owner:
+        """Whose what it makes is: all keys of a name share their quotas."""
+        return Owner(self.draft.name, self.draft.quotas)
 
     def permits(self, scope: Scope, *, queue: str | None = None, type: str | None = None) -> bool:  # noqa: A002 - as everywhere
         """Return whether it grants a scope for a queue and a type; None stands for all of them."""

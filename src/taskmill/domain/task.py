@@ -14,6 +14,7 @@ from uuid import UUID
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.quotas import Owner
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task_fields import (
     DEFAULT_MAX_ATTEMPTS,
@@ -55,6 +56,7 @@ class TaskDraft:
     service's policy. `source` names its entry point. `payload_error` is how the payload breaks its type's
     contract: then the result can only be the task that its idempotency key stands for already. `open_policy` has
     the `PolicyPart`s that are not set yet: the first claim takes them from the contract that the type has by then.
+    `owner` is whose queues and types count for: the API key that sent it, where keys are required.
     """
 
     name: str
@@ -77,6 +79,7 @@ class TaskDraft:
     callback_url: str | None = None
     payload_error: InvalidInput | None = None
     open_policy: int = 0
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

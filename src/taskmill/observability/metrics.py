@@ -259,6 +259,11 @@ REQUESTS_LIMITED: Final = _connections.tally(
     "limited_by",
     known=[("key",), ("address",)],
 )
+QUOTAS_EXCEEDED: Final = _connections.tally(
+    "quotas_exceeded_total",
+    "Requests that were refused because their API key had reached a quota (api)",
+    "quota",
+)
 FORWARDED_IGNORED: Final = _connections.tally(
     "http_forwarded_ignored_total",
     "Requests of trusted proxies whose `Forwarded` headers were ignored, at least in part: `malformed`, or "

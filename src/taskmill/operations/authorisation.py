@@ -16,7 +16,7 @@ from taskmill.wire.urls import target_of
 
 
 def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
-    """Check that a key may create a task, and make the task's idempotency key one of the key's name.
+    """Check that a key may create a task, and make the task and its idempotency key those of the key's name.
 
     Raises:
         ScopeMissing: It may not, or not with this callback or this push.
@@ -28,6 +28,7 @@ def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
     authorise_url(key, draft.callback_url)
     if draft.type == push.TYPE and draft.payload is not None and draft.payload_error is None:
         authorise_url(key, orjson.loads(draft.payload)["url"])
+    draft.owner = key.owner
     if draft.idempotency is not None:
         draft.idempotency = replace(
             draft.idempotency,

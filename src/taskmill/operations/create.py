@@ -209,9 +209,13 @@ class TaskCreation(ContextOwner):
             names = set(map(name_of, remaining))
             if known.has(names):
                 continue
-            if refused := await self._with_retries(partial(known.refused, names)):
-                error = known.limit_reached()
-                errors |= {one.id: error for one in remaining if name_of(one) in refused}
+            for owner in {one.draft.owner for one in remaining}:
+                own = [one for one in remaining if one.draft.owner == owner]
+                names = set(map(name_of, own))
+                refused = await self._with_retries(partial(known.refused, names, owner))
+                errors |= {
+                    one.id: refused[name] for one in own if (name := name_of(one)) in refused
+                }
         if not errors:
             return {}
         return await self._with_retries(partial(self._find_existing, new, errors))

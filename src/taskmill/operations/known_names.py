@@ -6,6 +6,8 @@ from collections.abc import Collection
 from typing import Final
 
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.quotas import Owner, Quota
+from taskmill.operations.quotas import Share, exceeded, share_of
 from taskmill.runtime.clock import Clock
 
 # After so long a name is looked up again, since it may have been removed.
@@ -19,7 +21,11 @@ class KnownNames(ABC):
     while a process hangs that creates another one: tasks whose names exist do not wait for that.
     """
 
-    def __init__(self, *, clock: Clock, always: Collection[str] = ()) -> None:
+    kind: Quota
+    """What they are, for those that have an owner."""
+
+    def __init__(self, *, clock: Clock, quota: int = 0, always: Collection[str] = ()) -> None:
+        self._quota = quota
         self._clock = clock
         self._always = frozenset(always)
         self._known = set(self._always)
@@ -33,26 +39,31 @@ class KnownNames(ABC):
             self._known = set(self._always)
         return self._known.issuperset(names)
 
-    async def refused(self, names: Collection[str]) -> set[str]:
-        """Create those that do not exist yet; return those that may not be created.
+    async def refused(
+        self, names: Collection[str], owner: Owner | None = None
+    ) -> dict[str, TaskmillError]:
+        """Create those that do not exist yet as those of an owner; return why others may not be created.
 
         Raises:
             Unavailable: the database is away.
         """
         missing = await self._not_found(names)
         if not missing:
-            return set()
+            return {}
         async with self._making:
             # The previous holder of the lock may have created them.
             missing -= self._known
-            made = await self._make(missing) if missing else set[str]()
+            share = share_of(owner, self.kind, self._quota)
+            made = await self._make(missing, share) if missing else set[str]()
             self._remember(made)
-        return missing - made
+        if not (refused := missing - made):
+            return {}
+        return dict.fromkeys(refused, await self._reason(share))
 
     async def ensure(self, names: Collection[str]) -> None:
         """Create those that do not exist yet. Raises `limit_reached` when one of them may not be created."""
-        if await self.refused(names):
-            raise self.limit_reached()
+        for error in (await self.refused(names)).values():
+            raise error
 
     @abstractmethod
     def limit_reached(self) -> TaskmillError:
@@ -63,8 +74,19 @@ class KnownNames(ABC):
         """Return those that exist, and perhaps others that exist."""
 
     @abstractmethod
-    async def _make(self, names: Collection[str]) -> set[str]:
-        """Create names up to the limit; return those that exist now."""
+    async def _make(self, names: Collection[str], share: Share) -> set[str]:
+        """Create names up to the limits; return those that exist now."""
+
+    @abstractmethod
+    async def _count_own(self, owner: str) -> int:
+        """Return how many exist that were created for an owner."""
+
+    async def _reason(self, share: Share) -> TaskmillError:
+        """Return which limit is reached: the owner's own, or that of all."""
+        owner, most = share
+        if owner is None or most is None or await self._count_own(owner) < most:
+            return self.limit_reached()
+        return exceeded(self.kind, most)
 
     async def _not_found(self, names: Collection[str]) -> set[str]:
         async with self._finding:

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Final
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound, Unavailable
+from taskmill.domain.quotas import Quota
 from taskmill.domain.system import QueueState
 from taskmill.observability.logs import get_logger
 from taskmill.operations.known_names import KnownNames
+from taskmill.operations.quotas import Share
 from taskmill.runtime.clock import Clock
 from taskmill.storage import counts, queues as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
@@ -27,8 +29,10 @@ _PAUSE_TRIES: Final = 3
 class KnownQueues(KnownNames):
     """Creates queues that a task names for the first time, and caches for a while which exist."""
 
-    def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
-        super().__init__(clock=clock)
+    kind = Quota.QUEUES
+
+    def __init__(self, database: Database, *, limit: int, clock: Clock, quota: int = 0) -> None:
+        super().__init__(clock=clock, quota=quota)
         self._database = database
         self._limit = limit
 
@@ -39,8 +43,13 @@ class KnownQueues(KnownNames):
     async def _find(self, names: Collection[str]) -> set[str]:  # noqa: ARG002 - there are few: all are read
         return await rows.names(self._database)
 
-    async def _make(self, names: Collection[str]) -> set[str]:
-        return await rows.add(self._database, names, limit=self._limit)
+    async def _make(self, names: Collection[str], share: Share) -> set[str]:
+        return await rows.add(
+            self._database, names, limit=self._limit, owner=share.owner, most=share.most
+        )
+
+    async def _count_own(self, owner: str) -> int:
+        return await rows.count_own(self._database, owner)
 
     async def make(self, name: str) -> None:
         """Create a queue by hand, up to a higher limit. Raises `QueueLimitReached`."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import WebhookInactive
+from taskmill.domain.quotas import Owner, Quota
 from taskmill.domain.signing import NEW_BYTES, secret_of
 from taskmill.domain.webhooks import (
     Delivery,
@@ -19,6 +20,7 @@ from taskmill.domain.webhooks import (
 )
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog, Details
+from taskmill.operations.quotas import exceeded, share_of
 from taskmill.storage import callbacks, tasks, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.keyring import Keyring, webhook_owner
@@ -39,7 +41,9 @@ class Webhooks:
         keyring: Keyring,
         limit: int,
         give_up_s: float,
+        quota: int = 0,
     ) -> None:
+        self._quota = quota
         self._audit = AuditLog(database)
         self._database = database
         self._ids = ids
@@ -48,21 +52,29 @@ class Webhooks:
         self._limit = limit
         self._give_up_s = give_up_s
 
-    async def create(self, draft: WebhookDraft, secret: str | None) -> tuple[Webhook, str]:
+    async def create(
+        self, draft: WebhookDraft, secret: str | None, owner: Owner | None = None
+    ) -> tuple[Webhook, str]:
         """Subscribe an endpoint to changes from now on; also returns its secret, which is never shown again.
 
         Raises:
             WebhookLimitReached: there are too many.
+            QuotaExceeded: the owner has too many.
         """
         webhook_id, secret = self._ids(), secret or self._new_secret()
+        share = share_of(owner, Quota.WEBHOOKS, self._quota)
         async with self._record(AuditAction.WEBHOOK_CREATE, webhook_id, host=_host(draft.url)):
-            await webhooks.create(
+            is_stored = await webhooks.create(
                 self._database,
                 webhook_id,
                 draft,
                 secret=self._stored(webhook_id, secret),
                 limit=self._limit,
+                owner=share.owner,
+                most=share.most,
             )
+            if not is_stored:
+                raise exceeded(Quota.WEBHOOKS, share.most or 0)
         log.info("webhook.created", webhook_id=str(webhook_id))
         return await webhooks.get(self._database, webhook_id), secret
 

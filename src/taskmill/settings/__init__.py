@@ -44,6 +44,7 @@ from taskmill.settings.groups import (
     WorkerSettings,
 )
 from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
+from taskmill.settings.quotas import QuotaSettings
 from taskmill.settings.rate_limits import RateLimitSettings
 from taskmill.settings.roles import RoleSettings
 from taskmill.settings.unknown_names import unknown_name
@@ -71,6 +72,7 @@ __all__ = [
     "LogFileSettings",
     "OutboundSettings",
     "PullSettings",
+    "QuotaSettings",
     "RateLimitSettings",
     "Settings",
     "TaskLogSettings",
@@ -172,6 +174,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    quotas: QuotaSettings = QuotaSettings()
     database: DatabaseSettings = DatabaseSettings()
     roles: RoleSettings = RoleSettings()
     broker_users: BrokerUserSettings = BrokerUserSettings()

@@ -10,6 +10,7 @@ from taskmill.domain.api_key_errors import ApiKeyLimitReached, ApiKeyNotFound
 from taskmill.domain.api_keys import MOST_LIVE, ApiKey, ApiKeyDraft
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.grants import Grant
+from taskmill.domain.quotas import QuotaLimit
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
@@ -47,6 +48,7 @@ async def create(database: Database, draft: ApiKeyDraft, new: NewSecret) -> ApiK
             draft.networks,
             draft.lifetime,
             new.hash,
+            [str(limit) for limit in draft.quotas],
         )
     assert row is not None  # noqa: S101 - the statement returns what it inserts
     return api_key_of(row)
@@ -119,6 +121,7 @@ def api_key_of(row: asyncpg.Record) -> ApiKey:
             grants=tuple(_known(row["grants"])),
             networks=tuple(row["networks"]),
             lifetime=row["lifetime"],
+            quotas=tuple(_known_limits(row["quotas"])),
         ),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
@@ -132,5 +135,14 @@ def _known(grants: Sequence[str]) -> Iterator[Grant]:
     for text in grants:
         try:
             yield Grant.parse(text)
+        except InvalidInput:
+            continue
+
+
+def _known_limits(quotas: Sequence[str]) -> Iterator[QuotaLimit]:
+    """Read quotas; one that only a later release knows is not checked here."""
+    for text in quotas:
+        try:
+            yield QuotaLimit.parse(text)
         except InvalidInput:
             continue

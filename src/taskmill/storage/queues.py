@@ -59,12 +59,28 @@ async def names_with_tasks(database: Database) -> set[str]:
     return {row["name"] for row in await database.fetch("list_queue_names")}
 
 
-async def add(database: Database, names: Iterable[str], *, limit: int) -> set[str]:
-    """Make the queues that are missing, as long as there are fewer than `limit`; return those that exist."""
+async def add(
+    database: Database,
+    names: Iterable[str],
+    *,
+    limit: int,
+    owner: str | None = None,
+    most: int | None = None,
+) -> set[str]:
+    """Make the queues that are missing, as long as there are fewer than `limit`; return those that exist.
+
+    They are of the API key with the name `owner`, which may have `most` of them if that is given.
+    """
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_queues"))
-        rows = await connection.fetch(statement("add_queues"), sorted(names), limit)
+        rows = await connection.fetch(statement("add_queues"), sorted(names), limit, owner, most)
     return {row["name"] for row in rows}
+
+
+async def count_own(database: Database, owner: str) -> int:
+    """Return how many queues tasks of the API key with a name have made."""
+    count: int = await database.fetch_value("count_own_queues", owner)
+    return count
 
 
 async def set_pause(database: Database, name: str, *, paused: bool) -> QueueRow | None:

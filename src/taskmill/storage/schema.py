@@ -251,6 +251,7 @@ queue = Table(
     Column("paused_at", TIME),
     required("created_at", TIME, NOW),
     Column("resumed_at", TIME),
+    Column("owner", Text),
 )
 
 queue_grant = Table(

@@ -17,5 +17,6 @@ api_key = Table(
     required("secret_hash", LargeBinary),
     required("created_at", TIME, NOW),
     *(Column(name, TIME) for name in ("expires_at", "revoked_at", "last_used_at")),
+    required("quotas", ARRAY(Text), text("'{}'")),
     Index("api_key_name", "name"),
 )

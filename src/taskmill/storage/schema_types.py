@@ -31,6 +31,7 @@ unserved_type = Table(
     metadata,
     Column("name", Text, primary_key=True),
     required("noted_at", TIME, NOW),
+    Column("owner", Text),
 )
 
 pulled_type = Table(

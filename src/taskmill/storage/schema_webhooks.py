@@ -19,6 +19,7 @@ webhook = Table(
     required("created_at", TIME, NOW),
     required("updated_at", TIME, NOW),
     Column("deleted_at", TIME),
+    Column("owner", Text),
 )
 
 task_callback = Table(

@@ -20,12 +20,28 @@ async def expected(database: Database, types: Collection[str]) -> set[str]:
     return {row["name"] for row in rows}
 
 
-async def record(database: Database, types: Collection[str], *, limit: int) -> set[str]:
-    """Record types as long as there are fewer than `limit`; return those that are recorded now."""
+async def record(
+    database: Database,
+    types: Collection[str],
+    *,
+    limit: int,
+    owner: str | None = None,
+    most: int | None = None,
+) -> set[str]:
+    """Record types as long as there are fewer than `limit`; return those that are recorded now.
+
+    New ones are of the API key with the name `owner`, which may have `most` of them if that is given.
+    """
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_types"))
-        rows = await connection.fetch(statement("record_types"), sorted(types), limit)
+        rows = await connection.fetch(statement("record_types"), sorted(types), limit, owner, most)
     return {row["name"] for row in rows}
+
+
+async def count_own(database: Database, owner: str) -> int:
+    """Return how many of the recorded types the API key with a name was the first to name."""
+    count: int = await database.fetch_value("count_own_types", owner)
+    return count
 
 
 async def record_pulled(database: Database, types: Collection[str]) -> None:

@@ -25,12 +25,28 @@ class DisabledWebhook(NamedTuple):
 
 
 async def create(
-    database: Database, webhook_id: UUID, draft: WebhookDraft, *, secret: str, limit: int
-) -> None:
-    """Store a new webhook. Raises `WebhookLimitReached`."""
+    database: Database,
+    webhook_id: UUID,
+    draft: WebhookDraft,
+    *,
+    secret: str,
+    limit: int,
+    owner: str | None = None,
+    most: int | None = None,
+) -> bool:
+    """Store a new webhook of the API key with the name `owner`, if it may have another one.
+
+    Returns whether it is stored: False when the key has `most`, if that is given.
+
+    Raises:
+        WebhookLimitReached: There are `limit` webhooks.
+    """
     arguments = (draft.url, draft.description, *_filter(draft), [secret], draft.state)
-    if not await database.fetch("create_webhook", webhook_id, *arguments, limit):
+    if await database.fetch("create_webhook", webhook_id, *arguments, limit, owner, most):
+        return True
+    if most is None or await database.fetch_value("count_own_webhooks", owner) < most:
         raise WebhookLimitReached(limit)
+    return False
 
 
 async def all_webhooks(database: Database) -> list[Webhook]:

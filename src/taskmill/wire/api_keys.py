@@ -17,6 +17,7 @@ class ApiKeyView(BaseModel):
     description: str | None
     grants: list[str]
     networks: list[str]
+    quotas: list[str]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -32,6 +33,7 @@ class ApiKeyView(BaseModel):
             description=key.draft.description,
             grants=[str(grant) for grant in key.draft.grants],
             networks=[str(network) for network in key.draft.networks],
+            quotas=[str(limit) for limit in key.draft.quotas],
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,

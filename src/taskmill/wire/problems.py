@@ -47,6 +47,7 @@ from taskmill.domain.errors import (
     WorkerGone,
     WorkerNotFound,
 )
+from taskmill.domain.quotas import QuotaExceeded
 from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.wire.wording import safe_text
 
@@ -89,6 +90,7 @@ class Problem(BaseModel):
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
     scope: str | None = Field(default=None, description="what the API key does not grant")
+    quota: str | None = Field(default=None, description="what the API key has too much of")
     action: str | None = Field(default=None, description="the requested action")
     waiting: int | None = Field(default=None, description="how many tasks of the queue wait")
     running: int | None = Field(default=None, description="how many of them run")
@@ -141,6 +143,11 @@ def _of_task(error: TaskNotFound) -> dict[str, object]:
     return {} if isinstance(error.task_id, int) else {"task_id": error.task_id}
 
 
+def _of_quota(error: QuotaExceeded) -> dict[str, object]:
+    found: dict[str, object] = {"quota": error.quota, "limit": error.limit}
+    return found if error.retry_after_s is None else found | {"retry_after_s": error.retry_after_s}
+
+
 def _of_transition(error: TransitionRefused) -> dict[str, object]:
     return {"task_id": error.task_id, "task_status": error.status, "action": error.action}
 
@@ -187,6 +194,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
             "The first request with this idempotency key is still in progress",
             lambda _: {"retry_after_s": 1.0},
         ),
+        _row(QuotaExceeded, 409, "The API key has as much as it may have", _of_quota),
         _row(QueueLimitReached, 422, "No more queues may be made", _same("limit")),
         _row(WebhookNotFound, 404, "There is no such webhook"),
         _row(DeliveryNotFound, 404, "There is no such delivery"),

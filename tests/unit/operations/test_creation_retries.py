@@ -7,7 +7,8 @@ from typing import Final
 import asyncpg
 import pytest
 
-from taskmill.domain.errors import InvalidInput, Unavailable
+from taskmill.domain.errors import QueueLimitReached, TaskmillError, Unavailable
+from taskmill.domain.quotas import Owner
 from taskmill.observability.metrics import STATEMENTS_FAILED
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.queues import KnownQueues
@@ -23,6 +24,7 @@ __all__ = ["log_lines"]
 MOST_WAITING: Final = 20_000
 DEADLOCK: Final = asyncpg.DeadlockDetectedError("two waited for each other")
 TOO_LATE: Final = Unavailable(1, "the database")
+REFUSED: Final = QueueLimitReached(10)
 
 
 class FailingQueues(KnownQueues):
@@ -37,22 +39,25 @@ class FailingQueues(KnownQueues):
         """Let each be looked up."""
         return False
 
-    async def refused(self, names: Collection[str]) -> set[str]:  # noqa: ARG002 - see above
-        """Fail as long as failures are left."""
+    async def refused(
+        self,
+        names: Collection[str],
+        owner: Owner | None = None,  # noqa: ARG002 - whoever it is
+    ) -> dict[str, TaskmillError]:
+        """Fail as long as failures are left, then refuse all."""
         if self.failures:
             error, spent_s = self.failures.pop(0)
             self.clock.advance(timedelta(seconds=spent_s))
             raise error
-        return set()
+        return dict.fromkeys(names, REFUSED)
 
 
 async def tried(queues: FailingQueues) -> float:
     """Have a task refused after the queues were looked up, and return the seconds of pauses before that."""
     creation = a_creation_without_database(queues=queues, clock=queues.clock)
-    error = InvalidInput(())
     with leaping() as now:
         began = now()
-        assert await creation.submit_each([a_draft(payload_error=error)]) == [error]
+        assert await creation.submit_each([a_draft()]) == [REFUSED]
         return now() - began
 
 

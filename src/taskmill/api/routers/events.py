@@ -43,7 +43,7 @@ def feed_query_of(request: Request) -> FeedQuery:
         ]
     },
     responses={
-        **refusals(410),
+        **refusals(409, 410),
         200: {
             "description": "Server-sent events: each `change` is a `ChangeView`, its id the cursor to go on from",
             "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": _EXAMPLE}},

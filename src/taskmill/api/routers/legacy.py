@@ -88,7 +88,7 @@ def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> 
     summary="Create a task",
     response_model=LegacyTask,
     openapi_extra={"requestBody": json_body(LegacyCreate)},
-    responses=_refusals(408, 413, 415),
+    responses=_refusals(408, 409, 413, 415),
 )
 @router.post("/task", status_code=201, include_in_schema=False)
 async def create_task(request: Request, context: InContext) -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
-from taskmill.api.authorisation import authorise_url, shown_key
+from taskmill.api.authorisation import authorise_url, owner_of, shown_key
 from taskmill.api.context import Context
 from taskmill.api.dependencies import (
     InContext,
@@ -105,7 +105,7 @@ def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> byt
     response_model=WebhookView,
     response_description="It gets what changes from now on; its secret is shown here only",
     openapi_extra={"requestBody": json_body(CreateWebhook)},
-    responses={**refusals(has_body=True), 201: {"headers": headers("Location")}},
+    responses={**refusals(409, has_body=True), 201: {"headers": headers("Location")}},
     dependencies=_NO_QUERY,
 )
 async def create_webhook(request: Request, context: InContext, body: SmallJsonBody) -> Response:
@@ -115,7 +115,7 @@ async def create_webhook(request: Request, context: InContext, body: SmallJsonBo
     """
     draft, secret = to_webhook_draft(body)
     authorise_url(shown_key(request.scope), draft.url)
-    webhook, secret = await context.webhooks.create(draft, secret)
+    webhook, secret = await context.webhooks.create(draft, secret, owner_of(request.scope))
     location = (b"location", f"/webhooks/{webhook.id}".encode())
     return RawResponse(201, _shown(context, webhook, secret), (JSON, location)).to_starlette()
 

@@ -3,4 +3,4 @@
 UPDATE taskmill.api_key SET revoked_at = now()
 WHERE (id = $1 OR name = $1) AND revoked_at IS NULL
 RETURNING
-    id, name, description, grants, networks, lifetime, created_at, expires_at, revoked_at, last_used_at
+    id, name, description, grants, networks, quotas, lifetime, created_at, expires_at, revoked_at, last_used_at
