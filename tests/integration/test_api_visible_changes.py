@@ -166,7 +166,7 @@ async def test_an_explanation_names_nothing_of_other_queues(
     assert whole["no_worker"]["workers_alive"] == 2
 
 
-async def test_without_a_worker_for_its_queues_a_key_is_told_of_none(
+async def test_without_a_worker_for_its_queues_a_key_sees_none(
     required: Served, stage: Stage
 ) -> None:
     await stage.open_lease(worker="stranger", queues=("secret",))

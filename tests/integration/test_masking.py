@@ -160,7 +160,7 @@ async def test_what_sql_created_and_can_not_be_read_is_masked_as_a_whole(
     assert read.json()["payload"] == orjson.loads(WHOLLY_MASKED)
 
 
-async def test_a_refusal_and_its_log_line_do_not_tell_a_secret_value(
+async def test_a_refusal_and_its_log_line_do_not_show_a_secret_value(
     keyed: Served, stage: Stage, log_lines: LogLines
 ) -> None:
     blind, _ = await readers(stage)
@@ -176,7 +176,7 @@ async def test_a_refusal_and_its_log_line_do_not_tell_a_secret_value(
     assert "471108" not in lines
 
 
-async def test_a_conflict_does_not_tell_the_stored_payload(keyed: Served, stage: Stage) -> None:
+async def test_a_conflict_does_not_show_the_stored_payload(keyed: Served, stage: Stage) -> None:
     blind, _ = await readers(stage)
     await the_task(keyed, blind, idempotency_key="k")
     other = {"name": "t", "type": TYPE, "payload": {"to": "bob"}, "idempotency_key": "k"}

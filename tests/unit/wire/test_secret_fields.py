@@ -120,12 +120,12 @@ def test_a_push_shows_the_names_of_its_headers_only() -> None:
         ({"4711": True}, "/payload/a", "a string"),
     ],
 )
-def test_an_error_does_not_tell_a_secret_value(value: object, pointer: str, expected: str) -> None:
+def test_an_error_does_not_show_a_secret_value(value: object, pointer: str, expected: str) -> None:
     (found,) = a_contract(a=SECRET).violations({"a": value})
     assert (found.pointer, found.expected, found.got) == (pointer, expected, "a masked value")
 
 
-def test_an_error_within_a_secret_tells_only_that_it_does_not_fit() -> None:
+def test_an_error_within_a_secret_says_only_that_it_does_not_fit() -> None:
     inner = {
         "type": "object",
         "properties": {"b": {"type": "string"}},
@@ -142,7 +142,7 @@ def test_an_error_says_that_a_secret_is_missing() -> None:
     assert (found.pointer, found.got) == ("/payload/a", "nothing")
 
 
-def test_an_error_does_not_tell_the_value_of_a_header() -> None:
+def test_an_error_does_not_show_the_value_of_a_header() -> None:
     found = push_violations({"url": "https://example.org/", "headers": {"X-Pin": 4711}})
     assert [(one.pointer, one.got) for one in found] == [
         ("/payload/headers/X-Pin", "a masked value")
