@@ -104,6 +104,24 @@ def counted() -> tuple[float, float, float]:
     return published, confirmed, failed
 
 
+async def test_a_hint_that_nobody_listens_for_is_confirmed(stage: Stage, broker_url: str) -> None:
+    published, confirmed, failed = counted()
+    async with a_relay(stage, broker_url) as relay:
+        await is_connected(relay)
+        async with await aio_pika.connect(broker_url) as connection:
+            # The relay has made the exchange.
+            await (await connection.channel()).get_exchange(HINTS, ensure=True)
+        for _ in range(3):
+            relay.on_notification('["mail", "send", 4, 0]')
+
+        async def all_confirmed() -> bool:
+            return counted() == (published + 3, confirmed + 3, failed)
+
+        await eventually(all_confirmed, "three hints to be confirmed")
+        await asyncio.sleep(0)
+        assert relay._unconfirmed == 0
+
+
 async def test_a_hint_that_the_broker_refuses_is_logged_and_counted(
     stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
 ) -> None:

@@ -162,6 +162,23 @@ async def test_what_was_confirmed_before_a_loss_is_not_published_again(
     assert [line["after"] for line in delivering_lines] == ["0.0", str(cursors[1])]
 
 
+async def test_what_was_confirmed_behind_something_unacknowledged_is_not_published_again(
+    stage: Stage,
+) -> None:
+    exchange = ExchangeInMemory(MAIL)
+    async with delivering(stage, exchange, holder=HOLDER):
+        await is_held(stage)
+        [before] = await made(stage, ["mail"])
+        await has_reached(stage, before)
+        exchange.nacks = {Cursor(2, 2)}
+        exchange.breaks_after = 3
+        cursors = await made(stage, ["mail"] * 5)
+        assert cursors[1] == Cursor(2, 2)
+        await has_reached(stage, cursors[-1])
+    # The cursor has moved to the first one only.
+    assert exchange.batches[1:] == [cursors[:3], [cursors[1], *cursors[3:]]]
+
+
 async def test_what_was_not_acknowledged_is_published_again_in_order(stage: Stage) -> None:
     exchange = ExchangeInMemory(MAIL)
     async with delivering(stage, exchange, holder=HOLDER):

@@ -47,6 +47,14 @@ def test_what_is_due_is_hinted_once_for_a_queue_and_type_the_most_urgent_first()
     assert scans.hinted(*found) == [MAIL, FILES]
 
 
+def test_the_most_urgent_is_hinted_first() -> None:
+    assert Scans().hinted((FILES, 2, -3.0), (MAIL, 7, -1.0)) == [MAIL, FILES]
+
+
+def test_what_becomes_due_just_now_is_due() -> None:
+    assert Scans().hinted((MAIL, 4, 0.0)) == [MAIL]
+
+
 def test_what_was_hinted_since_it_came_is_not_hinted_again_before_two_seconds() -> None:
     scans = Scans()
     assert scans.hinted((MAIL, 4, -0.5)) == [MAIL]
