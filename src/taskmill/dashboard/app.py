@@ -40,7 +40,9 @@ from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.view import ClientDisconnect, View
 from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
+from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import API_KEY, ROUTE
 from taskmill.settings.auth import requires_keys
 
@@ -93,8 +95,9 @@ class Dashboard:
             await send(message)
 
         try:
-            response = await self._response(view)
-            await response(scope, receive, guarded)
+            response, visibility = await self._response(view)
+            with limited_to(visibility):
+                await response(scope, receive, guarded)
         except ClientDisconnect:
             log.info("request.abandoned", method=scope["method"], path=scope.get(ROUTE, _OTHER))
         except Exception as error:
@@ -102,7 +105,8 @@ class Dashboard:
                 raise
             await errors.error_response(view, error)(scope, receive, guarded)
 
-    async def _response(self, view: View) -> Response:
+    async def _response(self, view: View) -> tuple[Response, Visibility | None]:
+        """Return the response, and what limits it while it is being sent."""
         scope = view.request.scope
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -111,24 +115,28 @@ class Dashboard:
                 except HTTPException:
                     await self._admit(view, SESSION)
                     raise
-                await self._admit(view, rule_of(scope["method"], scope[ROUTE]))
-                return await endpoint(view)
+                visibility = await self._admit(view, rule_of(scope["method"], scope[ROUTE]))
+                with limited_to(visibility):
+                    return await endpoint(view), visibility
         except TimeoutError:
             raise Unavailable(1.0, "the database") from None
 
-    async def _admit(self, view: View, rule: PageRule) -> None:
-        """Check what a visitor may do.
+    async def _admit(self, view: View, rule: PageRule) -> Visibility | None:
+        """Check what a visitor may do, and return what limits it to some queues.
 
         Raises:
             NotAuthenticated: There is neither a session nor a key that is valid, and the rule needs one.
             ScopeMissing: The key does not grant what the rule needs.
+            TaskNotFound: The key may not read the task.
             Unavailable: The database is away.
         """
         sessions = self._context.sessions
         if sessions is None or rule.need is Need.NOTHING:
-            return
+            return None
         key = view.request.scope[API_KEY] = await visit(sessions, view.request)
-        require(key, rule)
+        return await require(
+            self._context.service, key, rule, view.request.scope.get("path_params", {})
+        )
 
     def _find(self, scope: Scope) -> Endpoint:
         scope[ROUTE] = _OTHER

@@ -6,17 +6,21 @@ from taskmill.domain.grants import Scope
 
 
 class NavigationEntry(NamedTuple):
-    """An entry; its text is `nav.NAME`, and its icon has its name."""
+    """An entry; its text is `nav.NAME`, and its icon has its name.
+
+    The page of one that `is_of_some` shows the queues of any key.
+    """
 
     name: str
     path: str
     letter: str
     scope: Scope = Scope.TASKS_READ
+    is_of_some: bool = False
 
 
 OVERVIEW: Final = NavigationEntry("overview", "/", "o")
-TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t")
-QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q")
+TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t", is_of_some=True)
+QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q", is_of_some=True)
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w")
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f")
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r")

@@ -1,7 +1,6 @@
 """What each page and each action of the dashboard needs: one table. What has no rule is for `admin` only.
 
-A page shows what is in all queues, so everything that needs a right needs `tasks:read` for all queues, and what
-its rule names.
+Everything that needs a right needs `tasks:read` for the same queues, too.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,12 @@ class Need(StrEnum):
     NOTHING = "nothing, not even a session"
     SESSION = "a session, or a key"
     ALL = "its scope for all queues"
-    SOME = "its scope for any queue; the endpoint checks which"
+    SOME = "its scope for any queue, of which the endpoint checks which, and `tasks:read` for all queues"
+    VISIBLE = "its scope for any queue; it shows only what is in the queues of the key"
+    QUEUE = "its scope for the queue in its path"
+    TASK = (
+        "its scope for the queue of the task in its path; a task that may not be read is not there"
+    )
 
 
 class PageRule(NamedTuple):
@@ -34,6 +38,10 @@ ADMIN_ONLY: Final = PageRule(Scope.ADMIN, Need.ALL)
 
 _READ: Final = PageRule(Scope.TASKS_READ, Need.ALL)
 _OPERATE: Final = PageRule(Scope.TASKS_OPERATE, Need.ALL)
+_READ_VISIBLE: Final = PageRule(Scope.TASKS_READ, Need.VISIBLE)
+_READ_TASK: Final = PageRule(Scope.TASKS_READ, Need.TASK)
+_OPERATE_TASK: Final = PageRule(Scope.TASKS_OPERATE, Need.TASK)
+_OPERATE_QUEUE: Final = PageRule(Scope.TASKS_OPERATE, Need.QUEUE)
 _CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
 
 PAGE_RULES: Final[Mapping[str, PageRule]] = {
@@ -44,22 +52,22 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/static/{digest}/{name:path}": OPEN,
     "GET /ui/sessions": SESSION,
     "POST /ui/sessions/{id}/end": SESSION,
-    "GET /": _READ,
-    "GET /ui/live": _READ,
-    "GET /ui/tasks": _READ,
-    "GET /ui/tasks/export.csv": _READ,
-    "GET /ui/tasks/export.ndjson": _READ,
-    "GET /ui/tasks/{id}": _READ,
-    "POST /ui/tasks/{id}/retry": _OPERATE,
-    "POST /ui/tasks/{id}/cancel": _OPERATE,
+    "GET /": _READ_VISIBLE,
+    "GET /ui/live": _READ_VISIBLE,
+    "GET /ui/tasks": _READ_VISIBLE,
+    "GET /ui/tasks/export.csv": _READ_VISIBLE,
+    "GET /ui/tasks/export.ndjson": _READ_VISIBLE,
+    "GET /ui/tasks/{id}": _READ_TASK,
+    "POST /ui/tasks/{id}/retry": _OPERATE_TASK,
+    "POST /ui/tasks/{id}/cancel": _OPERATE_TASK,
     "POST /ui/sweeps/preview": _OPERATE,
     "POST /ui/sweeps": _OPERATE,
     "GET /ui/jobs/{id}": _OPERATE,
     "POST /ui/jobs/{id}/stop": _OPERATE,
-    "GET /ui/queues": _READ,
-    "POST /ui/queues/{name}/pause": _OPERATE,
-    "POST /ui/queues/{name}/resume": _OPERATE,
-    "POST /ui/queues/{name}/delete": _OPERATE,
+    "GET /ui/queues": _READ_VISIBLE,
+    "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
+    "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,
+    "POST /ui/queues/{name}/delete": _OPERATE_QUEUE,
     "GET /ui/workers": _READ,
     "GET /ui/workers/{id}": _READ,
     "POST /ui/workers/{id}/{what}": _OPERATE,

@@ -20,6 +20,7 @@ from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
 from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.navigation import NavigationEntry
 from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
@@ -85,14 +86,28 @@ class View:
         found: ApiKey | None = self.request.scope.get(API_KEY)
         return found
 
-    def may(self, scope: str) -> bool:
-        """Return whether the visitor may do what a scope is for: in all queues, but for creating tasks in any."""
+    def may(self, scope: str, queue: str | None = None) -> bool:
+        """Return whether the visitor may do what a scope is for: in a queue, else in all of them.
+
+        Tasks can be created by whoever may do so in any queue.
+        """
         if self.context.sessions is None:
             return True
-        if self.key is None:
+        wanted, key = Scope(scope), self.key
+        if key is None or not key.permits(Scope.TASKS_READ, queue=queue):
             return False
-        wanted = Scope(scope)
-        return self.key.has(wanted) if wanted is Scope.TASKS_CREATE else self.key.permits(wanted)
+        return key.has(wanted) if wanted is Scope.TASKS_CREATE else key.permits(wanted, queue=queue)
+
+    @property
+    def reads_some(self) -> bool:
+        """Whether the visitor may read what is in some queue at least."""
+        if self.context.sessions is None:
+            return True
+        return self.key is not None and self.key.has(Scope.TASKS_READ)
+
+    def may_open(self, entry: NavigationEntry) -> bool:
+        """Return whether the visitor may open a page of the navigation."""
+        return self.may(entry.scope) or (entry.is_of_some and self.reads_some)
 
     async def show(self, task: Task) -> ShownTask:
         """Return a task as the visitor may see it: secret values are masked without a key that has the scope."""
@@ -184,6 +199,8 @@ class View:
             "here": self.here,
             "base": self.base,
             "may": self.may,
+            "may_open": self.may_open,
+            "reads_some": self.reads_some,
             "visitor": None if self.key is None else self.key.draft.name,
             # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.
             "has_api_links": self.context.sessions is None,

@@ -3,17 +3,22 @@
 A cookie counts for pages only, never for the JSON API. Where no keys are required, everybody may do everything.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, assert_never
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.page_rules import Need, PageRule
 from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.grants import Scope
 from taskmill.domain.sessions import LONGEST
+from taskmill.domain.visibility import Visibility
 from taskmill.operations.authorisation import missing
+from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions, VerifiedSession
 from taskmill.runtime.offload import caller
 
@@ -59,16 +64,58 @@ async def visit(sessions: Sessions, request: Request) -> ApiKey:
     return key
 
 
-def require(key: ApiKey, rule: PageRule) -> None:
-    """Check that a key grants what a rule needs. Raises `ScopeMissing`."""
+async def require(
+    service: TaskService, key: ApiKey, rule: PageRule, path: Mapping[str, str]
+) -> Visibility | None:
+    """Check that a key grants what a rule needs for an address with these parameters; return what limits it.
+
+    Raises:
+        ScopeMissing: It does not.
+        TaskNotFound: There is no such task that it may read.
+        InvalidInput: The address has no task's id.
+        Unavailable: The database is away.
+    """
     if rule.need in {Need.NOTHING, Need.SESSION}:
-        return
-    if not key.permits(Scope.TASKS_READ):
+        return None
+    reads_all = key.permits(Scope.TASKS_READ)
+    if not (reads_all or (rule.need in _OF_SOME and key.has(Scope.TASKS_READ))):
         raise missing(Scope.TASKS_READ, None)
     if not key.has(rule.scope):
         raise ScopeMissing(rule.scope)
-    if rule.need is Need.ALL and not key.permits(rule.scope):
-        raise missing(rule.scope, None)
+    visibility = None if reads_all else Visibility(key=key, scope=Scope.TASKS_READ)
+    if not key.permits(rule.scope) or not reads_all:
+        await _require_for_some(service, key, rule, path)
+    return visibility
+
+
+_OF_SOME: Final = frozenset({Need.VISIBLE, Need.QUEUE, Need.TASK})
+
+
+async def _require_for_some(
+    service: TaskService, key: ApiKey, rule: PageRule, path: Mapping[str, str]
+) -> None:
+    """Check a key that grants reading, or the rule's scope, for some queues only."""
+    match rule.need:
+        case Need.ALL:
+            raise missing(rule.scope, None)
+        case Need.QUEUE:
+            _require_in(key, rule.scope, path["name"])
+        case Need.TASK:
+            task_id = parse_id(path["id"], "path:id")
+            task = await service.reading.get(task_id)
+            if not key.permits(Scope.TASKS_READ, queue=task.queue):
+                raise TaskNotFound(task_id)
+            _require_in(key, rule.scope, task.queue)
+        case Need.NOTHING | Need.SESSION | Need.SOME | Need.VISIBLE:
+            return
+        case _:
+            assert_never(rule.need)
+
+
+def _require_in(key: ApiKey, wanted: Scope, queue: str) -> None:
+    for scope in (Scope.TASKS_READ, wanted):
+        if not key.permits(scope, queue=queue):
+            raise missing(scope, queue)
 
 
 def set_cookie(request: Request, response: Response, token: str) -> None:

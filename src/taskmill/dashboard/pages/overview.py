@@ -13,6 +13,7 @@ from taskmill.dashboard.pages import windows
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
 from taskmill.domain.figures import MOST_REFUSED, QueueFigures, SystemFigures
+from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence, Stats
 
@@ -34,7 +35,9 @@ class Problem:
 
 
 async def show_overview(view: View) -> Response:
-    """Show the page for a time window."""
+    """Show the page for a time window; who may not read all queues is led to the tasks."""
+    if not view.may(Scope.TASKS_READ):
+        return view.redirect("/ui/tasks")
     window = windows.window_of(view)
     service = view.context.service
     counted = view.context.stats.get(

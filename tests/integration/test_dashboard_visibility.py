@@ -1,0 +1,165 @@
+"""What pages show to who may read some queues only: all of theirs, and nothing of others."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from taskmill.dashboard.page_rules import PAGE_RULES, Need
+from taskmill.dashboard.visitors import PLAIN_COOKIE
+from taskmill.domain.lifecycle import Failed
+from tests.support.api import Served
+from tests.support.api_keys import REQUIRED, a_new_key
+from tests.support.builders import ERROR
+from tests.support.pages import HTMX, serving_pages
+from tests.support.stage import Stage
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+PAGES = [
+    "/ui/tasks",
+    "/ui/tasks?queue=secret",
+    "/ui/tasks?type=send&name=own",
+    "/ui/tasks?status=new&status=in_progress",
+    "/ui/tasks?error=Boom%3A+it+failed",
+    "/ui/tasks/export.csv",
+    "/ui/tasks/export.ndjson?type=send",
+    "/ui/queues",
+    "/ui/queues?order=oldest&window=24h",
+    "/ui/queues?name=s&order=waiting",
+]
+
+
+@pytest.fixture
+async def closed(stage: Stage) -> AsyncIterator[Served]:
+    """Pages that require keys."""
+    async with serving_pages(stage, REQUIRED) as served:
+        yield served
+
+
+async def visitor(pages: Served, stage: Stage, *grants: str) -> dict[str, str]:
+    """Log in with a new key, and return the header of the session."""
+    key = await a_new_key(stage.database, *grants)
+    response = await pages.post("/ui/login", urlencode({"key": key.text}).encode(), headers=FORM)
+    assert response.status_code == 303, response.text
+    token = response.cookies[PLAIN_COOKIE]
+    pages.http.cookies.clear()
+    return {"cookie": f"{PLAIN_COOKIE}={token}"}
+
+
+async def some_work(stage: Stage, queue: str, lease_queue: tuple[str, ...]) -> list[UUID]:
+    """A failed, a running and two waiting tasks."""
+    lease = await stage.open_lease(ttl_s=600, queues=lease_queue, worker=f"for-{lease_queue[0]}")
+    failed = await stage.running(lease, queue=queue, type="send", name=f"{queue} own")
+    await stage.end(failed, lease, Failed(error=ERROR))
+    running = await stage.running(lease, queue=queue, type="send", name=f"{queue} own")
+    waiting = [
+        await stage.created(queue=queue, type="send", name=f"{queue} own {n}") for n in range(2)
+    ]
+    return [failed.task.id, running.task.id, *(task.id for task in waiting)]
+
+
+def stable(response: httpx.Response) -> tuple[int, str]:
+    """A page without times, ages, rates and the strip of phases, which pass."""
+    passing = r'data-now="[^"]*"|<time.*?</time>|<svg class="spark.*?</svg>|(?:x|width)="[\d.]+%"'
+    text = re.sub(passing, "", response.text)
+    ages = r"[\d.,]+(?: |\xa0|&nbsp;)?(?:ms|s|min|h|d)\b|\d+\.\d+"
+    return response.status_code, re.sub(ages, "", text)
+
+
+async def test_what_happens_in_other_queues_changes_no_page(closed: Served, stage: Stage) -> None:
+    session = await visitor(closed, stage, "tasks:read queue=mail*")
+    own = await some_work(stage, "mail", ("mail",))
+    pages = [*PAGES, *(f"/ui/tasks/{task_id}" for task_id in own)]
+    headers = [session, session | HTMX]
+    before = [stable(await closed.get(path, headers=one)) for path in pages for one in headers]
+    foreign = await some_work(stage, "secret", ("secret",))
+    await stage.service.set_queue_paused("secret", paused=True)
+    after = [stable(await closed.get(path, headers=one)) for path in pages for one in headers]
+    assert {status for status, _ in after} == {200}
+    for number, path in enumerate(path for path in pages for _ in headers):
+        assert after[number][1].splitlines() == before[number][1].splitlines(), path
+    shown = "".join(text for _, text in after)
+    assert "mail own 1" in shown
+    for hidden in ("secret own", "for-secret", *map(str, foreign)):
+        assert hidden not in shown
+
+
+async def test_a_task_of_others_has_no_page_no_action_and_no_stream(
+    closed: Served, stage: Stage
+) -> None:
+    session = await visitor(closed, stage, "tasks:read queue=mail", "tasks:operate")
+    foreign, own = await stage.created(queue="secret"), await stage.created(queue="mail")
+    unknown = uuid4()
+    for method, path in (
+        ("GET", "/ui/tasks/{}"),
+        ("POST", "/ui/tasks/{}/cancel"),
+        ("POST", "/ui/tasks/{}/retry"),
+        ("GET", "/ui/live?task={}"),
+    ):
+        async with asyncio.timeout(10):  # a stream that begins does not end
+            there, missing = [
+                await closed.http.request(method, path.format(one), headers=session | FORM)
+                for one in (foreign.id, unknown)
+            ]
+        assert there.status_code == missing.status_code == 404, path
+        texts = [
+            re.sub(f'{one}|data-now="[^"]*"', "", response.text)
+            for one, response in ((foreign.id, there), (unknown, missing))
+        ]
+        assert texts[0] == texts[1], path
+    assert (await stage.task(foreign.id)).version == foreign.version
+    cancelled = await closed.post(f"/ui/tasks/{own.id}/cancel", headers=session | FORM)
+    assert cancelled.status_code == 303
+    assert (await stage.task(own.id)).version == own.version + 1
+
+
+async def test_actions_are_drawn_and_done_in_the_queues_of_the_key_only(
+    closed: Served, stage: Stage
+) -> None:
+    session = await visitor(
+        closed, stage, "tasks:read queue=mail,news", "tasks:operate queue=mail,secret"
+    )
+    tasks = {queue: await stage.created(queue=queue) for queue in ("mail", "news", "secret")}
+    queues = (await closed.get("/ui/queues", headers=session)).text
+    assert "/ui/queues/mail/pause" in queues
+    assert "news" in queues
+    assert "/ui/queues/news/pause" not in queues
+    assert "secret" not in queues
+    assert "/cancel" in (await closed.get(f"/ui/tasks/{tasks['mail'].id}", headers=session)).text
+    news = (await closed.get(f"/ui/tasks/{tasks['news'].id}", headers=session)).text
+    assert "/cancel" not in news
+    for queue, statuses in (("mail", (303, 303)), ("news", (403, 403)), ("secret", (403, 404))):
+        paused = await closed.post(f"/ui/queues/{queue}/pause", headers=session | FORM)
+        cancelled = await closed.post(f"/ui/tasks/{tasks[queue].id}/cancel", headers=session | FORM)
+        assert (paused.status_code, cancelled.status_code) == statuses, queue
+    versions = [(await stage.task(task.id)).version for task in tasks.values()]
+    assert versions == [2, 1, 1]
+
+
+async def test_only_pages_that_can_be_opened_are_linked(closed: Served, stage: Stage) -> None:
+    session = await visitor(closed, stage, "tasks:read queue=mail", "tasks:create", "tasks:operate")
+    task_id = (await some_work(stage, "mail", ("mail",)))[0]
+    overview = await closed.get("/", headers=session)
+    assert (overview.status_code, overview.headers["location"]) == (303, "/ui/tasks")
+    for path in ("/ui/tasks", "/ui/queues", f"/ui/tasks/{task_id}", "/ui/sessions"):
+        text = (await closed.get(path, headers=session)).text
+        for address in {found.partition("?")[0] for found in re.findall(r'href="(/[^"]*)"', text)}:
+            if address not in {"/docs", "/"} and "/static/" not in address:
+                response = await closed.get(address, headers=session)
+                assert response.status_code == 200, (path, address)
+        assert "data-live" in text
+
+
+async def test_what_shows_all_queues_needs_a_grant_for_all(closed: Served, stage: Stage) -> None:
+    session = await visitor(closed, stage, "tasks:read queue=mail", "tasks:operate", "tasks:create")
+    for route, rule in PAGE_RULES.items():
+        if rule.need in {Need.ALL, Need.SOME} and "admin" not in rule.scope:
+            method, _, path = route.partition(" ")
+            address = re.sub(r"\{\w+\}", str(uuid4()), path)
+            response = await closed.http.request(method, address, headers=session | FORM)
+            assert response.status_code == 403, route
+            assert "tasks:read for all queues" in response.text
