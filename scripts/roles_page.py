@@ -84,6 +84,8 @@ Then give each process the address with its login:
   the PostgreSQL that it runs; elsewhere that is your decision: `GRANT pg_read_all_stats TO taskmill_app`.
 - `taskmill run api maintenance`, several roles in one process, takes the login of maintenance for its duties from
   `TASKMILL_MAINTENANCE__DATABASE_URL`, and that of all others from `TASKMILL_DATABASE_URL`.
+- `taskmill key` and `taskmill secrets` need the login that migrates, or another one in `taskmill_owner`. They take
+  it by themselves from a `taskmill up` that runs here.
 - A process of a version before these roles goes on with the login that it has. The partitions that it makes are
   its own, and can't be dropped by maintenance until `taskmill migrate` has run once more.
 
@@ -103,7 +105,14 @@ def _tables() -> Iterator[str]:
     yield f"| table or view | `{APP}` | `{MAINTENANCE}` | `{READER}` |"
     yield "|---|---|---|---|"
     for name, rights in TABLES.items():
-        yield f"| `{name}` | {_ordered(rights.app)} | {_ordered(rights.of(MAINTENANCE))} | {_read(rights)} |"
+        app, maintenance = (_written(rights, role) for role in (APP, MAINTENANCE))
+        yield f"| `{name}` | {app} | {maintenance} | {_read(rights)} |"
+
+
+def _written(rights: TableRights, role: str) -> str:
+    letters = _ordered(rights.of(role))
+    updated = ", ".join(f"`{name}`" for name in rights.updated)
+    return f"{letters}, U of {updated}" if updated else letters
 
 
 def _ordered(letters: str) -> str:

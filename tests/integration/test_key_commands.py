@@ -15,7 +15,9 @@ from taskmill.domain.api_keys import ApiKeyDraft, parse_key, secret_hash
 from taskmill.domain.grants import Grant
 from taskmill.operations import api_keys
 from taskmill.storage.database import Database
+from taskmill.storage.rights import APP
 from tests.support.commands import Taskmill, taskmill
+from tests.support.roles import as_role
 from tests.support.stage import SETTINGS
 
 __all__ = ["taskmill"]
@@ -49,6 +51,17 @@ class Keys:
                 await connection.close()
 
         return asyncio.run(rows())
+
+
+def test_only_the_login_that_migrates_may_make_keys(taskmill: Taskmill, stage_url: str) -> None:
+    keys = Keys(taskmill, as_role(stage_url, APP))
+    status, out, err = keys("create", "billing", "--grant", "admin")
+    assert (status, out) == (1, "")
+    assert (
+        err
+        == "Error: permission denied for table api_key: use the login that migrates (--database-url)\n"
+    )
+    assert keys.listed() == []
 
 
 @pytest.fixture

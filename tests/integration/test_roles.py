@@ -9,11 +9,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from taskmill.storage import migrate, partitions, rights, roles, week_drops
+from taskmill.operations.key_verification import KeyVerifier
+from taskmill.storage import api_keys, migrate, partitions, rights, roles, week_drops
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from taskmill.storage.rights import APP, ENQUEUE, MAINTENANCE, OWNER, READER, TABLES
 from taskmill.storage.servers import Connection
+from tests.support.api_keys import a_new_key
 from tests.support.migrating import apart, run_module
 from tests.support.polling import eventually
 from tests.support.postgres import DatabaseServer
@@ -144,6 +146,10 @@ async def test_what_nobody_but_the_owner_may_do_is_refused(stage: Stage, command
     [
         (APP, "SELECT taskmill.drop_week('2020-01-06')"),
         (APP, "DELETE FROM taskmill.rejection"),
+        (APP, "INSERT INTO taskmill.api_key (id, name, grants) VALUES ('a', 'a', '{admin}')"),
+        (APP, "UPDATE taskmill.api_key SET revoked_at = NULL"),
+        (MAINTENANCE, "UPDATE taskmill.api_key SET grants = '{admin}'"),
+        (MAINTENANCE, "DELETE FROM taskmill.api_key"),
         (APP, "SELECT taskmill.create_task(name => 'x')"),
         (MAINTENANCE, "SELECT taskmill.create_task(name => 'x')"),
         (READER, "SELECT * FROM taskmill.webhook"),
@@ -164,6 +170,24 @@ async def test_what_is_for_another_role_is_refused(stage: Stage, role: str, comm
     async with session(stage.url, role) as one:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await one.execute(command)
+
+
+async def test_the_api_verifies_keys_and_records_their_use_but_makes_none(stage: Stage) -> None:
+    made = await a_new_key(stage.database, "admin")
+    database = Database(as_role(stage.url, APP), SETTINGS)
+    try:
+        verifier = KeyVerifier(database, stage.clock)
+        assert (
+            await verifier.verify(f"Bearer {made.text}".encode(), "127.0.0.1")
+        ).id == made.key.id
+        await verifier.record_use()
+        [key] = await api_keys.all_keys(database)
+        assert key.last_used_at is not None
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await a_new_key(database, "admin")
+    finally:
+        await database.close()
+    verifier.forget()
 
 
 async def test_a_reader_reads_tasks_and_webhooks(stage: Stage) -> None:

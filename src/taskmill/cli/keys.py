@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from taskmill.cli import show
-from taskmill.cli.addresses import data_option, database_url_option, settings_of
+from taskmill.cli.addresses import data_option, database_url_option, owner_settings_of
 from taskmill.cli.key_parameters import (
     GrantParam,
     KnownKey,
@@ -71,7 +71,8 @@ def key() -> None:
     """Make, list, rotate and revoke API keys.
 
     They are in the database: that of the `taskmill up` that runs here, or the one given by
-    --database-url or TASKMILL_DATABASE_URL. A key is printed once; only a hash of its secret is stored.
+    --database-url or TASKMILL_DATABASE_URL, with the login that migrates. A key is printed once; only a
+    hash of its secret is stored.
     """
 
 
@@ -194,7 +195,7 @@ def revoke(*, wanted: str, database_url: str | None, data: Path | None) -> None:
 
 def _settings(data: Path | None, database_url: str | None) -> Settings:
     logs.silence()
-    return settings_of(data, "database_url", database_url=database_url)
+    return owner_settings_of(data, database_url)
 
 
 def _views(settings: Settings, wanted: str | None = None) -> list[ApiKeyView]:

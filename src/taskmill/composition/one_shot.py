@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -22,6 +22,8 @@ from taskmill.storage.notifier import CHANNEL
 from taskmill.storage.stored_secrets import Conversion, convert
 
 T = TypeVar("T")
+
+_OTHER_LOGIN: Final = "use the login that migrates (--database-url)"
 
 
 def send_hints(settings: Settings) -> None:
@@ -73,11 +75,13 @@ def on_api_keys(settings: Settings, operation: Callable[[Database], Awaitable[T]
     """Run an operation on the API keys.
 
     Raises:
-        ConfigurationError: no database is set, or it is older than API keys.
+        ConfigurationError: no database is set, or it is older than API keys, or the login lacks the right.
         Unavailable: the database is away.
     """
     try:
         return _run_once(settings, operation)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigurationError(f"{error}: {_OTHER_LOGIN}") from None
     except asyncpg.UndefinedTableError:
         raise ConfigurationError(
             "the database is older than this program: `taskmill migrate` makes the table of API keys"
@@ -103,7 +107,7 @@ def convert_secrets(settings: Settings, *, to_plain: bool) -> tuple[Conversion, 
             settings, action, lambda database: convert(database, old=keyring, new=new)
         )
     except asyncpg.InsufficientPrivilegeError as error:
-        raise ConfigurationError(f"{error}: use the login that migrates (--database-url)") from None
+        raise ConfigurationError(f"{error}: {_OTHER_LOGIN}") from None
     return found, keyring.ids
 
 

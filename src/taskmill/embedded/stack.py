@@ -108,7 +108,7 @@ def _serve(
     _check_address(settings)
     _migrate(url, logins, migrator=forked[-1] if forked else None)
     own = settings if logins is None else _with_logins(settings, logins)
-    key_file = ensure_admin_key(own) if requires_keys(own) else None
+    key_file = ensure_admin_key(_as_owner(settings, url)) if requires_keys(settings) else None
     has_greeted = asyncio.Event()
     name_indexing = NameIndexing(
         url, is_wanted=settings.database.name_index, start_after=has_greeted
@@ -161,6 +161,11 @@ def _with_logins(settings: Settings, logins: Logins) -> Settings:
     return settings.model_copy(
         update={"database_url": SecretStr(logins.url(APP)), "maintenance": maintenance}
     )
+
+
+def _as_owner(settings: Settings, url: str) -> Settings:
+    """Return the settings with the login that migrates."""
+    return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
 def _facts(logins: Logins) -> dict[str, str]:

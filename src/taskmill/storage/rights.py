@@ -31,11 +31,13 @@ class TableRights:
 
     Args:
         app: letters of `PRIVILEGES`.
+        updated: columns that `APP` may update, of a table that it may not update as a whole.
         maintenance: what maintenance may do in addition.
         hidden: columns that `READER` may not read; `*` for all.
     """
 
     app: str
+    updated: tuple[str, ...] = ()
     maintenance: str = ""
     hidden: tuple[str, ...] = ()
 
@@ -54,7 +56,8 @@ class TableRights:
 TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
     {
         "alembic_version": TableRights(app="S"),
-        "api_key": TableRights(app="SIU", hidden=("secret_hash",)),
+        # Keys are made and revoked by commands, with the login that migrates.
+        "api_key": TableRights(app="S", updated=("last_used_at",), hidden=("secret_hash",)),
         "audit_entry": TableRights(app="SI"),
         "audit_outcome": TableRights(app="SI"),
         "callback_key": TableRights(app="S", hidden=("*",)),
@@ -147,6 +150,8 @@ def _table_grants(name: str, rights: TableRights, columns: Iterable[str]) -> Ite
     for role, letters in ((APP, rights.app), (MAINTENANCE, rights.maintenance)):
         if letters:
             yield f"GRANT {_words(letters)} ON taskmill.{name} TO {role}"
+    if rights.updated:
+        yield f"GRANT UPDATE ({', '.join(rights.updated)}) ON taskmill.{name} TO {APP}"
     shown = [column for column in columns if column not in rights.hidden]
     if not rights.hidden:
         yield f"GRANT SELECT ON taskmill.{name} TO {READER}"
