@@ -1,4 +1,4 @@
-"""When the relay looks for what is due, and what it looks for; without a database or a broker."""
+"""When the relay scans for what is due, and for what; without a database or a broker."""
 
 import asyncio
 from collections.abc import Collection
@@ -100,7 +100,7 @@ async def test_after_it_ran_hints_count_as_failed() -> None:
     ("is_at_end", "is_complete", "expected_s"),
     [(False, False, 0), (False, True, 0), (True, False, 0.2), (True, True, IDLE_PAUSE_S)],
 )
-def test_an_idle_sender_looks_seldom_unless_a_scan_is_not_over(
+def test_an_idle_sender_scans_seldom_unless_a_scan_is_not_over(
     expected_s: float, *, is_at_end: bool, is_complete: bool
 ) -> None:
     idle_backoff = IdleBackoff(ManualClock(BEGIN))
@@ -111,7 +111,7 @@ def test_an_idle_sender_looks_seldom_unless_a_scan_is_not_over(
     assert sender._until_next_due() == expected_s
 
 
-async def test_a_round_looks_for_what_workers_run_and_forgets_what_is_no_longer_due() -> None:
+async def test_a_round_scans_for_what_workers_run_and_forgets_what_is_no_longer_due() -> None:
     sender, clock = a_sender()
     scan = sender._scan = EmptyScan()
     assert sender._workers.types == Workers(()).types
@@ -139,7 +139,7 @@ class Pauses:
             self.stop.set()
 
 
-async def test_without_a_broker_it_looks_again_after_a_while(
+async def test_without_a_broker_it_scans_again_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sender, _ = a_sender()
