@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import amqp_page, events_page, http_pages, roles_page, settings_page
+from scripts import access_page, amqp_page, events_page, http_pages, roles_page, settings_page
 from taskmill.api.app import openapi_document
 
 PAGES = {
+    access_page.PAGE: access_page.page,
     roles_page.PAGE: roles_page.page,
     settings_page.PAGE: settings_page.page,
     http_pages.REQUESTS: http_pages.requests_page,
