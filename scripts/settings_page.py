@@ -58,9 +58,10 @@ $ TASKMILL_LEASE__TTL_S=soon ./taskmill settings
 Error: TASKMILL_LEASE__TTL_S='soon' (environment): expected a valid number, unable to parse string as a number
 ```
 
-Four names are known but are not settings: `TASKMILL_CONFIG_FILE` (above), `TASKMILL_URL` (the service that
-`taskmill task` and other commands use), `TASKMILL_PYTHON` (the Python that `./taskmill` builds on) and
-`TASKMILL_TEST_POSTGRES_BIN` (the PostgreSQL that the tests run on).
+Six names are known but are not settings: `TASKMILL_CONFIG_FILE` (above), `TASKMILL_URL` (the service that
+`taskmill task` and other commands use), `TASKMILL_API_KEY` and `TASKMILL_API_KEY_FILE`
+([the key](../how-to/api-keys.md#use-a-key) that they send), `TASKMILL_PYTHON` (the Python that `./taskmill` builds
+on) and `TASKMILL_TEST_POSTGRES_BIN` (the PostgreSQL that the tests run on).
 """
 TITLES: Final = {
     "": "General",

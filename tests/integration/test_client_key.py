@@ -94,8 +94,8 @@ async def test_a_client_sends_its_key_with_every_request(stage: Stage) -> None:
             task = await client.create("a", queue="mail")
             assert (await client.get(task.id)).id == task.id
             with pytest.raises(ScopeMissing) as raised:
-                await client.page()
-            assert raised.value.scope == "tasks:read"
+                await client.cancel(task.id)
+            assert raised.value.scope == "tasks:operate"
         async with AsyncTaskmillClient(served.url) as client:
             with pytest.raises(NotAuthenticated):
                 await client.get(task.id)
