@@ -157,6 +157,18 @@ async def test_a_key_may_have_so_many_webhooks(
     assert is_exceeded(await made(key), "webhooks")
 
 
+async def test_the_limit_of_all_webhooks_is_named_when_that_is_reached(
+    stage: Stage, key: NewApiKey
+) -> None:
+    webhooks = a_webhooks(stage.database, stage.ids, limit=1, quota=MOST)
+    async with serving(stage.service, REQUIRED, webhooks=webhooks) as api:
+        body = {"url": "https://a.test/hook"}
+        assert (await api.post("/webhooks", body, headers=shown(key))).status_code == 201
+        refused = await api.post("/webhooks", body, headers=shown(key))
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "/problems/webhook-limit-reached"
+
+
 async def test_a_key_may_have_so_many_streams_open(
     api: Served, key: NewApiKey, other: NewApiKey
 ) -> None:
