@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos mutation bench bench-full lock sbom audit-dependencies
+.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock sbom audit-dependencies
 
 up:
 	./taskmill up
@@ -24,6 +24,13 @@ SEEDS ?= 10
 chaos:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
 	    PYTHONPATH=src .venv-test/bin/python -m tests.chaos --seeds $(SEEDS) $(ARGS)
+
+# A quarter of an hour at most; as in `make fuzz SEED=7 MINUTES=5`, and ARGS="--help" lists the rest.
+MINUTES ?= 15
+
+fuzz:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    PYTHONPATH=src .venv-test/bin/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # Minutes to hours; as in `make mutation ARGS="domain"`. Interrupt it when you like: it continues.
 mutation:

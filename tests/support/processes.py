@@ -39,7 +39,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**_environment(), **env},
+                env={**environment(), **env},
                 start_new_session=True,
             )
 
@@ -88,7 +88,8 @@ class Program:
         return self.process.wait(30)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return what such a program inherits: no settings of whoever starts it."""
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child
     return {**inherited, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}
 
