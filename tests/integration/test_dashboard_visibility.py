@@ -16,6 +16,7 @@ from tests.support.api import Served
 from tests.support.api_keys import REQUIRED, a_new_key
 from tests.support.builders import ERROR
 from tests.support.pages import HTMX, serving_pages
+from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -163,3 +164,48 @@ async def test_what_shows_all_queues_needs_a_grant_for_all(closed: Served, stage
             response = await closed.http.request(method, address, headers=session | FORM)
             assert response.status_code == 403, route
             assert "tasks:read for all queues" in response.text
+
+
+async def job_of(pages: Served, session: dict[str, str], pairs: list[tuple[str, str]]) -> str:
+    """Start a job with a form, and return its address when it is over."""
+    form = urlencode(pairs).encode()
+    started = await pages.post("/ui/sweeps", form, headers=session | FORM)
+    assert started.status_code == 303, started.text
+    address = f"/ui/jobs/{started.headers['location'][-36:]}"
+
+    async def probe() -> bool:
+        return (await pages.get(address, headers=session)).status_code == 286
+
+    await eventually(probe, "the end of the job")
+    return address
+
+
+async def test_many_tasks_are_counted_and_changed_in_the_queues_of_the_key_only(
+    closed: Served, stage: Stage
+) -> None:
+    grants = ("tasks:read queue=mail,news", "tasks:operate queue=mail,secret")
+    session = await visitor(closed, stage, *grants)
+    tasks = {
+        queue: [await stage.created(queue=queue, type="send") for _ in range(2)]
+        for queue in ("mail", "news", "secret")
+    }
+    assert 'name="what"' in (await closed.get("/ui/tasks", headers=session)).text
+    form = [("what", "cancel"), ("type", "send")]
+    preview = await closed.post(
+        "/ui/sweeps/preview", urlencode(form).encode(), headers=session | FORM
+    )
+    assert '<p class="big num">2</p>' in preview.text
+
+    async def versions() -> list[int]:
+        return [(await stage.task(one.id)).version for each in tasks.values() for one in each]
+
+    picked = [("what", "cancel"), *(("id", str(each[0].id)) for each in tasks.values())]
+    await job_of(closed, session, picked)
+    assert await versions() == [2, 1, 1, 1, 1, 1]
+    address = await job_of(closed, session, form)
+    assert await versions() == [2, 2, 1, 1, 1, 1]
+    other = await visitor(closed, stage, *grants)
+    unknown = await closed.get(f"/ui/jobs/{uuid4()}", headers=other)
+    foreign = await closed.get(address, headers=other)
+    assert (foreign.status_code, foreign.text) == (unknown.status_code, unknown.text)
+    assert (await closed.post(f"{address}/stop", headers=other | FORM)).status_code == 404

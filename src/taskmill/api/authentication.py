@@ -109,7 +109,7 @@ class Authentication:
         if check is Check.BODY or key.permits(scope):
             return None
         await self._require_for_some(scope, check, key, parameter)
-        return Visibility(key=key, scope=scope)
+        return Visibility(key=key, scopes=(scope,))
 
     async def _require_for_some(
         self, scope: KeyScope, check: Check, key: ApiKey, parameter: str

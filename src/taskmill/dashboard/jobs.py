@@ -15,9 +15,11 @@ import asyncpg
 from taskmill.domain.audit import Origin
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.system import Sweep, SweepStart, TaskFilter
+from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import current_origin, filter_details
 from taskmill.operations.service import SWEEP_ACTIONS, TaskService
+from taskmill.operations.visibility import current_visibility, limited_to
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.runtime.waiting import wake_on
@@ -57,7 +59,8 @@ class Job:
     """A job and its progress. `expected` is how many tasks matched at first, where that is known.
 
     Its tasks are those with `ids`, or up to `most` that match `wanted`; it ends as `limited` if there are more.
-    While the database is away it is `waiting`. It is recorded as one action, whose `origin` is the request.
+    While the database is away it is `waiting`. It is recorded as one action, whose `origin` is the request, and
+    changes only what the request could see.
     """
 
     id: UUID
@@ -67,6 +70,7 @@ class Job:
     ids: Sequence[UUID] = ()
     most: int
     expected: int | None = None
+    visibility: Visibility | None = None
     state: JobState = JobState.RUNNING
     matched: int = 0
     changed: int = 0
@@ -95,8 +99,14 @@ class Jobs:
         return self._ids()
 
     def get(self, job_id: UUID) -> Job | None:
-        """Return a job; None when this process does not know it, or no longer."""
-        return self._jobs.get(job_id)
+        """Return a job; None when this process does not know it, or no longer.
+
+        Who may see some queues only finds the jobs of the same key.
+        """
+        job, visibility = self._jobs.get(job_id), current_visibility()
+        if job is None or visibility is None:
+            return job
+        return job if job.origin.actor.key_id == visibility.key.id else None
 
     def start(
         self,
@@ -125,6 +135,7 @@ class Jobs:
             ids=ids,
             most=most,
             expected=expected,
+            visibility=current_visibility(),
         )
         self._jobs[job.id] = job
         self._forget_old()
@@ -145,7 +156,8 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.state = await self._recorded(job)
+            with limited_to(job.visibility):
+                job.state = await self._recorded(job)
         except Exception:
             job.state = JobState.FAILED
             log.exception("job.failed", job=str(job.id))

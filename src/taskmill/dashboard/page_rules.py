@@ -40,6 +40,7 @@ _READ: Final = PageRule(Scope.TASKS_READ, Need.ALL)
 _OPERATE: Final = PageRule(Scope.TASKS_OPERATE, Need.ALL)
 _READ_VISIBLE: Final = PageRule(Scope.TASKS_READ, Need.VISIBLE)
 _READ_TASK: Final = PageRule(Scope.TASKS_READ, Need.TASK)
+_OPERATE_VISIBLE: Final = PageRule(Scope.TASKS_OPERATE, Need.VISIBLE)
 _OPERATE_TASK: Final = PageRule(Scope.TASKS_OPERATE, Need.TASK)
 _OPERATE_QUEUE: Final = PageRule(Scope.TASKS_OPERATE, Need.QUEUE)
 _CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
@@ -60,10 +61,10 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/tasks/{id}": _READ_TASK,
     "POST /ui/tasks/{id}/retry": _OPERATE_TASK,
     "POST /ui/tasks/{id}/cancel": _OPERATE_TASK,
-    "POST /ui/sweeps/preview": _OPERATE,
-    "POST /ui/sweeps": _OPERATE,
-    "GET /ui/jobs/{id}": _OPERATE,
-    "POST /ui/jobs/{id}/stop": _OPERATE,
+    "POST /ui/sweeps/preview": _OPERATE_VISIBLE,
+    "POST /ui/sweeps": _OPERATE_VISIBLE,
+    "GET /ui/jobs/{id}": _OPERATE_VISIBLE,
+    "POST /ui/jobs/{id}/stop": _OPERATE_VISIBLE,
     "GET /ui/queues": _READ_VISIBLE,
     "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,

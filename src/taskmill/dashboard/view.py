@@ -98,16 +98,16 @@ class View:
             return False
         return key.has(wanted) if wanted is Scope.TASKS_CREATE else key.permits(wanted, queue=queue)
 
-    @property
-    def reads_some(self) -> bool:
-        """Whether the visitor may read what is in some queue at least."""
+    def may_some(self, scope: str) -> bool:
+        """Return whether the visitor may read, and do what a scope is for, in some queue at least."""
         if self.context.sessions is None:
             return True
-        return self.key is not None and self.key.has(Scope.TASKS_READ)
+        key = self.key
+        return key is not None and key.has(Scope.TASKS_READ) and key.has(Scope(scope))
 
     def may_open(self, entry: NavigationEntry) -> bool:
         """Return whether the visitor may open a page of the navigation."""
-        return self.may(entry.scope) or (entry.is_of_some and self.reads_some)
+        return self.may(entry.scope) or (entry.is_of_some and self.may_some(entry.scope))
 
     async def show(self, task: Task) -> ShownTask:
         """Return a task as the visitor may see it: secret values are masked without a key that has the scope."""
@@ -200,7 +200,7 @@ class View:
             "base": self.base,
             "may": self.may,
             "may_open": self.may_open,
-            "reads_some": self.reads_some,
+            "may_some": self.may_some,
             "visitor": None if self.key is None else self.key.draft.name,
             # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.
             "has_api_links": self.context.sessions is None,

@@ -82,10 +82,12 @@ async def require(
         raise missing(Scope.TASKS_READ, None)
     if not key.has(rule.scope):
         raise ScopeMissing(rule.scope)
-    visibility = None if reads_all else Visibility(key=key, scope=Scope.TASKS_READ)
-    if not key.permits(rule.scope) or not reads_all:
-        await _require_for_some(service, key, rule, path)
-    return visibility
+    if reads_all and key.permits(rule.scope):
+        return None
+    await _require_for_some(service, key, rule, path)
+    if rule.need is Need.SOME:
+        return None
+    return Visibility(key=key, scopes=tuple(dict.fromkeys((Scope.TASKS_READ, rule.scope))))
 
 
 _OF_SOME: Final = frozenset({Need.VISIBLE, Need.QUEUE, Need.TASK})

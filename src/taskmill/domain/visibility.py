@@ -8,11 +8,11 @@ from taskmill.domain.grants import Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """The queues for which a key grants a scope. What is in others does not exist for whom it limits."""
+    """The queues for which a key grants all of these scopes. Others do not exist for whom it limits."""
 
     key: ApiKey
-    scope: Scope
+    scopes: tuple[Scope, ...]
 
     def shows(self, queue: str) -> bool:
         """Return whether a queue may be seen; it need not exist yet."""
-        return self.key.permits(self.scope, queue=queue)
+        return all(self.key.permits(scope, queue=queue) for scope in self.scopes)

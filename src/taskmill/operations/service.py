@@ -36,7 +36,7 @@ from taskmill.operations.read import TaskReading
 from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.operations.visibility import narrowed, visible_queues
+from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
 from taskmill.storage import failures, leases, minutes
 from taskmill.storage.database import Database
 
@@ -174,7 +174,7 @@ class TaskService:
         await self._load_lists()
         from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
 
-        return await sweep.sweep_ids(self.database, action, ids)
+        return await sweep.sweep_ids(self.database, action, ids, current_visibility())
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
         """Return all queues by name; brief ones without `oldest_due_at`."""

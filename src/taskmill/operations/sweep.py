@@ -15,6 +15,7 @@ from taskmill.domain import identity
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Reason, Status
 from taskmill.domain.system import PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
+from taskmill.domain.visibility import Visibility
 from taskmill.observability.flow import CANCELS, RUN_AGAIN
 from taskmill.observability.logs import get_logger
 from taskmill.storage import listing
@@ -80,13 +81,24 @@ async def step(
     return SweepStep(matched=matched, changed=changed, requested=requested, next_start=next_start)
 
 
-async def sweep_ids(database: Database, action: Sweep, ids: Collection[UUID]) -> SweepStep:
+async def sweep_ids(
+    database: Database,
+    action: Sweep,
+    ids: Collection[UUID],
+    visibility: Visibility | None = None,
+) -> SweepStep:
     """Cancel or retry the tasks with these ids, at most `CHUNK`; those in a status that refuses it stay.
+
+    With a visibility, so do those that it does not show: they are like ids without a task.
 
     Raises:
         Unavailable: the database is away; nothing was done, unless its result was lost.
     """
-    changed, requested = await _act(database, action, action.statuses, sorted(ids)[:CHUNK])
+    chosen = sorted(ids)[:CHUNK]
+    if visibility is not None:
+        found = await listing.of_ids(database, chosen)
+        chosen = [task.id for task in found if visibility.shows(task.queue)]
+    changed, requested = await _act(database, action, action.statuses, chosen)
     return SweepStep(matched=len(ids), changed=changed, requested=requested, next_start=None)
 
 
