@@ -165,6 +165,7 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "415",
         "421",
         "422",
+        "429",
         "500",
         "503",
     }
