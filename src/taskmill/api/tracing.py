@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill.api.bodies import traceparent_of
 from taskmill.api.routers.legacy import PREFIX
+from taskmill.domain.api_keys import without_secrets
 from taskmill.runtime.http_scope import TASK_ID
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TracingMiddleware:
             attributes={
                 "http.request.method": "POST",
                 "http.route": route,
-                "url.path": scope["path"],
+                "url.path": without_secrets(scope["path"]),
                 "url.scheme": scope["scheme"],
             },
         )

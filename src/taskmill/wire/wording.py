@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from taskmill.domain.api_keys import without_secrets
+
 _SHOWN_CHARACTERS = 60
 # Latin, Greek, Cyrillic, Kana, Han, Hangul, and the ellipsis of cut texts: printable in every Unicode since 14.
 _PLAIN_CHARACTERS: Final = (
@@ -17,8 +19,8 @@ _UNUSUAL: Final = re.compile(f"[^{_PLAIN_CHARACTERS}]")
 
 
 def safe_text(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
-    """Return the text cut to `limit` characters, with everything unprintable escaped."""
-    shown = _cut(text, limit)
+    """Return the text cut to `limit` characters, unprintable ones escaped, without the secrets of API keys."""
+    shown = _cut(without_secrets(text), limit)
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from taskmill.domain.api_keys import format_key
 from taskmill.wire.wording import describe, json_pointer, safe_text
 
 
@@ -35,6 +36,13 @@ def test_a_text_is_shown_only_when_it_may_be_and_is_short() -> None:
 
 def test_unprintable_characters_are_escaped() -> None:
     assert safe_text("a\nb\x1b[31m\ud800é") == "a\\u000ab\\u001b[31m\\ud800é"
+
+
+def test_a_shown_text_has_no_secret_of_an_api_key() -> None:
+    key = format_key("live", "0123456789abcdEF", bytes(range(32)))
+    shown = safe_text(f"/tasks/{key}", 200)
+    assert shown.startswith("/tasks/tm_live_0123456789abcdEF_")
+    assert "aUlTJC7" not in shown
 
 
 def test_every_entry_point_escapes_the_same_characters() -> None:
