@@ -7,6 +7,7 @@ must not happen. A finding is printed with what reproduces it; a seed always mak
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +17,10 @@ from tests.fuzz.by_document import counted_as, send_by_document
 from tests.fuzz.document import Documents
 from tests.fuzz.findings import Tally, say
 from tests.fuzz.messages import NAME as MESSAGES, send_messages
+from tests.fuzz.page_requests import page_requests
 from tests.fuzz.pool import make_pool_beside
 from tests.fuzz.raw_bytes import NAME as RAW_BYTES, send_raw_bytes
+from tests.fuzz.seeds import seeded
 from tests.fuzz.service import Service, a_service
 
 
@@ -38,7 +41,7 @@ def _arguments() -> argparse.Namespace:
         type=int,
         metavar="N",
         default=50_000,
-        help="requests for each role (50000); 0 for none",
+        help="requests for each role (50000)",
     )
     parser.add_argument(
         "--connections",
@@ -73,14 +76,16 @@ async def _send_all(service: Service, options: argparse.Namespace, tally: Tally)
         before_kb = service.memory_kb
         await send_raw_bytes(service.target, tally, number=options.seed)
         service.check_memory(before_kb, tally)
-    say(f"{len(pool.result()):,} cases of the documents")
-    await send_by_document(
-        service.target, Documents(documents), pool.result(), tally, number=options.seed
-    )
+    cases = [*pool.result(), *page_requests(seeded(options.seed), options.examples // 4)]
+    say(f"{len(pool.result()):,} cases of the documents, {len(cases):,} with those of pages")
+    await send_by_document(service.target, Documents(documents), cases, tally, number=options.seed)
 
 
 def main() -> int:
     """Run everything, and print what was sent and found."""
+    # In a shell's background job SIGINT begins as ignored; both have to stop what was started here.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     options = _arguments()
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(2**32)

@@ -13,7 +13,7 @@ from tests.fuzz.exchange import Request, Response
 
 _PROBLEM = "application/problem+json"
 # What any address may respond with that is not in the documents: pages, and what has no operation.
-_WITHOUT_OPERATION = frozenset({400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429})
+_WITHOUT_OPERATION = frozenset({400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 422, 429})
 # Problems; those of the legacy API; and pages.
 _REFUSED_WITH = frozenset({_PROBLEM, "application/json", "text/html"})
 _PARAMETER = re.compile(r"\\\{[^/]+?\\\}")
@@ -68,7 +68,7 @@ class Documents:
         if response.status >= 500 and not _is_expected_503(operation, response):
             yield f"{_name(operation)}: status {response.status}"
         elif operation is None:
-            yield from _without_operation(request, response)
+            yield from _without_operation(response)
         else:
             yield from _of_operation(operation, request, response)
             yield from _beyond_role(operation, request, response, role)
@@ -97,13 +97,13 @@ def _is_expected_503(operation: Operation | None, response: Response) -> bool:
     return bool(is_known) and response.media_type == _PROBLEM and b'"detail":"' in response.body
 
 
-def _without_operation(request: Request, response: Response) -> Iterator[str]:
+def _without_operation(response: Response) -> Iterator[str]:
     """A target of no operation is refused, or it is one of the pages, which no document describes."""
     if response.status < 400:
         return
     if response.status not in _WITHOUT_OPERATION:
         yield f"no operation: status {response.status}"
-    elif request.method != b"HEAD" and response.media_type not in _REFUSED_WITH:
+    elif response.body and response.media_type not in _REFUSED_WITH:
         yield f"no operation: {response.status} with {response.media_type or 'no media type'}"
 
 

@@ -18,7 +18,7 @@ from tests.fuzz.seeds import seeded
 from tests.support.polling import eventually
 
 NAME = "messages"
-_AT_ONCE = 20
+_AT_ONCE = 40
 # The driver logs each connection that RabbitMQ closes, with a traceback.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 _SETTLED_WITHIN_S = 120.0

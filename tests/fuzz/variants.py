@@ -14,9 +14,9 @@ _IN_RESPONSE = re.compile(rb'"(?:id|lease_id|worker_id)":\s*"(' + _UUID.pattern 
 # Two names, so that some requests are about the same queue and type, and about one that a key is limited to.
 _NAME = re.compile(rb'"(queue|type)": ?"[^"\\]*"')
 _NAMES = {b"queue": (b"fuzz", b"mail"), b"type": (b"emulate", b"http")}
-_PLACE = re.compile(rb"(?<=^/)(tasks|leases|workers|webhooks|rejections)/[^/?]+")
+_PLACE = re.compile(rb"^(/|/ui/)(tasks|leases|workers|webhooks|rejections)/([^/?]+)")
 # These are not ids, though they are in the place of one.
-_NOT_IDS = frozenset({b"tasks/cancel", b"tasks/retry", b"tasks/batch"})
+_NOT_IDS = frozenset({b"cancel", b"retry", b"batch"})
 _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"FOO")
 _ODD_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"Accept", b"application/x-ndjson"),
@@ -88,8 +88,8 @@ def _about_what_exists(request: Request, ids: KnownIds, rng: random.Random) -> R
     """Put ids that exist in the place of others, and few names in the place of many."""
 
     def known(found: re.Match[bytes]) -> bytes:
-        one = None if found[0] in _NOT_IDS else ids.one_of(found[1], rng)
-        return found[0] if one is None else b"%s/%s" % (found[1], one)
+        one = None if found[3] in _NOT_IDS else ids.one_of(found[2], rng)
+        return found[0] if one is None else b"%s%s/%s" % (found[1], found[2], one)
 
     def known_in_body(found: re.Match[bytes]) -> bytes:
         return ids.one_of(rng.choice((b"tasks", b"leases", b"workers")), rng) or found[0]
