@@ -77,7 +77,12 @@ AREAS: Final = {
     "inbox": Area(("intake/inbox.py",), ("tests/unit/intake",)),
     "create": Area(
         ("operations/create.py",),
-        ("tests/unit/operations", "tests/integration/test_creation*.py"),
+        (
+            "tests/unit/operations",
+            "tests/integration/test_creation*.py",
+            "tests/integration/test_earlier_keys.py",
+            "tests/integration/test_quotas.py",
+        ),
         frozenset({Server.POSTGRES}),
     ),
     "relay": Area(
