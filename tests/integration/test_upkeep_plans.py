@@ -137,7 +137,9 @@ async def test_activity_is_read_and_rolled_up_without_reading_tasks(seeded: Stag
             (3600, 86_400.0, 250),
             (86_400, 2.592e6, 310),
         ):
-            rows, plan = await session.fetch("read_minutes", step_s, window_s, None, None, 1000)
+            rows, plan = await session.fetch(
+                "read_minutes", step_s, window_s, None, None, 1000, None
+            )
             assert len(rows) > 10
             check(plan, rows=2 * rows_of_step + 1000, pages=4 * rows_of_step + 1000)
         _, plan = await session.fetch("claimed_per_second", "q1", None, 300.0)
