@@ -5,7 +5,7 @@ The previous program runs with it: what it makes has no owner, and it knows no q
 
 from alembic import op
 
-revision = "0038"
+revision = "0037"
 down_revision = "0036"
 branch_labels = None
 depends_on = None
