@@ -1,0 +1,6 @@
+"""Fixtures of the fuzzer's own tests."""
+
+from tests.support.api import log_lines
+from tests.support.stage import stage, stage_template, stage_url
+
+__all__ = ["log_lines", "stage", "stage_template", "stage_url"]
