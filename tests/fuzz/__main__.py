@@ -72,14 +72,10 @@ async def _send_all(service: Service, options: argparse.Namespace, tally: Tally)
                 make_pool_beside, documents, number=options.seed, examples=options.examples
             )
         )
+        # One after the other: raw bytes create tasks, too, and those of messages are counted.
+        await send_messages(service.amqp_url, service.database_url, tally, number=options.seed)
         before_kb = service.memory_kb
-        async with asyncio.TaskGroup() as at_once:
-            # Another process takes messages in, and both wait more than they work.
-            messages = send_messages(
-                service.amqp_url, service.database_url, tally, number=options.seed
-            )
-            at_once.create_task(messages)
-            at_once.create_task(send_raw_bytes(service.target, tally, number=options.seed))
+        await send_raw_bytes(service.target, tally, number=options.seed)
         service.check_memory(before_kb, tally)
     cases = [*pool.result(), *page_requests(seeded(options.seed), options.examples // 4)]
     say(f"{len(pool.result()):,} cases of the documents, {len(cases):,} with those of pages")
