@@ -77,7 +77,7 @@ async def _send_all(service: Service, options: argparse.Namespace, tally: Tally)
         before_kb = service.memory_kb
         await send_raw_bytes(service.target, tally, number=options.seed)
         service.check_memory(before_kb, tally)
-    cases = [*pool.result(), *page_requests(seeded(options.seed), options.examples // 4)]
+    cases = [*pool.result(), *page_requests(seeded(options.seed), options.examples // 8)]
     say(f"{len(pool.result()):,} cases of the documents, {len(cases):,} with those of pages")
     await send_by_document(service.target, Documents(documents), cases, tally, number=options.seed)
 

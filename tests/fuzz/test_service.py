@@ -69,7 +69,7 @@ async def test_a_few_hundred_cases_find_nothing(stage: Stage) -> None:
         tally = await found(target, requests=60, connections=50)
     assert tally.findings == []
     admin = tally.results[counted_as("admin")]
-    assert min(admin["200"], admin["201"], admin["404"], admin["422"]) > 0, tally.results
+    assert min(admin["200"], admin["404"], admin["422"]) > 0, tally.results
 
 
 async def test_a_fault_of_the_service_is_found(
