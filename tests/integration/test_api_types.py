@@ -26,6 +26,21 @@ async def registered(
     assert response.status_code == 200, response.text
 
 
+async def test_a_contract_that_is_dropped_while_it_is_registered_is_registered_again(
+    api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = stage.service.contracts
+    refresh = contracts.refresh
+
+    async def drop_first() -> None:
+        monkeypatch.setattr(contracts, "refresh", refresh)
+        await contracts.drop(TYPE)
+
+    monkeypatch.setattr(contracts, "refresh", drop_first)
+    await registered(api)
+    assert (await api.get(ADDRESS)).status_code == 200
+
+
 async def test_a_contract_is_registered_shown_and_dropped(api: Served) -> None:
     await registered(api, NEEDS_TO, queue="mail", retry={"base_s": 2})
     await registered(api, NEEDS_CC)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -27,6 +27,8 @@ log = get_logger(__name__)
 
 REFRESH_S = 0.5
 """How often an entry point polls for changed contracts, unless it is notified at once."""
+
+_TRIES = 3
 
 
 async def register(database: Database, worker: str, contracts: Sequence[CompiledContract]) -> None:
@@ -139,7 +141,14 @@ class Contracts:
             ContractRefused: It does not compile, too.
         """
         compiled = await self.offload.run(partial(compile_contract, contract))
-        await register(self._database, by, [compiled])
+        for _ in range(_TRIES - 1):
+            # If somebody drops it before it is read, it is registered again: the last one to register decides.
+            with suppress(TypeNotFound):
+                return await self._registered(compiled, by)
+        return await self._registered(compiled, by)
+
+    async def _registered(self, contract: CompiledContract, by: str) -> RegisteredType:
+        await register(self._database, by, [contract])
         await self.refresh()
         return await self.get(contract.type)
 
