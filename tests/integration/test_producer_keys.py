@@ -9,8 +9,10 @@ import pytest
 
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.storage.api_keys import revoke
+from tests.support.api import LogLines
 from tests.support.api_keys import a_new_key
 from tests.support.intake import Producer, counted, producing, taking_in, until_counted
+from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 # The user of the tests' broker.
@@ -119,3 +121,25 @@ async def test_a_message_and_a_request_of_one_key_share_their_idempotency_keys(
     scopes = await stage.sql.fetch("SELECT DISTINCT scope FROM taskmill.idempotency")
     assert [row["scope"] for row in scopes] == [f"api_key:{USER}"]
     assert await counted(stage) == (2, 0)
+
+
+async def test_messages_wait_while_the_keys_can_not_be_read_whatever_the_reason(
+    stage: Stage,
+    broker_url: str,
+    producers: ProducerKeys,
+    log_lines: LogLines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("taskmill.intake.amqp._FIRST_PAUSE_S", 0.01)
+    await a_new_key(stage.database, "tasks:create", name=USER)
+    await stage.sql.execute("ALTER TABLE taskmill.api_key RENAME TO gone")
+
+    async def has_often_failed() -> bool:
+        await until_counted(stage, 0, 0)
+        return max((line["failures"] for line in log_lines.named("intake.delayed")), default=0) > 8
+
+    async with an_intake(stage, broker_url, producers) as producer:
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await eventually(has_often_failed, "more tries than a fault of a message gets")
+        await stage.sql.execute("ALTER TABLE taskmill.gone RENAME TO api_key")
+        await until_counted(stage, 1, 0)

@@ -121,7 +121,8 @@ class Validator:
         """Store a task or a rejection for each message, and return the replies to send."""
         _count(messages)
         if self._producers is not None:
-            await persist(self._producers.refresh, tries=_TRIES)
+            # No message is to blame when that fails, so none is refused for it: all wait.
+            await persist(self._producers.refresh)
         drafts = [self._read(message) for message in messages]
         spans = start_spans(self._traces, messages, drafts) if self._traces else None
         async with self._store_lock:
