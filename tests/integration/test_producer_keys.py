@@ -3,17 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import orjson
 import pytest
 
+from taskmill.domain.api_key_errors import ScopeMissing
+from taskmill.domain.api_keys import ApiKey
 from taskmill.operations.producer_keys import ProducerKeys
+from taskmill.runtime.offload import Caller, caller
 from taskmill.storage.api_keys import revoke
 from tests.support.api import LogLines
 from tests.support.api_keys import a_new_key
 from tests.support.intake import Producer, counted, producing, taking_in, until_counted
 from tests.support.polling import eventually
-from tests.support.stage import Stage
+from tests.support.stage import Stage, a_rejections
 
 # The user of the tests' broker.
 USER = "taskmill"
@@ -143,3 +147,66 @@ async def test_messages_wait_while_the_keys_can_not_be_read_whatever_the_reason(
         await eventually(has_often_failed, "more tries than a fault of a message gets")
         await stage.sql.execute("ALTER TABLE taskmill.gone RENAME TO api_key")
         await until_counted(stage, 1, 0)
+
+
+@asynccontextmanager
+async def calling(key: ApiKey) -> AsyncIterator[None]:
+    """Do what follows for a request with a key."""
+    token = caller.set(Caller(host="127.0.0.1", key=key))
+    try:
+        yield
+    finally:
+        caller.reset(token)
+
+
+async def only_rejection(stage: Stage) -> UUID:
+    found: UUID = await stage.sql.fetchval("SELECT id FROM taskmill.rejection")
+    return found
+
+
+async def test_a_refused_message_that_its_producer_has_sent_again_is_no_second_task(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    operator = await a_new_key(stage.database, "tasks:operate")
+    async with an_intake(stage, broker_url, producers) as producer:
+        await producer.send({"name": "Charge"}, user_id=USER, message_id="order-1")
+        await until_counted(stage, 0, 1)
+        await a_new_key(stage.database, "tasks:create", name=USER)
+        producers.forget()
+        await producer.send({"name": "Charge"}, user_id=USER, message_id="order-1")
+        await until_counted(stage, 1, 1)
+    rejections = a_rejections(stage.database, stage.creation, stage.ids, producers=producers)
+    async with calling(operator.key):
+        assert (await rejections.resend(await only_rejection(stage))).replayed
+    assert await counted(stage) == (1, 1)
+
+
+async def test_who_sends_a_message_again_gives_it_no_more_rights_than_its_producer_has(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    operator = await a_new_key(stage.database, "admin")
+    await a_new_key(stage.database, "tasks:create", name=USER)
+    async with an_intake(stage, broker_url, producers) as producer:
+        url = "https://hooks.example.org/"
+        await producer.send({"name": "Charge", "callback_url": url}, user_id=USER)
+        await until_counted(stage, 0, 1)
+    rejections = a_rejections(stage.database, stage.creation, stage.ids, producers=producers)
+    async with calling(operator.key):
+        with pytest.raises(ScopeMissing, match="outbound"):
+            await rejections.resend(await only_rejection(stage))
+
+
+async def test_a_message_of_nobody_needs_the_rights_of_who_sends_it_again(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    operator = await a_new_key(stage.database, "tasks:operate")
+    creator = await a_new_key(stage.database, "tasks:operate", "tasks:create queue=default")
+    async with an_intake(stage, broker_url, producers) as producer:
+        await producer.send({"name": "Charge"})
+        await until_counted(stage, 0, 1)
+    rejections = a_rejections(stage.database, stage.creation, stage.ids, producers=producers)
+    async with calling(operator.key):
+        with pytest.raises(ScopeMissing, match="tasks:create"):
+            await rejections.resend(await only_rejection(stage))
+    async with calling(creator.key):
+        assert not (await rejections.resend(await only_rejection(stage))).replayed

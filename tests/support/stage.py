@@ -16,6 +16,7 @@ from taskmill.domain.lifecycle import Outcome
 from taskmill.domain.task import Task
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
@@ -134,10 +135,14 @@ def a_creation(
 
 
 def a_rejections(
-    database: Database, creation: TaskCreation, ids: IdFactory, limits: MessageLimits = LIMITS
+    database: Database,
+    creation: TaskCreation,
+    ids: IdFactory,
+    limits: MessageLimits = LIMITS,
+    producers: ProducerKeys | None = None,
 ) -> Rejections:
     """What stores refused messages, and resends them."""
-    return Rejections(database, creation, ids=ids, limits=limits)
+    return Rejections(database, creation, ids=ids, limits=limits, producers=producers)
 
 
 def a_webhooks(

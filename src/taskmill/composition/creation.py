@@ -7,6 +7,7 @@ from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.contracts import REFRESH_S
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
 from taskmill.outbound.addresses import AddressRules
@@ -42,10 +43,17 @@ def task_creation(context: ProcessContext) -> TaskCreation:
     )
 
 
-def rejection_operations(context: ProcessContext, creation: TaskCreation) -> Rejections:
-    """Return what stores rejected messages, and resends them."""
-    limits = message_limits(context)
-    return Rejections(context.database, creation, ids=context.ids, limits=limits)
+def rejection_operations(
+    context: ProcessContext, creation: TaskCreation, producers: ProducerKeys | None
+) -> Rejections:
+    """Return what stores rejected messages, and resends them with the keys of their producers."""
+    return Rejections(
+        context.database,
+        creation,
+        ids=context.ids,
+        limits=message_limits(context),
+        producers=producers,
+    )
 
 
 def message_limits(context: ProcessContext) -> MessageLimits:
@@ -86,7 +94,7 @@ def intake_services(context: ProcessContext) -> list[Service]:
     intake = Intake(
         context.settings.require_broker_url(),
         creation=creation,
-        rejections=rejection_operations(context, creation),
+        rejections=rejection_operations(context, creation, producers),
         limits=message_limits(context),
         warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         producers=producers,

@@ -44,6 +44,15 @@ def producer_keys(
     return keys, _key_services(context, keys, "producer-key-use", creation)
 
 
+def keys_to_resend(context: ProcessContext) -> ProducerKeys | None:
+    """Return what finds the keys of producers whose messages are sent again; nothing where none are required."""
+    if not requires_keys(context.settings):
+        return None
+    keys = ProducerKeys(context.database, context.clock)
+    context.on_api_keys.append(keys.forget)
+    return keys
+
+
 def _key_services(
     context: ProcessContext,
     keys: KeyVerifier | ProducerKeys,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
-from taskmill.composition.keys import key_verifier
+from taskmill.composition.keys import key_verifier, keys_to_resend
 from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext, calling
@@ -239,7 +239,7 @@ class Process(ProcessContext):
             self.database,
             creation,
             await stack.enter_async_context(TaskReading(self.database)),
-            rejection_operations(self, creation),
+            rejection_operations(self, creation, keys_to_resend(self)),
             broker=self.broker_watch(),
             figures=self.figures,
             contracts=self.contracts,

@@ -5,7 +5,10 @@ from hashlib import sha256
 from uuid import UUID
 
 import asyncpg
+import orjson
 
+from taskmill.domain.api_key_errors import NotAuthenticated
+from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.parts import Part
 from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
@@ -13,8 +16,11 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog
+from taskmill.operations.authorisation import authorise_draft
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.runtime.ids import IdFactory
+from taskmill.runtime.offload import caller
 from taskmill.storage import rejections, tasks
 from taskmill.storage.database import Database
 from taskmill.storage.rejections import LAST_ID, NewRejection
@@ -26,7 +32,11 @@ _TRIES = 3
 
 
 class Rejections:
-    """The refused messages of all entry points. `limits` are for messages that are sent again."""
+    """The refused messages of all entry points. `limits` are for messages that are sent again.
+
+    With `producers`, such a message needs the API key of its producer, as if that had sent it now; without one it
+    needs what it asks for from the key of whoever sends it again.
+    """
 
     def __init__(
         self,
@@ -35,7 +45,9 @@ class Rejections:
         *,
         ids: IdFactory,
         limits: MessageLimits,
+        producers: ProducerKeys | None = None,
     ) -> None:
+        self._producers = producers
         self._audit = AuditLog(database)
         self._database = database
         self._creation = creation
@@ -86,6 +98,7 @@ class Rejections:
         Raises:
             RejectionNotFound: there is no such rejection.
             TaskNotFound: it became a task that is past its retention.
+            ScopeMissing: the key that it needs does not grant what it asks for.
             TaskmillError: it is refused again; the error is the reason.
         """
         target = Target(TargetType.REJECTION, str(rejection_id))
@@ -99,10 +112,25 @@ class Rejections:
         if rejection.summary.task_id is not None:
             task = await tasks.get_one(self._database, rejection.summary.task_id)
             return CreatedTask(task=task, replayed=True)
-        created = await self._creation.create(self._draft(rejection))
+        draft = self._draft(rejection)
+        authorise_draft(await self._key_for(rejection.summary), draft)
+        created = await self._creation.create(draft)
         await rejections.mark_resent(self._database, rejection_id, created.task.id)
         log.info("message.resent", rejection_id=str(rejection_id), task_id=str(created.task.id))
         return created
+
+    async def _key_for(self, summary: RejectionSummary) -> ApiKey | None:
+        """Return the key that has to grant what a message asks for; None where none is required."""
+        if self._producers is None:
+            return None
+        await self._producers.refresh()
+        try:
+            return self._producers.key_of(orjson.loads(summary.properties).get("user_id"))
+        except NotAuthenticated:
+            current = caller.get()
+            if current is None or current.key is None:
+                raise
+            return current.key
 
     def _draft(self, rejection: Rejection) -> TaskDraft:
         summary = rejection.summary

@@ -79,7 +79,7 @@ async def get_rejection(request: Request, context: InContext, id: RejectionId) -
     response_model=TaskView,
     response_description="It is a task now",
     responses={
-        **refusals(400, 404, 413),
+        **refusals(400, 404, 409, 413),
         200: {
             "description": "It had become this task before",
             "model": TaskView,
