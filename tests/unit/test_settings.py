@@ -286,6 +286,29 @@ def test_a_bad_secret_is_never_shown(name: str, monkeypatch: pytest.MonkeyPatch)
     assert str(caught.value).startswith(f"TASKMILL_{name} (environment): expected")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("taskmill",), ("taskmill_intake",), ("taskmill.tasks",), ("amq",), ("shop.eu", "shop")],
+)
+def test_no_producer_has_the_rights_of_another_user(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ",".join(f"{name}=hunter2-hunter2" for name in names)
+    monkeypatch.setenv("TASKMILL_BROKER_USERS__PRODUCERS", given)
+
+    with pytest.raises(ConfigurationError, match="expected names") as caught:
+        load()
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_names_of_producers_may_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "shop=hunter2-hunter2,shop-eu=hunter2-hunter3,taskmillers=hunter2-hunter4"
+    monkeypatch.setenv("TASKMILL_BROKER_USERS__PRODUCERS", given)
+
+    assert set(load().broker_users.passwords()) == {"shop", "shop-eu", "taskmillers"}
+
+
 @pytest.mark.parametrize("hosts", ["host:port", "host:99999", "me:secret@host:5x", "a:1,b:two"])
 def test_a_database_url_with_a_bad_port_is_refused(hosts: str) -> None:
     with pytest.raises(ConfigurationError, match="expected postgresql://"):

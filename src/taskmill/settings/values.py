@@ -1,6 +1,7 @@
 """The kinds of values of settings: how they are read, and shown without secrets."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal, NamedTuple
@@ -24,6 +25,8 @@ _PASSWORD = re.compile(r"[A-Za-z0-9._~-]{12,200}", re.ASCII)
 _NAMED_PASSWORD = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})=(?P<password>[A-Za-z0-9._~-]{12,200})", re.ASCII
 )
+# What they begin with are names of others: of roles and their queues, and of RabbitMQ's own exchanges.
+_OTHERS_NAMES: Final = re.compile(r"(?:taskmill|amq)(?:[._-].*)?", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:\s*-\s*(?P<last>[0-9]{1,5}))?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
@@ -96,7 +99,22 @@ def _parsed_passwords(value: object) -> object:
         raise ValueError(
             "expected name=password, separated by commas, with 12 to 200 letters, digits, or - . _ ~"
         )
-    return {match["name"]: match["password"] for match in found if match}
+    passwords = {match["name"]: match["password"] for match in found if match}
+    _check_producers(passwords)
+    return passwords
+
+
+def _check_producers(names: Iterable[str]) -> None:
+    """Refuse users with rights of others: these are about whatever begins with their names and a dot."""
+    known = sorted(names)
+    for name in known:
+        if _OTHERS_NAMES.fullmatch(name):
+            raise ValueError(f"expected names of producers, which {name!r} can't be")
+        if above := [one for one in known if name.startswith(f"{one}.")]:
+            raise ValueError(
+                f"expected names of which none is another's with a dot and more: {above[0]!r} could read the "
+                f"replies to {name!r}"
+            )
 
 
 def _parsed_ports(value: object) -> object:
