@@ -11,9 +11,11 @@ from taskmill.domain.system import CreatedTask
 from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.operations.earlier_keys import EarlierKeys
+from taskmill.operations.producer_keys import ProducerKeys
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.builders import a_draft, a_key
+from tests.support.intake import producing, taking_in, until_counted
 from tests.support.stage import Stage
 
 ORDER = {"name": "order 17", "queue": "billing", "payload": {"order": 17}}
@@ -156,3 +158,25 @@ async def test_once_no_earlier_key_is_left_nothing_is_looked_for(
     begun = stage.creation.begin(draft)
     assert begun is not None
     await begun
+
+
+async def test_a_message_that_comes_again_after_keys_became_required_makes_no_second_task(
+    stage: Stage, broker_url: str
+) -> None:
+    producer_key = await a_new_key(
+        stage.database, "tasks:create", "tasks:read queue=billing", name="taskmill"
+    )
+    user = producer_key.key.draft.name
+    producers, keys = ProducerKeys(stage.database, stage.clock), EarlierKeys(stage.database)
+    async with producing(broker_url) as producer:
+        async with taking_in(stage, broker_url):
+            await producer.send(ORDER, user_id=user, message_id="order-17")
+            await until_counted(stage, 1, 0)
+        async with taking_in(stage, broker_url, producers=producers, earlier_keys=keys):
+            await producer.send(ORDER, user_id=user, message_id="order-17")
+            await producer.send(ORDER, user_id=user, message_id="order-18")
+            await until_counted(stage, 2, 0)
+            await keys.refresh()
+            await producer.send(ORDER, user_id=user, message_id="order-17")
+            await producer.send(ORDER, user_id=user, message_id="order-19")
+            await until_counted(stage, 3, 0)

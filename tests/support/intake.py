@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
 from taskmill.intake.amqp import Intake
+from taskmill.operations.earlier_keys import EarlierKeys
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
 from taskmill.storage.database import Database
@@ -79,6 +80,7 @@ async def taking_in(
     database: Database | None = None,
     queue_limit: int = 1000,
     type_limit: int = 500,
+    earlier_keys: EarlierKeys | None = None,
     **options: Any,  # noqa: ANN401 - the intake's own
 ) -> AsyncIterator[Intake]:
     """Run an intake on the stage's database, or on `database`, and yield it once it consumes."""
@@ -86,6 +88,7 @@ async def taking_in(
     creation = a_creation(
         database, stage.clock, stage.ids, queue_limit=queue_limit, type_limit=type_limit
     )
+    creation.earlier_keys = earlier_keys
     intake = Intake(
         url,
         creation=creation,

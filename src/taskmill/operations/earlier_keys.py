@@ -1,8 +1,8 @@
 """Idempotency keys from before API keys were required: they belong to an entry point, and still stand for tasks.
 
 A key that is new in the scope of its API key is looked for in that of the entry point, until the last one there
-has expired. Only the same request finds a task, and only if its API key may read the queue that the request names:
-it was not necessarily the one who created it. Everything else is as if there were none.
+has expired. Only the same request, or message, finds a task, and only if its API key may read the queue that it
+names: it was not necessarily the one who created it. Everything else is as if there were none.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from taskmill.storage.tasks import NewTask
 REFRESH_S: Final = 60.0
 """How often to look whether any are left; until the first look, they may be."""
 
-_ENTRY_POINT: Final = "rest"
+_ENTRY_POINTS: Final = ("rest", "amqp")
 
 
 class EarlierKeys:
@@ -26,22 +26,18 @@ class EarlierKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._are_left = True
+        self._left = frozenset(_ENTRY_POINTS)
 
     async def refresh(self) -> None:
         """Find out whether any are left: another API process may require no keys yet. Raises `Unavailable`."""
-        rows = await self._database.fetch("find_any_key", _ENTRY_POINT)
-        self._are_left = bool(rows)
+        self._left = frozenset(
+            [one for one in _ENTRY_POINTS if await self._database.fetch("find_any_key", one)]
+        )
 
     def may_have(self, draft: TaskDraft) -> bool:
         """Return whether a task may exist already, by a key that was used before."""
         key = draft.idempotency
-        return (
-            self._are_left
-            and key is not None
-            and key.may_be_earlier
-            and draft.source == _ENTRY_POINT
-        )
+        return key is not None and key.may_be_earlier and draft.source in self._left
 
     async def find(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask]:
         """Return the tasks that exist already, by the ids that they would have now.
