@@ -59,6 +59,8 @@ async def test_a_message_creates_what_the_key_of_its_user_grants(
         await until_counted(stage, 2, 2)
         await producer.send({**good, "callback_url": "https://example.net/"}, user_id=USER)
         await until_counted(stage, 2, 3)
+    owners = await stage.sql.fetch("SELECT owner FROM taskmill.queue WHERE name = 'billing.cards'")
+    assert [row["owner"] for row in owners] == [USER], "it counts for the quota of the key"
     found = await refusals(stage)
     assert [status for status, _ in found] == [403, 403, 403]
     assert "tasks:create for queue 'other' and type 'charge'" in found[0][1]
