@@ -187,6 +187,17 @@ async def test_both_live_keys_of_a_name_share_a_bucket(by_key: Served, stage: St
     assert is_limited(await by_key.get("/queues", headers=shown(new)))
 
 
+async def test_a_key_counts_however_its_header_is_written(by_key: Served, stage: Stage) -> None:
+    key = await a_new_key(stage.database, "admin")
+    await by_key.get("/queues", headers=shown(key))
+    spellings = [f"{scheme} {key.text}" for scheme in ("Bearer", "bearer", "BEARER", "Bearer  ")]
+    found = [
+        (await by_key.get("/queues", headers=shown_as)).status_code
+        for shown_as in [{"authorization": spelling} for spelling in spellings * 2]
+    ]
+    assert found == [200] * BURST + [429] * (len(found) - BURST)
+
+
 @asynccontextmanager
 async def guarded(stage: Stage) -> AsyncIterator[Served]:
     """A server that requires keys, and limits this machine's addresses, too."""

@@ -31,12 +31,12 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
 
     def known(self, authorization: bytes, host: str) -> ApiKey | None:
         """Return the key of a request from an address, if it is cached and still valid; it never waits."""
-        key = self._fresh(sha256(authorization).digest())
+        key = self._fresh(_digest(authorization))
         return None if key is None else self.accepted(key, host)
 
     def is_stale(self, authorization: bytes) -> bool:
         """Return whether what was sent was a valid key when it was looked up, which was too long ago."""
-        return self._is_stale(sha256(authorization).digest())
+        return self._is_stale(_digest(authorization))
 
     async def verify(self, authorization: bytes, host: str) -> ApiKey:
         """Return the key of a request from an address.
@@ -50,7 +50,7 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
         presented = _presented(authorization)
         if presented is None:
             raise NotAuthenticated
-        digest = sha256(authorization).digest()
+        digest = _digest(authorization)
         # Of many requests with one key that is not cached, one looks it up.
         lock = self._loading.setdefault(digest, asyncio.Lock())
         try:
@@ -83,6 +83,13 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
             return None
         self._note_use(key.id)
         return key
+
+
+def _digest(authorization: bytes) -> bytes:
+    """Return the hash of what was sent: one for each key, however its scheme and spaces are written."""
+    if authorization[: len(_SCHEME)].lower() == _SCHEME:
+        authorization = authorization[len(_SCHEME) :].strip(b" ")
+    return sha256(authorization).digest()
 
 
 def _presented(authorization: bytes) -> PresentedKey | None:
