@@ -247,6 +247,28 @@ async def test_a_key_that_is_looked_up_again_does_not_wait_for_its_address(
         assert found == [401, 429, 429]
 
 
+async def test_a_change_of_other_keys_makes_no_key_wait_for_its_address(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifiers: list[KeyVerifier] = []
+
+    def noted(*arguments: Any) -> KeyVerifier:  # noqa: ANN401 - passed on
+        verifiers.append(KeyVerifier(*arguments))
+        return verifiers[0]
+
+    monkeypatch.setattr("tests.support.api.KeyVerifier", noted)
+    key = await a_new_key(stage.database, "admin")
+    async with guarded(stage) as served:
+        await served.get("/queues", headers=shown(key))
+        await statuses(BURST, lambda: served.get("/docs"))
+        verifiers[0].forget()
+        assert (await served.get("/queues", headers=shown(key))).status_code == 200
+        await api_keys.revoke(stage.database, key.key.draft.name)
+        verifiers[0].forget()
+        found = await statuses(3, lambda: served.get("/queues", headers=shown(key)))
+        assert found == [401, 429, 429]
+
+
 @pytest.mark.parametrize("path", ["/queues", f"/tasks/{UUID(int=7)}"])
 async def test_refusals_are_counted_logged_and_recorded_by_key(
     by_key: Served, stage: Stage, log_lines: LogLines, path: str

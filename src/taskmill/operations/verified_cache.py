@@ -1,6 +1,7 @@
 """What keys and sessions have in common: verified ones are cached, and that they are used is recorded."""
 
 from collections.abc import Awaitable, Callable, Set as AbstractSet
+from math import inf
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from taskmill.runtime.clock import Clock
@@ -44,9 +45,9 @@ class VerifiedCache(Generic[Id, Found]):
         self._revision = 0
 
     def forget(self) -> None:
-        """Look up everything again: some were changed."""
+        """Look up everything again: some were changed. Until then it is known that they were valid once."""
         self._revision += 1
-        self._cached.clear()
+        self._cached = {digest: one._replace(stale_at=-inf) for digest, one in self._cached.items()}
 
     async def record_use(self) -> None:
         """Store which were used since the last call."""
