@@ -1,6 +1,7 @@
 """Secret values of payloads: masked for readers whose key lacks `tasks:read-secret`, wherever a task is shown."""
 
 from collections.abc import AsyncIterator
+from threading import get_ident
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from taskmill.domain.grants import Scope
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.settings import LimitSettings, Settings
-from taskmill.wire.contracts.secret_fields import MASK, WHOLLY_MASKED
+from taskmill.wire.contracts.secret_fields import MASK, WHOLLY_MASKED, SecretFields
 from taskmill.wire.messages import CreationMessage, MessageLimits, message_draft, refused_message
 from tests.support.api import LogLines, Served, serving
 from tests.support.api_keys import a_new_key, shown
@@ -119,6 +120,34 @@ async def test_a_long_payload_is_masked_beside_the_event_loop(keyed: Served, sta
     listed = await keyed.get("/tasks", headers=shown(blind))
     for one in (made, read.json(), *listed.json()["items"]):
         assert one["payload"] == {**payload, "token": MASK}
+
+
+@pytest.mark.parametrize("layers", [{}, {"sec-fetch-site": "none"}], ids=["fast path", "layers"])
+async def test_what_is_compared_with_much_is_masked_beside_the_event_loop(
+    stage: Stage, layers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patterns = {f"^{number}_": {"writeOnly": True} for number in range(1000)}
+    await registered(stage, a_contract({"type": "object", "patternProperties": patterns}))
+    threads: set[int] = set()
+    mask = SecretFields.masked
+
+    def noted(self: SecretFields, payload: str) -> str:
+        threads.add(get_ident())
+        return mask(self, payload)
+
+    monkeypatch.setattr(SecretFields, "masked", noted)
+    blind, _ = await readers(stage)
+    payload = {"1_pin": 17, **{f"field {number}": "a" for number in range(20)}}
+    async with serving(stage.service, WIDE) as served:
+        body = {"name": "t", "type": TYPE, "payload": payload}
+        headers = {**shown(blind), **layers}
+        await served.post(
+            "/tasks", body, headers=headers
+        )  # the fast path knows its names from now on
+        made = (await served.post("/tasks", body, headers=headers)).json()
+        read = (await served.get(f"/tasks/{made['id']}", headers=headers)).json()
+    assert made["payload"] == read["payload"] == {**payload, "1_pin": MASK}
+    assert get_ident() not in threads
 
 
 async def test_workers_get_payloads_as_they_are(keyed: Served, stage: Stage) -> None:

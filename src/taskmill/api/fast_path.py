@@ -212,7 +212,8 @@ class FastPath:
     def _created(self, call: Call, warning: str | None, future: CreationFuture) -> None:
         result = _result_of(future)
         if isinstance(result, CreatedTask):
-            self._render(call, partial(self._created_response, call.key, warning), result)
+            render = partial(self._created_response, call.key, warning)
+            self._render_shown(call, render, result, result.task)
         else:
             self._respond_error(call, result)
 
@@ -226,11 +227,17 @@ class FastPath:
             self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
             return
         render = partial(self._task_response, call.key, known_tag)
-        if call.key is not None and self._context.service.masking.takes_long(call.key, result):
-            pending = asyncio.get_running_loop().run_in_executor(None, render, result)
+        self._render_shown(call, render, result, result)
+
+    def _render_shown(
+        self, call: Call, render: Callable[[Result], RawResponse], found: Result, task: Task
+    ) -> None:
+        """Respond with a task; what takes long to mask is rendered beside the event loop."""
+        if call.key is not None and self._context.service.masking.takes_long(call.key, task):
+            pending = asyncio.get_running_loop().run_in_executor(None, render, found)
             pending.add_done_callback(partial(self._render, call, asyncio.Future.result))
         else:
-            self._render(call, render, result)
+            self._render(call, render, found)
 
     def _created_response(
         self, key: ApiKey | None, warning: str | None, created: CreatedTask

@@ -53,9 +53,8 @@ class Masking:
         return await self._offload.run_if_large(size, partial(without_secrets, task, secrets))
 
     def _size(self, key: ApiKey | None, task: Task, *, is_page: bool) -> int:
-        if task.payload is None or self._hidden_from(key, task, is_page=is_page) is None:
-            return 0
-        return len(task.payload)
+        secrets = self._hidden_from(key, task, is_page=is_page)
+        return 0 if task.payload is None or secrets is None else secrets.cost(task.payload)
 
     def _hidden_from(self, key: ApiKey | None, task: Task, *, is_page: bool) -> SecretFields | None:
         if key is None and not is_page:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from taskmill.wire.contracts.contract import Contract
-from taskmill.wire.contracts.secret_fields import MASK, WHOLLY_MASKED
+from taskmill.wire.contracts.secret_fields import MASK, MOST_STEPS, WHOLLY_MASKED
 from taskmill.wire.masking import PUSH_SECRETS, secrets_of
 from taskmill.wire.push import push_violations
 
@@ -147,3 +147,23 @@ def test_an_error_does_not_show_the_value_of_a_header() -> None:
     assert [(one.pointer, one.got) for one in found] == [
         ("/payload/headers/X-Pin", "a masked value")
     ]
+
+
+def with_patterns(count: int) -> Contract:
+    """A contract of which each field is compared with so many patterns."""
+    patterns = {f"^{number}_": SECRET for number in range(count)}
+    return of_schema({"type": "object", "patternProperties": patterns})
+
+
+def test_what_would_take_too_long_is_masked_as_a_whole() -> None:
+    payload = {f"field {number}": CANARY for number in range(2000)}
+    wide = with_patterns(MOST_STEPS // 2000 + 1)
+    assert masked(wide, payload) == json.loads(WHOLLY_MASKED)
+    assert wide.secrets().left_out(json.dumps(payload)) == WHOLLY_MASKED
+    assert masked(with_patterns(100), payload) == payload
+
+
+def test_hiding_costs_as_much_as_there_is_to_compare_with() -> None:
+    payload = json.dumps({"b": CANARY})
+    assert a_contract(b=SECRET).secrets().cost(payload) == len(payload)
+    assert with_patterns(99).secrets().cost(payload) == 100 * len(payload)

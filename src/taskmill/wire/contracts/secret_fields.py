@@ -1,6 +1,7 @@
 """The parts of a payload that a contract marks as secret (`writeOnly`), and hiding them. Not: who may see them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import Any, Final, TypeAlias
 
 from taskmill.domain.errors import InvalidInput, MalformedJson
@@ -16,9 +17,28 @@ WHOLLY_MASKED: Final = f'{{"masked":"{MASK}"}}'
 MARK: Final = '"writeOnly"'
 """What every schema has, as it is stored, that marks something as secret."""
 
+MOST_STEPS: Final = 1_000_000
+"""Hiding what is secret stops after so many steps, and hides all: a second, beside the event loop."""
+
 _Nodes: TypeAlias = frozenset[Node]
 _NONE: Final[_Nodes] = frozenset()
 _LEFT_OUT: Final = object()
+
+
+class _TooMuchError(Exception):
+    """It needs more steps than allowed."""
+
+
+class _Steps:
+    """Counts the steps of one payload."""
+
+    def __init__(self, most: float = MOST_STEPS) -> None:
+        self._left = most
+
+    def spend(self, nodes: _Nodes) -> None:
+        self._left -= _steps_of(nodes)
+        if self._left < 0:
+            raise _TooMuchError
 
 
 class SecretFields:
@@ -31,6 +51,7 @@ class SecretFields:
         self._leading = _leading_to_secrets(root)
         self._same: dict[Node, _Nodes] = {}
         self._root = self._narrowed([root])
+        self._width = max((_steps_of(self._of_same_value(one)) for one in self._leading), default=1)
 
     def __bool__(self) -> bool:
         """Whether anything can be secret."""
@@ -44,16 +65,20 @@ class SecretFields:
         """Return a payload without its secret fields and items."""
         return self._rewritten(payload, _LEFT_OUT)
 
+    def cost(self, payload: str) -> int:
+        """Return how long hiding takes at most, about: as reading so many bytes."""
+        return len(payload) * self._width
+
     def depth(self, steps: Sequence[str | int]) -> int | None:
         """Return how many of the steps lead to the secret value that a path goes to, or through; None without."""
-        nodes = self._root
+        nodes, spent = self._root, _Steps(inf)
         for depth, step in enumerate(steps):
             if _is_secret(nodes):
                 return depth
             nodes = (
-                self._item_nodes(nodes, step)
+                self._item_nodes(nodes, step, spent)
                 if isinstance(step, int)
-                else self._field_nodes(nodes, step)
+                else self._field_nodes(nodes, step, spent)
             )
         return len(steps) if _is_secret(nodes) else None
 
@@ -62,32 +87,40 @@ class SecretFields:
             value = parse(payload.encode())
         except (MalformedJson, InvalidInput):
             return WHOLLY_MASKED  # a payload that SQL created may have what no entry point accepts
-        rewritten = self._rewrite(value, self._root, replacement)
+        try:
+            rewritten = self._rewrite(value, self._root, replacement, _Steps())
+        except _TooMuchError:
+            return WHOLLY_MASKED
         return compact(rewritten) if isinstance(rewritten, dict) else WHOLLY_MASKED
 
-    def _rewrite(self, value: Any, nodes: _Nodes, replacement: object) -> Any:  # noqa: ANN401 - any JSON value
+    def _rewrite(self, value: Any, nodes: _Nodes, replacement: object, steps: _Steps) -> Any:  # noqa: ANN401 - any JSON value
         if not nodes:
             return value
         if _is_secret(nodes):
             return replacement
         if isinstance(value, dict):
             members = (
-                (name, self._rewrite(one, self._field_nodes(nodes, name), replacement))
+                (
+                    name,
+                    self._rewrite(one, self._field_nodes(nodes, name, steps), replacement, steps),
+                )
                 for name, one in value.items()
             )
             return {name: one for name, one in members if one is not _LEFT_OUT}
         if isinstance(value, list):
             items = (
-                self._rewrite(one, self._item_nodes(nodes, at), replacement)
+                self._rewrite(one, self._item_nodes(nodes, at, steps), replacement, steps)
                 for at, one in enumerate(value)
             )
             return [one for one in items if one is not _LEFT_OUT]
         return value
 
-    def _field_nodes(self, nodes: _Nodes, name: str) -> _Nodes:
+    def _field_nodes(self, nodes: _Nodes, name: str, steps: _Steps) -> _Nodes:
+        steps.spend(nodes)
         return self._narrowed(inner for node in nodes for inner in _of_field(node, name))
 
-    def _item_nodes(self, nodes: _Nodes, at: int) -> _Nodes:
+    def _item_nodes(self, nodes: _Nodes, at: int, steps: _Steps) -> _Nodes:
+        steps.spend(nodes)
         return self._narrowed(
             node.prefix[at] if at < len(node.prefix) else node.items
             for node in nodes
@@ -105,6 +138,10 @@ class SecretFields:
             found = frozenset((node,)).union(*map(self._of_same_value, within))
             self._same[node] = found
         return found
+
+
+def _steps_of(nodes: _Nodes) -> int:
+    return sum(1 + len(node.patterns) for node in nodes)
 
 
 def _is_secret(nodes: _Nodes) -> bool:
