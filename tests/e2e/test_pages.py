@@ -27,6 +27,7 @@ SLOW = {
 NOT_RUN = {
     "README.md": 5,
     "docs/how-to/broker.md": 1,
+    "docs/how-to/contracts.md": 1,
     "docs/how-to/dashboard.md": 2,
     "docs/how-to/deploy.md": 7,
     "docs/how-to/follow-changes.md": 7,

@@ -205,7 +205,7 @@ TASK_ROUTES = [
 async def test_a_task_of_others_is_not_there(
     required: Served, stage: Stage, route: str, rule: Rule
 ) -> None:
-    foreign, own = await stage.created(queue="secret"), await stage.created(queue="mail")
+    foreign, own = await stage.created(queue="foreign"), await stage.created(queue="mail")
     key = await a_new_key(stage.database, f"{rule.scope} queue=mail")
     method, _, path = route.partition(" ")
 
