@@ -176,3 +176,8 @@ def test_the_secret_of_a_key_is_hidden_and_its_id_is_not(text: str) -> None:
 )
 def test_what_is_no_key_is_shown_as_it_is(text: str) -> None:
     assert without_secrets(text) == text
+
+
+def test_what_a_key_makes_belongs_to_its_name() -> None:
+    assert a_key().owner.name == "billing"
+    assert a_key().owner.limits == ()

@@ -1,0 +1,44 @@
+"""Quotas of API keys: how they are written, and which holds."""
+
+import pytest
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("queues=50", QuotaLimit(Quota.QUEUES, 50)),
+        ("streams=0", QuotaLimit(Quota.STREAMS, 0)),
+        ("webhooks=999999999", QuotaLimit(Quota.WEBHOOKS, 999_999_999)),
+    ],
+)
+def test_a_limit_is_read_and_written_alike(text: str, limit: QuotaLimit) -> None:
+    assert QuotaLimit.parse(text) == limit
+    assert str(limit) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "queues", "queues=", "queues=-1", "tasks=5", "queues=1234567890", "queues=٣"]
+)
+def test_what_is_no_limit_is_refused_with_what_was_expected(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        QuotaLimit.parse(text)
+    [violation] = caught.value.violations
+    assert "queues=50" in violation.expected
+
+
+def test_the_limit_of_a_key_goes_before_that_of_the_settings() -> None:
+    owner = Owner("billing", (QuotaLimit(Quota.QUEUES, 7), QuotaLimit(Quota.TYPES, 0)))
+    assert owner.most(Quota.QUEUES, 100) == 7
+    assert owner.most(Quota.TYPES, 100) is None, "0 is any number"
+    assert owner.most(Quota.WEBHOOKS, 100) == 100
+    assert owner.most(Quota.WEBHOOKS, 0) is None
+
+
+def test_a_refusal_names_the_quota_and_its_limit() -> None:
+    error = QuotaExceeded(Quota.QUEUES, 7)
+    assert "7 queues" in str(error)
+    assert "quota of queues" in str(error)
+    assert (error.quota, error.limit, error.retry_after_s) == (Quota.QUEUES, 7, None)
