@@ -44,6 +44,7 @@ SCENARIOS = (
     "key_cost",
     "post_whole_up",
     "whole_up",
+    "pairs",
     "wal_and_disk",
     "neighbours",
     "publish_changes",
@@ -165,7 +166,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--before",
         metavar="REV",
-        help="hold whole_up and wal_and_disk against this revision of the repository",
+        help="hold whole_up, pairs and wal_and_disk against this revision of the repository",
     )
     parser.add_argument("--out", type=Path, help="where the results are written")
     options = parser.parse_args(arguments)

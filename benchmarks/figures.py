@@ -8,10 +8,13 @@ the machine's pace affect all of them alike.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
+from math import exp, log, sqrt
+from statistics import fmean, median, stdev
 from typing import assert_never
 
 _SMALL = 100
+# Student's t for 20 rounds; 1.96 for very many.
+_OF_95_PERCENT = 2.09
 
 
 class Verdict(StrEnum):
@@ -134,6 +137,13 @@ def at_least(value: float) -> Target:
 
 def at_most(value: float) -> Target:
     return Target(bound=Bound.AT_MOST, value=value)
+
+
+def interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the geometric mean of at least two ratios; for 20 or more it is about right."""
+    logs = [log(ratio) for ratio in ratios]
+    width = _OF_95_PERCENT * stdev(logs) / sqrt(len(logs))
+    return exp(fmean(logs) - width), exp(fmean(logs) + width)
 
 
 def shown(value: float) -> str:

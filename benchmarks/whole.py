@@ -78,19 +78,22 @@ class Up:
 
 
 @asynccontextmanager
-async def up_running(lab: Lab, checkout: Path) -> AsyncIterator[Up]:
-    """Run a checkout's `taskmill up` on fresh data, over RabbitMQ, until the block ends; it has warmed up."""
-    data = lab.folder / "up"
+async def up_running(lab: Lab, checkout: Path, *, name: str = "up") -> AsyncIterator[Up]:
+    """Run a checkout's `taskmill up` on fresh data, over RabbitMQ, until the block ends; it has warmed up.
+
+    Two that run at once have different names.
+    """
+    data = lab.folder / name
     shutil.rmtree(data, ignore_errors=True)
     program_running = running(
-        "up",
+        name,
         ["-m", "taskmill", "up", "--port", "0", "--data", str(data), "--broker", "rabbitmq"],
         folder=lab.folder,
         environment={"PYTHONPATH": str(checkout / "src")},
         start_s=_START_S,
     )
     async with program_running as program:
-        url = str(facts_of(lab.folder / "up.ready")["database_url"])
+        url = str(facts_of(lab.folder / f"{name}.ready")["database_url"])
         async with asyncio.timeout(_TIMEOUT_S), connected(url) as connection:
             up = Up(program, connection)
             # The first tasks make queues, prepare statements and fill caches.

@@ -2,7 +2,16 @@
 
 import pytest
 
-from benchmarks.figures import Figure, Outcome, Target, Verdict, at_least, at_most, percentile
+from benchmarks.figures import (
+    Figure,
+    Outcome,
+    Target,
+    Verdict,
+    at_least,
+    at_most,
+    interval,
+    percentile,
+)
 
 
 def figure(*ours: float, theirs: tuple[float, ...] = (), target: Target | None = None) -> Figure:
@@ -57,3 +66,10 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile(values, 0.5) == 51
     assert percentile(values, 0.99) == 100
     assert percentile([7], 0.99) == 7
+
+
+def test_an_interval_lies_around_the_geometric_mean_and_shrinks_with_more_rounds() -> None:
+    low, high = interval([0.5, 2.0] * 10)
+    assert low * high == pytest.approx(1)
+    assert interval([0.5, 2.0] * 40)[0] > low
+    assert interval([0.9] * 20) == pytest.approx((0.9, 0.9))

@@ -1,0 +1,167 @@
+"""Whether a change made anything slower: this checkout against the revision of `--before`, in many short pairs.
+
+Both run as a whole `taskmill up` over RabbitMQ, at the same time, and take turns: what is measured on one side is
+measured on the other within seconds, and the order alternates. Give 20 rounds or more: one round says little.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import time
+
+import httpx
+
+from benchmarks import load
+from benchmarks.checkouts import NOW, compared
+from benchmarks.figures import Figure, at_least, at_most, interval
+from benchmarks.lab import Lab
+from benchmarks.observing import until_counted
+from benchmarks.rounds import interleaved
+from benchmarks.whole import Up, up_running
+
+TITLE = "this checkout and the one of before, each a whole `taskmill up`, in pairs of short rounds"
+
+_SECONDS = 2
+_PAUSE_S = 0.5
+_READ = 1000
+_DRAINED = 5000
+_LONE = 40
+_LONE_PAUSE_S = 0.02
+_TIMEOUT_S = 60.0
+_LEAST_ROUNDS = 3
+_MOST_LOSS = 0.05
+_NOOP = {"name": "noop", "payload": {"delay_s": 0, "failure_probability": 0}}
+_NEWEST = "SELECT id FROM taskmill.task ORDER BY id DESC LIMIT 1"
+_ENDED_SINCE = "SELECT count(*) FROM taskmill.task WHERE id > '{}' AND finished_at IS NOT NULL"
+_TOOK_SINCE = """
+SELECT EXTRACT(EPOCH FROM max(finished_at) - min(created_at))::float8
+FROM taskmill.task WHERE id > $1 AND finished_at IS NOT NULL
+"""
+
+Measure = Callable[[Up, Path], Awaitable[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One of the measurements that are made on both sides; `is_rate`: more is better."""
+
+    name: str
+    unit: str
+    measure: Measure
+    is_rate: bool = True
+
+
+async def run(lab: Lab) -> list[Figure]:
+    with compared(lab.before, lab.folder) as checkouts:
+        async with AsyncExitStack() as stack:
+            sides = {
+                side: await stack.enter_async_context(up_running(lab, folder, name=f"up-{number}"))
+                for number, (side, folder) in enumerate(checkouts.items())
+            }
+            paths = {side: lab.folder / f"paths-{number}" for number, side in enumerate(sides)}
+            for side, up in sides.items():
+                await _warm_up(up, paths[side])
+            return [
+                figure
+                for kind in _KINDS
+                for figure in _figures(kind, await _pairs(lab, kind, sides, paths), lab.before)
+            ]
+
+
+async def _pairs(
+    lab: Lab, kind: Kind, sides: Mapping[str, Up], paths: Mapping[str, Path]
+) -> dict[str, list[float]]:
+    print(f"  {kind.name}", flush=True)
+    return await interleaved(
+        lab,
+        {side: partial(_settled, kind, up, paths[side]) for side, up in sides.items()},
+        describe=lambda value: f"{value:,.4g} {kind.unit}",
+    )
+
+
+async def _settled(kind: Kind, up: Up, paths: Path) -> float:
+    await asyncio.sleep(_PAUSE_S)
+    return await kind.measure(up, paths)
+
+
+async def _warm_up(up: Up, paths: Path) -> None:
+    await load.post(str(up.program.url), connections=32, seconds=_SECONDS)
+    rows = await up.connection.fetch("SELECT id FROM taskmill.task LIMIT $1", _READ)
+    _write(paths, [f"/tasks/{row['id']}" for row in rows])
+
+
+def _write(file: Path, lines: Sequence[str]) -> None:
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _figures(
+    kind: Kind, measured: Mapping[str, Sequence[float]], before: str | None
+) -> list[Figure]:
+    ours = measured[NOW]
+    theirs = measured[before] if before else []
+    figure = Figure(name=kind.name, unit=kind.unit, ours=ours, against=before or "", theirs=theirs)
+    if len(figure.ratios) < _LEAST_ROUNDS:
+        return [figure]
+    low, high = interval(figure.ratios)
+    worst, target = (
+        (low, at_least(1 - _MOST_LOSS)) if kind.is_rate else (high, at_most(1 + _MOST_LOSS))
+    )
+    name = f"{kind.name}: of its ratio, the worse end of [{low:.3f}, {high:.3f}]"
+    return [figure, Figure(name=name, unit="", ours=[worst], target=target)]
+
+
+async def _post(up: Up, _: Path, *, connections: int) -> float:
+    url = str(up.program.url)
+    return (await load.post(url, connections=connections, seconds=_SECONDS)).rate
+
+
+async def _post_with_keys(up: Up, _: Path) -> float:
+    url = str(up.program.url)
+    return (await load.post_with_keys(url, connections=32, seconds=_SECONDS)).rate
+
+
+async def _get(up: Up, paths: Path) -> float:
+    url = str(up.program.url)
+    return (await load.get(url, paths=paths, connections=32, seconds=_SECONDS)).rate
+
+
+async def _drain(up: Up, _: Path) -> float:
+    """Return the rate from the creation of the first task to the end of the last one, by PostgreSQL's clock."""
+    newest = await up.connection.fetchval(_NEWEST)
+    await up.post(_DRAINED)
+    await until_counted(up.connection, _ENDED_SINCE.format(newest), _DRAINED, timeout_s=_TIMEOUT_S)
+    took_s: float = await up.connection.fetchval(_TOOK_SINCE, newest)
+    return _DRAINED / took_s
+
+
+async def _lone(up: Up, _: Path) -> float:
+    """Return the median of milliseconds from the 201 of a lone task to its end, by this machine's clock."""
+    async with httpx.AsyncClient(base_url=str(up.program.url), trust_env=False) as client:
+        created: list[tuple[str, float]] = []
+        for _number in range(_LONE):
+            response = await client.post("/tasks", json=_NOOP)
+            created.append((response.raise_for_status().json()["id"], time()))
+            await asyncio.sleep(_LONE_PAUSE_S)
+        await asyncio.sleep(_PAUSE_S)
+        return median([1000 * (await _ended_at(client, id_) - at) for id_, at in created])
+
+
+async def _ended_at(client: httpx.AsyncClient, id_: str) -> float:
+    response = await client.get(f"/tasks/{id_}")
+    ended_at: str = response.raise_for_status().json()["finished_at"]
+    return datetime.fromisoformat(ended_at).timestamp()
+
+
+_KINDS = (
+    Kind(name="POST, 32 connections", unit="/s", measure=partial(_post, connections=32)),
+    Kind(name="POST, 128 connections", unit="/s", measure=partial(_post, connections=128)),
+    Kind(name="POST with keys, 32 connections", unit="/s", measure=_post_with_keys),
+    Kind(name="GET, 32 connections", unit="/s", measure=_get),
+    Kind(name="created in bulk and drained", unit="tasks/s", measure=_drain),
+    Kind(name="a lone task's end after its 201", unit="ms", measure=_lone, is_rate=False),
+)
