@@ -67,13 +67,14 @@ class Up:
         Returns the processor time used so far, by kind of process, and when it was read.
         """
         quiet_steps, (before, at) = 0, (used_s(self.program.pid), monotonic())
-        while quiet_steps < _QUIET_STEPS:
-            await asyncio.sleep(_STEP_S)
-            used, until = used_s(self.program.pid), monotonic()
-            share = (sum(used.values()) - sum(before.values())) / (until - at)
-            is_quiet = share <= _QUIET_SHARE and await self.connection.fetchval(_DELIVERED)
-            quiet_steps = quiet_steps + 1 if is_quiet else 0
-            before, at = used, until
+        async with asyncio.timeout(_TIMEOUT_S):
+            while quiet_steps < _QUIET_STEPS:
+                await asyncio.sleep(_STEP_S)
+                used, until = used_s(self.program.pid), monotonic()
+                share = (sum(used.values()) - sum(before.values())) / (until - at)
+                is_quiet = share <= _QUIET_SHARE and await self.connection.fetchval(_DELIVERED)
+                quiet_steps = quiet_steps + 1 if is_quiet else 0
+                before, at = used, until
         return before, at
 
 
@@ -94,7 +95,7 @@ async def up_running(lab: Lab, checkout: Path, *, name: str = "up") -> AsyncIter
     )
     async with program_running as program:
         url = str(facts_of(lab.folder / f"{name}.ready")["database_url"])
-        async with asyncio.timeout(_TIMEOUT_S), connected(url) as connection:
+        async with connected(url) as connection:
             up = Up(program, connection)
             # The first tasks make queues, prepare statements and fill caches.
             await up.post(_BATCH)
