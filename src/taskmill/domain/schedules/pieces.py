@@ -11,7 +11,7 @@ from taskmill.domain.schedules.zones import ClockChange, changes_in, offset_at, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """In [start, end) of UTC a zone is `offset` ahead of UTC; `gap` is the change at `start` that left time out."""
+    """In [start, end) a zone is `offset` ahead of UTC; `gap` is the change at `start`, if it left out time."""
 
     start: datetime
     end: datetime

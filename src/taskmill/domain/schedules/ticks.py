@@ -33,9 +33,13 @@ _HASH_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Tick:
-    """A moment (UTC) at which a schedule makes a task, unless it is `skipped_gap`: left out by a clock change."""
+    """A moment (UTC) at which a schedule makes a task, unless it is `skipped_gap`.
+
+    One that is `after_gap` stands for the times of the day that a clock change has just left out.
+    """
 
     at: datetime
+    after_gap: bool = False
     skipped_gap: bool = False
 
 
@@ -161,4 +165,4 @@ def _gap_tick(spec: ScheduleSpec, walls: WallTimes, piece: Piece, start: datetim
         return None
     if walls.has_any(gap.local_end, gap.local_end + timedelta(seconds=1)):
         return None  # it has a tick of its own then
-    return Tick(at=piece.start, skipped_gap=spec.gap is Gap.SKIP)
+    return Tick(at=piece.start, after_gap=True, skipped_gap=spec.gap is Gap.SKIP)

@@ -5,9 +5,10 @@ and counting them without walking over each.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from cronsim import CronSim
@@ -17,6 +18,9 @@ _SECOND: Final = timedelta(seconds=1)
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _HOURS: Final = 24
+_DAY_S: Final = _HOURS * _HOUR_S
+_NEVER: Final = 10**9  # more of any unit than ticks can be apart
+_28_YEARS: Final = datetime(2001, 1, 1), datetime(2029, 1, 1)  # noqa: DTZ001 - as above
 
 ALIASES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -75,6 +79,22 @@ class WallTimes:
         """Return whether a time is in [start, end)."""
         return next(self.between(start, end), None) is not None
 
+    def matches_some_day(self) -> bool:
+        """Return whether it ever matches: after 28 years dates fall on the same days of the week again."""
+        return next(self._days(*_28_YEARS, newest_first=False), None) is not None
+
+    def shortest_distance(self) -> timedelta:
+        """Return the shortest time between two times that match; there must be a day that matches."""
+        distances = [_closest(self._seconds)]
+        span = self._seconds[-1] - self._seconds[0]
+        distances.append(_MINUTE_S * _closest(self._minutes) - span)
+        span += _MINUTE_S * (self._minutes[-1] - self._minutes[0])
+        distances.append(_HOUR_S * _closest(self._hours) - span)
+        span += _HOUR_S * (self._hours[-1] - self._hours[0])
+        days = [day.toordinal() for day in self._days(*_28_YEARS, newest_first=False)]
+        distances.append(_DAY_S * _closest(days) - span)
+        return timedelta(seconds=min(distances))
+
     def _days(self, start: datetime, end: datetime, *, newest_first: bool) -> Iterator[datetime]:
         """Yield midnight of each day that matches, and has a part of [start, end)."""
         if start >= end:
@@ -93,7 +113,7 @@ class WallTimes:
         seconds = -(-time // _SECOND)
         if seconds <= 0:
             return 0
-        if seconds >= _HOURS * _HOUR_S:
+        if seconds >= _DAY_S:
             return self.per_day
         return self._before_second(seconds)
 
@@ -117,3 +137,7 @@ class WallTimes:
         return (
             self._hours[hour] * _HOUR_S + self._minutes[minute] * _MINUTE_S + self._seconds[second]
         )
+
+
+def _closest(values: Sequence[int]) -> int:
+    return min((after - before for before, after in pairwise(values)), default=_NEVER)

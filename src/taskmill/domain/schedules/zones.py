@@ -46,12 +46,8 @@ class ClockChange:
 
     @property
     def local_end(self) -> datetime:
-        """The end of what is left out or repeated: the first local time that comes once again."""
-        return self.local_start + self.size if self.is_gap else self._repeated_end
-
-    @property
-    def _repeated_end(self) -> datetime:
-        return self.at.replace(tzinfo=None) + self.before
+        """The end of what is left out or repeated, without an offset."""
+        return self.local_start + self.size
 
 
 @cache
