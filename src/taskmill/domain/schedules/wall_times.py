@@ -79,6 +79,11 @@ class WallTimes:
         """Return whether a time is in [start, end)."""
         return next(self.between(start, end), None) is not None
 
+    def in_words(self) -> str:
+        """Return when it matches, in English: `at 02:30 every day`."""
+        words = self._sim.explain()
+        return words[:1].lower() + words[1:]
+
     def matches_some_day(self) -> bool:
         """Return whether it ever matches: after 28 years dates fall on the same days of the week again."""
         return next(self._days(*_28_YEARS, newest_first=False), None) is not None
