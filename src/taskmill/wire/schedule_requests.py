@@ -1,6 +1,6 @@
 """A schedule as it is requested (`PutSchedule`, `to_schedule`), and its spec and policy as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
@@ -186,7 +186,7 @@ def to_schedule(body: object, *, limits: InputLimits = DEFAULT_LIMITS) -> Schedu
     """
     template = body.get("task") if isinstance(body, dict) else None
     draft, found = _checked_template(template, limits)
-    request, spec = _checked(PutSchedule, body, found)
+    request, spec = checked(PutSchedule, body, found)
     assert draft is not None  # noqa: S101 - else the request was refused
     policy = TickPolicy(
         catch_up=request.catch_up, within=request.within, most=request.most, overlap=request.overlap
@@ -212,13 +212,13 @@ def _checked_template(
         return None, [*refused, *(violation.below("/task") for violation in error.violations)]
 
 
-_Request = TypeVar("_Request", bound=SpecFields)
+Request = TypeVar("Request", bound=SpecFields)
 
 
-def _checked(
-    model: type[_Request], body: object, found: list[Violation]
-) -> tuple[_Request, ScheduleSpec]:
-    """Return a request and its spec; `found` is what is wrong with it already."""
+def checked(
+    model: type[Request], body: object, found: Sequence[Violation] = ()
+) -> tuple[Request, ScheduleSpec]:
+    """Return a request and its spec; `found` is what is wrong with it already. Raises `InvalidInput`."""
     body = bounded(body, model)
     try:
         request = model.model_validate(body)

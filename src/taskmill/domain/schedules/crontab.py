@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cronsim import CronSimError
-
-from taskmill.domain.schedules.wall_times import ALIASES, wall_times
+from taskmill.domain.schedules.wall_times import ALIASES, cron_fault
 from taskmill.domain.schedules.zones import nearest_zone, zone_names
 
 _SETTING: Final = re.compile(r"""["']?([A-Za-z_][A-Za-z0-9_]*)["']?\s*=\s*(.*)""")
@@ -109,12 +107,9 @@ def _split(line: str, words: int) -> tuple[str, str]:
 def _checked(cron: str) -> str:
     if cron.startswith("@") and cron.lower() not in ALIASES:
         raise ValueError(f"{cron} is no time of a schedule")
-    try:
-        matches_some_day = wall_times(cron).matches_some_day()
-    except CronSimError as error:
-        raise ValueError(f"its time can't be read: {str(error).lower()}") from None
-    if not matches_some_day:
-        raise ValueError("its time never comes")
+    fault = cron_fault(cron)
+    if fault is not None:
+        raise ValueError(f"its time can't be used: {fault}")
     return cron
 
 

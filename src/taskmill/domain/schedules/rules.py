@@ -5,12 +5,10 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
-from cronsim import CronSimError
-
 from taskmill.domain.errors import Violation
 from taskmill.domain.schedules.spec import FIRST_TICK, ScheduleSpec
 from taskmill.domain.schedules.ticks import ticks_after
-from taskmill.domain.schedules.wall_times import wall_times
+from taskmill.domain.schedules.wall_times import NO_DATE, cron_fault, wall_times
 from taskmill.domain.schedules.zones import nearest_zone, zone_names
 
 SHORTEST: Final = timedelta(seconds=1)
@@ -22,8 +20,6 @@ CRON_WORDS: Final = (
 )
 
 _SHOWN_CHARACTERS: Final = 60
-_MONTH: Final = -2
-_FIVE_OR_SIX: Final = (5, 6)
 _INSTANT: Final = timedelta.resolution
 
 
@@ -63,32 +59,11 @@ def _zone(spec: ScheduleSpec) -> Iterator[Violation]:
 
 
 def _cron(spec: ScheduleSpec) -> Iterator[Violation]:
-    if spec.cron is None:
-        return
-    try:
-        matches_some_day = wall_times(spec.cron).matches_some_day()
-    except CronSimError as error:
-        if not _is_impossible_date(spec.cron):
-            got = f"{_quoted(spec.cron)}: {str(error)[:1].lower()}{str(error)[1:]}"
-            yield Violation(pointer="/cron", expected=CRON_WORDS, got=got)
-            return
-        matches_some_day = False
-    if not matches_some_day:
-        got = f"{_quoted(spec.cron)}, which matches none"
-        yield Violation(pointer="/cron", expected="a cron expression that matches a date", got=got)
-
-
-def _is_impossible_date(cron: str) -> bool:
-    """Return whether an expression that can't be read could be in another month, as `0 0 31 2 *`."""
-    fields = cron.split()
-    if len(fields) not in _FIVE_OR_SIX:
-        return False
-    fields[_MONTH] = f"{fields[_MONTH]},1"
-    try:
-        wall_times(" ".join(fields))
-    except CronSimError:
-        return False
-    return True
+    fault = None if spec.cron is None else cron_fault(spec.cron)
+    if spec.cron is not None and fault is not None:
+        expected = "one that matches a date" if fault == NO_DATE else CRON_WORDS
+        got = f"{_quoted(spec.cron)}: {fault}"
+        yield Violation(pointer="/cron", expected=expected, got=got)
 
 
 def _at(spec: ScheduleSpec) -> Iterator[Violation]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 _ANY_TIME: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - local times have no zone
 _SECOND: Final = timedelta(seconds=1)
@@ -19,6 +19,9 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _HOURS: Final = 24
 _DAY_S: Final = _HOURS * _HOUR_S
+NO_DATE: Final = "it matches no date"
+_FIVE_OR_SIX: Final = (5, 6)
+_MONTH: Final = -2
 _NEVER: Final = 10**9  # more of any unit than ticks can be apart
 _28_YEARS: Final = datetime(2001, 1, 1), datetime(2029, 1, 1)  # noqa: DTZ001 - as above
 
@@ -38,6 +41,28 @@ ALIASES: Final = {
 def wall_times(cron: str) -> "WallTimes":
     """Return the times of a cron expression. Raises `cronsim.CronSimError`."""
     return WallTimes(cron)
+
+
+def cron_fault(cron: str) -> str | None:
+    """Return what is wrong with an expression, such as `bad minute` or `NO_DATE`; None if nothing is."""
+    try:
+        return None if wall_times(cron).matches_some_day() else NO_DATE
+    except CronSimError as error:
+        fault = str(error)
+    return NO_DATE if _is_in_another_month(cron) else fault[:1].lower() + fault[1:]
+
+
+def _is_in_another_month(cron: str) -> bool:
+    """Return whether what can't be read would be a date of another month: the library refuses 31 February."""
+    fields = cron.split()
+    if len(fields) not in _FIVE_OR_SIX:
+        return False
+    fields[_MONTH] += ",1"
+    try:
+        wall_times(" ".join(fields))
+    except CronSimError:
+        return False
+    return True
 
 
 class WallTimes:
