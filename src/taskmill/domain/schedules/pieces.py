@@ -40,18 +40,18 @@ def _piece(year: Piece, before: ClockChange | None, after: ClockChange | None, f
     """Return what the year has between two changes."""
     start, end, offset, gap = year.start, year.end, year.offset, None
     if after is not None:
-        end, offset = min(end, _kept_until(after, fold)), after.before
+        end, offset = min(end, _end_before(after, fold)), after.before
     if before is not None:
-        start, offset = max(start, _kept_from(before, fold)), before.after
+        start, offset = max(start, _start_after(before, fold)), before.after
         gap = before if before.is_gap and before.at == start else None
     return Piece(start=start, end=end, offset=offset, gap=gap)
 
 
-def _kept_from(change: ClockChange, fold: Fold) -> datetime:
+def _start_after(change: ClockChange, fold: Fold) -> datetime:
     leaves_out = fold is Fold.FIRST and not change.is_gap
     return change.at + change.size if leaves_out else change.at
 
 
-def _kept_until(change: ClockChange, fold: Fold) -> datetime:
+def _end_before(change: ClockChange, fold: Fold) -> datetime:
     leaves_out = fold is Fold.LAST and not change.is_gap
     return change.at - change.size if leaves_out else change.at

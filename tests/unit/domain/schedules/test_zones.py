@@ -88,7 +88,7 @@ def test_the_nearest_zone_is_found_by_its_name_or_its_city(typed: str, meant: st
     assert nearest_zone(typed) == meant
 
 
-def test_what_looks_like_no_zone_has_no_nearest_one() -> None:
+def test_a_name_that_resembles_none_has_no_nearest_zone() -> None:
     assert nearest_zone("qqqq") is None
     assert nearest_zone("x" * 100_000) is None
 
