@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.browser.conftest import SIZES, a_context, chromium_path  # noqa: E402 - after the path
+from tests.support.migrating import migrate_with_roles  # noqa: E402 - see above
 from tests.support.postgres import DatabaseServer  # noqa: E402 - see above
 from tests.support.processes import Program  # noqa: E402 - see above
 from tests.support.refusals import refused_message, store_refused_in_thread  # noqa: E402 - see above
@@ -207,9 +208,7 @@ def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client, str]]:
 
 def migrate(url: str) -> None:
     """Bring the database to the current schema, and give it a history."""
-    from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - it is ours, and slow to import
-
-    upgrade(url)
+    migrate_with_roles(url)
     asyncio.run(insert_history(url))
 
 

@@ -15,8 +15,8 @@ import asyncpg
 from taskmill.domain.checks import Finding
 from taskmill.operations.verify import Extent, verify
 from taskmill.settings import DatabaseSettings
-from taskmill.storage.database import Database
 from tests.chaos.history import EntryPoint, History, Operation, Result
+from tests.support.role_database import RoleDatabase
 from tests.support.safety import unsafe
 
 Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -48,7 +48,7 @@ class _Violations:
 
 async def found_by_verify(url: str) -> list[str]:
     """Return what `taskmill verify` finds."""
-    database, found = Database(url, DatabaseSettings()), _Violations()
+    database, found = RoleDatabase(url, DatabaseSettings()), _Violations()
     extent = Extent(since=None, timeout_s=60, keep_changes=timedelta(days=7))
     try:
         verification = await verify(database, extent, found)

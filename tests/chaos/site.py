@@ -18,10 +18,10 @@ import asyncpg
 import httpx
 
 from taskmill.embedded.postgres import EmbeddedPostgres
-from taskmill.storage import migrate
 from tests.chaos import breakages
 from tests.chaos.edges import Edge, Streams
 from tests.chaos.small_disk import a_small_disk
+from tests.support.migrating import migrate_with_roles
 from tests.support.polling import eventually
 from tests.support.postgres import chosen_bin_dir
 from tests.support.processes import ROOT, Program
@@ -186,7 +186,7 @@ class Site:
             )
             stack.callback(self._postgres.stop)
             self._postgres.start()
-            await asyncio.to_thread(migrate.upgrade, self._postgres.url)
+            await asyncio.to_thread(migrate_with_roles, self._postgres.url)
             await self._break_schema()
             if self._with_broker:
                 self.broker = stack.enter_context(BrokerServer(self.folder / "rabbitmq"))

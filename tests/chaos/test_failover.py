@@ -17,12 +17,12 @@ from taskmill.domain.errors import Unavailable
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import migrate
-from taskmill.storage.database import Database
 from tests.support.builders import a_draft, a_key
 from tests.support.fleet import a_fleet
+from tests.support.migrating import migrate_with_roles
 from tests.support.polling import eventually
 from tests.support.replicated import ReplicatedDatabase
+from tests.support.role_database import RoleDatabase
 from tests.support.safety import assert_safe
 from tests.support.stage import a_creation
 
@@ -105,7 +105,7 @@ async def posting(url: str) -> AsyncIterator[Clients]:
 async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
     replicated: ReplicatedDatabase, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(migrate.upgrade, replicated.url)
+    await asyncio.to_thread(migrate_with_roles, replicated.url)
     with a_fleet(
         tmp_path,
         database_url=replicated.url,
@@ -138,7 +138,7 @@ async def test_keyed_creates_outlive_a_standby_that_is_lost(
     replicated: ReplicatedDatabase, tmp_path: Path
 ) -> None:
     """No commit is confirmed meanwhile: clients are asked to retry, and each key makes one task."""
-    await asyncio.to_thread(migrate.upgrade, replicated.url)
+    await asyncio.to_thread(migrate_with_roles, replicated.url)
     with a_fleet(
         tmp_path,
         database_url=replicated.url_of(replicated.primary),
@@ -175,11 +175,11 @@ async def test_keyed_creates_outlive_a_standby_that_is_lost(
 async def test_a_repeated_creation_returns_only_after_the_standby_has_it(
     replicated: ReplicatedDatabase, key: str | None
 ) -> None:
-    await asyncio.to_thread(migrate.upgrade, replicated.url)
+    await asyncio.to_thread(migrate_with_roles, replicated.url)
     impatient = DatabaseSettings(pool_size=2, statement_timeout_s=1, connect_timeout_s=1)
     clock = SystemClock()
     ids = IdFactory(clock, random.Random(1))  # noqa: S311 - no secret
-    database = Database(replicated.url, impatient)
+    database = RoleDatabase(replicated.url, impatient)
     draft = a_draft(idempotency=a_key(key) if key else None)
     sql = await asyncpg.connect(replicated.url_of(replicated.primary))
     try:

@@ -12,7 +12,6 @@ import pytest
 from taskmill.amqp.events import EventExchange, Sent
 from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.domain.feed import Change
-from taskmill.storage.database import Database
 from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
@@ -30,6 +29,7 @@ from tests.support.feed_delivery import (
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.rabbitmq import BrokerServer, Management
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage
 from tests.support.workers import a_worker
 
@@ -114,7 +114,7 @@ async def test_another_relay_takes_over_from_one_that_died(
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
     async with a_network(stage.url) as (network, through), a_consumer(broker_url) as consumer:
-        doomed = Database(through, SETTINGS)
+        doomed = RoleDatabase(through, SETTINGS)
         async with a_delivery(stage, broker_url, doomed):
             await lease_taken(stage)
             await stage.creation.create_all([a_draft() for _ in range(10)])

@@ -13,7 +13,6 @@ from aio_pika.abc import AbstractIncomingMessage
 from taskmill.amqp.names import HINTS
 from taskmill.observability import metrics
 from taskmill.relay import hinting
-from taskmill.storage.database import Database
 from taskmill.wire.hints import Hint, decode_hint
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
@@ -21,6 +20,7 @@ from tests.support.dispatching import Recorder, TransportSetup, a_notifier, a_re
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.rabbitmq import Management
+from tests.support.role_database import RoleDatabase
 from tests.support.safety import assert_safe
 from tests.support.stage import SETTINGS, Stage
 from tests.support.workers import WorkerOptions, finished
@@ -245,7 +245,7 @@ async def test_a_relay_outlives_an_outage_of_the_database(
 ) -> None:
     await a_lease(stage)
     async with a_network(stage.url) as (network, url), listening(broker_url) as listener:
-        database = Database(url, SETTINGS)
+        database = RoleDatabase(url, SETTINGS)
         async with a_relay(stage, broker_url, database):
             await stage.created()
             await listener.has(1)
@@ -270,7 +270,7 @@ async def test_a_claim_whose_response_was_lost_is_handed_back_and_runs(
 ) -> None:
     recorder = Recorder()
     async with a_network(stage.url) as (network, url):
-        database = Database(url, SETTINGS)
+        database = RoleDatabase(url, SETTINGS)
         options = WorkerOptions(database=database)
         async with (
             a_relay(stage, broker_url),

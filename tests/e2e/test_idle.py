@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from taskmill.embedded.postgres import EmbeddedPostgres
-from taskmill.storage import migrate
+from tests.support.migrating import migrate_with_roles
 from tests.support.polling import eventually, wait_until
 from tests.support.postgres import FAST_SETTINGS, chosen_bin_dir, data_parent
 from tests.support.processes import Program
@@ -34,7 +34,7 @@ def counting_url() -> Iterator[str]:
         tempfile.TemporaryDirectory(prefix="taskmill-tests-", dir=data_parent()) as folder,
         EmbeddedPostgres(Path(folder), bin_dir=chosen_bin_dir(), settings=COUNTING) as server,
     ):
-        migrate.upgrade(server.url)
+        migrate_with_roles(server.url)
         yield server.url
 
 

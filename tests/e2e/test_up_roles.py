@@ -119,6 +119,20 @@ def test_no_process_is_the_superuser(tmp_path: Path) -> None:
             assert refused(up.facts[name], "DROP TABLE taskmill.task")
 
 
+def test_the_processes_that_tests_start_have_the_logins_of_their_roles(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = {"TASKMILL_DATABASE_URL": database_url}
+    several = ("run", "api", "worker", "maintenance", "--port", "0")
+    with psycopg.connect(database_url, autocommit=True) as sql:
+        with Program(*several, folder=tmp_path / "all", env=env) as program:
+            with program.client() as client:
+                runs_a_task(client)
+            wait_until(lambda: logins(sql) == {APP, MAINTENANCE}, "only these are connected")
+        with Program("run", "maintenance", folder=tmp_path / "one", env=env):
+            wait_until(lambda: logins(sql) == {MAINTENANCE}, "its own login is enough")
+
+
 def test_a_data_folder_of_before_goes_on(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "d" / "postgres") as server:
         assert run_module(server.url, "taskmill", "migrate").returncode == 0

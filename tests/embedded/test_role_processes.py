@@ -12,8 +12,10 @@ import pytest
 
 from taskmill.embedded.role_processes import RoleProcesses
 from taskmill.settings import load
+from taskmill.storage.rights import APP
 from tests.support.api import LogLines
 from tests.support.polling import eventually
+from tests.support.roles import as_role
 from tests.support.stage import Stage, a_stage
 
 
@@ -31,7 +33,7 @@ async def test_workers_are_started_started_again_and_stopped_in_order(
 ) -> None:
     monkeypatch.setattr("taskmill.embedded.role_processes._FIRST_PAUSE_S", 0.01)
     monkeypatch.delenv("TASKMILL_WORKER__NAME", raising=False)
-    settings = load(database_url=database_url, worker={"concurrency": 7})
+    settings = load(database_url=as_role(database_url, APP), worker={"concurrency": 7})
     stop = asyncio.Event()
     async with a_stage(database_url) as stage, asyncio.TaskGroup() as group:
         service = group.create_task(RoleProcesses(settings, ["worker"], count=2).run(stop))
@@ -67,7 +69,7 @@ async def test_one_that_can_not_be_started_is_tried_again_and_harms_no_other(
     monkeypatch.setattr("taskmill.embedded.role_processes._FIRST_PAUSE_S", 0.01)
     monkeypatch.delenv("TASKMILL_WORKER__NAME", raising=False)
     python, stop = sys.executable, asyncio.Event()
-    processes = RoleProcesses(load(database_url=database_url), ["worker"], count=2)
+    processes = RoleProcesses(load(database_url=as_role(database_url, APP)), ["worker"], count=2)
     async with a_stage(database_url) as stage, asyncio.TaskGroup() as group:
         service = group.create_task(processes.run(stop))
         await processes.started.wait()
@@ -105,7 +107,7 @@ async def test_the_start_is_complete_when_all_are_ready(
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         admin_port = taken.getsockname()[1] - 2
-        settings = load(database_url=database_url, admin_port=admin_port)
+        settings = load(database_url=as_role(database_url, APP), admin_port=admin_port)
         processes = RoleProcesses(settings, ["worker"], count=2)
         assert processes.trouble() == "0 of 2 are ready"
         async with asyncio.TaskGroup() as group:
@@ -129,7 +131,7 @@ async def test_an_api_that_lingers_is_not_killed_after_the_time_that_a_worker_ha
     monkeypatch.setattr("taskmill.embedded.role_processes._STOP_MARGIN_S", 0)
     monkeypatch.setenv("TASKMILL_API__STOP_DELAY_S", "0.5")
     settings = load(
-        database_url=database_url,
+        database_url=as_role(database_url, APP),
         api={"port": 0},
         worker={"grace_s": 0, "stop_timeout_s": 0.1},
     )

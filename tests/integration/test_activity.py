@@ -99,14 +99,14 @@ async def test_types_beyond_the_limit_are_counted_together_and_none_is_lost(
     monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 3)
     moment = await now(stage)
     await add_events(stage, moment, queue="b", type_="z")
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     for number in range(10):
         await add_events(stage, moment, queue="b", type_=f"t{number}")
     await add_events(stage, moment, queue="a", type_="t0")
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     for type_ in ("z", "t0", "t9"):
         await add_events(stage, moment, queue="b", type_=type_)
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     assert counts_of(await read_activity(stage)) == {
         ("a", "t0", "created"): 1,
         ("b", "z", "created"): 2,
@@ -125,7 +125,7 @@ async def test_all_queues_share_a_limit_of_types_fairly(
         await add_events(stage, moment, queue="a", type_=f"t{number}")
     for queue in ("b", "c"):
         await add_events(stage, moment, queue=queue)
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     groups = (await read_activity(stage)).groups
     assert set(groups) == {("a", "*"), ("a", "t0"), ("a", "t1"), ("b", "send"), ("c", "send")}
     assert groups["a", "*"].changes == 48

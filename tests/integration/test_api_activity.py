@@ -43,12 +43,12 @@ async def test_activity_is_shown_with_a_window_only(api: Served, stage: Stage) -
         assert total.waiting.p50_s is not None
         assert sum(point.counts[EventType.CLAIMED] for point in view.activity.points) == 3
         assert (len(view.activity.points), view.activity.step_s) == (16, 60)
-        await minutes.roll_up(stage.database)
+        await minutes.roll_up(stage.maintenance_database)
 
 
 async def test_many_requests_for_activity_do_not_delay_creating_tasks(stage: Stage) -> None:
     request = ActivityRequest(window=Window.MONTH)
-    other = await stage.database.connect()
+    other = await stage.owner_database.connect()
     await other.execute("BEGIN; LOCK TABLE taskmill.task_minute IN ACCESS EXCLUSIVE MODE")
     async with asyncio.TaskGroup() as group:
         requests = [group.create_task(stage.service.stats(request)) for _ in range(30)]

@@ -134,7 +134,7 @@ async def states(stage: Stage) -> dict[str, NewApiKey | str | None]:
     """A key in each state in which it is not valid; all of them would be admin's."""
     database = stage.database
     revoked = await a_new_key(database, "admin")
-    await revoke(database, revoked.key.id)
+    await revoke(stage.owner_database, revoked.key.id)
     expired = await a_new_key(database, "admin")
     await stage.sql.execute(
         "UPDATE taskmill.api_key SET expires_at = now() WHERE id = $1", expired.key.id

@@ -118,7 +118,7 @@ async def test_an_idempotency_key_is_of_the_api_keys_name(required: Served, stag
     assert other[0] == 201
     assert other[1] != made[1]
     rotated = await api_keys.rotate(
-        stage.database, "mine", environment="test", overlap=timedelta(hours=1)
+        stage.owner_database, "mine", environment="test", overlap=timedelta(hours=1)
     )
     assert await create(rotated) == (200, made[1])
     assert await create(rotated) == (200, made[1])
@@ -152,7 +152,7 @@ async def test_a_stream_ends_when_its_key_is_revoked(
         assert response.status_code == 200
         parts = response.aiter_bytes()
         assert (await anext(parts)).startswith(b": ok")
-        await revoke(stage.database, key.key.id)
+        await revoke(stage.owner_database, key.key.id)
         verifier.forget()
         await stage.created(name="secret")
         received = b""
@@ -171,7 +171,7 @@ async def test_no_secret_is_ever_logged_or_shown(
     valid = await a_new_key(stage.database, "admin")
     elsewhere = await a_new_key(stage.database, "metrics", networks=("192.0.2.0/24",))
     ended = await a_new_key(stage.database, "admin")
-    await revoke(stage.database, ended.key.id)
+    await revoke(stage.owner_database, ended.key.id)
     seen = repr((valid, elsewhere, ended, required.app._context))
     for made in (valid, elsewhere, ended):
         for authorization in (f"Bearer {made.text}", made.text, f"Bearer {made.text}x"):

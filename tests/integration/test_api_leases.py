@@ -116,7 +116,7 @@ async def test_a_lease_that_was_taken_over_is_lost(api: Served, stage: Stage) ->
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now()")
     assert (await api.post(f"/leases/{fence['lease_id']}/renew")).status_code == 200, "not yet"
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now()")
-    assert await leases.close_expired(stage.database) == [UUID(fence["lease_id"])]
+    assert await leases.close_expired(stage.maintenance_database) == [UUID(fence["lease_id"])]
     response = await api.post(f"/leases/{fence['lease_id']}/renew")
     assert problem(response) == (409, "lease-closed")
     assert "expired" in response.json()["detail"]

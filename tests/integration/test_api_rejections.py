@@ -207,10 +207,10 @@ async def test_a_message_that_is_stored_twice_at_the_same_time_is_one(stage: Sta
 async def test_old_ones_are_deleted_and_recent_ones_are_not(stage: Stage) -> None:
     old = await refuse(stage, b"old")
     bound = stage.clock.now() + timedelta(milliseconds=1)
-    assert await rows.prune(stage.database, bound - timedelta(days=1), 10) == 0
-    assert await rows.prune(stage.database, bound, 10) == 1
+    assert await rows.prune(stage.maintenance_database, bound - timedelta(days=1), 10) == 0
+    assert await rows.prune(stage.maintenance_database, bound, 10) == 1
     recent = await refuse(stage, b"young")
-    assert await rows.prune(stage.database, bound - timedelta(days=1), 10) == 0
+    assert await rows.prune(stage.maintenance_database, bound - timedelta(days=1), 10) == 0
     page = await stage.service.rejections.page(before=None, limit=10)
     assert [item.id for item in page] == [recent] != [old]
 

@@ -26,8 +26,7 @@ from taskmill.operations.audit import AuditLog
 from taskmill.operations.contracts import register
 from taskmill.storage import audit_months
 from taskmill.storage.audit_months import Month
-from taskmill.storage.database import Database
-from taskmill.storage.rights import APP, MAINTENANCE
+from taskmill.storage.rights import MAINTENANCE
 from taskmill.storage.statements import statement
 from taskmill.wire.contracts.contract import compile_contract
 from tests.support.api import LogLines, Served
@@ -36,7 +35,7 @@ from tests.support.contracts import a_contract
 from tests.support.housekeeping import duties
 from tests.support.pages import serving_pages
 from tests.support.plans import Plan
-from tests.support.roles import as_role
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage
 
 CANARY = "canary-4f1d"
@@ -235,7 +234,7 @@ async def test_months_past_their_retention_are_dropped_as_a_whole(stage: Stage) 
     assert this_month.later(-12) in left
     assert this_month.later(-13) not in left
     assert len(await entries(stage)) == 1
-    assert await audit_months.drop_old(stage.database, now, timedelta(days=365)) == []
+    assert await audit_months.drop_old(stage.maintenance_database, now, timedelta(days=365)) == []
 
 
 def test_months_are_those_of_utc_and_called_by_their_number() -> None:
@@ -324,8 +323,8 @@ async def test_a_queue_that_is_not_there_is_refused(stage: Stage) -> None:
 
 async def test_processes_add_to_the_log_and_only_maintenance_drops_months(stage: Stage) -> None:
     past = Month.of(stage.clock.now()).later(-14)
-    app = Database(as_role(stage.url, APP), SETTINGS)
-    maintenance = Database(as_role(stage.url, MAINTENANCE), SETTINGS)
+    app = RoleDatabase(stage.url, SETTINGS)
+    maintenance = RoleDatabase(stage.url, SETTINGS, role=MAINTENANCE)
     try:
         assert past in await audit_months.ensure(app, past.start)
         async with AuditLog(app).record(AuditAction.BROKER_REBUILD):

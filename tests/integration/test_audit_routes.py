@@ -283,7 +283,7 @@ async def test_what_a_command_does_is_recorded_as_this_user(
     taskmill: Taskmill, stage: Stage, action: AuditAction, command: tuple[str, ...]
 ) -> None:
     draft = ApiKeyDraft(name="old", grants=(Grant(scope=Scope.TASKS_READ),))
-    await api_keys.create(stage.database, draft, environment="test")
+    await api_keys.create(stage.owner_database, draft, environment="test")
     await forget_entries(stage)
     status, _, err = await asyncio.to_thread(taskmill, *command, "--database-url", stage.url)
     assert status == 0, err

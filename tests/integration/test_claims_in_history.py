@@ -69,7 +69,9 @@ async def taken_again(stage: Stage, lease: UUID) -> TakenTask:
 async def lose(stage: Stage, lease: UUID) -> None:
     """Have rescue take back what runs under a lease."""
     await leases.close_lease(stage.database, lease, "stopped")
-    await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
+    await Rescue(
+        stage.maintenance_database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock
+    )()
 
 
 async def test_what_runs_has_its_claim_in_the_history_without_a_row_for_it(stage: Stage) -> None:
@@ -207,7 +209,7 @@ async def test_the_feed_has_the_same_whether_it_is_read_late_or_at_once(stage: S
 
     async def read_on() -> None:
         nonlocal cursor
-        await changes.number(stage.database, 1000)
+        await changes.number(stage.maintenance_database, 1000)
         found, cursor = await read_feed(stage, cursor)
         at_once.extend(found)
 

@@ -120,7 +120,7 @@ async def test_a_revoked_key_of_up_is_replaced(stage: Stage, tmp_path: Path) -> 
     first = (await to_thread(ensure_admin_key, settings)).read_text()
     [made] = await all_keys(stage.database)
     assert str(made.draft.grants[0]) == "admin"
-    await revoke(stage.database, made.id)
+    await revoke(stage.owner_database, made.id)
     assert (await to_thread(ensure_admin_key, settings)).read_text() != first
 
 

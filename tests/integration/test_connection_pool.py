@@ -11,12 +11,13 @@ from taskmill.domain.errors import Unavailable
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage
 
 
 @pytest.fixture
 async def database(stage: Stage) -> AsyncIterator[Database]:
-    database = Database(stage.url, DatabaseSettings(pool_size=3, listing_pool_size=2))
+    database = RoleDatabase(stage.url, DatabaseSettings(pool_size=3, listing_pool_size=2))
     yield database
     await database.close()
 

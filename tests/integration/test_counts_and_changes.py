@@ -39,7 +39,7 @@ async def test_counters_are_exact_while_others_write_and_fold(stage: Stage) -> N
 
     async def fold() -> None:
         while not stop.is_set():
-            await counts.fold(stage.database)
+            await counts.fold(stage.maintenance_database)
 
     async def compare(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
         while not stop.is_set():
@@ -72,7 +72,7 @@ async def test_folding_leaves_one_row_for_each_count_that_is_not_zero(stage: Sta
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
     before = await counts.by_queue(stage.database)
-    assert await counts.fold(stage.database) is False
+    assert await counts.fold(stage.maintenance_database) is False
     assert await counts.by_queue(stage.database) == before
     assert before == {"a": {Status.SUCCEEDED: 2}, "b": {Status.SUCCEEDED: 1}}
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_count") == 2
@@ -84,8 +84,8 @@ async def test_folding_goes_on_when_there_is_more(
     monkeypatch.setattr("taskmill.storage.counts.MOST_FOLDED", 3)
     for _ in range(4):
         await stage.created()
-    assert await counts.fold(stage.database) is True
-    assert await counts.fold(stage.database) is False
+    assert await counts.fold(stage.maintenance_database) is True
+    assert await counts.fold(stage.maintenance_database) is False
     assert await counts.by_queue(stage.database) == {"default": {Status.NEW: 4}}
 
 
@@ -106,7 +106,7 @@ async def test_positions_are_dense_while_others_commit_and_number(stage: Stage) 
     stop = asyncio.Event()
 
     async def number() -> None:
-        number_once = numbering(stage.database)
+        number_once = numbering(stage.maintenance_database)
         while not stop.is_set():
             await number_once()
 
@@ -117,7 +117,7 @@ async def test_positions_are_dense_while_others_commit_and_number(stage: Stage) 
             for name in range(3):
                 workers.create_task(work(stage, f"w{name}", rounds=8))
         stop.set()
-    while await changes.number(stage.database, 1000):
+    while await changes.number(stage.maintenance_database, 1000):
         pass
     numbered = await positions(stage)
     assert numbered == list(range(1, len(numbered) + 1))
@@ -135,17 +135,17 @@ async def test_a_batch_that_commits_late_is_numbered_after_those_that_were(stage
     late = await slow.fetchval(insert)
     early = await stage.sql.fetchval(insert)
     assert late < early
-    assert await changes.number(stage.database, 10) == 1
+    assert await changes.number(stage.maintenance_database, 10) == 1
     await slow.execute("COMMIT")
     await slow.close()
-    assert await changes.number(stage.database, 10) == 1
+    assert await changes.number(stage.maintenance_database, 10) == 1
     rows = await stage.sql.fetch("SELECT id, position FROM taskmill.change_batch ORDER BY position")
     assert [tuple(row) for row in rows] == [(early, 1), (late, 2)]
 
 
 async def test_numbering_never_begins_after_what_may_still_commit(stage: Stage) -> None:
     """A round begins after what was numbered; a batch that commits late is below it, and before its effects."""
-    numbering = changes.Numbering(stage.database)
+    numbering = changes.Numbering(stage.maintenance_database)
     for _ in range(3):
         await stage.created()
         await numbering(100)
@@ -177,7 +177,7 @@ async def test_numbering_never_begins_after_what_may_still_commit(stage: Stage) 
 
 async def test_a_batch_whose_transaction_is_the_latest_of_all_is_numbered(stage: Stage) -> None:
     """Nothing that began after it has ended when it is searched for: a snapshot does not know of it yet."""
-    numbering = changes.Numbering(stage.database)
+    numbering = changes.Numbering(stage.maintenance_database)
     for _ in range(3):
         await stage.created()
         await numbering(100)
@@ -201,7 +201,7 @@ async def test_a_batch_whose_transaction_is_the_latest_of_all_is_numbered(stage:
 async def test_numbering_begins_anew_on_another_server_and_after_a_failure(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numbering = changes.Numbering(stage.database)
+    numbering = changes.Numbering(stage.maintenance_database)
     for _ in range(3):
         await stage.created()
         await numbering(100)
@@ -212,7 +212,7 @@ async def test_numbering_begins_anew_on_another_server_and_after_a_failure(
     await numbering(100)
     assert await positions(stage) == [1, 2, 3, 4]
     numbering._numbered_upto += 1000
-    monkeypatch.setattr(stage.database, "fetch", _failing)
+    monkeypatch.setattr(stage.maintenance_database, "fetch", _failing)
     with pytest.raises(OSError, match="no way"):
         await numbering(100)
     monkeypatch.undo()
@@ -228,7 +228,7 @@ async def _failing(*_: object) -> list[asyncpg.Record]:
 async def test_numbering_goes_on_in_order_and_in_parts(stage: Stage) -> None:
     for _ in range(5):
         await stage.created()
-    assert [await changes.number(stage.database, 2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [await changes.number(stage.maintenance_database, 2) for _ in range(4)] == [2, 2, 1, 0]
     rows = await stage.sql.fetch("SELECT id FROM taskmill.change_batch ORDER BY position")
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
 
@@ -238,28 +238,28 @@ async def test_only_one_runner_numbers_at_a_time(stage: Stage) -> None:
     other = await stage.database.connect()
     await other.execute("BEGIN")
     await other.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.change_batch'))")
-    assert await changes.number(stage.database, 10) == 0
+    assert await changes.number(stage.maintenance_database, 10) == 0
     await other.execute("COMMIT")
     await other.close()
-    assert await changes.number(stage.database, 10) == 1
+    assert await changes.number(stage.maintenance_database, 10) == 1
 
 
 async def test_old_changes_are_pruned_but_never_the_last_position(stage: Stage) -> None:
     for _ in range(4):
         await stage.created()
-    await changes.number(stage.database, 3)
+    await changes.number(stage.maintenance_database, 3)
     await stage.sql.execute("UPDATE taskmill.change_batch SET at = now() - interval '8 days'")
     assert await housekeeping(stage) is False
     assert await positions(stage) == [3]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch") == 2
-    await changes.number(stage.database, 10)
+    await changes.number(stage.maintenance_database, 10)
     assert await positions(stage) == [3, 4]
 
 
 async def test_young_changes_stay(stage: Stage) -> None:
     for _ in range(3):
         await stage.created()
-    await changes.number(stage.database, 10)
+    await changes.number(stage.maintenance_database, 10)
     await housekeeping(stage)
     assert await positions(stage) == [1, 2, 3]
 

@@ -13,13 +13,13 @@ from taskmill.observability.metrics import BATCH_ITEMS
 from taskmill.operations.create import TaskCreation
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import tasks
-from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask, StoredFacts
 from tests.support.api import LogLines
 from tests.support.builders import a_draft, a_key
 from tests.support.locks import holding_tasks, until_blocked
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage, a_creation
 
 
@@ -28,7 +28,7 @@ async def an_impatient_creation(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[TaskCreation]:
     """A creation whose statements may take half a second, unless given more, and are not repeated."""
-    database = Database(stage.url, DatabaseSettings(statement_timeout_s=0.5))
+    database = RoleDatabase(stage.url, DatabaseSettings(statement_timeout_s=0.5))
     try:
         async with a_creation(database, stage.clock, stage.ids) as creation:
             await creation.create(a_draft())

@@ -21,7 +21,9 @@ async def test_a_task_that_can_not_be_taken_back_keeps_no_other_one(
     # Its claim does not come after that of its row.
     await stage.sql.execute("UPDATE taskmill.task SET claim_no = 7 WHERE id = $1", bad)
     await leases.close_lease(stage.database, lease, "stopped")
-    rescue = Rescue(stage.database, ttl_s=15, interval_s=1, name="rescue", clock=stage.clock)
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=15, interval_s=1, name="rescue", clock=stage.clock
+    )
     await rescue()
     assert [(await stage.task(one)).status for one in good] == [Status.NEW] * others
     assert (await stage.task(bad)).status is Status.IN_PROGRESS

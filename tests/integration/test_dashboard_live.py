@@ -40,7 +40,7 @@ async def test_a_page_of_everything_is_notified_of_any_change(pages: Served, sta
         group.create_task(collect_events(pages, "/ui/live", events, lambda all_: len(all_) == 2))
         await until_begun(events)
         await stage.created()
-        await changes.number(stage.database, 10)
+        await changes.number(stage.maintenance_database, 10)
 
         async def has_arrived() -> bool:
             return len(events) == 2

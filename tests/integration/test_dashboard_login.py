@@ -130,7 +130,7 @@ async def test_a_link_of_another_site_leads_on_without_a_second_login(closed: Se
 async def bad_keys(stage: Stage) -> dict[str, NewApiKey | str]:
     database = stage.database
     revoked = await a_new_key(database, "admin")
-    await revoke(database, revoked.key.id)
+    await revoke(stage.owner_database, revoked.key.id)
     expired = await a_new_key(database, "admin")
     await stage.sql.execute(
         "UPDATE taskmill.api_key SET expires_at = now() WHERE id = $1", expired.key.id
@@ -225,7 +225,7 @@ async def test_each_page_needs_a_session_with_its_scope(closed: Served, stage: S
     names = ("reader", "operator", "creator", "narrow", "revoked", "expired", "admin")
     keys = (reader, operator, creator, narrow, revoked, expired, admin)
     tokens = {name: await log_in(closed, key) for name, key in zip(names, keys, strict=True)}
-    await revoke(database, revoked.key.id)
+    await revoke(stage.owner_database, revoked.key.id)
     await stage.sql.execute(
         "UPDATE taskmill.session SET ends_at = now() WHERE key_id = $1", expired.key.id
     )

@@ -12,11 +12,13 @@ import orjson
 
 from taskmill.dashboard.app import _all_routes
 from taskmill.storage.database import Database
+from taskmill.storage.rights import OWNER
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import FOR_ONE, QUERIES
 from tests.support.api import Served
 from tests.support.plans import Plan
 from tests.support.refusals import refused_message, store_refused
+from tests.support.role_database import in_role
 from tests.support.stage import Stage
 
 MANY = 20_000
@@ -117,11 +119,12 @@ class Recorder:
 
 @asynccontextmanager
 async def recording(database: Database) -> AsyncIterator[Recorder]:
-    """Record; connections that are open already are closed first, as they are not recorded."""
+    """Record, as the owner, who may; connections that are open already are closed first: nothing records them."""
     recorder, connect = Recorder(messages=[]), database.connect
+    owner = in_role(database, OWNER)
 
     async def connect_recorded(**server_settings: str) -> Connection:
-        connection = await connect(**server_settings)
+        connection = await owner.connect(**server_settings)
         await connection.execute(
             "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;"
             "SET auto_explain.log_buffers = on; SET auto_explain.log_timing = off;"

@@ -285,7 +285,7 @@ async def test_failures_are_grouped_and_lead_to_their_tasks(pages: Served, stage
     for number in range(3):
         await fail(stage, f"host {number} & co. do not answer")
     await fail(stage, "other")
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     html = (await pages.get("/ui/failures")).text
     assert "4 tasks failed · 2 kinds" in html
     assert html.index("host # &amp; co.") < html.index("other")
@@ -325,7 +325,7 @@ async def test_kinds_beyond_the_limit_are_shown_as_all_others(
     monkeypatch.setattr("taskmill.storage.failures.MOST_KINDS", 1)
     for word in ("one", "two", "three"):
         await fail(stage, word)
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     html = (await pages.get("/ui/failures")).text
     assert "All other kinds" in html
     assert html.count('hx-post="/ui/sweeps/preview"') == 1

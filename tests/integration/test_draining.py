@@ -9,6 +9,7 @@ from taskmill.composition.workers import Drainer
 from taskmill.domain.lifecycle import Status
 from taskmill.storage.draining import drain_lock
 from tests.support.polling import eventually
+from tests.support.roles import process_settings
 from tests.support.stage import Stage
 
 QUICK = {"seed": 1, "delay_s": 0, "failure_probability": 0}
@@ -19,7 +20,7 @@ async def test_one_worker_at_a_time_runs_what_the_legacy_address_starts(stage: S
     task = await stage.created(type="emulate", payload=QUICK)
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        process = Process(configuration.load(database_url=stage.url))
+        process = Process(configuration.load(**process_settings(stage.url)))
         stack.push_async_callback(process.close)
         drainer = Drainer(process)
 

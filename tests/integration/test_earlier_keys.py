@@ -96,7 +96,7 @@ async def test_the_key_of_its_own_comes_before_an_earlier_one(
     narrow = await a_new_key(stage.database, "tasks:create", name="billing")
     _, own = await create(required, narrow)
     assert own != earlier
-    await api_keys.revoke(stage.database, narrow.key.id)
+    await api_keys.revoke(stage.owner_database, narrow.key.id)
     wide = await a_new_key(stage.database, "tasks:create", "tasks:read", name="billing")
     assert await create(required, wide) == (200, own)
 

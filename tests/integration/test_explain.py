@@ -50,7 +50,7 @@ async def test_how_a_task_ended_is_explained(
 
 async def test_an_expired_and_a_cancelled_end_are_distinguished(api: Served, stage: Stage) -> None:
     late = await stage.created(expires_at=stage.clock.now())
-    await expire_waiting(stage.database)
+    await expire_waiting(stage.maintenance_database)
     assert facts_of(await explained(api, late.id), "finished")["end"] == "expired"
     unwanted = await api.create()
     await api.post(f"/tasks/{unwanted['id']}/cancel")

@@ -22,7 +22,9 @@ async def age_leases(stage: Stage, seconds: float) -> None:
 
 async def rescued(stage: Stage) -> None:
     """Do what maintenance does once it has seen the database available for long enough."""
-    rescue = Rescue(stage.database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock)
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock
+    )
     await rescue()
     await rescue()
 
@@ -71,7 +73,7 @@ async def test_a_worker_that_fell_silent_is_reported_until_its_task_is_taken_bac
     assert holding(explanation) == ["lease_ended"]
     facts = facts_of(explanation, "lease_ended")
     assert (facts["lease"], facts["worker"], facts["next_status"]) == ("expired", "node-3", "new")
-    await leases.close_expired(stage.database)
+    await leases.close_expired(stage.maintenance_database)
     facts = facts_of(await explained(api, taken.task.id), "lease_ended")
     assert (facts["lease"], facts["close_reason"]) == ("closed", "expired")
     await rescued(stage)

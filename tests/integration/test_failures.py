@@ -61,10 +61,10 @@ async def test_failures_count_the_same_before_and_after_they_are_folded(stage: S
     ]
     assert (before.kinds, before.tasks) == (2, 4)
     assert before.groups[0].first_at < before.groups[0].last_at
-    assert await failures.fold(stage.database) is False
+    assert await failures.fold(stage.maintenance_database) is False
     assert await read_failures(stage) == before
     await fail(stage, "no answer from host 9")
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     after = (await read_failures(stage)).groups[0]
     assert (after.tasks, after.first_at) == (4, before.groups[0].first_at)
     assert (await stage.task(after.task_id)).finished_at == after.last_at
@@ -79,7 +79,7 @@ async def test_an_expired_task_is_a_failure_and_a_cancelled_one_is_not(stage: St
     await stage.sql.execute(
         "UPDATE taskmill.dispatch SET expires_at = now() WHERE task_id = $1", late.id
     )
-    await expire_waiting(stage.database)
+    await expire_waiting(stage.maintenance_database)
     assert [one.task_id for one in (await read_failures(stage)).groups] == [late.id]
 
 
@@ -90,10 +90,10 @@ async def test_kinds_beyond_the_limit_are_counted_together(
     words = ("one", "two", "two", "three")
     for word in words:
         await fail(stage, word)
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     await fail(stage, "four")
     await fail(stage, "one")
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     groups = [(one.type, one.error, one.tasks) for one in (await read_failures(stage)).groups]
     assert groups == [("pay", "E: one", 2), ("pay", "E: two", 2), (OTHER, OTHER, 2)]
     assert (await read_failures(stage, limit=1)).tasks == 6
@@ -103,17 +103,17 @@ async def test_only_one_folds_at_a_time(stage: Stage) -> None:
     await fail(stage, "once")
     async with stage.sql.transaction():
         await stage.sql.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.failure'))")
-        await failures.fold(stage.database)
+        await failures.fold(stage.maintenance_database)
         assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.failure") == 0
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.failure") == 3
 
 
 async def test_old_steps_are_pruned_and_young_ones_stay(stage: Stage) -> None:
     await fail(stage, "old")
-    await failures.fold(stage.database)
+    await failures.fold(stage.maintenance_database)
     await stage.sql.execute("UPDATE taskmill.failure SET at = at - interval '2 days'")
-    await failures.prune(stage.database)
+    await failures.prune(stage.maintenance_database)
     left = await stage.sql.fetch("SELECT step_s FROM taskmill.failure ORDER BY 1")
     assert [row["step_s"] for row in left] == [3_600, 86_400]
 

@@ -116,7 +116,7 @@ async def test_numbering_skips_what_was_numbered_before(stage: Stage) -> None:
     """Numbered rows stay in the index of unnumbered ones until a vacuum."""
     await stage.sql.execute("ALTER TABLE taskmill.change_batch SET (autovacuum_enabled = off)")
     await _unnumbered(stage.sql, 20_000)
-    numbering = changes.Numbering(stage.database)
+    numbering = changes.Numbering(stage.maintenance_database)
     while await numbering(5_000):
         pass
     for _ in range(3):

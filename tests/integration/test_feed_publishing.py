@@ -7,7 +7,6 @@ import pytest
 
 from taskmill.domain.feed import Cursor
 from taskmill.observability.metrics import FEED_PUBLISHED, FEED_RETURNED
-from taskmill.storage.database import Database
 from tests.support.api import LogLines
 from tests.support.exchange_in_memory import (
     HOLDER,
@@ -24,6 +23,7 @@ from tests.support.exchange_in_memory import (
 )
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage
 
 MAIL: Final = "task.new.mail"
@@ -364,7 +364,7 @@ async def test_a_stop_without_a_database_leaves_the_lease_and_logs_it(
 ) -> None:
     exchange = ExchangeInMemory(MAIL)
     async with a_network(stage.url) as (network, url):
-        database = Database(url, SETTINGS)
+        database = RoleDatabase(url, SETTINGS)
         async with delivering(stage, exchange, database=database, holder=HOLDER):
             await is_held(stage)
             network.refuse(refuses=True)

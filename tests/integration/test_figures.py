@@ -93,14 +93,14 @@ async def test_changes_without_a_position_are_counted(stage: Stage) -> None:
     await stage.sql.execute("UPDATE taskmill.change_batch SET at = at - interval '1 minute'")
     before = (await figures.read(stage.database)).database
     assert (before.unnumbered, before.unnumbered_s // 30) == (2, 2)
-    await changes.number(stage.database, 100)
+    await changes.number(stage.maintenance_database, 100)
     after = (await figures.read(stage.database)).database
     assert (after.unnumbered, after.unnumbered_s) == (0, 0)
 
 
 async def test_the_age_of_an_open_snapshot_is_measured(stage: Stage) -> None:
-    async with stage.sql.transaction(isolation="repeatable_read"):
-        await stage.sql.execute("SELECT 1")
+    async with stage.database.snapshot() as connection:
+        await connection.execute("SELECT 1")
         other = await asyncpg.connect(stage.url)
         for _ in range(5):
             await other.execute("SELECT pg_current_xact_id()")
@@ -227,7 +227,7 @@ async def test_changes_unread_for_webhooks_count_while_there_are_subscriptions(
         return (await figures.read(stage.database)).deliveries.unread_s
 
     await stage.created()
-    await changes.number(stage.database, 100)
+    await changes.number(stage.maintenance_database, 100)
     await stage.sql.execute("UPDATE taskmill.change_batch SET at = at - interval '1 minute'")
     assert await unread_s() == 0
     webhooks = a_webhooks(stage.database)
@@ -257,7 +257,7 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
     await reached("rabbitmq", 0, 0)
     await stage.creation.create_all([a_draft(), a_draft()])
     await stage.created()
-    await changes.number(stage.database, 100)
+    await changes.number(stage.maintenance_database, 100)
     await stage.sql.execute(
         "UPDATE taskmill.change_batch SET at = at - (4 - position) * interval '1 minute'"
     )

@@ -24,6 +24,7 @@ from tests.support.clocks import ManualClock
 from tests.support.exposition import Page
 from tests.support.polling import eventually
 from tests.support.pulling import a_pull
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished
 
@@ -236,7 +237,7 @@ async def test_renewals_are_counted_and_so_are_those_that_fail(stage: Stage) -> 
 async def test_rescue_counts_what_it_closes_and_what_becomes_of_tasks(stage: Stage) -> None:
     grown = Growth()
     clock = ManualClock(stage.clock.now())
-    rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
+    rescue = Rescue(stage.maintenance_database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
     lease = await stage.open_lease()
     for losses in (3, 3, 0):
         await stage.running(lease, max_losses=losses)
@@ -257,7 +258,7 @@ async def test_expired_tasks_are_counted_by_their_queue(stage: Stage) -> None:
     for queue in ("expired-here", "expired-here", "expired-there"):
         await stage.created(queue=queue)
     await stage.sql.execute("UPDATE taskmill.dispatch SET expires_at = now()")
-    await expire_waiting(stage.database)
+    await expire_waiting(stage.maintenance_database)
     assert grown("tasks_expired_total", queue="expired-here") == 2
     assert grown("tasks_expired_total", queue="expired-there") == 1
 
@@ -284,7 +285,7 @@ async def test_cancels_and_new_runs_are_counted_one_by_one_and_in_sweeps(stage: 
 async def test_used_connections_and_waiting_callers_are_counted(stage: Stage) -> None:
     grown = Growth()
     settings = DatabaseSettings(pool_size=1, listing_pool_size=3, connect_timeout_s=0.2)
-    database = Database(stage.url, settings)
+    database = RoleDatabase(stage.url, settings)
 
     def value_of(what: str, pool: str) -> float | None:
         return Page(exposition().decode()).value(f"taskmill_database_pool_{what}", pool=pool)

@@ -19,13 +19,14 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import changes, claims, duties, minutes
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.claims import Bucket, BucketStart
-from taskmill.storage.database import Database
 from taskmill.storage.notifier import CHANGES, NotificationListener, Notifier
+from taskmill.storage.rights import MAINTENANCE
 from taskmill.storage.statements import QUERIES, notifies, statement
 from tests.support.api import LogLines
 from tests.support.builders import ERROR
 from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage
 
 LONG = timedelta(hours=1)
@@ -113,7 +114,7 @@ async def test_a_listener_that_lost_its_connection_is_not_idle_until_it_is_notif
 
 async def test_numbering_reports_when_changes_have_their_numbers(stage: Stage) -> None:
     reported: list[int] = []
-    number = changes.Numbering(stage.database, lambda: reported.append(1))
+    number = changes.Numbering(stage.maintenance_database, lambda: reported.append(1))
     await number(10)
     assert reported == []
     await stage.created()
@@ -124,7 +125,7 @@ async def test_numbering_reports_when_changes_have_their_numbers(stage: Stage) -
 
 async def test_a_notification_that_failed_is_sent_later(stage: Stage, log_lines: LogLines) -> None:
     notified, stop = asyncio.Event(), asyncio.Event()
-    busy = Database(stage.url, DatabaseSettings(pool_size=1, connect_timeout_s=0.1))
+    busy = RoleDatabase(stage.url, DatabaseSettings(pool_size=1, connect_timeout_s=0.1))
     notifier = Notifier(busy, channel=CHANGES, pause_s=0.01)
 
     async def has_failed() -> bool:
@@ -147,7 +148,7 @@ async def test_others_are_notified_of_a_change_whose_result_was_lost(stage: Stag
     """It is unknown then whether it was made."""
     reported: list[str] = []
     lease = await stage.open_lease()
-    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.2))
+    hasty = RoleDatabase(stage.url, DatabaseSettings(statement_timeout_s=0.2))
     hasty.on_commit(lambda: reported.append("change"))
     async with locked(stage, "dispatch"):
         with pytest.raises(Unavailable):
@@ -244,8 +245,10 @@ def a_duty_trigger(
         return Periodic(name, record, interval_s=0.001, on_demand=True)
 
     wanted = Duties(**{name: duty(name) for name in Duties.__slots__})
-    rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
-    return DutyTrigger(stage.database, rescue, wanted, interval_s=0.5, clock=clock), wanted
+    rescue = Rescue(stage.maintenance_database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
+    return DutyTrigger(
+        stage.maintenance_database, rescue, wanted, interval_s=0.5, clock=clock
+    ), wanted
 
 
 WORK = {
@@ -317,8 +320,11 @@ async def test_tasks_are_taken_back_also_while_the_duty_trigger_fails(stage: Sta
     lease = await stage.open_lease(ttl_s=1)
     task = (await stage.running(lease)).task
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
-    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.3))
-    rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
+    impatient = DatabaseSettings(statement_timeout_s=0.3)
+    hasty = RoleDatabase(stage.url, impatient, role=MAINTENANCE)
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock
+    )
     _, wanted = a_duty_trigger(stage, ManualClock(stage.clock.now()), [])
     wanted = replace(wanted, rescue=Periodic("rescue", rescue, interval_s=0.01, on_demand=True))
     duty_trigger = DutyTrigger(hasty, rescue, wanted, interval_s=0.1, clock=stage.clock)
@@ -360,24 +366,31 @@ async def test_a_duty_trigger_without_a_result_holds_up_no_duty(stage: Stage) ->
 
 async def test_the_duty_trigger_finds_only_what_expires_soon(stage: Stage) -> None:
     await stage.created(expires_at=stage.clock.now() + timedelta(seconds=30))
-    assert (await duties.find(stage.database, soon_s=3)).expires_in_s is None
-    expires_in_s = (await duties.find(stage.database, soon_s=60)).expires_in_s
+    assert (await duties.find(stage.maintenance_database, soon_s=3)).expires_in_s is None
+    expires_in_s = (await duties.find(stage.maintenance_database, soon_s=60)).expires_in_s
     assert expires_in_s == pytest.approx(30, abs=15)
 
 
 async def test_the_duty_trigger_finds_what_the_duties_find(stage: Stage) -> None:
-    assert await duties.find(stage.database, soon_s=1) == (False, False, None, False, False, False)
+    assert await duties.find(stage.maintenance_database, soon_s=1) == (
+        False,
+        False,
+        None,
+        False,
+        False,
+        False,
+    )
     await stage.sql.execute(WORK["roll_up"])
-    await minutes.roll_up(stage.database)
-    assert not (await duties.find(stage.database, soon_s=1)).roll_up
+    await minutes.roll_up(stage.maintenance_database)
+    assert not (await duties.find(stage.maintenance_database, soon_s=1)).roll_up
     await stage.sql.execute("UPDATE taskmill.task_minute SET at = at - interval '1 h'")
-    found = await duties.find(stage.database, soon_s=1)
+    found = await duties.find(stage.maintenance_database, soon_s=1)
     assert (found.roll_up, found.fold_counts) == (True, False)
     await stage.sql.execute("DELETE FROM taskmill.task_minute")
     task = await stage.created()
     lease = await stage.open_lease()
     await eventually(lambda: stage.take(lease), "the task to be due")
-    assert not (await duties.find(stage.database, soon_s=1)).rescue
+    assert not (await duties.find(stage.maintenance_database, soon_s=1)).rescue
     await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", lease)
-    assert (await duties.find(stage.database, soon_s=1)).rescue
+    assert (await duties.find(stage.maintenance_database, soon_s=1)).rescue
     assert (await stage.task(task.id)).status is Status.IN_PROGRESS

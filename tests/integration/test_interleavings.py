@@ -30,7 +30,8 @@ TIMEOUT_S = 10.0
 
 @asynccontextmanager
 async def a_session(stage: Stage) -> AsyncIterator[Session]:
-    connection = await stage.database.connect()
+    # Some writers are duties of maintenance.
+    connection = await stage.maintenance_database.connect()
     try:
         yield Session(connection)
     finally:

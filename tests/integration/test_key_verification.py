@@ -104,7 +104,7 @@ async def test_without_notifications_a_revoked_key_ends_after_half_a_minute(
 ) -> None:
     made = await a_new_key(stage.database, "metrics")
     assert await is_valid(verifier, sent(made))
-    await revoke(stage.database, made.key.id)
+    await revoke(stage.owner_database, made.key.id)
     clock.advance(timedelta(seconds=FRESH_S - 1))
     assert await is_valid(verifier, sent(made))
     clock.advance(timedelta(seconds=1))
@@ -128,7 +128,7 @@ async def test_a_notification_ends_a_revoked_key_at_once(
         await listening.wait()
         assert await is_valid(verifier, sent(made))
         began = perf_counter()
-        await revoke(stage.database, made.key.draft.name)
+        await revoke(stage.owner_database, made.key.draft.name)
 
         async def is_refused() -> bool:
             return not await is_valid(verifier, sent(made))
@@ -142,7 +142,7 @@ async def test_rotating_without_overlap_ends_the_key_before(
     stage: Stage, verifier: KeyVerifier, clock: ManualClock
 ) -> None:
     made = await a_new_key(stage.database, "metrics", name="a")
-    await api_keys.rotate(stage.database, "a", environment="test", overlap=timedelta())
+    await api_keys.rotate(stage.owner_database, "a", environment="test", overlap=timedelta())
     clock.advance(timedelta(seconds=1))
     assert not await is_valid(verifier, sent(made))
 

@@ -92,13 +92,13 @@ async def test_an_open_transaction_that_makes_names_delays_no_other_task(
                 stage.creation.with_ids(a_draft(**parts) for parts in _NAMES)
             )
             assert [one for one in stored if isinstance(one, Exception)] == []
-            await tidy(stage.database)
-            await unserved_types.prune(stage.database)
+            await tidy(stage.maintenance_database)
+            await unserved_types.prune(stage.maintenance_database)
             with pytest.raises(Unavailable, match="a queue that an open transaction makes"):
                 await stage.service.set_queue_paused("made", paused=True)
         assert await names(stage, "queue") == ["default", "other"]
         await session.execute(end)
-    await tidy(stage.database)
+    await tidy(stage.maintenance_database)
     assert await names(stage, "queue") == ["default", "made", "other"]
     async with a_creation(stage.database, stage.clock, stage.ids) as later:
         await later.create(a_draft(type="made"))
@@ -122,7 +122,7 @@ async def test_an_open_transaction_that_notes_a_type_again_delays_nobody(stage: 
         await create(session, type="waits")
         async with asyncio.timeout(3):
             await other.create(a_draft(type="waits"))
-            await unserved_types.prune(stage.database)
+            await unserved_types.prune(stage.maintenance_database)
         await session.execute("COMMIT")
     assert await names(stage, "unserved_type") == ["ended", "waits"]
 
@@ -139,7 +139,7 @@ async def test_running_a_task_again_waits_for_no_transaction_that_makes_its_queu
         async with asyncio.timeout(5):
             await stage.service.retry(task.id)
         await session.execute("ROLLBACK")
-    await tidy(stage.database)
+    await tidy(stage.maintenance_database)
     assert await names(stage, "queue") == ["made"]
     await assert_safe(stage.sql)
 

@@ -169,14 +169,14 @@ async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> 
 
 async def test_only_leases_that_ran_out_are_closed(stage: Stage) -> None:
     alive, expired = await stage.open_lease(), await stage.open_lease(ttl_s=-1)
-    assert await leases.close_expired(stage.database) == [expired]
-    assert await leases.close_expired(stage.database) == []
+    assert await leases.close_expired(stage.maintenance_database) == [expired]
+    assert await leases.close_expired(stage.maintenance_database) == []
     assert (await _row(stage, alive))["closed_at"] is None
     assert (await _row(stage, expired))["close_reason"] == "expired"
 
 
 def a_rescue(stage: Stage, clock: ManualClock, *, ttl_s: float = 15) -> Rescue:
-    return Rescue(stage.database, ttl_s=ttl_s, interval_s=1, name="rescue", clock=clock)
+    return Rescue(stage.maintenance_database, ttl_s=ttl_s, interval_s=1, name="rescue", clock=clock)
 
 
 async def test_leases_are_closed_only_after_the_database_was_reachable_for_a_whole_ttl(

@@ -11,7 +11,9 @@ from tests.support.stage import Stage
 
 async def rescue(stage: Stage) -> None:
     """Do rounds until expired leases are closed, and their tasks are taken back."""
-    one = Rescue(stage.database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock)
+    one = Rescue(
+        stage.maintenance_database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock
+    )
     for _ in range(2):
         await one()
 

@@ -10,12 +10,12 @@ import pytest
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.storage import partitions, task_log
-from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.housekeeping import housekeeping
 from tests.support.log_lines import a_line, stored_lines
 from tests.support.old_weeks import creating_at, made_by_the_release_before, old_week, rows_in
+from tests.support.role_database import RoleDatabase
 from tests.support.safety import assert_safe
 from tests.support.stage import SETTINGS, Stage, a_stage
 
@@ -49,7 +49,7 @@ async def test_the_weeks_around_now_are_made_once(database_url: str) -> None:
 
 async def test_many_processes_make_them_at_once(database_url: str) -> None:
     now = datetime.now(UTC)  # noqa: TID251 - before there is a stage
-    processes = [Database(database_url, SETTINGS) for _ in range(6)]
+    processes = [RoleDatabase(database_url, SETTINGS) for _ in range(6)]
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(partitions.ensure(database, now))

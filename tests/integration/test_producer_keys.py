@@ -94,7 +94,7 @@ async def test_a_key_that_was_revoked_or_has_expired_creates_nothing_and_a_new_o
         producers.forget()
         await producer.send({"name": "Charge"}, user_id=USER)
         await until_counted(stage, 1, 1)
-        await revoke(stage.database, USER)
+        await revoke(stage.owner_database, USER)
         producers.forget()
         await producer.send({"name": "Charge"}, user_id=USER)
         await until_counted(stage, 1, 2)

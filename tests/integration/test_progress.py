@@ -247,7 +247,7 @@ async def test_progress_of_dropped_weeks_is_removed_and_no_other(
             "INSERT INTO taskmill.task_progress (task_id, claim_no) VALUES ($1, 1)", gone
         )
     # The middle one's week is attached: nothing is pruned there, whether or not the task exists.
-    assert await progress.prune(stage.database, 100) == 2
+    assert await progress.prune(stage.maintenance_database, 100) == 2
     left = {
         row["task_id"]
         for row in await stage.sql.fetch("SELECT task_id FROM taskmill.task_progress")

@@ -23,10 +23,12 @@ from taskmill.amqp.names import (
 from taskmill.cli.main import run
 from taskmill.domain.errors import BrokerAway
 from taskmill.storage.notifier import CHANNEL
+from taskmill.storage.rights import APP
 from tests.support.fake_service import unused_url
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Management
+from tests.support.roles import as_role
 from tests.support.stage import a_stage
 
 Taskmill = Callable[..., tuple[int, str, str]]
@@ -196,7 +198,7 @@ def test_the_brokers_queues_are_shown_with_their_waiting_messages(
     (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n' * 3)
     assert taskmill("queue", "publish", "--broker-url", intake_url, "tasks")[0] == 0
     asyncio.run(wait_for_hints(stage_url, intake_url))
-    addresses = ("--broker-url", intake_url, "--database-url", stage_url)
+    addresses = ("--broker-url", intake_url, "--database-url", as_role(stage_url, APP))
     status, out, _ = taskmill("broker", "status", *addresses)
     assert status == 0
     assert [line.split() for line in out.splitlines()[1:]] == [
@@ -240,7 +242,7 @@ async def test_a_rebuild_notifies_the_relay(taskmill: Taskmill, stage_url: str) 
     payloads: list[object] = []
     connection = await asyncpg.connect(stage_url)
     await connection.add_listener(CHANNEL, lambda *notified: payloads.append(notified[-1]))
-    rebuild = ("broker", "rebuild", "--database-url", stage_url)
+    rebuild = ("broker", "rebuild", "--database-url", as_role(stage_url, APP))
     status, out, err = await asyncio.to_thread(taskmill, *rebuild)
     assert (status, out, err) == (0, "the relay sends hints about all tasks that are due\n", "")
 

@@ -79,8 +79,10 @@ async def test_whatever_clients_do_every_task_ends_and_the_database_is_sound(
         for n in range(150)
     ]
     clock = SystemClock()
-    rescue = Rescue(stage.database, ttl_s=0.3, interval_s=0.1, name="rescue", clock=clock)
-    time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue")
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=0.3, interval_s=0.1, name="rescue", clock=clock
+    )
+    time_out = TimeOut(stage.maintenance_database, policy=AT_ONCE, name="rescue")
     left = "SELECT count(*) FROM taskmill.task WHERE finished_at IS NULL"
     async with serving(stage.service) as one, serving(stage.service) as other:
         await stage.creation.create_all(drafts)

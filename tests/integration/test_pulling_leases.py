@@ -60,7 +60,7 @@ async def test_a_hung_client_that_keeps_renewing_does_not_defeat_the_timeout(
     made = [await stage.created(timeout=timedelta(seconds=0.2)), await stage.created()]
     lease = await lease_of(pull, limit=2)
     assert len(lease.tasks) == 2
-    time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue@here")
+    time_out = TimeOut(stage.maintenance_database, policy=AT_ONCE, name="rescue@here")
 
     async def is_over() -> bool:
         await time_out()
@@ -83,7 +83,7 @@ async def test_a_hung_client_that_keeps_renewing_does_not_defeat_the_timeout(
 async def test_a_timeout_is_a_failure_that_may_be_retried(stage: Stage, pull: Pull) -> None:
     made = await stage.created(timeout=timedelta(milliseconds=50), max_attempts=2)
     lease = await lease_of(pull)
-    time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue@here")
+    time_out = TimeOut(stage.maintenance_database, policy=AT_ONCE, name="rescue@here")
 
     async def is_over() -> bool:
         await time_out()
@@ -99,7 +99,9 @@ async def test_a_timeout_is_a_failure_that_may_be_retried(stage: Stage, pull: Pu
 async def test_rescue_takes_back_what_a_dead_client_had(stage: Stage, pull: Pull) -> None:
     made = await stage.created(max_losses=1)
     lease = await lease_of(pull, ttl_s=1.0)
-    rescue = Rescue(stage.database, ttl_s=0.1, interval_s=0.1, name="rescue", clock=SystemClock())
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=0.1, interval_s=0.1, name="rescue", clock=SystemClock()
+    )
 
     async def is_back() -> bool:
         await rescue()
@@ -139,8 +141,8 @@ async def test_remote_leases_do_not_count_as_workers(stage: Stage, pull: Pull) -
     await stage.sql.execute(
         "UPDATE taskmill.lease SET closed_at = now() - interval '11 min' WHERE remote"
     )
-    assert len(await stage.database.fetch("prune_remote_leases", 100)) == 5
-    assert len(await stage.database.fetch("prune_leases", 100)) == 0
+    assert len(await stage.maintenance_database.fetch("prune_remote_leases", 100)) == 5
+    assert len(await stage.maintenance_database.fetch("prune_leases", 100)) == 0
 
 
 async def test_a_task_that_only_pulled_workers_run_is_explained(stage: Stage, pull: Pull) -> None:

@@ -16,6 +16,7 @@ from tests.support.builders import a_draft
 from tests.support.locks import until_blocked
 from tests.support.polling import eventually
 from tests.support.pulling import BODY, a_pull, a_request, lease_of, waiting
+from tests.support.role_database import RoleDatabase
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 from tests.support.verifying import found_in
@@ -35,7 +36,7 @@ async def test_hundreds_of_waiting_calls_cost_few_statements(stage: Stage, pull:
             scans += 1
             return await fetch(name, *arguments, for_one=for_one)
 
-        pull._claims._database = counted = Database(stage.url, DatabaseSettings())
+        pull._claims._database = counted = RoleDatabase(stage.url, DatabaseSettings())
         counted.fetch = counting  # type: ignore[method-assign]
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(0)

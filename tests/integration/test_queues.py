@@ -121,7 +121,7 @@ async def test_a_task_created_while_its_queue_is_removed_has_a_queue(stage: Stag
     assert (shown.name, shown.counts) == ("raced", {Status.NEW: 1})
     with pytest.raises(QueueNotEmpty):
         await stage.service.remove_queue("raced")
-    await tidy(stage.database)
+    await tidy(stage.maintenance_database)
     assert await row_names(stage) == ["raced"]
     assert (await stage.service.set_queue_paused("raced", paused=True)).counts == {Status.NEW: 1}
     await assert_safe(stage.sql)
@@ -168,7 +168,7 @@ async def test_a_process_that_has_cached_a_removed_queue_can_create_tasks_in_it(
         await stage.service.remove_queue("shared")
         await other.created(queue="shared")
         assert await names(stage) == ["shared"]
-        await tidy(stage.database)
+        await tidy(stage.maintenance_database)
         assert await row_names(stage) == ["shared"]
 
 
@@ -216,12 +216,12 @@ async def test_a_queue_without_events_for_a_day_is_removed(
     await stage.service.set_queue_paused("named-by-a-contract", paused=False)
     await registered(stage, a_contract(NEEDS_TO, queue="named-by-a-contract"))
     if is_rolled_up:
-        await minutes.roll_up(stage.database)
+        await minutes.roll_up(stage.maintenance_database)
     await _age(stage, days=1.5)
     await stage.end(await stage.running(lease, queue="used-lately"), lease, Succeeded())
     await stage.created(queue="new")
-    assert await rows.prune(stage.database) == ["idle"]
-    assert await rows.prune(stage.database) == []
+    assert await rows.prune(stage.maintenance_database) == ["idle"]
+    assert await rows.prune(stage.maintenance_database) == []
     await assert_safe(stage.sql)
 
 
@@ -234,7 +234,7 @@ async def test_a_queue_that_is_paused_while_it_is_removed_stays_paused(
     await pausing.execute("BEGIN")
     await pausing.fetch(statement("set_queue_pause"), "idle", True)  # noqa: FBT003 - the statement's
     async with asyncio.TaskGroup() as group:
-        pruning = group.create_task(rows.prune(stage.database))
+        pruning = group.create_task(rows.prune(stage.maintenance_database))
         await until_blocked(stage)
         await pausing.execute("COMMIT")
     await pausing.close()
@@ -248,17 +248,17 @@ async def test_a_queue_that_is_not_a_day_old_stays_without_events(
 ) -> None:
     await stage.service.set_queue_paused("by-hand", paused=False)
     await _age(stage, days=0.9)
-    assert await rows.prune(stage.database) == []
+    assert await rows.prune(stage.maintenance_database) == []
     await stage.service.set_queue_paused("by-hand", paused=True)
     await _age(stage, days=1)
     await stage.service.set_queue_paused("by-hand", paused=False)
-    assert await rows.prune(stage.database) == [], "it was resumed a moment ago"
+    assert await rows.prune(stage.maintenance_database) == [], "it was resumed a moment ago"
 
 
 async def test_maintenance_removes_idle_queues(stage: Stage) -> None:
     await stage.service.set_queue_paused("idle", paused=False)
     await _age(stage, days=2)
-    await tidy(stage.database)
+    await tidy(stage.maintenance_database)
     assert await row_names(stage) == []
 
 

@@ -197,7 +197,7 @@ async def test_a_key_may_have_quotas_of_its_own_which_a_rotated_one_shares(
 ) -> None:
     old = await a_new_key(stage.database, "admin", name="small", quotas=("queues=1",))
     new = await api_keys.rotate(
-        stage.database, "small", environment="test", overlap=timedelta(hours=1)
+        stage.owner_database, "small", environment="test", overlap=timedelta(hours=1)
     )
     assert new.key.draft.quotas == old.key.draft.quotas
     assert (await create(api, old, queue="a")).status_code == 201

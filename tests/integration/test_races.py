@@ -54,7 +54,9 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
 
 def a_rescue(stage: Stage) -> Rescue:
     """A rescue for which the database has answered long enough."""
-    rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
+    rescue = Rescue(
+        stage.maintenance_database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock
+    )
     rescue._reachable_since = float("-inf")
     return rescue
 
@@ -310,7 +312,7 @@ async def _one_of_all(side: Stage, lease: UUID, dice: random.Random) -> None:
             await _tried(side.service.retry(task_id))
     else:
         await a_rescue(side)()
-        await expire_waiting(side.database)
+        await expire_waiting(side.maintenance_database)
 
 
 async def _fetch(side: Stage, query: str) -> list[asyncpg.Record]:

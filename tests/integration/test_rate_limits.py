@@ -179,7 +179,7 @@ async def test_a_key_may_send_a_burst_and_no_more_and_others_are_not_hindered(
 async def test_both_live_keys_of_a_name_share_a_bucket(by_key: Served, stage: Stage) -> None:
     old = await a_new_key(stage.database, "admin", name="rotated")
     new = await api_keys.rotate(
-        stage.database, "rotated", environment="test", overlap=timedelta(hours=1)
+        stage.owner_database, "rotated", environment="test", overlap=timedelta(hours=1)
     )
     for key in (old, new):
         await by_key.get("/queues", headers=shown(key))
@@ -241,7 +241,7 @@ async def test_a_key_that_is_looked_up_again_does_not_wait_for_its_address(
         clock.advance(timedelta(seconds=FRESH_S + 1))
         for _ in range(2):
             assert (await served.get("/queues", headers=shown(key))).status_code == 200
-        await api_keys.revoke(stage.database, key.key.draft.name)
+        await api_keys.revoke(stage.owner_database, key.key.draft.name)
         clock.advance(timedelta(seconds=FRESH_S + 1))
         found = await statuses(3, lambda: served.get("/queues", headers=shown(key)))
         assert found == [401, 429, 429]
@@ -263,7 +263,7 @@ async def test_a_change_of_other_keys_makes_no_key_wait_for_its_address(
         await statuses(BURST, lambda: served.get("/docs"))
         verifiers[0].forget()
         assert (await served.get("/queues", headers=shown(key))).status_code == 200
-        await api_keys.revoke(stage.database, key.key.draft.name)
+        await api_keys.revoke(stage.owner_database, key.key.draft.name)
         verifiers[0].forget()
         found = await statuses(3, lambda: served.get("/queues", headers=shown(key)))
         assert found == [401, 429, 429]

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from taskmill.operations.api_keys import create as make_key
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.storage import api_keys, migrate, partitions, rights, roles, week_drops
-from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from taskmill.storage.rights import APP, ENQUEUE, MAINTENANCE, OWNER, READER, TABLES
 from taskmill.storage.servers import Connection
@@ -19,6 +20,7 @@ from tests.support.api_keys import a_new_key
 from tests.support.migrating import apart, run_module
 from tests.support.polling import eventually
 from tests.support.postgres import DatabaseServer
+from tests.support.role_database import RoleDatabase
 from tests.support.roles import PASSWORDS, as_role
 from tests.support.sql import create
 from tests.support.stage import SETTINGS, Stage
@@ -141,6 +143,19 @@ async def test_what_nobody_but_the_owner_may_do_is_refused(stage: Stage, command
                 await one.execute(command)
 
 
+async def test_the_program_that_tests_run_has_the_rights_of_its_roles_and_no_more(
+    stage: Stage,
+) -> None:
+    """All tests run the program so: else a statement that its role may not run would be found by an operator."""
+    await stage.sql.execute("CREATE SCHEMA shop; CREATE TABLE shop.customer (id int)")
+    for database, role in ((stage.database, APP), (stage.maintenance_database, MAINTENANCE)):
+        async with database.hot() as connection:
+            assert await connection.fetchval("SELECT session_user") == role
+            for command in FORBIDDEN_TO_ALL:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(command)
+
+
 @pytest.mark.parametrize(
     ("role", "command"),
     [
@@ -174,7 +189,7 @@ async def test_what_is_for_another_role_is_refused(stage: Stage, role: str, comm
 
 async def test_the_api_verifies_keys_and_records_their_use_but_makes_none(stage: Stage) -> None:
     made = await a_new_key(stage.database, "admin")
-    database = Database(as_role(stage.url, APP), SETTINGS)
+    database = RoleDatabase(stage.url, SETTINGS)
     try:
         verifier = KeyVerifier(database, stage.clock)
         assert (
@@ -184,7 +199,7 @@ async def test_the_api_verifies_keys_and_records_their_use_but_makes_none(stage:
         [key] = await api_keys.all_keys(database)
         assert key.last_used_at is not None
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await a_new_key(database, "admin")
+            await make_key(database, replace(made.key.draft, name="new"), environment="test")
     finally:
         await database.close()
     verifier.forget()
@@ -226,8 +241,8 @@ async def test_a_program_creates_tasks_in_the_queues_granted_to_it(stage: Stage)
 
 async def test_processes_make_weeks_and_only_maintenance_drops_them(stage: Stage) -> None:
     moment = stage.clock.now() - timedelta(weeks=20)
-    app = Database(as_role(stage.url, APP), SETTINGS)
-    maintenance = Database(as_role(stage.url, MAINTENANCE), SETTINGS)
+    app = RoleDatabase(stage.url, SETTINGS)
+    maintenance = RoleDatabase(stage.url, SETTINGS, role=MAINTENANCE)
     try:
         made = await partitions.ensure(app, moment)
         assert len(made) == 6

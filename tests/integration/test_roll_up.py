@@ -26,6 +26,7 @@ from taskmill.storage.statements import statement
 from tests.support.builders import AT_ONCE, ERROR, a_draft, an_end
 from tests.support.mixture import a_mixture
 from tests.support.polling import eventually
+from tests.support.roles import process_settings
 from tests.support.rolling import (
     add_events,
     assert_matches_history,
@@ -44,7 +45,7 @@ async def test_everything_is_counted_at_once_and_after_each_fold(stage: Stage) -
     happened = {event_type for _, _, event_type in await counted(stage)}
     assert happened == {str(event_type) for event_type in COUNTED}
     await assert_matches_history(stage)
-    assert await minutes.roll_up(stage.database) is False
+    assert await minutes.roll_up(stage.maintenance_database) is False
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_minute_delta") == 0
     for window in Window:
         await assert_matches_history(stage, window)
@@ -60,7 +61,7 @@ async def test_a_batch_over_many_queues_and_types_is_counted_separately(stage: S
     ends = [an_end(one, lease, outcomes[n % 3]) for n, one in enumerate(taken)]
     await claims.end(stage.database, ends, worker="w")
     await assert_matches_history(stage)
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     await assert_matches_history(stage)
     everything = await read_activity(stage)
     assert len(everything.groups) == 35
@@ -103,7 +104,7 @@ async def test_it_agrees_with_the_history_after_random_work_while_several_roll_u
 
     async def roll_up() -> None:
         while not stop.is_set():
-            await minutes.roll_up(stage.database)
+            await minutes.roll_up(stage.maintenance_database)
 
     seen = [0]
 
@@ -157,7 +158,7 @@ async def test_a_late_event_is_added_to_a_minute_that_was_carried_long_ago(stage
 async def test_a_round_that_crashes_has_changed_nothing(stage: Stage) -> None:
     await add_events(stage, await now(stage), tasks=3)
     await add_events(stage, await now(stage) - timedelta(hours=2), tasks=4)
-    dying = await stage.database.connect()
+    dying = await stage.maintenance_database.connect()
     await dying.execute("BEGIN")
     assert await dying.fetchval(statement("lock_roll_up"))
     assert await dying.fetchval(statement("roll_up"), 60, 0, 100, 100, 100) == 2
@@ -171,14 +172,14 @@ async def test_a_round_that_crashes_has_changed_nothing(stage: Stage) -> None:
 
 async def test_one_process_rolls_up_at_a_time(stage: Stage) -> None:
     await add_events(stage, await now(stage))
-    other = await stage.database.connect()
+    other = await stage.maintenance_database.connect()
     await other.execute("BEGIN")
     assert await other.fetchval(statement("lock_roll_up"))
-    assert await minutes.roll_up(stage.database) is False
+    assert await minutes.roll_up(stage.maintenance_database) is False
     assert await rows_of(stage, 60) == []
     await other.execute("COMMIT")
     await other.close()
-    await minutes.roll_up(stage.database)
+    await minutes.roll_up(stage.maintenance_database)
     assert len(await rows_of(stage, 60)) == 1
 
 
@@ -188,9 +189,9 @@ async def test_rolling_up_goes_on_when_there_is_more(
     monkeypatch.setattr("taskmill.storage.minutes._MOST_TAKEN", 3)
     for number in range(4):
         await add_events(stage, await now(stage) - timedelta(minutes=number), tasks=10)
-    assert await minutes.roll_up(stage.database) is True
+    assert await minutes.roll_up(stage.maintenance_database) is True
     assert await total(stage, "1h") == 40
-    while await minutes.roll_up(stage.database):
+    while await minutes.roll_up(stage.maintenance_database):
         pass
     assert await total(stage, "1h") == 40
 
@@ -202,11 +203,11 @@ async def test_rows_are_pruned_when_they_are_part_of_a_longer_step_and_past_thei
     for days in (0, 0.8, 1.2, 8, 36, 101, 401):
         await add_events(stage, moment - timedelta(days=days))
     await stage.sql.fetch(statement("roll_up"), 60, 0, 100, 100, 100)
-    assert await minutes.prune(stage.database) is False
+    assert await minutes.prune(stage.maintenance_database) is False
     assert len(await rows_of(stage, 60)) == 7
     await settle(stage)
     month = await total(stage, "30d")
-    await minutes.prune(stage.database)
+    await minutes.prune(stage.maintenance_database)
     left = await stage.sql.fetch(
         "SELECT step_s, count(*) FROM taskmill.task_minute WHERE carried GROUP BY 1 ORDER BY 1"
     )
@@ -223,15 +224,15 @@ async def test_pruning_goes_on_when_there_is_more(
     for number in range(3):
         await add_events(stage, await now(stage) - timedelta(days=2, minutes=number))
     await settle(stage)
-    assert await minutes.prune(stage.database) is True
-    assert await minutes.prune(stage.database) is False
+    assert await minutes.prune(stage.maintenance_database) is True
+    assert await minutes.prune(stage.maintenance_database) is False
 
 
 async def test_the_maintenance_role_rolls_up_and_prunes(stage: Stage) -> None:
     await add_events(stage, await now(stage) - timedelta(days=2))
     await settle(stage)
     await add_events(stage, await now(stage))
-    process, stop = Process(configuration.load(database_url=stage.url)), asyncio.Event()
+    process, stop = Process(configuration.load(**process_settings(stage.url))), asyncio.Event()
 
     async def is_done() -> bool:
         return [row[1:] for row in await rows_of(stage, 60)] == [(1, False)]

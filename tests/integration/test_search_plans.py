@@ -56,7 +56,7 @@ async def explained(stage: Stage, wanted: TaskFilter) -> tuple[int, list[Plan]]:
     """Return how many ids a page with this filter has, and the plans by which they and their number were found."""
     notices: list[str] = []
     scan = Scan(wanted=wanted, request=PageRequest(limit=LIMIT))
-    async with stage.database.listing() as connection:
+    async with stage.owner_database.listing() as connection:
         driver = await _driver_of(connection)
         await driver.execute(_EXPLAINING)
         driver.add_log_listener(lambda _, message: notices.append(message.message))

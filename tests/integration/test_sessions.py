@@ -55,7 +55,7 @@ async def test_a_notification_ends_a_session_in_another_process(
             await here.end(found.id, key=found.key)
             await eventually(lambda: is_refused(tokens[0]), "the session has ended there")
             assert await is_valid(there, tokens[1])
-            await revoke(stage.database, key.key.id)
+            await revoke(stage.owner_database, key.key.id)
             await eventually(lambda: is_refused(tokens[1]), "its key has ended there")
         stop.set()
 
@@ -93,7 +93,7 @@ async def test_sessions_that_have_ended_are_pruned(stage: Stage) -> None:
     await stage.sql.execute(
         "UPDATE taskmill.session SET ends_at = now() WHERE token_hash = $1", token_hash(ended)
     )
-    assert len(await stage.database.fetch("prune_sessions", 10)) == 1
+    assert len(await stage.maintenance_database.fetch("prune_sessions", 10)) == 1
     assert await is_valid(sessions, live)
 
 

@@ -15,7 +15,9 @@ from taskmill.domain.signing import secret_of
 from taskmill.settings import load
 from taskmill.storage import callbacks
 from taskmill.storage.keyring import Keyring
+from taskmill.storage.rights import APP
 from tests.support.endpoint import Received, an_endpoint
+from tests.support.roles import as_role
 from tests.support.stage import Stage
 from tests.support.webhooks import RoleOptions, a_webhooks_role, done, settled
 from tests.support.workers import WorkerOptions, a_worker, finished
@@ -34,7 +36,9 @@ EVENT = {
 @asynccontextmanager
 async def a_context(url: str, *, push: str, callback: str) -> AsyncIterator[ProcessContext]:
     keys = {"push_signing_keys": push, "callback_signing_keys": callback}
-    context = ProcessContext(load(database_url=url, outbound={"allow": "127.0.0.1", **keys}))
+    context = ProcessContext(
+        load(database_url=as_role(url, APP), outbound={"allow": "127.0.0.1", **keys})
+    )
     try:
         yield context
     finally:

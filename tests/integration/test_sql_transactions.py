@@ -185,15 +185,15 @@ async def test_a_task_that_commits_late_is_in_the_feed_and_in_order_of_its_commi
     stage: Stage,
 ) -> None:
     await create(stage.sql)
-    assert await changes.number(stage.database, 10) == 1
+    assert await changes.number(stage.maintenance_database, 10) == 1
     async with a_session(stage) as late:
         await late.execute("BEGIN")
         first_created = await create(late)
         then = await create(stage.sql)
         assert first_created < then
-        assert await changes.number(stage.database, 10) == 1
+        assert await changes.number(stage.maintenance_database, 10) == 1
         await late.execute("COMMIT")
-    assert await changes.number(stage.database, 10) == 1
+    assert await changes.number(stage.maintenance_database, 10) == 1
     fed = await stage.sql.fetch("SELECT task_ids FROM taskmill.change_batch ORDER BY position")
     assert [row["task_ids"] for row in fed][1:] == [[then], [first_created]]
     assert await found_in(stage.database) == {}

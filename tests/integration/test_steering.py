@@ -159,7 +159,7 @@ async def test_only_waiting_tasks_past_their_expiry_expire(stage: Stage) -> None
     later = await stage.created(
         expires_at=stage.clock.now() - timedelta(seconds=1), delay=timedelta(hours=1)
     )
-    assert await expire_waiting(stage.database) is False
+    assert await expire_waiting(stage.maintenance_database) is False
     statuses = [
         (await stage.task(task_id)).status
         for task_id in (running.task.id, waiting.id, late.id, later.id)
@@ -179,7 +179,7 @@ async def test_a_task_that_waits_for_its_next_attempt_expires_as_well(stage: Sta
     await stage.end(taken, lease, Failed(error=ERROR))
 
     async def expires() -> bool:
-        await expire_waiting(stage.database)
+        await expire_waiting(stage.maintenance_database)
         return (await stage.task(taken.task.id)).status is Status.FAILED
 
     assert not await expires()
@@ -196,9 +196,9 @@ async def test_a_task_that_waits_for_its_next_attempt_expires_as_well(stage: Sta
 async def test_a_task_that_expired_may_run_again_without_an_expiry(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
-    await expire_waiting(stage.database)
+    await expire_waiting(stage.maintenance_database)
     await stage.service.retry(made.id)
-    await expire_waiting(stage.database)
+    await expire_waiting(stage.maintenance_database)
     assert [one.task.id for one in await stage.take(lease)] == [made.id]
     await assert_safe(stage.sql)
 
@@ -209,7 +209,11 @@ async def test_expiry_continues_where_it_stopped(
     monkeypatch.setattr("taskmill.maintenance.expiry._MOST_AT_ONCE", 3)
     past = stage.clock.now() - timedelta(seconds=1)
     await stage.creation.create_all([a_draft(expires_at=past) for _ in range(7)])
-    assert [await expire_waiting(stage.database) for _ in range(3)] == [True, True, False]
+    assert [await expire_waiting(stage.maintenance_database) for _ in range(3)] == [
+        True,
+        True,
+        False,
+    ]
     await assert_safe(stage.sql)
 
 

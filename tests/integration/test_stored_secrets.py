@@ -56,7 +56,7 @@ async def test_deliveries_wait_for_a_missing_key_and_nothing_is_lost_or_disabled
     stage: Stage, kind: str
 ) -> None:
     webhooks = a_webhooks(stage.database, stage.ids, keyring=WITH_KEY)
-    await convert(stage.database, old=WITH_KEY, new=WITH_KEY)
+    await convert(stage.owner_database, old=WITH_KEY, new=WITH_KEY)
     async with an_endpoint() as endpoint:
         url = endpoint.url if kind == "webhook" else URL
         filtered = WebhookDraft(url=url, queues=() if kind == "webhook" else ("none",))
@@ -88,7 +88,7 @@ async def test_deliveries_wait_for_a_missing_key_and_nothing_is_lost_or_disabled
 
 async def test_what_waits_for_a_key_is_not_given_up(stage: Stage) -> None:
     """A plain one beside it is, and so is one of a process that has the key."""
-    await convert(stage.database, old=WITH_KEY, new=WITH_KEY)
+    await convert(stage.owner_database, old=WITH_KEY, new=WITH_KEY)
     encrypted = a_webhooks(stage.database, stage.ids, keyring=WITH_KEY)
     plain = a_webhooks(stage.database, stage.ids)
     for webhooks in (encrypted, plain):
@@ -134,12 +134,14 @@ async def test_all_secrets_are_encrypted_with_the_first_key_in_batches(stage: St
     ]
     key = await callbacks.signing_key(stage.database, old)
     both = Keyring([NEW, OLD])
-    assert await convert(stage.database, old=both, new=both) == (221, [])
+    assert await convert(stage.owner_database, old=both, new=both) == (221, [])
     assert all(one.startswith(both.form) for one in await stored(stage))
-    assert await convert(stage.database, old=both, new=both) == (0, []), "repeating it is harmless"
+    assert await convert(stage.owner_database, old=both, new=both) == (0, []), (
+        "repeating it is harmless"
+    )
     only_new = Keyring([NEW])
     assert await callbacks.signing_key(stage.database, only_new) == key
-    assert await convert(stage.database, old=only_new, new=Keyring()) == (221, [])
+    assert await convert(stage.owner_database, old=only_new, new=Keyring()) == (221, [])
     assert await stored(stage) == [*secrets, key]
 
 
@@ -147,7 +149,7 @@ async def test_what_can_not_be_decrypted_stays_and_is_named(stage: Stage) -> Non
     lost = a_webhooks(stage.database, stage.ids, keyring=Keyring([OLD]))
     webhook, _ = await lost.create(WebhookDraft(url=URL), None)
     [before, _] = await stored(stage)
-    converted, unreadable = await convert(stage.database, old=WITH_KEY, new=WITH_KEY)
+    converted, unreadable = await convert(stage.owner_database, old=WITH_KEY, new=WITH_KEY)
     assert (converted, [one.owner for one in unreadable]) == (1, [f"webhook {webhook.id}"])
     [after, _] = await stored(stage)
     assert after == before

@@ -10,7 +10,6 @@ from taskmill.app import Context
 from taskmill.domain.task import Task
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.settings import DatabaseSettings
-from taskmill.storage.database import Database
 from taskmill.storage.notifier import NotificationListener, Notifier
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.wire.hints import Hint, encode_hint
@@ -19,6 +18,7 @@ from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_transport
 
@@ -242,7 +242,7 @@ async def test_a_scan_that_times_out_does_not_block_known_buckets(
     stage: Stage, log_lines: LogLines
 ) -> None:
     lease = await stage.open_lease()
-    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=1))
+    hasty = RoleDatabase(stage.url, DatabaseSettings(statement_timeout_s=1))
     transport = a_transport(stage, ALL, WorkerOptions(database=hasty))
     await stage.created(name="first")
     assert len(await transport.take(lease, 10)) == 1

@@ -110,7 +110,7 @@ async def test_a_worker_that_restarts_still_serves_its_types(
     await assert_may_wait(stage, "emulated")
     await leases.close_lease(stage.database, lease_id, "stopped")
     await assert_may_wait(stage, "emulated")
-    await rows.prune(stage.database)
+    await rows.prune(stage.maintenance_database)
     await assert_may_wait(stage, "emulated")
     await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() - interval '61 minutes'")
     await assert_may_wait(stage, "emulated", expected=False)
@@ -145,13 +145,13 @@ async def test_types_that_a_waiting_pull_asks_for_are_served(
         await pull.hand_back(lease.id)
         stop.set()
     await stage.sql.execute("DELETE FROM taskmill.lease")
-    await rows.prune(stage.database)
+    await rows.prune(stage.maintenance_database)
     await assert_may_wait(stage, "pulled")
     await stage.sql.execute(
         "UPDATE taskmill.pulled_type SET pulled_at = now() - interval '61 minutes'"
     )
     await assert_may_wait(stage, "pulled", expected=False)
-    await rows.prune(stage.database)
+    await rows.prune(stage.maintenance_database)
     assert await pulled(stage) == []
 
 
@@ -205,13 +205,13 @@ async def test_a_type_is_forgotten_when_none_of_its_tasks_waits_or_a_worker_serv
     await creation.create_all([a_draft(type=kind) for kind in ("ended", "waits", "served")])
     ended = await stage.sql.fetchval("SELECT id FROM taskmill.task WHERE type = 'ended'")
     await stage.service.cancel(ended)
-    await rows.prune(stage.database)
+    await rows.prune(stage.maintenance_database)
     assert await noted(stage) == ["ended", "served", "waits"], "all were noted a moment ago"
     await stage.sql.execute(
         "UPDATE taskmill.unserved_type SET noted_at = noted_at - $1::interval", timedelta(hours=1)
     )
     await registered(stage, a_contract({}, "served"))
-    await rows.prune(stage.database)
+    await rows.prune(stage.maintenance_database)
     assert await noted(stage) == ["waits"]
 
 

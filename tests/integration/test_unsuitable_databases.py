@@ -9,9 +9,11 @@ from taskmill import settings as configuration
 from taskmill.composition.process import Process
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.storage.database import Database
+from taskmill.storage.rights import APP
 from tests.support.api import LogLines
 from tests.support.intake import another_database
 from tests.support.pooler import a_pooler
+from tests.support.roles import as_role
 from tests.support.stage import SETTINGS, Stage
 
 
@@ -42,7 +44,7 @@ async def test_a_pooler_that_swallows_what_a_session_sets_is_refused_at_once(
 
 
 async def test_a_database_that_applies_what_a_session_sets_is_accepted(stage: Stage) -> None:
-    await started(stage.url)
+    await started(as_role(stage.url, APP))
     async with stage.database.hot() as connection:
         assert await connection.fetchval("SHOW plan_cache_mode") == "force_generic_plan"
     assert stage.database.unsuitable is None

@@ -21,6 +21,7 @@ from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.housekeeping import housekeeping
 from tests.support.mixture import a_mixture
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage
 from tests.support.verifying import VerificationRecord, found_in, verification_of
 
@@ -70,7 +71,7 @@ async def test_nothing_is_found_while_others_work(
             await duty()
 
     async def verify_again_and_again() -> None:
-        verifier = Database(stage.url, SETTINGS)
+        verifier = RoleDatabase(stage.url, SETTINGS)
         while not stop.is_set():
             record = VerificationRecord()
             verification = await verification_of(verifier, record)
@@ -80,8 +81,8 @@ async def test_nothing_is_found_while_others_work(
 
     async with asyncio.TaskGroup() as group:
         group.create_task(verify_again_and_again())
-        group.create_task(keep(lambda: counts.fold(stage.database)))
-        group.create_task(keep(numbering(stage.database)))
+        group.create_task(keep(lambda: counts.fold(stage.maintenance_database)))
+        group.create_task(keep(numbering(stage.maintenance_database)))
         async with asyncio.TaskGroup() as workers:
             for number in range(3):
                 workers.create_task(work(stage, f"w{number}"))
@@ -180,14 +181,14 @@ async def test_changes_that_were_forgotten_are_not_missed(stage: Stage) -> None:
     await housekeeping(stage)
     assert await stage.sql.fetchval("SELECT min(position) FROM taskmill.change_batch") == numbered
     await stage.created()
-    await changes.number(stage.database, 1000)
+    await changes.number(stage.maintenance_database, 1000)
     assert await found_in(stage.database) == {}
 
 
 async def test_at_the_edge_of_the_pruned_feed_holes_are_no_damage(stage: Stage) -> None:
     for _ in range(6):
         await stage.created()
-    await changes.number(stage.database, 100)
+    await changes.number(stage.maintenance_database, 100)
     await stage.sql.execute("""
         UPDATE taskmill.change_batch SET at = now() - interval '7 days' WHERE position <= 3;
         DELETE FROM taskmill.change_batch WHERE position IN (1, 3);
@@ -215,7 +216,7 @@ async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> N
         await stage.end(taken, lease, Succeeded())
     assert await found_in(stage.database) == {}
     later = stage.clock.now() + timedelta(weeks=9)
-    assert await week_drops.drop_finished(stage.database, later, timedelta(0))
+    assert await week_drops.drop_finished(stage.maintenance_database, later, timedelta(0))
     record = VerificationRecord()
     verification = await verification_of(stage.database, record)
     assert (verification.tasks, record.findings) == (0, [])
@@ -228,11 +229,11 @@ async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
     made = await stage.created(idempotency=a_key())
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
-    verifier = Database(stage.url, SETTINGS)
+    verifier = RoleDatabase(stage.url, SETTINGS)
 
     async def drop() -> None:
         later = stage.clock.now() + timedelta(weeks=9)
-        await week_drops.drop_finished(stage.database, later, timedelta(0))
+        await week_drops.drop_finished(stage.maintenance_database, later, timedelta(0))
 
     async def waits() -> bool:
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
@@ -289,7 +290,7 @@ async def test_what_takes_too_long_is_reported_and_all_else_is_checked(stage: St
 async def test_a_database_that_is_away_or_has_no_or_another_schema_is_reported(
     stage: Stage, empty_database_url: str
 ) -> None:
-    empty = Database(empty_database_url, SETTINGS)
+    empty = RoleDatabase(empty_database_url, SETTINGS)
     with pytest.raises(ConfigurationError, match="taskmill migrate"):
         await verification_of(empty)
     await empty.close()

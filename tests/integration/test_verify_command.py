@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from taskmill.domain.checks import CHECK_MEANINGS, Check
+from taskmill.storage.rights import APP
 from tests.support.commands import Taskmill, taskmill
 from tests.support.mixture import Mixture, a_mixture
+from tests.support.roles import as_role
 from tests.support.stage import a_stage
 
 __all__ = ["taskmill"]
@@ -45,7 +47,7 @@ def damaged(stage_url: str) -> Mixture:
 
 def test_a_sound_database_is_one_line_and_status_0(taskmill: Taskmill, stage_url: str) -> None:
     prepare(stage_url)
-    status, out, err = taskmill("verify", "--database-url", stage_url)
+    status, out, err = taskmill("verify", "--database-url", as_role(stage_url, APP))
     assert (status, err) == (0, "")
     assert out.startswith("no violations in 21 tasks")
     assert out.count("\n") == 1
@@ -64,7 +66,7 @@ def test_the_service_that_runs_here_is_found(
 def test_damage_is_shown_up_to_the_limit_and_all_of_it_counted(
     taskmill: Taskmill, stage_url: str
 ) -> None:
-    status, out, err = taskmill("verify", "--database-url", stage_url, "--rows", "2")
+    status, out, err = taskmill("verify", "--database-url", as_role(stage_url, APP), "--rows", "2")
     assert (status, err) == (1, "")
     shown = [line.split()[0] for line in out.splitlines() if "  expected " in line]
     assert shown == ["row_drift", "row_drift", "lease_over", "lease_over", "counter_drift"]
@@ -90,7 +92,7 @@ def test_a_finding_names_task_and_version(
             await stage.sql.execute(change)
 
     asyncio.run(damage())
-    _, out, _ = taskmill("verify", "--database-url", stage_url)
+    _, out, _ = taskmill("verify", "--database-url", as_role(stage_url, APP))
     # The row has the claim before it, too.
     words = f"{task_id}  version 2  expected attempt 1, found attempt 7"
     assert f"attempts_miscounted   {words}" in out
@@ -100,7 +102,7 @@ def test_a_finding_names_task_and_version(
 def test_programs_get_a_line_for_each_finding_and_one_for_the_outcome(
     taskmill: Taskmill, stage_url: str
 ) -> None:
-    arguments = ("verify", "--database-url", stage_url, "--json", "--rows", "1")
+    arguments = ("verify", "--database-url", as_role(stage_url, APP), "--json", "--rows", "1")
     status, out, _ = taskmill(*arguments)
     *findings, outcome = map(orjson.loads, out.splitlines())
     assert status == 1
@@ -131,7 +133,7 @@ def test_programs_get_a_line_for_each_finding_and_one_for_the_outcome(
 
 def test_warnings_alone_are_no_violation(taskmill: Taskmill, stage_url: str) -> None:
     prepare(stage_url, "UPDATE taskmill.lease SET closed_at = now() - interval '3 minutes'")
-    status, out, _ = taskmill("verify", "--database-url", stage_url)
+    status, out, _ = taskmill("verify", "--database-url", as_role(stage_url, APP))
     assert status == 0
     assert "lease_over" in out
     assert "no violations" in out
@@ -156,7 +158,9 @@ def test_what_takes_too_long_is_reported_and_status_2(
 ) -> None:
     prepare(stage_url)
     monkeypatch.setattr("taskmill.storage.verification.statement", asleep)
-    status, out, _ = taskmill("verify", "--database-url", stage_url, "--timeout", "0.2")
+    status, out, _ = taskmill(
+        "verify", "--database-url", as_role(stage_url, APP), "--timeout", "0.2"
+    )
     assert status == 2
     assert "not checked: the counters (more time: --timeout)" in out
     assert "no violations" in out
@@ -167,11 +171,13 @@ def test_findings_count_though_the_verification_broke_off(
 ) -> None:
     prepare(stage_url, DAMAGE)
     monkeypatch.setattr("taskmill.storage.verification.statement", refused)
-    status, out, _ = taskmill("verify", "--database-url", stage_url)
+    status, out, _ = taskmill("verify", "--database-url", as_role(stage_url, APP))
     assert status == 1
     assert 'not verified to the end: relation "nowhere" does not exist' in out
     assert "4 violations of 1 kind in 21 tasks" in out
-    status, out, _ = taskmill("verify", "--database-url", stage_url, "--json", "--rows", "0")
+    status, out, _ = taskmill(
+        "verify", "--database-url", as_role(stage_url, APP), "--json", "--rows", "0"
+    )
     assert status == 1
     assert orjson.loads(out)["broken_off"] == 'relation "nowhere" does not exist'
 
@@ -181,7 +187,7 @@ def test_a_verification_that_broke_off_without_a_finding_is_status_2(
 ) -> None:
     prepare(stage_url)
     monkeypatch.setattr("taskmill.storage.verification.statement", refused)
-    status, out, _ = taskmill("verify", "--database-url", stage_url)
+    status, out, _ = taskmill("verify", "--database-url", as_role(stage_url, APP))
     assert (status, "not verified to the end" in out) == (2, True)
 
 
@@ -198,7 +204,7 @@ def test_a_closed_pipe_is_no_violation(stage_url: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "taskmill", "verify", "--database-url", stage_url],
+        [sys.executable, "-m", "taskmill", "verify", "--database-url", as_role(stage_url, APP)],
         cwd=tmp_path,
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -212,7 +218,9 @@ def test_a_closed_pipe_is_no_violation(stage_url: str, tmp_path: Path) -> None:
 
 def test_since_very_long_ago_is_everything(taskmill: Taskmill, stage_url: str) -> None:
     prepare(stage_url)
-    status, out, _ = taskmill("verify", "--database-url", stage_url, "--since", "1000000d")
+    status, out, _ = taskmill(
+        "verify", "--database-url", as_role(stage_url, APP), "--since", "1000000d"
+    )
     assert (status, "in 21 tasks" in out) == (0, True)
 
 
@@ -240,7 +248,7 @@ def test_on_a_terminal_a_bar_makes_room_for_the_findings(stage_url: str, tmp_pat
         "TERM": "xterm",
     }
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "taskmill", "verify", "--database-url", stage_url],
+        [sys.executable, "-m", "taskmill", "verify", "--database-url", as_role(stage_url, APP)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=terminal,

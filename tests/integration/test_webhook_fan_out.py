@@ -287,7 +287,7 @@ async def test_no_task_is_read_while_nobody_listens(stage: Stage) -> None:
 
 async def prune(stage: Stage) -> bool:
     """Run a round of each duty that prunes; True when there is more to prune at once."""
-    return any([await duty() for duty in delivery_duties(stage.database, 7).values()])
+    return any([await duty() for duty in delivery_duties(stage.maintenance_database, 7).values()])
 
 
 async def test_callbacks_go_with_their_tasks(stage: Stage) -> None:

@@ -27,7 +27,7 @@ KEEP = timedelta(weeks=3)
 
 
 async def drop_old(stage: Stage) -> list[Week]:
-    return await drop_finished(stage.database, stage.clock.now(), KEEP)
+    return await drop_finished(stage.maintenance_database, stage.clock.now(), KEEP)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def reading(stage: Stage) -> AsyncIterator[None]:
 async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage) -> None:
     week, task_id = await old_week(stage)
     young = await stage.created(idempotency=a_key("young"), queue="q1")
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     dropped = await drop_old(stage)
     assert week in dropped
     assert week not in await partitions.attached(stage.database)
@@ -77,9 +77,9 @@ async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage)
 async def test_a_week_is_retained_as_long_as_promised(stage: Stage) -> None:
     week, _ = await old_week(stage)
     now = week.end + timedelta(weeks=3)
-    early = await drop_finished(stage.database, now - timedelta(seconds=1), KEEP)
+    early = await drop_finished(stage.maintenance_database, now - timedelta(seconds=1), KEEP)
     assert week not in early
-    assert week in await drop_finished(stage.database, now, KEEP)
+    assert week in await drop_finished(stage.maintenance_database, now, KEEP)
 
 
 async def test_a_week_with_an_unfinished_task_is_not_dropped(stage: Stage) -> None:
@@ -113,7 +113,7 @@ async def test_lines_whose_week_the_release_before_dropped_are_dropped_later(sta
     await stage.sql.execute(
         f"DROP TABLE taskmill.task_{week.suffix}, taskmill.task_event_{week.suffix}"
     )
-    await drop_finished(stage.database, stage.clock.now(), timedelta(weeks=50))
+    await drop_finished(stage.maintenance_database, stage.clock.now(), timedelta(weeks=50))
     assert await rows_in(stage.sql, "task_log") == 0
     assert await partitions.repair(stage.database) == []
     assert week not in await partitions.attached(stage.database)
@@ -123,17 +123,17 @@ async def test_lines_whose_week_the_release_before_dropped_are_dropped_later(sta
 async def test_a_drop_reads_no_task_and_counters_stay_exact(stage: Stage) -> None:
     week, _ = await old_week(stage)
     other, retried = await old_week(stage, weeks_ago=9)
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     # The statements that change a status: none of them may leave its week out.
     await stage.service.retry(retried)
     lease = await stage.open_lease()
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
-    assert set(await drop_finished(stage.database, week.end + KEEP, KEEP)) >= {week}
+    assert set(await drop_finished(stage.maintenance_database, week.end + KEEP, KEEP)) >= {week}
     await assert_safe(stage.sql)
     assert other in await drop_old(stage)
     assert await counts.by_queue(stage.database) == {}
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     await drop_old(stage)
     assert await rows_in(stage.sql, "task_week_count") == 0
     assert await rows_in(stage.sql, "task_count") == 0
@@ -151,9 +151,9 @@ async def test_weeks_that_the_release_before_counted_are_counted_once_more(stage
     week, _ = await old_week(stage)
     await stage.sql.execute(_FOLD_OF_BEFORE)
     other, retried = await old_week(stage, weeks_ago=9)
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_week_count") > 0
-    dropped = await drop_finished(stage.database, week.end + KEEP, KEEP)
+    dropped = await drop_finished(stage.maintenance_database, week.end + KEEP, KEEP)
     assert week in dropped
     await assert_safe(stage.sql)
     # From here on every task is counted by week again.
@@ -168,14 +168,14 @@ async def test_weeks_that_the_release_before_counted_are_counted_once_more(stage
 
 async def test_counters_of_a_week_that_the_release_before_dropped_are_deleted(stage: Stage) -> None:
     week, _ = await old_week(stage)
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     await stage.sql.execute(f"""
         INSERT INTO taskmill.task_count (queue, status, tasks)
         SELECT queue, final_status, -count(*) FROM taskmill.task_{week.suffix} GROUP BY queue, final_status;
         DELETE FROM taskmill.idempotency;
         DROP TABLE taskmill.task_{week.suffix}, taskmill.task_event_{week.suffix};
     """)  # noqa: S608 - our own names
-    await counts.fold(stage.database)
+    await counts.fold(stage.maintenance_database)
     await drop_old(stage)
     assert await rows_in(stage.sql, "task_week_count") == 0
     assert not await stage.database.fetch_value("has_counts_without_week")
@@ -333,7 +333,7 @@ async def test_dropping_under_load_blocks_nobody(
     async def drop() -> None:
         for week in weeks:
             await load.goes_on()
-            await drop_finished(stage.database, week.end + KEEP, KEEP)
+            await drop_finished(stage.maintenance_database, week.end + KEEP, KEEP)
         load.stop.set()
 
     async with asyncio.TaskGroup() as group:

@@ -93,7 +93,9 @@ async def test_late_lines_of_a_lost_claim_are_dropped_and_counted(
         lease_id = running.keeper.lease_id
         assert lease_id is not None
         await leases.close_lease(stage.database, lease_id, "expired")
-        await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
+        await Rescue(
+            stage.maintenance_database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock
+        )()
         await finished(stage, made.id)
         await lines_once(stage, made.id, 2)
         may_talk.set()

@@ -116,7 +116,9 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
 
 async def _rescued(stage: Stage) -> None:
     """Take back what runs under closed leases, as the maintenance does."""
-    await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
+    await Rescue(
+        stage.maintenance_database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock
+    )()
 
 
 async def test_a_lease_that_was_lost_during_its_claim_starts_nothing_for_good(

@@ -265,7 +265,11 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         duty = Rescue(
-            self.stage.database, ttl_s=60, interval_s=1, name="rescue", clock=self.stage.clock
+            self.stage.maintenance_database,
+            ttl_s=60,
+            interval_s=1,
+            name="rescue",
+            clock=self.stage.clock,
         )
         self.world.run(duty())
         for model in self.tasks.values():
@@ -314,7 +318,7 @@ class Lifecycle(RuleBasedStateMachine):
         past = "expires_at = now() - interval '1 s'"
         async with sql.transaction():
             await sql.execute(f"UPDATE taskmill.dispatch SET {past} WHERE task_id = $1", task_id)  # noqa: S608 - our own
-        await expire_waiting(self.stage.database)
+        await expire_waiting(self.stage.maintenance_database)
 
     @rule(queue=st.sampled_from("ab"))
     def pause_or_resume(self, queue: str) -> None:
@@ -325,7 +329,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def fold(self) -> None:
-        self.world.run(counts.fold(self.stage.database))
+        self.world.run(counts.fold(self.stage.maintenance_database))
 
     @invariant()
     def every_task_is_as_expected(self) -> None:

@@ -12,7 +12,9 @@ from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
+from taskmill.storage.rights import OWNER
 from tests.support.api import LIMITS
+from tests.support.role_database import in_role
 
 REQUIRED: Final = Settings(limits=LIMITS, auth="required")
 
@@ -25,7 +27,7 @@ async def a_new_key(
     lifetime: timedelta | None = None,
     quotas: tuple[str, ...] = (),
 ) -> NewApiKey:
-    """Make a key with these grants; of a name of its own, unless one is given."""
+    """Make a key with these grants as the owner; of a name of its own, unless one is given."""
     draft = ApiKeyDraft(
         name=name or f"key-{uuid4()}",
         grants=tuple(map(Grant.parse, grants)),
@@ -33,7 +35,7 @@ async def a_new_key(
         lifetime=lifetime,
         quotas=tuple(map(QuotaLimit.parse, quotas)),
     )
-    return await api_keys.create(database, draft, environment="test")
+    return await api_keys.create(in_role(database, OWNER), draft, environment="test")
 
 
 def shown(key: NewApiKey | str) -> dict[str, str]:

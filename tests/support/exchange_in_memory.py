@@ -135,7 +135,7 @@ class CountedPauses(IdleBackoff):
 async def made(stage: Stage, queues: str | list[str]) -> list[Cursor]:
     """Create tasks of these queues in one batch, and return the cursors of their changes."""
     await stage.creation.create_all([a_draft(queue=queue) for queue in queues])
-    await changes.number(stage.database, 1000)
+    await changes.number(stage.maintenance_database, 1000)
     [row] = await stage.sql.fetch("SELECT max(position) FROM taskmill.change_batch")
     return [Cursor(row[0], ordinal) for ordinal in range(1, len(queues) + 1)]
 

@@ -16,8 +16,10 @@ from taskmill.runtime.periodic import Periodic
 from taskmill.settings import Settings
 from taskmill.settings.groups import FeedSettings
 from taskmill.storage.database import Database
+from taskmill.storage.rights import MAINTENANCE
 from tests.support.api import SETTINGS
 from tests.support.polling import eventually
+from tests.support.role_database import in_role
 from tests.support.stage import Stage
 
 Change = dict[str, Any]
@@ -115,7 +117,9 @@ async def a_numbering(database: Database, *, interval_s: float = 0.02) -> AsyncI
     """Number changes, as maintenance does."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        duty = Periodic("number-changes", numbering(database), interval_s=interval_s)
+        duty = Periodic(
+            "number-changes", numbering(in_role(database, MAINTENANCE)), interval_s=interval_s
+        )
         group.create_task(duty.run(stop))
         try:
             yield

@@ -10,7 +10,7 @@ from tests.support.stage import Stage
 def duties(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> Mapping[str, Duty]:
     """Return the duties by their names. Changes are kept for a week."""
     return Retention(
-        stage.database,
+        stage.maintenance_database,
         clock=stage.clock,
         keep_tasks=keep_tasks,
         keep_changes=timedelta(days=7),

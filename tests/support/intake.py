@@ -18,6 +18,7 @@ from taskmill.outbound.warnings import Warnings
 from taskmill.storage.database import Database
 from taskmill.wire.messages import MessageLimits
 from tests.support.polling import eventually
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage, a_creation, a_rejections
 
 LIMITS = MessageLimits(body_bytes=4096)
@@ -119,7 +120,7 @@ async def until_it_consumes(intake: Intake) -> None:
 @asynccontextmanager
 async def another_database(url: str) -> AsyncIterator[Database]:
     """Another connection pool to a database, for instance through a proxy."""
-    database = Database(url, SETTINGS)
+    database = RoleDatabase(url, SETTINGS)
     try:
         yield database
     finally:

@@ -13,11 +13,18 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from taskmill.storage import migrate
+from taskmill.storage import migrate, roles
+from tests.support.roles import PASSWORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = sorted((migrate.MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 T = TypeVar("T")
+
+
+def migrate_with_roles(url: str) -> None:
+    """Do what `taskmill migrate --roles` does; no event loop may run in this thread."""
+    migrate.upgrade(url)
+    asyncio.run(roles.apply(url, PASSWORDS))
 
 
 async def fetch_rows(url: str, query: str) -> list[tuple[Any, ...]]:

@@ -53,8 +53,8 @@ async def a_mixture(stage: Stage) -> Mixture:
     await made.waiting("waiting", queue="mail", idempotency=a_key("order-2"))
     await made.waiting("scheduled", delay=timedelta(hours=1), priority=9)
     resent = await made.resent()
-    await counts.fold(stage.database)
-    await changes.number(stage.database, 1000)
+    await counts.fold(stage.maintenance_database)
+    await changes.number(stage.maintenance_database, 1000)
     await made.waiting("unnumbered")
     return Mixture(tasks=made.tasks, lease=made.lease, resent=resent)
 
@@ -93,7 +93,9 @@ class _Making:
         self.tasks["lost and succeeded"] = (await self.stage.running(gone)).task.id
         await leases.close_lease(self.stage.database, gone, "stopped")
         clock = self.stage.clock
-        await Rescue(self.stage.database, ttl_s=60, interval_s=1, name="rescue", clock=clock)()
+        await Rescue(
+            self.stage.maintenance_database, ttl_s=60, interval_s=1, name="rescue", clock=clock
+        )()
         [taken] = await self.taken()
         await self.stage.end(taken, self.lease, Succeeded())
 
@@ -103,7 +105,7 @@ class _Making:
         self.tasks["expired"] = task.id
 
         async def probe() -> bool:
-            await expire_waiting(self.stage.database)
+            await expire_waiting(self.stage.maintenance_database)
             return (await self.stage.task(task.id)).status == "failed"
 
         await eventually(probe, "an expired task")

@@ -9,8 +9,10 @@ import asyncpg
 import orjson
 
 from taskmill.storage.database import _HOT, Database
+from taskmill.storage.rights import OWNER
 from taskmill.storage.statements import statement
 from tests.support.polling import eventually
+from tests.support.role_database import in_role
 
 # Leases are as few as workers; every other table grows with the tasks.
 BIG = (
@@ -101,8 +103,8 @@ class Explaining:
 
 @asynccontextmanager
 async def explaining(database: Database) -> AsyncIterator[Explaining]:
-    """Open such a session; what it writes is rolled back at the end."""
-    connection = await database.connect(**_HOT)
+    """Open such a session, as the owner, who may; what it writes is rolled back at the end."""
+    connection = await in_role(database, OWNER).connect(**_HOT)
     await connection.execute("LOAD 'auto_explain'")
     for name, value in (
         ("log_min_duration", "0"),

@@ -14,13 +14,17 @@ from typing import Any, Self
 import httpx
 
 from tests.support.polling import wait_until
+from tests.support.roles import with_logins
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST_LEASES = {"TASKMILL_LEASE__TTL_S": "2", "TASKMILL_MAINTENANCE__INTERVAL_S": "0.2"}
 
 
 class Program:
-    """A running `taskmill …`; leaving it stops it with SIGTERM and fails when it does not end."""
+    """A running `taskmill …`; leaving it stops it with SIGTERM and fails when it does not end.
+
+    On a database of tests, `taskmill run …` has the logins of its roles.
+    """
 
     def __init__(
         self,
@@ -39,7 +43,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**environment(), **env},
+                env={**environment(), **with_logins(arguments, env)},
                 start_new_session=True,
             )
 

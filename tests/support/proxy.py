@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
+from tests.support.role_database import RoleDatabase
 from tests.support.stage import SETTINGS, Stage
 
 _CHUNK = 65536
@@ -135,7 +136,7 @@ async def far_away(
 ) -> AsyncIterator[tuple[Network, Database]]:
     """A database behind a proxy of its own."""
     async with a_network(stage.url) as (network, url):
-        database = Database(url, settings)
+        database = RoleDatabase(url, settings)
         try:
             yield network, database
         finally:

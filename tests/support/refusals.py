@@ -13,10 +13,10 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import rejections
-from taskmill.storage.database import Database
 from taskmill.storage.rejections import NewRejection
 from taskmill.wire.messages import MessageLimits, message_draft, stored_message
 from taskmill.wire.problems import problem_json
+from tests.support.role_database import RoleDatabase
 
 PROPERTIES = {"content_type": "application/json", "headers": {"x-producer": "shop"}}
 
@@ -41,7 +41,7 @@ def refused_message(body: bytes, message_id: str | None = None) -> RefusedMessag
 
 async def store_refused(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
     """Store messages, each as a rejection of its own, and return their ids."""
-    database = Database(url, DatabaseSettings(pool_size=1, listing_pool_size=1))
+    database = RoleDatabase(url, DatabaseSettings(pool_size=1, listing_pool_size=1))
     ids = IdFactory(SystemClock(), random.Random())  # noqa: S311 - no secret
     new = [NewRejection(id=ids(), message=one, body_hash=one.body_hash) for one in messages]
     try:

@@ -112,7 +112,7 @@ async def add_events(
 async def settle(stage: Stage) -> None:
     """Roll up until everything is carried as far as it can be."""
     for _ in range(6):
-        await minutes.roll_up(stage.database)
+        await minutes.roll_up(stage.maintenance_database)
 
 
 async def now(stage: Stage) -> datetime:

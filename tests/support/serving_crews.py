@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from taskmill.settings import DatabaseSettings
-from taskmill.storage.database import Database
 from tests.support.polling import wait_until
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import FAST_LEASES, Program
+from tests.support.role_database import RoleDatabase
 from tests.support.verifying import found_in
 
 RETRY_AT_ONCE = {"base_s": 0, "jitter": 0}
@@ -70,7 +70,7 @@ def service(
 
 
 async def _is_sound(url: str) -> None:
-    database = Database(url, DatabaseSettings())
+    database = RoleDatabase(url, DatabaseSettings())
     try:
         assert await found_in(database) == {}
     finally:

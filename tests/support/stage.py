@@ -33,10 +33,12 @@ from taskmill.storage.database import Database
 from taskmill.storage.keyring import Keyring
 from taskmill.storage.leases import WorkerProfile
 from taskmill.storage.notifier import Notifier
+from taskmill.storage.rights import MAINTENANCE, OWNER
 from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
 from tests.support.polling import eventually
 from tests.support.postgres import STAGE_TEMPLATE, DatabaseServer
+from tests.support.role_database import RoleDatabase
 from tests.support.shared_servers import shared_postgres
 from tests.support.templates import make_stage_template
 
@@ -46,15 +48,29 @@ LIMITS = MessageLimits()
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One process's parts on a database of its own; `sql` is a plain connection for checks."""
+    """One process's parts on a database of its own.
+
+    They have the login of `taskmill_app`. Maintenance has a login of its own, and commands such as `taskmill key`
+    have that of the owner, as have `url` and `sql`, a plain connection for checks.
+    """
 
     url: str
-    database: Database
+    database: RoleDatabase
     clock: SystemClock
     ids: IdFactory
     creation: TaskCreation
     service: TaskService
     sql: "asyncpg.Connection[asyncpg.Record]"
+
+    @property
+    def maintenance_database(self) -> Database:
+        """The connections of maintenance."""
+        return self.database.of(MAINTENANCE)
+
+    @property
+    def owner_database(self) -> Database:
+        """The connections of who migrates, and of commands that need its rights."""
+        return self.database.of(OWNER)
 
     async def created(self, **parts: Any) -> Task:  # noqa: ANN401 - the fields of a draft
         """Create a task."""
@@ -168,7 +184,7 @@ def a_webhooks(
 @asynccontextmanager
 async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncIterator[Stage]:
     """Set everything up, and tear it down at the end."""
-    database, clock = Database(url, settings), SystemClock()
+    database, clock = RoleDatabase(url, settings), SystemClock()
     sql = await asyncpg.connect(url)
     try:
         await database.anchor(clock)

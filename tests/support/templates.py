@@ -4,19 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import audit_months, name_index, partitions, roles
-from taskmill.storage.database import Database
-from taskmill.storage.migrate import upgrade
+from taskmill.storage import audit_months, name_index, partitions
+from tests.support.migrating import migrate_with_roles
 from tests.support.postgres import STAGE_TEMPLATE, TEMPLATE, DatabaseServer
-from tests.support.roles import PASSWORDS
+from tests.support.role_database import RoleDatabase
 
 
 def make_template(server: DatabaseServer) -> None:
     """Make a migrated database with Taskmill's roles."""
     url = server.create()
-    with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
-        thread.submit(upgrade, url).result()
-    server.run(roles.apply(url, PASSWORDS))
+    with ThreadPoolExecutor(1) as thread:  # it runs loops of its own
+        thread.submit(migrate_with_roles, url).result()
     server.run(name_index.apply(url, is_wanted=True))
     server.rename(url, TEMPLATE)
 
@@ -30,7 +28,7 @@ def make_stage_template(server: DatabaseServer) -> None:
 
 async def _make_partitions(url: str) -> None:
     """Make the partitions that a process makes before it serves."""
-    database, clock = Database(url, DatabaseSettings()), SystemClock()
+    database, clock = RoleDatabase(url, DatabaseSettings()), SystemClock()
     moment = await database.anchor(clock)
     await partitions.ensure(database, moment)
     await audit_months.ensure(database, moment)
