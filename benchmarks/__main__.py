@@ -47,6 +47,7 @@ SCENARIOS = (
     "pairs",
     "wal_and_disk",
     "neighbours",
+    "key_neighbours",
     "publish_changes",
     "start_time",
     "start_up",

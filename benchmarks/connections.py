@@ -48,6 +48,10 @@ class Connection:
     async def request(self, request: bytes) -> Response:
         """Send a request and return its response, which must have a length. The connection stays open."""
         self.writer.write(request)
+        return await self.response()
+
+    async def response(self) -> Response:
+        """Read the next response, which must have a length."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0] or 0)
         return Response(head, await self.reader.readexactly(length))

@@ -152,13 +152,15 @@ class Lab:
         """Return the file with a program's logs, which are complete when it has ended."""
         return self.folder / f"{program.name}.log"
 
-    def script(self, module: str, *arguments: str) -> AbstractAsyncContextManager[Program]:
+    def script(
+        self, module: str, *arguments: str, environment: Mapping[str, str] = _NOTHING
+    ) -> AbstractAsyncContextManager[Program]:
         """Run a program of this folder."""
         return running(
             module.rpartition(".")[2],
             ["-m", module, *arguments],
             folder=self.folder,
-            environment={},
+            environment=environment,
         )
 
     def order(self, number: int, *sides: str) -> Sequence[str]:

@@ -1,12 +1,14 @@
 """A normal client: on each of a few connections it creates and reads a task at a fixed pace, for some seconds.
 
 The time of a request counts from when it was due, so it includes waiting for the response to the request before.
-One of the connections is opened again for each task. A wrong or late response counts as refused.
+One of the connections is opened again for each task. A wrong or late response counts as refused. CLIENT_API_KEY
+has the API key that it shows, if any.
 """
 
 import argparse
 import asyncio
 import json
+import os
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,11 +23,6 @@ _TASKS_PER_S = 10
 _TIMEOUT_S = 10.0
 _CREATED, _OK = 201, 200
 _TASK = b'{"name":"normal","payload":{"delay_s":0,"failure_probability":0}}'
-_POST = (
-    b"POST /tasks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(_TASK), _TASK)
-)
-_GET = "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -36,14 +33,14 @@ class Seen:
     failed: list[str] = field(default_factory=list)
 
 
-async def measure(url: str, seconds: float) -> Seen:
+async def measure(url: str, seconds: float, api_key: str = "") -> Seen:
     """Act as such a client for some seconds."""
     seen = Seen()
     began = monotonic() + 0.05
     async with asyncio.TaskGroup() as group:
         for number in range(_CONNECTIONS):
             group.create_task(
-                _Client(url, seen, is_persistent=number > 0).run(began, number, seconds)
+                _Client(url, seen, api_key, is_persistent=number > 0).run(began, number, seconds)
             )
     return seen
 
@@ -51,8 +48,10 @@ async def measure(url: str, seconds: float) -> Seen:
 class _Client:
     """One connection, or a new one for each task unless it `is_persistent`."""
 
-    def __init__(self, url: str, seen: Seen, *, is_persistent: bool) -> None:
+    def __init__(self, url: str, seen: Seen, api_key: str, *, is_persistent: bool) -> None:
         self._url = url
+        key = f"authorization: Bearer {api_key}\r\n" if api_key else ""
+        self._head = f"HTTP/1.1\r\nhost: localhost\r\n{key}"
         self._seen = seen
         self._is_persistent = is_persistent
         self._stack = AsyncExitStack()
@@ -72,10 +71,12 @@ class _Client:
                     await self._close()
 
     async def _step(self, due: float) -> None:
-        created = await self._request(_POST, _CREATED, due)
+        described = f"content-type: application/json\r\ncontent-length: {len(_TASK)}\r\n\r\n"
+        post = f"POST /tasks {self._head}{described}".encode() + _TASK
+        created = await self._request(post, _CREATED, due)
         if created is not None:
             path = created.header(b"location")
-            await self._request(_GET.format(path).encode(), _OK, monotonic())
+            await self._request(f"GET {path} {self._head}\r\n".encode(), _OK, monotonic())
 
     async def _request(self, request: bytes, status: int, due: float) -> Response | None:
         """Return the expected response and note how long it took; else note what came instead."""
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--done", type=Path, required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
     options = parser.parse_args()
-    seen = asyncio.run(measure(options.url, options.seconds))
+    seen = asyncio.run(measure(options.url, options.seconds, os.environ.get("CLIENT_API_KEY", "")))
     options.done.write_text(json.dumps(asdict(seen)))
 
 

@@ -3,17 +3,13 @@
 import argparse
 import asyncio
 import json
-import os
 import signal
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.attack import Attack, lower_priority
 from benchmarks.attacks.catalogue import attacks
 
-# A real attacker has a machine of its own; here it gets little of the one that it shares with server and clients.
-_NICENESS = 5
 _PAUSE_S = 0.01
 
 
@@ -41,13 +37,6 @@ async def _repeat(attack: Attack, url: str, outcomes: Counter[str]) -> None:
         await asyncio.sleep(attack.pause_s)
 
 
-def _lower_priority() -> None:
-    """Take little of the processors, also if Linux schedules by sessions, of which this is one."""
-    os.nice(_NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(_NICENESS))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("attack")
@@ -55,7 +44,7 @@ def main() -> None:
     parser.add_argument("--done", type=Path, required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
     options = parser.parse_args()
-    _lower_priority()
+    lower_priority()
     attack = attacks()[options.attack]
     asyncio.run(_run(attack, options.url, options.ready_file, options.done))
 

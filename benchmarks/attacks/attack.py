@@ -1,12 +1,18 @@
 """The definition of an attack: so many clients, each of which repeats one request."""
 
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.connections import connected_from
 
 ADDRESS = "127.0.0.2"
 """Attackers have an address of their own: limits by address must not hit others."""
+
+# A real attacker has a machine of its own; here it gets little of the one that it shares with server and clients.
+_NICENESS = 5
 
 Outcome = str
 """The outcome of one request: a status, or a word."""
@@ -40,3 +46,10 @@ async def status_of_request(url: str, data: bytes) -> Outcome:
     """Send a request and return the status of the response."""
     async with connected_from(ADDRESS, url) as connection:
         return str(await connection.status_at_end(data))
+
+
+def lower_priority() -> None:
+    """Take little of the processors, also if Linux schedules by sessions, of which this is one."""
+    os.nice(_NICENESS)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.attacks import large
+from benchmarks.attacks import large, with_key
 from benchmarks.attacks.attack import ADDRESS, request, status_of_request
 from benchmarks.attacks.catalogue import attacks
+from benchmarks.disturbance import Seen
 from benchmarks.figures import Verdict
 from benchmarks.normal_client import measure
-from benchmarks.scenarios.neighbours import Round, Seen, figures_of
+from benchmarks.scenarios.neighbours import Round, figures_of
 from taskmill.settings import LimitSettings
 
 CREATED = b"HTTP/1.1 201 Created\r\nlocation: /tasks/1\r\ncontent-length: 2\r\n\r\n{}"
@@ -160,3 +161,38 @@ def test_what_large_attacks_send_is_as_large_as_is_taken() -> None:
     assert all(0.85 * limits.batch_bytes < size <= limits.batch_bytes for size in batches.values())
     assert all(0.8 * limits.body_bytes < size <= limits.body_bytes for size in others.values())
     assert batches.keys() | others.keys() < attacks().keys()
+
+
+async def test_a_client_with_an_api_key_shows_it_in_each_request() -> None:
+    seen_heads = []
+
+    async def respond(head: bytes) -> bytes:
+        seen_heads.append(head)
+        return await respond_well(head)
+
+    async with a_server(respond) as url:
+        await measure(url, 0.1, "tm_key")
+        assert all(b"authorization: Bearer tm_key\r\n" in head for head in seen_heads)
+        seen_heads.clear()
+        await measure(url, 0.1)
+    assert seen_heads
+    assert not any(b"authorization" in head for head in seen_heads)
+
+
+@pytest.mark.parametrize("name", with_key.ATTACKS)
+async def test_an_attack_with_a_key_sends_all_of_its_requests_and_counts_their_statuses(
+    name: str,
+) -> None:
+    attack = with_key.ATTACKS[name]
+    lines: list[bytes] = []
+
+    async def respond(head: bytes) -> bytes:
+        assert b"authorization: Bearer tm_greedy\r\n" in head
+        lines.append(head.partition(b"\r\n")[0])
+        return OK if len(lines) <= 10 else BUSY
+
+    async with a_server(respond) as url:
+        statuses = await with_key.run(attack, url, "tm_greedy", 130)
+    assert statuses == {"200": 10, "503": 120}
+    assert len(lines) == 130
+    assert attack.requests * (100 if "queue names" in name else 1) in {100_000, with_key.NAMES}
