@@ -23,6 +23,7 @@ _NAMES: Final = {
     "AsyncContractCalls": "ContractCalls",
     "AsyncPools": "Pools",
     "AsyncSender": "Sender",
+    "AsyncSessionCalls": "SessionCalls",
     "AsyncTaskmillClient": "TaskmillClient",
     "AsyncTasks": "Tasks",
     "AsyncWebhookCalls": "WebhookCalls",

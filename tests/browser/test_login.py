@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
@@ -94,3 +95,30 @@ def test_a_reader_sees_no_buttons_and_an_open_page_ends_with_the_session(
     other.wait_for_url("**/ui/login")
     page.evaluate("htmx.trigger(document.body, 'refresh')")
     page.wait_for_url("**/ui/login?next=%2Fui%2Ftasks")
+
+
+def test_a_login_link_logs_in_by_one_key_and_leaves_no_code_behind(
+    closed: Closed, visitor: BrowserContext
+) -> None:
+    headers = {"authorization": f"Bearer {closed.admin}"}
+    made = httpx.post(f"{closed.url}/login-links", headers=headers, timeout=20).json()
+    page, errors = visitor.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url + str(request.headers)))
+    page.goto(closed.url + made["path"])
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [one["id"] for one in found if one["impact"] in SERIOUS] == []
+    code = made["path"].partition("#")[2]
+    assert page.input_value("#code") == code
+    assert page.url == f"{closed.url}/ui/login/link"
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{closed.url}/")
+    page.locator("#connection.on").wait_for(state="attached")
+    assert not any(code in one for one in sent), "neither in an address nor in a referrer"
+    again = visitor.new_page()
+    again.goto(closed.url + made["path"])
+    again.keyboard.press("Enter")
+    expect(again.locator("#trouble")).to_be_visible()
+    assert errors == []

@@ -18,6 +18,8 @@ def test_the_greeting_says_how_to_log_in_where_keys_are_required(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     shown = greeting(capfd, Path("data/admin.key"))
-    assert "API key    in data/admin.key: paste it to log in to the dashboard" in shown
+    assert "API key    in data/admin.key\n" in shown
+    command = f"TASKMILL_API_KEY_FILE=data/admin.key taskmill dashboard --url {URL} --open"
+    assert f"log in     {command}\n" in shown
     assert 'Bearer $(cat data/admin.key)"' in shown
     assert "key" not in greeting(capfd, None)

@@ -112,6 +112,9 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
     }
     assert set(new) == {
         "/audit",
+        "/login-links",
+        "/sessions",
+        "/sessions/{id}",
         "/tasks",
         "/tasks/batch",
         "/tasks/cancel",

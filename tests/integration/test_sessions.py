@@ -8,10 +8,11 @@ import pytest
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.audit import ActorKind
 from taskmill.domain.sessions import token_hash
+from taskmill.operations.api_keys import NewApiKey
 from taskmill.operations.sessions import Sessions
 from taskmill.storage.api_keys import revoke
 from taskmill.storage.notifier import API_KEYS, SESSIONS, NotificationListener
-from tests.support.api_keys import REQUIRED, a_new_key
+from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.audit import entries
 from tests.support.clocks import ManualClock
 from tests.support.pages import a_sessions, serving_pages
@@ -164,3 +165,34 @@ async def test_sessions_are_listed_and_ended_for_their_key_only_or_by_admin(stag
         assert newest.origin.actor.session == ids[2]
         assert (await pages.post(f"/ui/sessions/{ids[0]}/end", headers=mine)).status_code == 303
         assert (await pages.get("/ui/sessions", headers=mine)).status_code == 303
+
+
+async def test_the_api_lists_and_ends_sessions_as_the_page_does(stage: Stage) -> None:
+    mine, other, admin = [
+        await a_new_key(stage.database, grant) for grant in ("metrics", "tasks:read", "admin")
+    ]
+    sessions = a_sessions(stage)
+    await sessions.begin(other.key)
+    await sessions.begin(admin.key)
+    async with serving_pages(stage, REQUIRED) as served:
+        # An unused link is no session yet.
+        assert (await served.post("/login-links", headers=shown(other))).status_code == 201
+
+        async def seen(key: NewApiKey) -> list[dict[str, str]]:
+            response = await served.get("/sessions", headers=shown(key))
+            assert response.status_code == 200
+            items: list[dict[str, str]] = response.json()["items"]
+            return items
+
+        assert await seen(mine) == []
+        [found] = await seen(other)
+        assert (found["key_id"], found["key_name"]) == (other.key.id, other.key.draft.name)
+        assert {one["key_id"] for one in await seen(admin)} == {other.key.id, admin.key.id}
+        path = f"/sessions/{found['id']}"
+        foreign = await served.http.delete(path, headers=shown(mine))
+        assert (foreign.status_code, foreign.json()["type"]) == (404, "/problems/session-not-found")
+        assert (await served.http.delete(path, headers=shown(admin))).status_code == 204
+        assert (await served.http.delete(path, headers=shown(other))).status_code == 404
+        assert await seen(other) == []
+        newest, *_ = await entries(stage)
+        assert (newest.action, newest.target_id) == ("session.end", found["id"])

@@ -21,6 +21,7 @@ from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
+from taskmill.wire.sessions import LoginLinkView, SessionView
 from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.task_log import LogLineView, LogPage
@@ -101,6 +102,12 @@ def system(client: Client) -> None:
     assert_type(client.deliveries(hook.id, state="failed"), Iterator[DeliveryView])
     assert_type(client.resend_delivery(hook.id, 4711), DeliveryView)
     client.delete_webhook(hook.id)
+
+
+def sessions(client: Client) -> None:
+    assert_type(client.sessions(), Sequence[SessionView])
+    client.end_session(ID)
+    assert_type(client.login_link(), LoginLinkView)
 
 
 def errors() -> None:

@@ -48,7 +48,7 @@ ADMIN_ONLY: Final = Rule(Scope.ADMIN, Check.ALL)
 """The rule of every route that the table does not have."""
 
 ANY_KEY: Final = Rule(Scope.ADMIN, Check.KEY)
-"""The rule of a path at which there is nothing, or nothing for its method."""
+"""The rule of what is about the key itself, and of a path at which there is nothing, or nothing for its method."""
 
 RULES: Final[Mapping[str, Rule]] = {
     "GET /healthz": _OPEN,
@@ -97,6 +97,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /workers/{id}/stop": _OPERATE_ALL,
     "POST /workers/{id}/resume": _OPERATE_ALL,
     "GET /audit": ADMIN_ONLY,
+    "GET /sessions": ANY_KEY,
+    "DELETE /sessions/{id}": ANY_KEY,
+    "POST /login-links": _READ_VISIBLE,
     "GET /types": _TYPES,
     "GET /types/{name}": _TYPES,
     "PUT /types/{name}": _TYPES,

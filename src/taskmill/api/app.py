@@ -43,6 +43,7 @@ from taskmill.api.routers import (
     legacy,
     logs,
     rejections,
+    sessions,
     sweeps,
     system,
     tasks,
@@ -55,6 +56,7 @@ from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
 from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.service import TaskService
+from taskmill.operations.sessions import Sessions
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
@@ -103,6 +105,10 @@ _TAGS: Final = [
         "name": "audit",
         "description": "Who did what to tasks, queues, workers and settings of the service.",
     },
+    {
+        "name": "sessions",
+        "description": "Who is logged in to the dashboard; links that log a browser in.",
+    },
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
@@ -130,6 +136,11 @@ _BODIES: Final = (
 
 class PagesApp(Protocol):
     """An ASGI app that serves some paths and streams: the dashboard."""
+
+    @property
+    def sessions(self) -> Sessions | None:
+        """What verifies its sessions; None where no keys are required."""
+        ...
 
     def serves(self, path: str) -> bool:
         """Return whether it serves a path."""
@@ -254,6 +265,8 @@ def create_app(
             stream_quota=StreamQuota(settings.quotas.streams),
             drain=drain,
             keys=keys,
+            has_dashboard=pages is not None,
+            sessions=None if pages is None else pages.sessions,
             warning_of=Warnings(AddressRules.of(settings.outbound)),
         ),
         traces,
@@ -309,6 +322,7 @@ def _described() -> FastAPI:
         webhook_routes.router,
         rejections.router,
         audit.router,
+        sessions.router,
         health.router,
         documents.router,
     ):

@@ -9,6 +9,7 @@ from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
 from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.service import TaskService
+from taskmill.operations.sessions import Sessions
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
@@ -56,6 +57,9 @@ class Context:
 
     keys: KeyVerifier | None = None
     """What verifies API keys; None where none are required."""
+    has_dashboard: bool = False
+    sessions: Sessions | None = None
+    """Sessions of the dashboard; None where there is none, or no keys are required."""
 
     quick_limits: InputLimits = field(init=False)
     """The same limits for requests that the event loop reads itself."""

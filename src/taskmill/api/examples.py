@@ -214,6 +214,15 @@ _BLOCKERS: Final[list[Json]] = [
     },
 ]
 
+_SESSION: Final[Json] = {
+    "id": "9b2d6f0e-5c1a-4f3b-8d7e-2a1c0b9f8e7d",
+    "key_id": "5nXqk0bW2rTzYc8D",
+    "key_name": "anna",
+    "created_at": _CREATED,
+    "used_at": _FINISHED,
+    "ends_at": "2026-11-25T13:23:39.418000Z",
+}
+
 RESPONSES: Final[dict[str, Json]] = {
     "TaskView": _TASK,
     "CreatedTaskView": _TASK,
@@ -291,6 +300,12 @@ RESPONSES: Final[dict[str, Json]] = {
     "AuditEntryList": {"items": [_AUDITED], "next_cursor": None},
     "ActorView": _AUDITED["actor"],
     "TargetView": _AUDITED["target"],
+    "SessionView": _SESSION,
+    "SessionList": {"items": [_SESSION]},
+    "LoginLinkView": {
+        "path": "/ui/login/link#oXfM5XzvGm1hVYb0Yk0WlX3n0Jm1n2a4h6V8c9d0e1f",
+        "expires_at": "2026-11-25T01:24:32.820000Z",
+    },
     "WebhookView": _WEBHOOK,
     "WebhookList": {"items": [_WEBHOOK]},
     "DeliveryView": _DELIVERY,

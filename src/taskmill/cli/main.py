@@ -49,6 +49,8 @@ _SECTIONS: Sections = {
             "webhook",
             "Notify endpoints when tasks end; see what was delivered.",
         ),
+        "dashboard": Lazy("dashboard", "dashboard", "Print a link that logs a browser in."),
+        "session": Lazy("sessions", "session", "List who is logged in; log somebody out."),
         "audit": Lazy("audit", "audit", "List who did what: cancels, pauses, changes."),
         "stats": Lazy("system", "stats", "Count tasks by queue and status."),
         "top": Lazy("top.command", "top", "Show live what happens, and what needs attention."),

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from taskmill.client.calls import Call
 from taskmill.client.errors import NotAccepted
-from taskmill.client.refusals import refusal
+from taskmill.client.refusal_kinds import refusal
 from taskmill.client.tries import Tries
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import Problem

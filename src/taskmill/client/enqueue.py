@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from taskmill.client.calls import TaskFields, plain
 from taskmill.client.errors import NotAccepted
-from taskmill.client.refusals import refusal
+from taskmill.client.refusal_kinds import refusal
 from taskmill.domain.task_fields import DEFAULT_TYPE, GIVEN, Kind
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.first_claim import payload_problem

@@ -16,6 +16,8 @@
     │   ├── RejectionNotFound
     │   ├── WebhookNotFound
     │   ├── DeliveryNotFound
+    │   ├── SessionNotFound
+    │   ├── NoDashboard
     │   └── PathNotFound             there is nothing at the address
     ├── MethodNotAllowed             405
     ├── NotAcceptable                406
@@ -55,12 +57,11 @@ A type that only a newer service knows is raised as the class of its status, or 
 none; a field that such a service leaves out is None.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
 from taskmill.client.errors import NotAccepted
-from taskmill.wire.problems import ALL_KINDS, PATH_NOT_FOUND, Problem, ProblemKind
+from taskmill.wire.problems import Problem
 
 _USUAL_PAUSE_S: Final = 1.0
 
@@ -210,6 +211,14 @@ class DeliveryNotFound(NotFound):
     """The webhook has no delivery of this id; it may be past its retention."""
 
 
+class SessionNotFound(NotFound):
+    """No session of the dashboard has this id, or it has ended, or it is of another key."""
+
+
+class NoDashboard(NotFound):
+    """The dashboard is turned off."""
+
+
 class TransitionRefused(_OfTask, Conflict):
     """The task is in a status that does not allow the action."""
 
@@ -348,53 +357,3 @@ class RateLimitExceeded(TooManyRequests):
 
 class WebhookLimitReached(_OverLimit):
     """No more webhooks may be made."""
-
-
-BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
-    400: BadRequest,
-    401: NotAuthenticated,
-    403: Forbidden,
-    404: NotFound,
-    405: MethodNotAllowed,
-    406: NotAcceptable,
-    408: RequestTimedOut,
-    409: Conflict,
-    410: Gone,
-    412: VersionMismatch,
-    413: TooLarge,
-    414: UriTooLong,
-    415: UnsupportedMediaType,
-    421: Misdirected,
-    422: Unprocessable,
-    429: TooManyRequests,
-    431: HeadersTooLarge,
-    500: ServiceFailed,
-    503: ServiceUnavailable,
-}
-"""The class of each HTTP status, for types that have none of their own."""
-
-
-def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
-    for child in kind.__subclasses__():
-        yield from (child, *_descendants(child))
-
-
-_BY_NAME: Final = {kind.__name__: kind for kind in _descendants(NotAccepted)}
-
-
-def _class_of(kind: ProblemKind) -> type[NotAccepted]:
-    name = "".join(map(str.capitalize, kind.slug.split("-")))
-    return _BY_NAME.get(name, BY_STATUS[kind.status])
-
-
-BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = {
-    **{kind.type: _class_of(kind) for kind in ALL_KINDS},
-    PATH_NOT_FOUND.type: PathNotFound,
-}
-"""The class of each type of problem that the service can return: the one of its name, or that of its status."""
-
-
-def refusal(problem: Problem) -> NotAccepted:
-    """Return the error that a problem is."""
-    by_status = BY_STATUS.get(problem.status, NotAccepted)
-    return BY_TYPE.get(problem.type, by_status)(problem)

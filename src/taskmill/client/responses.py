@@ -7,7 +7,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.client.errors import NotAccepted, Unexpected
-from taskmill.client.refusals import refusal
+from taskmill.client.refusal_kinds import refusal
 from taskmill.client.tries import retry_after_s
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import MEDIA_TYPE, PATH_NOT_FOUND, Problem

@@ -25,6 +25,7 @@ from taskmill.dashboard.pages import (
     errors,
     failures,
     login,
+    login_link,
     overview,
     preferences,
     queues,
@@ -42,6 +43,7 @@ from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
+from taskmill.operations.sessions import Sessions
 from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import API_KEY, ROUTE
 from taskmill.settings.auth import requires_keys
@@ -69,6 +71,11 @@ class Dashboard:
             (Route(path, _never, methods=[method]), endpoint)
             for method, path, endpoint in _all_routes()
         ]
+
+    @property
+    def sessions(self) -> Sessions | None:
+        """What verifies sessions; None where no keys are required."""
+        return self._context.sessions
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -164,6 +171,7 @@ def _all_routes() -> Routes:
         stream.ROUTES,
         preferences.ROUTES,
         login.ROUTES,
+        login_link.ROUTES,
         sessions.ROUTES,
         overview.ROUTES,
         tasks.ROUTES,

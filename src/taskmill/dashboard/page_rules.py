@@ -48,6 +48,8 @@ _CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
 PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/login": OPEN,
     "POST /ui/login": OPEN,
+    "GET /ui/login/link": OPEN,
+    "POST /ui/login/link": OPEN,
     "POST /ui/logout": OPEN,
     "POST /ui/preferences": OPEN,
     "GET /ui/static/{digest}/{name:path}": OPEN,

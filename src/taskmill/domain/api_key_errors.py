@@ -1,4 +1,6 @@
-"""The errors about API keys, below `TaskmillError`. No message contains a secret."""
+"""The errors about API keys, and the sessions that stand for them, below `TaskmillError`. None has a secret."""
+
+from uuid import UUID
 
 from taskmill.domain.errors import TaskmillError
 from taskmill.domain.grants import Scope
@@ -38,3 +40,18 @@ class ScopeMissing(TaskmillError):
     def __init__(self, scope: Scope, what: str = "") -> None:
         super().__init__(f"the API key does not grant {scope}{' for ' if what else ''}{what}")
         self.scope = scope
+
+
+class SessionNotFound(TaskmillError):
+    """No session of the dashboard has this id, or it has ended, or it is of another key."""
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(f"there is no session {session_id}")
+        self.session_id = session_id
+
+
+class NoDashboard(TaskmillError):
+    """The service shows no pages."""
+
+    def __init__(self) -> None:
+        super().__init__("the dashboard is turned off (TASKMILL_DASHBOARD__ENABLED)")

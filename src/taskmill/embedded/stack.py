@@ -321,6 +321,11 @@ async def _state(url: str, logins: Logins | None) -> tuple[str | None, bool]:
         await connection.close()
 
 
+def _key_lines(url: str | None, key_file: Path) -> tuple[str, ...]:
+    log_in = f"TASKMILL_API_KEY_FILE={key_file} taskmill dashboard --url {url} --open"
+    return f"  API key    in {key_file}", f"  log in     {log_in}"
+
+
 def _greet(
     url: str | None, broker: _Broker, location: str, log_file: Path | None, key_file: Path | None
 ) -> None:
@@ -332,7 +337,7 @@ def _greet(
         f'  try it     curl {key}-X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,
-        *([f"  API key    in {key_file}: paste it to log in to the dashboard"] if key_file else ()),
+        *(_key_lines(url, key_file) if key_file else ()),
         f"  data       {location}",
         f"  log        {log_file}",
         "Ctrl-C stops it; the data stays.",

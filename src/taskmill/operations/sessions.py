@@ -1,5 +1,7 @@
 """Sessions of the dashboard: a key is shown once, and a token stands for it until the session ends.
 
+A program that has a key can make a login link, whose code begins one session instead of the key.
+
 A session has the rights that its key has at each request, and none when that has ended. Those that are verified
 are cached as keys are: one that was ended is forgotten when PostgreSQL notifies this process, at the latest after
 `FRESH_S`. What a page needs is not decided here.
@@ -15,7 +17,14 @@ from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.grants import Scope
-from taskmill.domain.sessions import TOKEN_BYTES, Session, is_token, token_hash
+from taskmill.domain.sessions import (
+    TOKEN_BYTES,
+    LoginLink,
+    Session,
+    code_hash,
+    is_token,
+    token_hash,
+)
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog
 from taskmill.operations.key_verification import KeyVerifier
@@ -61,11 +70,42 @@ class Sessions(VerifiedCache[UUID, rows.FoundSession]):
             ScopeMissing: The key may read nothing.
             Unavailable: The database is away.
         """
-        if not key.has(Scope.TASKS_READ):
-            raise ScopeMissing(Scope.TASKS_READ)
+        _require_reading(key)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         session_id = await rows.begin(self._database, token_hash(token), key.id)
         log.info("session.began", session_id=str(session_id), api_key=key.id)
+        return token
+
+    async def make_link(self, key: ApiKey) -> LoginLink:
+        """Make a login link of a key in place of its unused one. Its code can't be had again.
+
+        Raises:
+            ScopeMissing: The key may read nothing.
+            Unavailable: The database is away.
+        """
+        _require_reading(key)
+        code = secrets.token_urlsafe(TOKEN_BYTES)
+        expires_at = await rows.make_link(self._database, code_hash(code), key.id)
+        log.info("login_link.made", api_key=key.id)
+        return LoginLink(code=code, expires_at=expires_at)
+
+    async def use_link(self, code: str, host: str) -> str:
+        """Begin the session of a login link for an address, and return its token. The link has ended then.
+
+        Raises:
+            NotAuthenticated: There is no such link any more, or its key has ended, or is not valid there.
+            Unavailable: The database is away.
+        """
+        if not is_token(code):
+            raise NotAuthenticated
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        found = await rows.use_link(self._database, code_hash(code), token_hash(token))
+        if found is None:
+            raise NotAuthenticated
+        if self.keys.accepted(found.key, host) is None:
+            await rows.end(self._database, [found.id], key_id=None)
+            raise NotAuthenticated
+        log.info("session.began", session_id=str(found.id), api_key=found.key.id)
         return token
 
     async def verify(self, token: str, host: str) -> VerifiedSession:
@@ -112,3 +152,8 @@ class Sessions(VerifiedCache[UUID, rows.FoundSession]):
         if found is not None:
             self._remember(digest, found, reading)
         return found
+
+
+def _require_reading(key: ApiKey) -> None:
+    if not key.has(Scope.TASKS_READ):
+        raise ScopeMissing(Scope.TASKS_READ)

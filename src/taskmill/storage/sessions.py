@@ -1,4 +1,7 @@
-"""Stores sessions of the dashboard. Nothing reads the hash of a token; it is only looked for."""
+"""Stores sessions of the dashboard, and login links, which are sessions that no browser has begun yet.
+
+Nothing reads the hash of a token or of a code; it is only looked for.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -6,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.domain.api_keys import ApiKey
-from taskmill.domain.sessions import IDLE, LONGEST, Session
+from taskmill.domain.sessions import IDLE, LINK_VALID, LONGEST, Session
 from taskmill.storage.api_keys import api_key_of
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
@@ -36,6 +39,22 @@ async def find(database: Database, token_hash: bytes) -> FoundSession | None:
     return FoundSession(row["session_id"], row["ends_at"], api_key_of(row))
 
 
+async def make_link(database: Database, code_hash: bytes, key_id: str) -> datetime:
+    """Store a login link in place of the key's unused one, and return when it expires."""
+    [row] = await database.fetch("make_login_link", code_hash, key_id, LINK_VALID)
+    expires_at: datetime = row["ends_at"]
+    return expires_at
+
+
+async def use_link(database: Database, code_hash: bytes, token_hash: bytes) -> FoundSession | None:
+    """Begin the session of a login link; None when there is no such link, or it was used."""
+    rows = await database.fetch("use_login_link", code_hash, token_hash, IDLE)
+    if not rows:
+        return None
+    [row] = rows
+    return FoundSession(row["session_id"], row["ends_at"], api_key_of(row))
+
+
 async def end(database: Database, ids: Collection[UUID], *, key_id: str | None) -> bool:
     """End sessions, only those of a key if one is given; return whether there were any."""
     async with database.hot_transaction() as connection:
@@ -46,7 +65,7 @@ async def end(database: Database, ids: Collection[UUID], *, key_id: str | None) 
 
 async def all_sessions(database: Database, key_id: str | None, limit: int) -> list[Session]:
     """Return the sessions of a key, or of all keys; those that end last first."""
-    rows = await database.fetch("list_sessions", key_id, limit)
+    rows = await database.fetch("list_sessions", key_id, limit, LINK_VALID)
     return [
         Session(
             id=row["id"],

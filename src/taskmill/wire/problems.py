@@ -13,7 +13,12 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
+from taskmill.domain.api_key_errors import (
+    NoDashboard,
+    NotAuthenticated,
+    ScopeMissing,
+    SessionNotFound,
+)
 from taskmill.domain.errors import (
     BadCursor,
     CancelNotRequested,
@@ -199,6 +204,8 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
         _row(WebhookNotFound, 404, "There is no such webhook"),
         _row(DeliveryNotFound, 404, "There is no such delivery"),
         _row(WebhookLimitReached, 422, "No more webhooks may be made", _same("limit")),
+        _row(SessionNotFound, 404, "There is no such session"),
+        _row(NoDashboard, 404, "There is no dashboard"),
         _row(WebhookInactive, 409, "Nothing is sent to this webhook as it is"),
         _row(
             RateLimitExceeded,

@@ -28,7 +28,7 @@ from taskmill.client import (
     TooManyRequests,
     TransitionRefused,
 )
-from taskmill.client.refusals import BY_STATUS, BY_TYPE
+from taskmill.client.refusal_kinds import BY_STATUS, BY_TYPE
 from taskmill.domain.errors import Unavailable
 from taskmill.wire.problems import ALL_KINDS, PROBLEMS, ProblemKind
 from tests.support.fake_responses import problem

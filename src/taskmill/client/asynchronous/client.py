@@ -15,6 +15,7 @@ import httpx
 
 from taskmill.client import calls, many, sweeps
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
+from taskmill.client.asynchronous.sessions import AsyncSessionCalls
 from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
 from taskmill.client.calls import (
     AuditFilters,
@@ -42,7 +43,7 @@ from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
 
-class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
+class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls, AsyncSessionCalls):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
     Safe to share between the tasks of one event loop. Cancelling a call gives up its response; the request may

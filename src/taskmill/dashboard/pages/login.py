@@ -1,5 +1,7 @@
 """Logging in with an API key, and logging out."""
 
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -40,9 +42,7 @@ async def log_in(view: View) -> Response:
     if sessions is None:
         return view.redirect(goal)
     if wait_s := view.context.login_limit.wait_s(host, view.context.clock.monotonic()):
-        response = _form(view, goal, HTTPStatus.TOO_MANY_REQUESTS, view.t("login.often", n=wait_s))
-        response.headers["retry-after"] = str(wait_s)
-        return response
+        return refuse_often(view, wait_s, partial(_form, view, goal))
     try:
         key = view.request.scope[API_KEY] = await sessions.find_key(first(form, "key"), host)
         token = await sessions.begin(key)
@@ -53,6 +53,13 @@ async def log_in(view: View) -> Response:
         return _form(view, goal, HTTPStatus.FORBIDDEN, view.t("login.no_right", scope=error.scope))
     response = view.redirect(goal)
     set_cookie(view.request, response, token)
+    return response
+
+
+def refuse_often(view: View, wait_s: int, again: Callable[[int, str], Response]) -> Response:
+    """Return the form `again`, with a status and a text, for an address that has to wait before its next try."""
+    response = again(HTTPStatus.TOO_MANY_REQUESTS, view.t("login.often", n=wait_s))
+    response.headers["retry-after"] = str(wait_s)
     return response
 
 

@@ -1,0 +1,78 @@
+"""Which of the refusals a problem is raised as: the class of its type, else the one of its status."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from taskmill.client.errors import NotAccepted
+from taskmill.client.refusals import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    HeadersTooLarge,
+    MethodNotAllowed,
+    Misdirected,
+    NotAcceptable,
+    NotAuthenticated,
+    NotFound,
+    PathNotFound,
+    RequestTimedOut,
+    ServiceFailed,
+    ServiceUnavailable,
+    TooLarge,
+    TooManyRequests,
+    Unprocessable,
+    UnsupportedMediaType,
+    UriTooLong,
+    VersionMismatch,
+)
+from taskmill.wire.problems import ALL_KINDS, PATH_NOT_FOUND, Problem, ProblemKind
+
+BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
+    400: BadRequest,
+    401: NotAuthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    406: NotAcceptable,
+    408: RequestTimedOut,
+    409: Conflict,
+    410: Gone,
+    412: VersionMismatch,
+    413: TooLarge,
+    414: UriTooLong,
+    415: UnsupportedMediaType,
+    421: Misdirected,
+    422: Unprocessable,
+    429: TooManyRequests,
+    431: HeadersTooLarge,
+    500: ServiceFailed,
+    503: ServiceUnavailable,
+}
+"""The class of each HTTP status, for types that have none of their own."""
+
+
+def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
+    for child in kind.__subclasses__():
+        yield from (child, *_descendants(child))
+
+
+_BY_NAME: Final = {kind.__name__: kind for kind in _descendants(NotAccepted)}
+
+
+def _class_of(kind: ProblemKind) -> type[NotAccepted]:
+    name = "".join(map(str.capitalize, kind.slug.split("-")))
+    return _BY_NAME.get(name, BY_STATUS[kind.status])
+
+
+BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = {
+    **{kind.type: _class_of(kind) for kind in ALL_KINDS},
+    PATH_NOT_FOUND.type: PathNotFound,
+}
+"""The class of each type of problem that the service can return: the one of its name, or that of its status."""
+
+
+def refusal(problem: Problem) -> NotAccepted:
+    """Return the error that a problem is."""
+    by_status = BY_STATUS.get(problem.status, NotAccepted)
+    return BY_TYPE.get(problem.type, by_status)(problem)
