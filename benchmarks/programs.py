@@ -142,13 +142,17 @@ async def _await_ready(
 ) -> dict[str, str | None]:
     try:
         async with asyncio.timeout(start_s):
-            while not (facts := facts_of(ready_file)):
+            while not _is_written(ready_file):
                 if process.returncode is not None:
                     raise ProgramFailed(f"{name} ended: {_tail(log)}")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as error:
         raise ProgramFailed(f"{name} was not ready in time: {_tail(log)}") from error
-    return facts
+    return facts_of(ready_file)
+
+
+def _is_written(ready_file: Path) -> bool:
+    return ready_file.exists() and ready_file.stat().st_size > 0
 
 
 def facts_of(ready_file: Path) -> dict[str, str | None]:
