@@ -22,6 +22,7 @@ _NAMES: Final = {
     "AsyncBaseTransport": "BaseTransport",
     "AsyncContractCalls": "ContractCalls",
     "AsyncPools": "Pools",
+    "AsyncScheduleCalls": "ScheduleCalls",
     "AsyncSender": "Sender",
     "AsyncSessionCalls": "SessionCalls",
     "AsyncTaskmillClient": "TaskmillClient",

@@ -140,6 +140,7 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "/workers/{id}/quiet",
         "/workers/{id}/stop",
         "/workers/{id}/resume",
+        "/schedules/preview",
         "/types",
         "/types/{name}",
         "/webhooks",

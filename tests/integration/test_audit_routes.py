@@ -68,6 +68,7 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/workers/{id}/quiet"): Recorded(action=AuditAction.WORKER_QUIET, target="worker"),
     ("POST", "/workers/{id}/stop"): Recorded(action=AuditAction.WORKER_STOP, target="worker"),
     ("POST", "/workers/{id}/resume"): Recorded(action=AuditAction.WORKER_RESUME, target="worker"),
+    ("POST", "/schedules/preview"): READS,
     ("PUT", "/types/{name}"): Recorded(
         action=AuditAction.TYPE_REGISTER, target="free", body={"payload_schema": {"type": "object"}}
     ),

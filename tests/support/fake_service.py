@@ -22,6 +22,9 @@ from starlette.routing import Route
 
 from taskmill.client import AsyncTaskmillClient
 from taskmill.domain.activity import COUNTED
+from taskmill.domain.errors import InvalidInput
+from taskmill.wire.preview_requests import preview_json
+from taskmill.wire.problems import problem_json
 from tests.support.fake_responses import START, json_response, problem
 from tests.support.fake_tasks import NAMES, FakeTasks
 from tests.support.fake_webhooks import FakeTypes, FakeWebhooks
@@ -43,6 +46,7 @@ class FakeService(FakeTasks):
                 Route("/rejections", self._rejections),
                 Route("/rejections/{id}", self._rejection),
                 Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
+                Route("/schedules/preview", self._preview, methods=["POST"]),
                 Route("/workers", self._workers),
                 Route("/workers/{id}/{action}", self._set_worker_request, methods=["POST"]),
                 Route("/stats", self._stats),
@@ -156,6 +160,14 @@ class FakeService(FakeTasks):
         if found["task_id"] is None:
             found["task_id"] = self.add(name=found["body"])["id"]
         return refused or json_response(self.tasks[found["task_id"]])
+
+    async def _preview(self, request: Request) -> Response:
+        try:
+            found = preview_json(await request.json(), START)
+            return Response(found, media_type="application/json")
+        except InvalidInput as error:
+            status, headers, body = problem_json(error)
+            return Response(body, status, headers)
 
     async def _workers(self, request: Request) -> Response:
         refused = await self.record(request)

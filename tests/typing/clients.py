@@ -21,6 +21,7 @@ from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
+from taskmill.wire.schedule_previews import SchedulePreviewView
 from taskmill.wire.sessions import LoginLinkView, SessionView
 from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
@@ -108,6 +109,15 @@ def sessions(client: Client) -> None:
     assert_type(client.sessions(), Sequence[SessionView])
     client.end_session(ID)
     assert_type(client.login_link(), LoginLinkView)
+
+
+def schedules(client: Client) -> None:
+    previewed = client.preview_schedule(cron="30 2 * * *", zone="Europe/Moscow", count=3)
+    assert_type(previewed, SchedulePreviewView)
+    assert_type(
+        client.preview_schedule(every="PT15M", after=datetime(2031, 1, 1, tzinfo=UTC)),
+        SchedulePreviewView,
+    )
 
 
 def errors() -> None:

@@ -100,6 +100,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /sessions": ANY_KEY,
     "DELETE /sessions/{id}": ANY_KEY,
     "POST /login-links": _READ_VISIBLE,
+    "POST /schedules/preview": _READ_VISIBLE,
     "GET /types": _TYPES,
     "GET /types/{name}": _TYPES,
     "PUT /types/{name}": _TYPES,

@@ -43,6 +43,7 @@ from taskmill.api.routers import (
     legacy,
     logs,
     rejections,
+    schedules,
     sessions,
     sweeps,
     system,
@@ -61,6 +62,7 @@ from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.body_memory import BodyLimits, BodyMemory
+from taskmill.runtime.clock import Clock, SystemClock
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.page_limit import PageLimit
 from taskmill.runtime.rate_limits import RateLimits
@@ -70,6 +72,7 @@ from taskmill.version import version
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.leases import RenewLease, TakeLease
+from taskmill.wire.preview_requests import PreviewSchedule
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
@@ -98,6 +101,7 @@ _TAGS: Final = [
     {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
+    {"name": "schedules", "description": "When tasks are made by the clock."},
     {"name": "types", "description": "What payloads of each type have to look like."},
     {"name": "webhooks", "description": "Have events posted to an endpoint."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
@@ -129,6 +133,7 @@ _BODIES: Final = (
     Problem,
     ChangeView,
     ContractChange,
+    PreviewSchedule,
     CreateWebhook,
     ChangeWebhook,
 )
@@ -228,9 +233,11 @@ def create_app(
     traces: "Traces | None" = None,
     pages: PagesApp | None = None,
     keys: KeyVerifier | None = None,
+    clock: Clock | None = None,
 ) -> Api:
     """Make the API over a service that is entered already, a feed and a pull that run.
 
+    `clock` is that of the process, in step with PostgreSQL's; a new one unless given.
     `drain` is called when the legacy API is asked to start a worker, and must return at once.
     `traces` is None when they are off, `pages` where there is no dashboard. `keys` are needed exactly where the
     settings require keys.
@@ -264,6 +271,7 @@ def create_app(
             rate_limits=RateLimits(settings.rate_limits),
             stream_quota=StreamQuota(settings.quotas.streams),
             drain=drain,
+            clock=clock or SystemClock(),
             keys=keys,
             has_dashboard=pages is not None,
             sessions=None if pages is None else pages.sessions,
@@ -318,6 +326,7 @@ def _described() -> FastAPI:
         batches.router,
         explanations.router,
         system.router,
+        schedules.router,
         types.router,
         webhook_routes.router,
         rejections.router,

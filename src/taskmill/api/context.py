@@ -14,6 +14,7 @@ from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.body_memory import BodyLimits
+from taskmill.runtime.clock import Clock
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.offload import Offload
 from taskmill.runtime.page_limit import PageLimit
@@ -51,6 +52,7 @@ class Context:
     rate_limits: RateLimits
     stream_quota: StreamQuota
     drain: Callable[[], None] | None
+    clock: Clock
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False
     stop_delay_s: float = 0.0

@@ -213,6 +213,23 @@ _BLOCKERS: Final[list[Json]] = [
         "facts": {},
     },
 ]
+_PREVIEWED: Final[list[Json]] = [
+    {"tick": "2026-10-24T00:30:00.000000Z", "local": "2026-10-24T02:30:00+02:00", "note": None},
+    {
+        "tick": "2026-10-25T00:30:00.000000Z",
+        "local": "2026-10-25T02:30:00+02:00",
+        "note": "fold_first",
+    },
+    {"tick": "2026-10-26T01:30:00.000000Z", "local": "2026-10-26T02:30:00+01:00", "note": None},
+]
+_CLOCK_CHANGE: Final[Json] = {
+    "at": "2026-10-25T01:00:00.000000Z",
+    "kind": "fold",
+    "local_from": "2026-10-25T02:00:00",
+    "local_until": "2026-10-25T03:00:00",
+    "offset_before": "+02:00",
+    "offset_after": "+01:00",
+}
 
 _SESSION: Final[Json] = {
     "id": "9b2d6f0e-5c1a-4f3b-8d7e-2a1c0b9f8e7d",
@@ -306,6 +323,15 @@ RESPONSES: Final[dict[str, Json]] = {
         "path": "/ui/login/link#oXfM5XzvGm1hVYb0Yk0WlX3n0Jm1n2a4h6V8c9d0e1f",
         "expires_at": "2026-11-25T01:24:32.820000Z",
     },
+    "SchedulePreviewView": {
+        "words": "at 02:30 every day, Europe/Berlin",
+        "zone": "Europe/Berlin",
+        "tz_version": "2026f",
+        "ticks": _PREVIEWED,
+        "clock_changes": [_CLOCK_CHANGE],
+    },
+    "PreviewedTickView": _PREVIEWED[1],
+    "ClockChangeView": _CLOCK_CHANGE,
     "WebhookView": _WEBHOOK,
     "WebhookList": {"items": [_WEBHOOK]},
     "DeliveryView": _DELIVERY,

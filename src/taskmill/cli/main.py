@@ -44,6 +44,7 @@ _SECTIONS: Sections = {
         ),
         "worker": Lazy("system", "worker", "List workers; have one take no more tasks, or stop."),
         "type": Lazy("contracts", "type_", "List types with a contract; register or drop one."),
+        "schedule": Lazy("scheduling", "schedule", "See when a schedule would make tasks."),
         "webhook": Lazy(
             "webhooks",
             "webhook",

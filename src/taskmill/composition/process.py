@@ -264,6 +264,7 @@ class Process(ProcessContext):
             traces=self.traces,
             pages=pages,
             keys=keys,
+            clock=self.clock,
         )
         certificate = self._certificate()
         self.server = self._server(app, certificate)

@@ -15,6 +15,7 @@ import httpx
 
 from taskmill.client import calls, many, sweeps
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
+from taskmill.client.asynchronous.schedules import AsyncScheduleCalls
 from taskmill.client.asynchronous.sessions import AsyncSessionCalls
 from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
 from taskmill.client.calls import (
@@ -43,7 +44,9 @@ from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
 
-class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls, AsyncSessionCalls):
+class AsyncTaskmillClient(
+    AsyncWebhookCalls, AsyncContractCalls, AsyncSessionCalls, AsyncScheduleCalls
+):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
     Safe to share between the tasks of one event loop. Cancelling a call gives up its response; the request may

@@ -2,24 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from taskmill.domain.schedules.spec import ScheduleSpec
+from taskmill.domain.schedules.spec import ClockNote, ScheduleSpec
 from taskmill.domain.schedules.ticks import Tick, ticks_after
 from taskmill.domain.schedules.zones import ClockChange, changes_in, offset_at, zone_of
 
 DEFAULT_COUNT: Final = 20
-
-
-class ClockNote(StrEnum):
-    """What a clock change has to do with a tick. Programs may rely on these names."""
-
-    AFTER_GAP = "after_gap"
-    SKIPPED_GAP = "skipped_gap"
-    FOLD_FIRST = "fold_first"
-    FOLD_LAST = "fold_last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

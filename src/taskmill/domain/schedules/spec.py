@@ -32,6 +32,15 @@ class Fold(StrEnum):
     BOTH = "both"
 
 
+class ClockNote(StrEnum):
+    """What a clock change has to do with a tick. Programs may rely on these names."""
+
+    AFTER_GAP = "after_gap"
+    SKIPPED_GAP = "skipped_gap"
+    FOLD_FIRST = "fold_first"
+    FOLD_LAST = "fold_last"
+
+
 class CatchUp(StrEnum):
     """Which of the missed ticks get a task after all. Programs may rely on these names."""
 

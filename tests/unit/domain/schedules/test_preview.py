@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from taskmill.domain.schedules.preview import ClockNote, clock_changes, preview
-from taskmill.domain.schedules.spec import Fold, Gap, ScheduleSpec
+from taskmill.domain.schedules.preview import clock_changes, preview
+from taskmill.domain.schedules.spec import ClockNote, Fold, Gap, ScheduleSpec
 from taskmill.domain.schedules.zones import changes_in
 from tests.support.tick_walk import utc
 

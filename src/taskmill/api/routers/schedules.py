@@ -1,0 +1,29 @@
+"""Schedules: when they would make tasks."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from taskmill.api.dependencies import InContext, refuse_query, small_body_of
+from taskmill.api.openapi import json_body, refusals
+from taskmill.api.responses import RawResponse
+from taskmill.wire.preview_requests import PreviewSchedule, preview_json
+from taskmill.wire.schedule_previews import SchedulePreviewView
+
+router = APIRouter(tags=["schedules"], dependencies=[Depends(refuse_query)])
+
+
+@router.post(
+    "/schedules/preview",
+    summary="Preview a schedule's ticks",
+    openapi_extra={"requestBody": json_body(PreviewSchedule)},
+    response_model=SchedulePreviewView,
+    responses=refusals(has_body=True),
+)
+async def preview_schedule(request: Request, context: InContext) -> Response:
+    """Show the next ticks that a schedule would have, in its zone, and the clock changes on the way.
+
+    Nothing is stored. Ticks have no jitter here: that depends on the schedule's name.
+    """
+    body, now = await small_body_of(request), context.clock.now()
+    # Rare ticks may be decades apart: 30 ms the first time that a zone is asked for (measured 2026-11-30).
+    found = await context.offload.run(lambda: preview_json(body, now))
+    return RawResponse(200, found).to_starlette()

@@ -1,0 +1,23 @@
+"""The methods for schedules."""
+
+from datetime import datetime
+from typing import Unpack
+
+from taskmill.client import schedules
+from taskmill.client.asynchronous.sending import AsyncSender
+from taskmill.client.schedules import SpecFields
+from taskmill.wire.schedule_previews import SchedulePreviewView
+
+
+class AsyncScheduleCalls(AsyncSender):
+    """Schedules."""
+
+    async def preview_schedule(
+        self,
+        *,
+        after: datetime | str | None = None,
+        count: int | None = None,
+        **spec: Unpack[SpecFields],
+    ) -> SchedulePreviewView:
+        """Show the next ticks that a schedule would have, after now unless told; nothing is stored."""
+        return await self._send(schedules.preview(spec, after, count))
