@@ -35,17 +35,12 @@ def _given(spec: ScheduleSpec) -> list[str]:
 
 
 def _kind(spec: ScheduleSpec) -> Iterator[Violation]:
-    match _given(spec):
-        case []:
-            yield Violation(pointer="", expected="one of cron, every and at", got="none of them")
-        case [_]:
-            pass
-        case [_, *others] as given:
-            got = " and ".join(given)
-            for name in others:
-                yield Violation(
-                    pointer=f"/{name}", expected="only one of cron, every and at", got=got
-                )
+    given = _given(spec)
+    if not given:
+        yield Violation(pointer="", expected="one of cron, every and at", got="none of them")
+    for name in given[1:]:
+        expected, got = "only one of cron, every and at", " and ".join(given)
+        yield Violation(pointer=f"/{name}", expected=expected, got=got)
     if spec.anchor is not None and spec.every is None:
         yield Violation(pointer="/anchor", expected="no anchor without every", got="one")
 

@@ -115,6 +115,11 @@ def test_a_tick_of_its_own_at_the_end_of_a_gap_is_not_a_skipped_one() -> None:
     assert local(spec, utc(2026, 3, 28, 20), 2) == ["03-29 03:00+0200", "03-30 02:00+0200"]
 
 
+def test_a_gap_without_a_time_of_the_schedule_gives_no_tick() -> None:
+    spec = ScheduleSpec(cron="0 1,4 * * *", zone="Europe/Berlin")
+    assert local(spec, utc(2026, 3, 28, 20), 2) == ["03-29 01:00+0100", "03-29 04:00+0200"]
+
+
 def test_a_part_of_the_times_in_a_gap_of_half_an_hour_is_left_out() -> None:
     spec = ScheduleSpec(cron="10,40 2 * * *", zone="Australia/Lord_Howe")
     assert local(spec, utc(2026, 10, 3, 12), 2) == ["10-04 02:30+1100", "10-04 02:40+1100"]
