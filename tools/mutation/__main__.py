@@ -62,7 +62,11 @@ class Area:
 
 
 AREAS: Final = {
-    "domain": Area(("domain/*.py",), ("tests/unit/domain",)),
+    "domain": Area(("domain/*.py",), ("tests/unit/domain/test_*.py",)),
+    "schedules": Area(
+        ("domain/schedules/*.py",),
+        ("tests/unit/domain/schedules",),
+    ),
     "worker": Area(
         tuple(f"worker/{name}.py" for name in ("attempt", "ends", "pool", "recorder")),
         (

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice, pairwise
+from time import process_time
 
 import pytest
 
@@ -238,6 +239,24 @@ def test_no_tick_is_outside_of_the_times_that_tasks_may_have() -> None:
     assert next_tick(yearly, utc(2099, 12, 31)) == Tick(at=utc(2100, 1, 1))
     assert next_tick(yearly, utc(2100, 1, 1)) is None
     assert next_tick(yearly, END_OF_TICKS + timedelta(days=4000)) is None
+
+
+@pytest.mark.parametrize(
+    ("cron", "after"),
+    [
+        ("0 0 29 2 */7", utc(2072, 3, 1)),  # a Sunday: the next one would be in 2112
+        ("0 0 29 2 */7", utc(2032, 3, 1)),
+        ("0 0 */30 * MON#5", utc(2026, 1, 1)),
+        ("0 0 */30 * MON#2", utc(2000, 1, 1)),  # never
+        ("59 59 23 31 12 *", utc(2026, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Gaza", "Africa/Casablanca"])
+def test_no_search_for_a_tick_costs_much(cron: str, after: datetime, zone: str) -> None:
+    began = process_time()
+    next_tick(ScheduleSpec(cron=cron, zone=zone), after)
+    next(ticks_until(ScheduleSpec(cron=cron, zone=zone), FIRST_TICK, after), None)
+    assert process_time() - began < 0.5  # measured 2026-11-30: 0.04
 
 
 def test_jitter_delays_a_tick_always_alike_and_within_its_bound() -> None:
