@@ -38,6 +38,8 @@ ADDRESSES = [
     "/tasks?name=only&limit=1",
     "/tasks?status=in_progress&status=new",
     "/queues",
+    "/workers",
+    "/rejections",
     "/stats",
     "/stats?window=5m",
     "/stats?window=1h&queue=secret",

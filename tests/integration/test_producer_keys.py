@@ -68,6 +68,26 @@ async def test_a_message_creates_what_the_key_of_its_user_grants(
     assert "outbound for host 'example.net'" in found[2][1]
 
 
+async def test_a_refused_message_is_for_a_queue_only_if_its_producer_may_create_in_it(
+    stage: Stage, broker_url: str, producers: ProducerKeys
+) -> None:
+    await a_new_key(stage.database, "tasks:create queue=billing.* type=charge", name=USER)
+    wrong = {"name": 5, "type": "charge"}
+    async with an_intake(stage, broker_url, producers) as producer:
+        for number, queue in enumerate(("billing.cards", "other", None)):
+            await producer.send(wrong | ({} if queue is None else {"queue": queue}), user_id=USER)
+            await until_counted(stage, 0, number + 1)
+        await producer.send({**wrong, "queue": "billing.cards"})
+        await until_counted(stage, 0, 4)
+    rows = await stage.sql.fetch("SELECT status, queue FROM taskmill.rejection ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        (422, "billing.cards"),
+        (422, None),
+        (422, None),
+        (401, None),
+    ]
+
+
 async def test_a_message_without_a_user_or_of_one_without_a_key_creates_nothing(
     stage: Stage, broker_url: str, producers: ProducerKeys
 ) -> None:

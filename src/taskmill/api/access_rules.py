@@ -21,6 +21,10 @@ class Check(StrEnum):
     BODY = "for the queue and the type that its body names"
     QUEUE = "for the queue in its path"
     TASK = "for the queue and the type of the task in its path; else there is no such task"
+    REJECTION = "for the queue of the refused message in its path; else there is no such message"
+    WORKER = (
+        "for all queues of the worker in its path; one that serves none of the key's is not there"
+    )
     LEASE = "for the queues and the types of what runs under the lease in its path; else there is no such lease"
 
 
@@ -32,10 +36,10 @@ class Rule(NamedTuple):
 
 
 _OPEN: Final = Rule(Scope.ADMIN, Check.OPEN)
-_READ_ALL: Final = Rule(Scope.TASKS_READ, Check.ALL)
 _READ_VISIBLE: Final = Rule(Scope.TASKS_READ, Check.VISIBLE)
 _READ_TASK: Final = Rule(Scope.TASKS_READ, Check.TASK)
 _OPERATE_ALL: Final = Rule(Scope.TASKS_OPERATE, Check.ALL)
+_OPERATE_WORKER: Final = Rule(Scope.TASKS_OPERATE, Check.WORKER)
 _OPERATE_VISIBLE: Final = Rule(Scope.TASKS_OPERATE, Check.VISIBLE)
 _OPERATE_TASK: Final = Rule(Scope.TASKS_OPERATE, Check.TASK)
 _CREATE: Final = Rule(Scope.TASKS_CREATE, Check.BODY)
@@ -87,15 +91,15 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /events": _READ_VISIBLE,
     "GET /stats": _READ_VISIBLE,
     "GET /queues": _READ_VISIBLE,
-    "GET /workers": _READ_ALL,
-    "GET /rejections": _READ_ALL,
-    "GET /rejections/{id}": _READ_ALL,
-    "POST /rejections/{id}/resend": _OPERATE_ALL,
+    "GET /workers": _READ_VISIBLE,
+    "GET /rejections": _READ_VISIBLE,
+    "GET /rejections/{id}": Rule(Scope.TASKS_READ, Check.REJECTION),
+    "POST /rejections/{id}/resend": Rule(Scope.TASKS_OPERATE, Check.REJECTION),
     "PATCH /queues/{name}": Rule(Scope.TASKS_OPERATE, Check.QUEUE),
     "DELETE /queues/{name}": Rule(Scope.TASKS_OPERATE, Check.QUEUE),
-    "POST /workers/{id}/quiet": _OPERATE_ALL,
-    "POST /workers/{id}/stop": _OPERATE_ALL,
-    "POST /workers/{id}/resume": _OPERATE_ALL,
+    "POST /workers/{id}/quiet": _OPERATE_WORKER,
+    "POST /workers/{id}/stop": _OPERATE_WORKER,
+    "POST /workers/{id}/resume": _OPERATE_WORKER,
     "GET /audit": ADMIN_ONLY,
     "GET /sessions": ANY_KEY,
     "DELETE /sessions/{id}": ANY_KEY,

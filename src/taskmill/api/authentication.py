@@ -32,6 +32,8 @@ from taskmill.runtime.offload import caller
 from taskmill.storage import remote_leases
 
 _BODY: Final = "http.response.body"
+# Of these, the operations find out what may be seen and done, by the visibility of the request.
+_LIMITED: Final = frozenset({Check.VISIBLE, Check.REJECTION, Check.WORKER})
 
 
 class Authentication:
@@ -115,7 +117,7 @@ class Authentication:
         self, scope: KeyScope, check: Check, key: ApiKey, parameter: str
     ) -> None:
         """Check a key that does not grant the scope for everything."""
-        if check is Check.VISIBLE:
+        if check in _LIMITED:
             return
         if check is Check.TASK:
             await self._require_task(key, scope, parameter)

@@ -16,12 +16,15 @@ class Need(StrEnum):
     NOTHING = "nothing, not even a session"
     SESSION = "a session, or a key"
     ALL = "its scope for all queues"
-    SOME = "its scope for any queue, of which the endpoint checks which, and `tasks:read` for all queues"
+    SOME = "its scope for any queue, of which the endpoint checks which; it shows only queues that may be read"
     VISIBLE = "its scope for any queue; it shows only what is in the queues of the key"
     QUEUE = "its scope for the queue in its path"
     TASK = (
         "its scope for the queue of the task in its path; a task that may not be read is not there"
     )
+    REJECTION = "its scope for the queue of the refused message in its path; others are not there"
+    WORKER = "its scope for a queue of the worker in its path; others are not there"
+    WHOLE_WORKER = "its scope for all queues of the worker in its path"
 
 
 class PageRule(NamedTuple):
@@ -36,8 +39,6 @@ SESSION: Final = PageRule(Scope.TASKS_READ, Need.SESSION)
 ADMIN_ONLY: Final = PageRule(Scope.ADMIN, Need.ALL)
 """The rule of whatever the table does not have."""
 
-_READ: Final = PageRule(Scope.TASKS_READ, Need.ALL)
-_OPERATE: Final = PageRule(Scope.TASKS_OPERATE, Need.ALL)
 _READ_VISIBLE: Final = PageRule(Scope.TASKS_READ, Need.VISIBLE)
 _READ_TASK: Final = PageRule(Scope.TASKS_READ, Need.TASK)
 _OPERATE_VISIBLE: Final = PageRule(Scope.TASKS_OPERATE, Need.VISIBLE)
@@ -71,18 +72,18 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/delete": _OPERATE_QUEUE,
-    "GET /ui/workers": _READ,
-    "GET /ui/workers/{id}": _READ,
-    "POST /ui/workers/{id}/{what}": _OPERATE,
-    "GET /ui/failures": _READ,
+    "GET /ui/workers": _READ_VISIBLE,
+    "GET /ui/workers/{id}": PageRule(Scope.TASKS_READ, Need.WORKER),
+    "POST /ui/workers/{id}/{what}": PageRule(Scope.TASKS_OPERATE, Need.WHOLE_WORKER),
+    "GET /ui/failures": _READ_VISIBLE,
     "GET /ui/audit": ADMIN_ONLY,
     "GET /ui/create": _CREATE,
     "POST /ui/create": _CREATE,
     "POST /ui/create/payload": _CREATE,
     "POST /ui/create/snippets": _CREATE,
-    "GET /ui/rejections": _READ,
-    "GET /ui/rejections/{id}": _READ,
-    "POST /ui/rejections/{id}/resend": _OPERATE,
+    "GET /ui/rejections": _READ_VISIBLE,
+    "GET /ui/rejections/{id}": PageRule(Scope.TASKS_READ, Need.REJECTION),
+    "POST /ui/rejections/{id}/resend": PageRule(Scope.TASKS_OPERATE, Need.REJECTION),
 }
 """The rules by method and path, as the pages' routes are declared."""
 

@@ -29,6 +29,7 @@ from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TooLarge, Unavailable
 from taskmill.domain.grants import Scope
+from taskmill.domain.system import WorkerState
 from taskmill.domain.task import Task
 from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.http_scope import API_KEY
@@ -94,9 +95,11 @@ class View:
         if self.context.sessions is None:
             return True
         wanted, key = Scope(scope), self.key
-        if key is None or not key.permits(Scope.TASKS_READ, queue=queue):
-            return False
-        return key.has(wanted) if wanted is Scope.TASKS_CREATE else key.permits(wanted, queue=queue)
+        if wanted is Scope.TASKS_CREATE:
+            return self.may_some(wanted)
+        return key is not None and all(
+            key.permits(one, queue=queue) for one in (Scope.TASKS_READ, wanted)
+        )
 
     def may_some(self, scope: str) -> bool:
         """Return whether the visitor may read, and do what a scope is for, in some queue at least."""
@@ -104,6 +107,13 @@ class View:
             return True
         key = self.key
         return key is not None and key.has(Scope.TASKS_READ) and key.has(Scope(scope))
+
+    def may_request(self, worker: WorkerState) -> bool:
+        """Return whether the visitor may ask a worker for something: it concerns all of its queues."""
+        if self.may(Scope.TASKS_OPERATE):
+            return True
+        queues = () if worker.is_shared else worker.queues
+        return bool(queues) and all(self.may(Scope.TASKS_OPERATE, queue) for queue in queues)
 
     def may_open(self, entry: NavigationEntry) -> bool:
         """Return whether the visitor may open a page of the navigation."""
@@ -200,6 +210,7 @@ class View:
             "base": self.base,
             "may": self.may,
             "may_open": self.may_open,
+            "may_request": self.may_request,
             "may_some": self.may_some,
             "visitor": None if self.key is None else self.key.draft.name,
             # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.

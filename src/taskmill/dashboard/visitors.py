@@ -86,11 +86,13 @@ async def require(
         return None
     await _require_for_some(service, key, rule, path)
     if rule.need is Need.SOME:
-        return None
+        return None if reads_all else Visibility(key=key, scopes=(Scope.TASKS_READ,))
     return Visibility(key=key, scopes=tuple(dict.fromkeys((Scope.TASKS_READ, rule.scope))))
 
 
-_OF_SOME: Final = frozenset({Need.VISIBLE, Need.QUEUE, Need.TASK})
+# Of these, the operations find out what may be seen and done, by the visibility of the request.
+_LIMITED: Final = frozenset({Need.VISIBLE, Need.REJECTION, Need.WORKER, Need.WHOLE_WORKER})
+_OF_SOME: Final = _LIMITED | {Need.QUEUE, Need.TASK, Need.SOME}
 
 
 async def _require_for_some(
@@ -109,6 +111,8 @@ async def _require_for_some(
                 raise TaskNotFound(task_id)
             _require_in(key, rule.scope, task.queue)
         case Need.NOTHING | Need.SESSION | Need.SOME | Need.VISIBLE:
+            return
+        case Need.REJECTION | Need.WORKER | Need.WHOLE_WORKER:
             return
         case _:
             assert_never(rule.need)

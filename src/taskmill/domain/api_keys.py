@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from taskmill.domain.grants import Grant, Scope, permits
+from taskmill.domain.grants import Grant, Scope, permits, permits_queue, permits_type
 from taskmill.domain.quotas import Owner, QuotaLimit
 
 Network = IPv4Network | IPv6Network
@@ -99,6 +99,14 @@ class ApiKey:
     def permits(self, scope: Scope, *, queue: str | None = None, type: str | None = None) -> bool:  # noqa: A002 - as everywhere
         """Return whether it grants a scope for a queue and a type; None stands for all of them."""
         return permits(self.draft.grants, scope, queue=queue, type=type)
+
+    def permits_type(self, scope: Scope, type: str | None) -> bool:  # noqa: A002 - as everywhere
+        """Return whether it grants a scope for a type in some queue; None stands for all types."""
+        return permits_type(self.draft.grants, scope, type)
+
+    def permits_queue(self, scope: Scope, queue: str) -> bool:
+        """Return whether it grants a scope for a queue and some type."""
+        return permits_queue(self.draft.grants, scope, queue)
 
     def has(self, scope: Scope) -> bool:
         """Return whether it grants a scope for anything."""

@@ -45,7 +45,8 @@ class HeldLease:
 class OpenLease:
     """A worker whose lease is open. Empty `queues` means all; `types` has `*` for all.
 
-    `running` is what it reported with its last renewal. One that `is_quiet` was asked to take no more tasks.
+    `running` is what it reported with its last renewal. One that `is_quiet` was asked to take no more tasks. With
+    `is_shared` it also serves queues that may not be seen, and its other types are not named.
     """
 
     id: UUID
@@ -57,13 +58,18 @@ class OpenLease:
     renewed_at: datetime
     expires_at: datetime
     is_quiet: bool = False
+    is_shared: bool = False
 
     def limited_to(self, visibility: Visibility) -> "OpenLease | None":
         """Return it with visible queues only; None when it serves none of them."""
         if not self.queues:
-            return self
-        queues = frozenset(filter(visibility.shows, self.queues))
-        return replace(self, queues=queues) if queues else None
+            return replace(self, is_shared=True)
+        queues = visibility.of(self.queues)
+        return replace(self, queues=queues, is_shared=queues != self.queues) if queues else None
+
+    def named_types(self, task_type: str) -> frozenset[str]:
+        """Return its types that may be named where a task of a type is explained."""
+        return self.types & {EVERY_TYPE, task_type} if self.is_shared else self.types
 
     def takes_queue(self, queue: str) -> bool:
         """Return whether it serves the queue."""

@@ -103,7 +103,7 @@ def no_worker(c: ExplainSnapshot) -> Blocker:
         "workers_for_type": len(for_type),
         "workers_for_both": len(c.fitting),
         "workers_quiet": sum(worker.is_quiet for worker in alive),
-        "workers": [_worker_facts(worker) for worker in (serving or alive)[:_MOST_WORKERS]],
+        "workers": [_worker_facts(worker, c.type) for worker in (serving or alive)[:_MOST_WORKERS]],
     }
     if serving:
         names = a_few([worker.worker for worker in serving])
@@ -128,8 +128,9 @@ def _missing_worker(
             f"No live worker for type {c.type} serves queue {c.queue}; they serve {a_few(queues)}."
         )
         return sentence, f"Start a worker for the queue: TASKMILL_WORKER__QUEUES={c.queue}."
-    types = sorted({task_type for worker in alive for task_type in worker.types})
-    sentence = f"{_alive_clause(alive)}, but none runs type {c.type}; they run {a_few(types)}."
+    types = sorted({one for worker in alive for one in worker.named_types(c.type)})
+    run = a_few(types) or "others"
+    sentence = f"{_alive_clause(alive)}, but none runs type {c.type}; they run {run}."
     return sentence, (
         "Start a worker that has a handler for it; or have the type emulated meanwhile: "
         f"TASKMILL_EMULATION__TYPES={c.type}."
@@ -140,11 +141,11 @@ def _alive_clause(workers: list[OpenLease]) -> str:
     return "1 worker lives" if len(workers) == 1 else f"{len(workers):,} workers live"
 
 
-def _worker_facts(worker: OpenLease) -> Mapping[str, object]:
+def _worker_facts(worker: OpenLease, task_type: str) -> Mapping[str, object]:
     return {
         "name": worker.worker,
         "queues": sorted(worker.queues),
-        "types": sorted(worker.types),
+        "types": sorted(worker.named_types(task_type)),
         "slots": worker.slots,
         "heartbeat_at": worker.renewed_at,
     }

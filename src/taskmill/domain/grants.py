@@ -97,6 +97,22 @@ def permits(
     return False
 
 
+def permits_type(grants: Iterable[Grant], scope: Scope, type: str | None) -> bool:  # noqa: A002 - as everywhere
+    """Return whether the grants have a scope for a type, None for all types, in some queue."""
+    for grant in grants:  # a loop, as in `permits`: it is there for every task
+        if grant.scope is Scope.ADMIN or (grant.scope is scope and _covers(grant.types, type)):
+            return True
+    return False
+
+
+def permits_queue(grants: Iterable[Grant], scope: Scope, queue: str) -> bool:
+    """Return whether the grants have a scope for a queue and some type."""
+    return any(
+        grant.scope is Scope.ADMIN or (grant.scope is scope and _covers(grant.queues, queue))
+        for grant in grants
+    )
+
+
 def permits_host(grants: Iterable[Grant], host: str) -> bool:
     """Return whether the grants let requests be sent to a host, given in lower case."""
     return any(

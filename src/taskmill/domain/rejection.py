@@ -13,7 +13,8 @@ from uuid import UUID
 class RefusedMessage:
     """A message to keep as received. `properties` and `problem` are JSON text.
 
-    `message_id` is the producer's: the same body with the same id is the same message.
+    `message_id` is the producer's: the same body with the same id is the same message. `queue` is the one that it
+    is for, None where that can't be read, or where its producer may create nothing in it.
     """
 
     source: str
@@ -22,6 +23,7 @@ class RefusedMessage:
     properties: str
     status: int
     problem: str
+    queue: str | None = None
 
     @property
     def body_hash(self) -> bytes:
@@ -33,7 +35,7 @@ class RefusedMessage:
 class RejectionSummary:
     """A stored rejection without its body. `properties` and `problem` are JSON text.
 
-    `resent_at` and `task_id` are set once it was sent again and became a task.
+    `resent_at` and `task_id` are set once it was sent again and became a task. `queue` is as of the message.
     """
 
     id: UUID
@@ -47,6 +49,7 @@ class RejectionSummary:
     redeliveries: int
     resent_at: datetime | None
     task_id: UUID | None
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

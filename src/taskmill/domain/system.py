@@ -1,7 +1,7 @@
 """What the system reports about itself: history, pages of tasks, queues, workers and counts."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
@@ -11,6 +11,7 @@ from taskmill.domain.activity import Activity
 from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.task import Task
+from taskmill.domain.visibility import Visibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ class WorkerState:
     """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
 
     A `remote` one pulls over HTTP, and has a lease for each claim; its `version` is not known. A quiet one
-    may be asked to `stop_when_empty`, when it runs nothing more. `lost_tasks` of a lost one were taken back.
+    may be asked to `stop_when_empty`, when it runs nothing more. `lost_tasks` of a lost one were taken back. One
+    that `is_shared` also serves queues that whoever asks may not see.
     """
 
     id: UUID
@@ -147,6 +149,17 @@ class WorkerState:
     version: str | None = None
     stop_when_empty: bool = False
     lost_tasks: int = 0
+    is_shared: bool = False
+
+    def limited_to(self, visibility: Visibility) -> "WorkerState":
+        """Return it with visible queues only."""
+        queues = [queue for queue in self.queues if visibility.shows(queue)]
+        is_shared = not self.queues or len(queues) < len(self.queues)
+        return replace(self, queues=queues, is_shared=is_shared)
+
+    def with_types_of(self, visible: Collection[str]) -> "WorkerState":
+        """Return it with those of its types that are visible; `*` always is."""
+        return replace(self, types=[one for one in self.types if one == "*" or one in visible])
 
     @property
     def is_lost(self) -> bool:

@@ -13,7 +13,9 @@ from uuid import UUID
 from aiormq.abc import DeliveredMessage
 
 from taskmill.amqp.names import REJECTED_QUEUE
+from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.grants import Scope
 from taskmill.domain.rejection import RefusedMessage
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
@@ -44,10 +46,12 @@ from taskmill.outbound.warnings import Warnings
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.masking import masked, secrets_of
 from taskmill.wire.messages import (
+    CreationMessage,
     MessageLimits,
     bare_refusal,
     created_reply,
     message_draft,
+    queue_of,
     refused_message,
     refused_reply,
 )
@@ -223,7 +227,7 @@ class Validator:
         self, refused: Sequence[tuple[DeliveredMessage, Exception]], persist: Persist
     ) -> list[Reply]:
         """Store refused messages as rejections, and return the copies and replies to send."""
-        refusals = [_refusal(message, error) for message, error in refused]
+        refusals = [self._refusal(message, error) for message, error in refused]
         ids = await self._store_rejections(refusals, persist)
         replies: list[Reply] = []
         for (message, _), refusal, rejection_id in zip(refused, refusals, ids, strict=True):
@@ -231,6 +235,26 @@ class Validator:
             replies += _built(partial(_copy, message, refusal, rejection_id))
             replies += _built(partial(_reply_refused, message, refusal))
         return replies
+
+    def _refusal(self, message: DeliveredMessage, error: Exception) -> RefusedMessage:
+        try:
+            came = message_of(message)
+            came.others = other_properties(message)
+            return refused_message(came, error, self._queue_of(message, came))
+        except Exception:
+            log.exception("message.undecidable")
+            return bare_refusal(message.body, error)
+
+    def _queue_of(self, message: DeliveredMessage, came: CreationMessage) -> str | None:
+        """Return the queue that a refused message is for, None where its producer may create nothing in it."""
+        queue = queue_of(came, self._limits)
+        if queue is None or self._producers is None:
+            return queue
+        try:
+            key = self._producers.key_of(user_of(message))
+        except NotAuthenticated:
+            return None
+        return queue if key.permits_queue(Scope.TASKS_CREATE, queue) else None
 
     async def _store_rejections(
         self, refusals: Sequence[RefusedMessage], persist: Persist
@@ -255,16 +279,6 @@ def _count(messages: Sequence[DeliveredMessage]) -> None:
     BATCH_ITEMS.observe(len(messages), ("intake",))
     MESSAGES_CONSUMED.inc(len(messages))
     MESSAGES_REDELIVERED.inc(sum(1 for message in messages if message.redelivered))
-
-
-def _refusal(message: DeliveredMessage, error: Exception) -> RefusedMessage:
-    try:
-        came = message_of(message)
-        came.others = other_properties(message)
-        return refused_message(came, error)
-    except Exception:
-        log.exception("message.undecidable")
-        return bare_refusal(message.body, error)
 
 
 def _report(refusal: RefusedMessage, rejection_id: UUID) -> None:

@@ -3,7 +3,8 @@
 Each function does nothing where no key is required. HTTP is not its matter.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -12,7 +13,36 @@ from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.grants import Scope, permits_host
 from taskmill.domain.task import TaskDraft
 from taskmill.wire import push
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.urls import target_of
+
+
+@dataclass(frozen=True, slots=True)
+class _PermittedContracts(Mapping[str, Contract]):
+    """Contracts, but of no type that a key may not create tasks of."""
+
+    key: ApiKey
+    contracts: Mapping[str, Contract]
+
+    def __getitem__(self, name: str) -> Contract:
+        if not self.key.permits_type(Scope.TASKS_CREATE, name):
+            raise KeyError(name)
+        return self.contracts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.contracts if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def permitted_contracts(
+    key: ApiKey | None, contracts: Mapping[str, Contract]
+) -> Mapping[str, Contract]:
+    """Return the contracts of types that a key may create tasks of: the others say nothing to who has it."""
+    if key is None or key.permits_type(Scope.TASKS_CREATE, None):
+        return contracts
+    return _PermittedContracts(key, contracts)
 
 
 def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
@@ -47,9 +77,9 @@ def authorise_url(key: ApiKey | None, url: str | None) -> None:
         raise ScopeMissing(Scope.OUTBOUND, f"host {host!r}")
 
 
-def permits_secrets(key: ApiKey | None) -> bool:
-    """Return whether a key may see what is secret in tasks of all queues."""
-    return key is None or key.permits(Scope.TASKS_READ_SECRET)
+def permits_secrets(key: ApiKey | None, queue: str | None) -> bool:
+    """Return whether a key may see what is secret in tasks of a queue, None for all queues."""
+    return key is None or key.permits(Scope.TASKS_READ_SECRET, queue=queue)
 
 
 def missing(scope: Scope, queue: str | None, type_: str | None = None) -> ScopeMissing:

@@ -10,6 +10,7 @@ import orjson
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.audit import AuditAction, Target, TargetType
+from taskmill.domain.errors import RejectionNotFound
 from taskmill.domain.parts import Part
 from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
 from taskmill.domain.system import CreatedTask
@@ -19,6 +20,7 @@ from taskmill.operations.audit import AuditLog
 from taskmill.operations.authorisation import authorise_draft
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.producer_keys import ProducerKeys
+from taskmill.operations.visibility import current_visibility, visible_queues
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.offload import caller
 from taskmill.storage import rejections, tasks
@@ -86,11 +88,16 @@ class Rejections:
 
     async def page(self, *, before: UUID | None, limit: int) -> Part[RejectionSummary]:
         """Return up to `limit` rejections, newest first, from `before` on or from the newest."""
-        return await rejections.page(self._database, before=before or LAST_ID, limit=limit)
+        visible = await visible_queues(self._database)
+        return await rejections.page(
+            self._database, before=before or LAST_ID, limit=limit, visible=visible
+        )
 
     async def get(self, rejection_id: UUID) -> Rejection:
         """Return a rejection with its body. Raises `RejectionNotFound`."""
-        return await rejections.get(self._database, rejection_id)
+        found = await rejections.get(self._database, rejection_id)
+        _require_visible(rejection_id, found.summary.queue)
+        return found
 
     async def resend(self, rejection_id: UUID) -> CreatedTask:
         """Validate a refused message again and create its task; if that exists already, return it.
@@ -111,8 +118,11 @@ class Rejections:
         rejection = await self.get(rejection_id)
         if rejection.summary.task_id is not None:
             task = await tasks.get_one(self._database, rejection.summary.task_id)
+            _require_visible(rejection_id, task.queue)
             return CreatedTask(task=task, replayed=True)
         draft = self._draft(rejection)
+        # The contract of its type may have another default by now.
+        _require_visible(rejection_id, draft.queue)
         authorise_draft(await self._key_for(rejection.summary), draft)
         created = await self._creation.create(draft)
         await rejections.mark_resent(self._database, rejection_id, created.task.id)
@@ -149,6 +159,13 @@ class Rejections:
                 key=f"rejection:{summary.id}", request_hash=sha256(rejection.body).digest()
             )
         return draft
+
+
+def _require_visible(rejection_id: UUID, queue: str | None) -> None:
+    """Check that this context may see a message for a queue. Raises `RejectionNotFound`."""
+    visibility = current_visibility()
+    if visibility is not None and (queue is None or not visibility.shows(queue)):
+        raise RejectionNotFound(rejection_id)
 
 
 def _merged(new: Iterable[NewRejection]) -> list[NewRejection]:

@@ -25,7 +25,7 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.domain.task import Task
-from taskmill.operations import cancel, explain, queues, retry, system
+from taskmill.operations import cancel, explain, queues, retry, system, workers
 from taskmill.operations.audit import AuditLog, filter_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
@@ -209,7 +209,7 @@ class TaskService:
         details = {"when_empty": True} if when_empty else {}
         target = Target(TargetType.WORKER, str(lease_id))
         async with self.audit.record(_WORKER_ACTIONS[request], target, details=details) as outcome:
-            worker = await system.set_worker_request(
+            worker = await workers.set_worker_request(
                 self.database, lease_id, request, when_empty=when_empty
             )
             outcome["name"] = worker.name
@@ -221,11 +221,13 @@ class TaskService:
         from taskmill.storage import listing  # noqa: PLC0415 - see `_load_lists`
 
         found = await leases.find_lost(self.database, lease_id)
-        return await listing.of_ids(self.database, found[:_MOST_LOST_SHOWN])
+        lost = await listing.of_ids(self.database, found[:_MOST_LOST_SHOWN])
+        visibility = current_visibility()
+        return [one for one in lost if visibility is None or visibility.shows(one.queue)]
 
     async def workers(self, *, only: UUID | None = None) -> list[WorkerState]:
         """Return the live workers, and those that ended lately, newest first; or `only` one of them."""
-        return await system.list_workers(self.database, only=only)
+        return await workers.list_workers(self.database, only=only)
 
     async def stats(self, request: ActivityRequest | None = None) -> Stats:
         """Return the counts of tasks, the capacity of the workers, the broker's state, and what happened lately.
@@ -251,7 +253,8 @@ class TaskService:
 
     async def failures(self, window: Window, limit: int) -> Failures:
         """Return what failed over one of `domain.failures.WINDOWS`, at most `limit` kinds."""
-        return await failures.read(self.database, window, limit)
+        visible = await visible_queues(self.database)
+        return await failures.read(self.database, window, limit, visible)
 
     async def readiness(self) -> Readiness:
         """Check that the database is reached and has the schema that this code needs. Never raises."""

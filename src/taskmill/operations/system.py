@@ -1,85 +1,18 @@
-"""The state of the whole system: workers, counts, readiness."""
+"""The state of the whole system: counts, capacity, readiness."""
 
 from collections.abc import Collection
-from uuid import UUID
 
 import asyncpg
 
 from taskmill.domain.activity import ActivityRequest
-from taskmill.domain.errors import (
-    ConfigurationError,
-    InvalidInput,
-    TaskmillError,
-    WorkerGone,
-    WorkerNotFound,
-)
-from taskmill.domain.system import Liveness, Readiness, Stats, WorkerRequest, WorkerState
+from taskmill.domain.errors import ConfigurationError, TaskmillError
+from taskmill.domain.system import Readiness, Stats
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.writability import Writability
 from taskmill.storage import counts, faults, migrate, minutes
 from taskmill.storage.database import Database
 
-_MOST_WORKERS = 1000
 _UNWRITABLE = "it answers, but takes no writes"
-
-
-async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
-    """Return the live workers, and those that ended in the last hour, newest first; then remote leases.
-
-    With `only`, return just that one.
-    """
-    return [
-        WorkerState(
-            id=row["id"],
-            name=row["worker"],
-            queues=row["queues"],
-            types=row["types"],
-            slots=row["slots"],
-            running=row["running"],
-            started_at=row["started_at"],
-            renewed_at=row["renewed_at"],
-            expires_at=row["expires_at"],
-            closed_at=row["closed_at"],
-            close_reason=row["close_reason"],
-            request=None if row["request"] is None else WorkerRequest(row["request"]),
-            remote=row["remote"],
-            version=row["version"],
-            stop_when_empty=row["stop_when_empty"],
-            lost_tasks=row["lost_tasks"],
-            state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
-        )
-        for row in await database.fetch("list_leases", _MOST_WORKERS, only)
-    ]
-
-
-async def set_worker_request(
-    database: Database, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
-) -> WorkerState:
-    """Record a request for a worker, or (None) remove it; the worker reads it when it renews its lease.
-
-    One that is to stop `when_empty` is quiet until it runs nothing more.
-
-    Raises:
-        WorkerNotFound: no worker has this id.
-        WorkerGone: it has ended.
-        InvalidInput: it pulls over HTTP, and takes no requests.
-    """
-    wanted = WorkerRequest.QUIET if when_empty else request
-    [result] = await database.fetch("set_worker_request", lease_id, wanted, when_empty)
-    if not result["is_known"]:
-        raise WorkerNotFound(lease_id)
-    if result["is_remote"]:
-        raise InvalidInput.at("path:id", "a worker process", "a claim of one that pulls over HTTP")
-    if not result["is_open"]:
-        raise WorkerGone(lease_id)
-    [worker] = await list_workers(database, only=lease_id)
-    return worker
-
-
-def _liveness(*, closed: bool, expired: bool) -> Liveness:
-    if closed:
-        return Liveness.CLOSED
-    return Liveness.EXPIRED if expired else Liveness.ALIVE
 
 
 async def stats(

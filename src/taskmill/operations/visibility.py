@@ -36,14 +36,15 @@ def limited_to(visibility: Visibility | None) -> Iterator[None]:
 async def visible_queues(database: Database) -> frozenset[str] | None:
     """Return the names of the queues that this context may see, as they are now; None for all.
 
+    Those that its key names are there even if they are not.
+
     Raises:
         Unavailable: the database is away.
     """
     visibility = current_visibility()
     if visibility is None:
         return None
-    names = await queues.names_with_tasks(database)
-    return frozenset(filter(visibility.shows, names))
+    return visibility.named | visibility.of(await queues.names_with_tasks(database))
 
 
 async def narrowed(database: Database, wanted: TaskFilter) -> TaskFilter:

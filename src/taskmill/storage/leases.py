@@ -103,6 +103,14 @@ async def find_lost(database: Database, lease_id: UUID) -> list[UUID]:
     return [row["task_id"] for row in await database.fetch("find_lost_tasks", lease_id)]
 
 
+async def count_lost(
+    database: Database, lease_ids: Collection[UUID], queues: Collection[str]
+) -> dict[UUID, int]:
+    """Return how many tasks of lost workers are in some queues, by lease; those without any are left out."""
+    rows = await database.fetch("count_lost_tasks", list(lease_ids), sorted(queues))
+    return {row["id"]: row["tasks"] for row in rows}
+
+
 async def close_expired(database: Database) -> list[UUID]:
     """Close every lease that ran out; return their ids once that is committed."""
     rows = await database.fetch("close_expired_leases")

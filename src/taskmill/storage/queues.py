@@ -59,6 +59,11 @@ async def names_with_tasks(database: Database) -> set[str]:
     return {row["name"] for row in await database.fetch("list_queue_names")}
 
 
+async def types_in(database: Database, names: Iterable[str]) -> set[str]:
+    """Return the types of the tasks of some queues."""
+    return {row["type"] for row in await database.fetch("list_queue_types", sorted(names))}
+
+
 async def add(
     database: Database,
     names: Iterable[str],

@@ -1,6 +1,6 @@
 """Stores refused messages, reads and prunes them. It does not know why they are refused."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -64,12 +64,23 @@ def _row(new: NewRejection) -> tuple[object, ...]:
         message.status,
         message.problem,
         new.repeats,
+        message.queue,
     )
 
 
-async def page(database: Database, *, before: UUID, limit: int) -> Part[RejectionSummary]:
-    """Return up to `limit` rejections with ids before `before`, newest first."""
-    rows = await database.fetch("list_rejections", before, limit + 1, PAGE_BYTES)
+async def page(
+    database: Database, *, before: UUID, limit: int, visible: Collection[str] | None = None
+) -> Part[RejectionSummary]:
+    """Return up to `limit` rejections with ids before `before`, newest first.
+
+    Only those of `visible` queues, None for all of them.
+    """
+    arguments = (before, limit + 1, PAGE_BYTES)
+    rows = (
+        await database.fetch("list_rejections", *arguments)
+        if visible is None
+        else await database.fetch("list_queue_rejections", *arguments, sorted(visible))
+    )
     return part(rows, limit, _summary)
 
 
@@ -105,4 +116,5 @@ def _summary(row: asyncpg.Record) -> RejectionSummary:
         redeliveries=row["redeliveries"],
         resent_at=row["resent_at"],
         task_id=row["task_id"],
+        queue=row["queue"],
     )

@@ -72,6 +72,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "lease": TableRights(app="SIU", maintenance="D"),
         "pulled_type": TableRights(app="SIU", maintenance="D"),
         "queue": TableRights(app="SIUD"),
+        "queue_failure": TableRights(app="S", maintenance="IUD"),
         # For `create_task`, which reads it as its owner.
         "queue_grant": TableRights(app=""),
         "rejection": TableRights(app="SIU", maintenance="D"),

@@ -2,7 +2,8 @@
 
 The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are only in the
 migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
-sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`.
+sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`,
+those of failures in `schema_failures`.
 """
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 
-from taskmill.storage import schema_audit, schema_types
+from taskmill.storage import schema_audit, schema_failures, schema_types
 from taskmill.storage.schema_api_keys import api_key
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
 from taskmill.storage.schema_sessions import session
@@ -36,6 +37,7 @@ __all__ = [
     "api_key",
     "metadata",
     "schema_audit",
+    "schema_failures",
     "schema_types",
     "session",
     "task_callback",
@@ -321,26 +323,6 @@ task_minute = Table(
     Index("task_minute_at", "step_s", "at"),
 )
 
-failure_delta = Table(
-    "failure_delta",
-    metadata,
-    required("at", TIME, NOW),
-    required("type", Text),
-    required("error", Text),
-    required("task_id", UUID(as_uuid=True)),
-)
-
-failure = Table(
-    "failure",
-    metadata,
-    Column("step_s", Integer, primary_key=True, autoincrement=False),
-    Column("at", TIME, primary_key=True),
-    *(Column(name, Text, primary_key=True) for name in ("type", "error")),
-    required("tasks", BigInteger),
-    *(required(name, TIME) for name in ("first_at", "last_at")),
-    required("task_id", UUID(as_uuid=True)),
-)
-
 rejection = Table(
     "rejection",
     metadata,
@@ -356,6 +338,8 @@ rejection = Table(
     required("redeliveries", Integer, text("0")),
     Column("resent_at", TIME),
     Column("task_id", UUID(as_uuid=True)),
+    Column("queue", Text),
+    Index("rejection_queue", "queue", "id", postgresql_where=text("queue IS NOT NULL")),
     Index(
         "rejection_message",
         "source",

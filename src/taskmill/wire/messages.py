@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import orjson
 
-from taskmill.domain.errors import InvalidInput, TooLarge, Violation
+from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
 from taskmill.domain.rejection import RefusedMessage
 from taskmill.domain.task import TaskDraft
-from taskmill.domain.task_fields import HIGHEST_PRIORITY
+from taskmill.domain.task_fields import DEFAULT_QUEUE, DEFAULT_TYPE, HIGHEST_PRIORITY
 from taskmill.wire.encoding import Fragment, encode_json
+from taskmill.wire.fields import is_name
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.problems import problem_json
 from taskmill.wire.properties import PRIORITY_UNSET, storable_properties
@@ -130,8 +131,33 @@ def traceparent_of(headers: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def refused_message(message: CreationMessage, error: Exception) -> RefusedMessage:
-    """Return what is stored of a message that was refused because of `error`."""
+def queue_of(message: CreationMessage, limits: MessageLimits) -> str | None:
+    """Return the queue that a refused message is for, None where that can't be read."""
+    if len(message.body) > limits.body_bytes:
+        return None
+    try:
+        body = parse(message.body)
+    except TaskmillError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    if "queue" in body:
+        return _name(body["queue"])
+    kind = _name(body.get("type", DEFAULT_TYPE))
+    if kind is None:
+        return None
+    contract = limits.input.contracts.get(kind)
+    return (None if contract is None else contract.queue) or DEFAULT_QUEUE
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and is_name(value) else None
+
+
+def refused_message(
+    message: CreationMessage, error: Exception, queue: str | None = None
+) -> RefusedMessage:
+    """Return what is stored of a message for a queue that was refused because of `error`."""
     status, _, problem = problem_json(error)
     return RefusedMessage(
         source=SOURCE,
@@ -147,6 +173,7 @@ def refused_message(message: CreationMessage, error: Exception) -> RefusedMessag
         ),
         status=status,
         problem=problem.decode(),
+        queue=queue,
     )
 
 

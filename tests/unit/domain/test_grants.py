@@ -65,10 +65,10 @@ def test_what_is_no_grant_is_refused_with_what_was_expected(text: str, message: 
             "outbound host=:",
             "host= with names, or patterns such as *.example.org, got ':'",
         ),
-        ("types " + "x" * 61, f"types alone: it can't be limited, got {'x' * 60!r}"),
+        ("metrics " + "x" * 61, f"metrics alone: it can't be limited, got {'x' * 60!r}"),
         ("", f"a scope ({', '.join(Scope)}), got nothing"),
         ("everything", f"a scope ({', '.join(Scope)}), got 'everything'"),
-        ("types queue", "types alone: it can't be limited, got 'queue'"),
+        ("metrics queue", "metrics alone: it can't be limited, got 'queue'"),
         (
             "tasks:read queue=a=b",
             "queue= with names, or patterns such as billing.*, got 'a=b'",

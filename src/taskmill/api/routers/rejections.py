@@ -68,7 +68,7 @@ async def list_rejections(request: Request, context: InContext) -> Response:
 async def get_rejection(request: Request, context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
     """Read a refused message with its body as it came, and why it was refused."""
     found = await context.service.rejections.get(id)
-    may_read = permits_secrets(shown_key(request.scope))
+    may_read = permits_secrets(shown_key(request.scope), found.summary.queue)
     return RawResponse(200, rejection_json(found, is_masked=not may_read)).to_starlette()
 
 

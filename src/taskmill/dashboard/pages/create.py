@@ -7,6 +7,7 @@ from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 from starlette.responses import Response
@@ -22,15 +23,20 @@ from taskmill.domain.errors import (
     InvalidInput,
     QueueLimitReached,
     TaskmillError,
+    TaskNotFound,
     TooLarge,
     Unavailable,
     UnservedTypeLimitReached,
     Violation,
 )
+from taskmill.domain.grants import Scope
 from taskmill.domain.system import Liveness
 from taskmill.domain.task import IdempotencyKey, Task, TaskDraft
 from taskmill.domain.task_fields import DEFAULT_TYPE, HIGHEST_PRIORITY, Kind, TaskField
-from taskmill.operations.authorisation import authorise_draft
+from taskmill.operations.authorisation import authorise_draft, missing, permitted_contracts
+from taskmill.operations.visibility import current_visibility, visible_queues
+from taskmill.storage.queues import types_in
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.problems import problem_json
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.rules import InputLimits
@@ -57,10 +63,10 @@ class Fault:
 async def show_form(view: View) -> Response:
     """Show the form: empty, filled in from the query, or from a task that is to be created again."""
     query = view.query
-    contracts = view.context.service.contracts.by_type
+    contracts = _contracts(view)
     like = first(query, "like")
     if like:
-        task = await view.context.service.reading.get(parse_id(like, "query:like"))
+        task = await _task(view, parse_id(like, "query:like"))
         copied = await _copied(view, task)
         form = CreateForm.like(copied, contracts)
         form.lacks_secrets = copied is not task
@@ -76,6 +82,7 @@ async def create_task(view: View) -> Response:
     try:
         draft = await _read(view, form, token)
         authorise_draft(view.key, draft)
+        _require_readable(draft.queue)
         task_id = (await view.context.service.creation.create(draft)).task.id
     except Unavailable:
         # The token makes it one task, however often the form is sent.
@@ -143,7 +150,7 @@ def _limits(view: View) -> InputLimits:
         labels=limits.labels,
         hops=limits.hops,
         idempotency_key_chars=limits.idempotency_key_chars,
-        contracts=view.context.service.contracts.by_type,
+        contracts=_contracts(view),
     )
 
 
@@ -156,11 +163,31 @@ async def _copied(view: View, task: Task) -> Task:
     return await view.context.service.masking.copy(view.key, task, is_page=True)
 
 
+async def _task(view: View, task_id: UUID) -> Task:
+    """Return a task that the visitor may see. Raises `TaskNotFound`."""
+    task = await view.context.service.reading.get(task_id)
+    visibility = current_visibility()
+    if visibility is not None and not visibility.shows(task.queue):
+        raise TaskNotFound(task_id)
+    return task
+
+
+def _require_readable(queue: str) -> None:
+    """Check that the visitor may see a task of a queue, once it is created. Raises `ScopeMissing`."""
+    visibility = current_visibility()
+    if visibility is not None and not visibility.shows(queue):
+        raise missing(Scope.TASKS_READ, queue)
+
+
+def _contracts(view: View) -> Mapping[str, Contract]:
+    """Return the contracts of the types that the visitor may create tasks of."""
+    return permitted_contracts(view.key, view.context.service.contracts.by_type)
+
+
 async def _form_of(view: View, pairs: Pairs) -> CreateForm:
-    form = CreateForm.of(pairs, view.context.service.contracts.by_type)
+    form = CreateForm.of(pairs, _contracts(view))
     if form.mode == SAME:
-        task_id = parse_id(form.value("payload_of"), "/payload_of")
-        task = await view.context.service.reading.get(task_id)
+        task = await _task(view, parse_id(form.value("payload_of"), "/payload_of"))
         form.take_payload_of(await _copied(view, task))
     return form
 
@@ -270,6 +297,8 @@ def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
 async def _offers(view: View) -> tuple[list[str], list[str]]:
     """Return the types and queues to suggest; others can be typed."""
     service = view.context.service
+    if current_visibility() is not None:
+        return await _visible_offers(view)
     types = {DEFAULT_TYPE, PUSH, *service.contracts.by_type}
     try:
         workers = await service.workers()
@@ -280,6 +309,17 @@ async def _offers(view: View) -> tuple[list[str], list[str]]:
             types.update(one for one in worker.types if one != "*")
     figures = await service.figures.get()
     queues = [] if figures is None else [one.name for one in figures.queues]
+    return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
+
+
+async def _visible_offers(view: View) -> tuple[list[str], list[str]]:
+    """Return the queues that the visitor may see, and the types that tasks in these have."""
+    database = view.context.service.database
+    try:
+        queues = await visible_queues(database) or frozenset[str]()
+        types = {DEFAULT_TYPE, PUSH} | await types_in(database, queues)
+    except Unavailable:
+        return [DEFAULT_TYPE, PUSH], []
     return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
 
 

@@ -8,8 +8,10 @@ from starlette.responses import Response
 
 from taskmill.dashboard.pages import windows
 from taskmill.dashboard.view import Pairs, View
-from taskmill.domain.failures import WINDOWS, FailureGroup
+from taskmill.domain.activity import Window
+from taskmill.domain.failures import WINDOWS, FailureGroup, Failures
 from taskmill.domain.lifecycle import Status
+from taskmill.operations.visibility import current_visibility
 
 _MOST: Final = 50
 _TTL_S: Final = 0.9
@@ -30,11 +32,7 @@ class Row:
 async def show_failures(view: View) -> Response:
     """Show the failures of a time window."""
     window = windows.window_of(view, WINDOWS)
-    failures = await view.context.failures.get(
-        (window, view.context.change_ticker.change_count),
-        lambda: view.context.service.failures(window, _MOST),
-        ttl_s=_TTL_S,
-    )
+    failures = await _read(view, window)
     most = max((group.tasks for group in failures.groups), default=1)
     return view.page(
         "failures.html",
@@ -43,6 +41,17 @@ async def show_failures(view: View) -> Response:
         rows=[_row(group, most) for group in failures.groups],
         window=window,
         windows=WINDOWS,
+    )
+
+
+async def _read(view: View, window: Window) -> Failures:
+    """Return the failures that the visitor may see; those of all queues are shared by requests for a moment."""
+    if current_visibility() is not None:
+        return await view.context.service.failures(window, _MOST)
+    return await view.context.failures.get(
+        (window, view.context.change_ticker.change_count),
+        lambda: view.context.service.failures(window, _MOST),
+        ttl_s=_TTL_S,
     )
 
 

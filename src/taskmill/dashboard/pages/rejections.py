@@ -83,7 +83,7 @@ async def resend_rejection(view: View) -> Response:
 
 
 def _page(view: View, found: Rejection, again: Refusal | None = None) -> Response:
-    content = found.body if permits_secrets(view.key) else MASK.encode()
+    content = found.body if permits_secrets(view.key, found.summary.queue) else MASK.encode()
     body = raw_bytes.shown(content)
     return view.page(
         "rejection.html",

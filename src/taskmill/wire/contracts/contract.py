@@ -70,6 +70,11 @@ class Contract:
         return violations(self._root, checked, secrets=self._secrets, is_quick=is_quick)
 
     @property
+    def queue(self) -> str | None:
+        """The default queue of its tasks, None where it has none."""
+        return next((str(value) for name, _, value in self._fillers if name == "queue"), None)
+
+    @property
     def may_have_secrets(self) -> bool:
         """Whether its schema marks something as secret, perhaps where no payload has anything."""
         return MARK in self.schema
