@@ -72,7 +72,9 @@ async def test_deliveries_are_found_by_endpoint_and_webhook(
         )
         check(plan, rows=60, pages=1500)
         for states in (["failed"], ["delivered"], ["pending", "delivered", "failed"]):
-            _, plan = await session.fetch("list_webhook_deliveries", HOOK, LAST_ID, states, 50)
+            _, plan = await session.fetch(
+                "list_webhook_deliveries", HOOK, LAST_ID, states, 50, None
+            )
             check(plan, rows=300, pages=250)
         _, plan = await session.fetch("list_callback_deliveries", HOOK, 50)
         check(plan, rows=10, pages=10)

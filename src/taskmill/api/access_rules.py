@@ -25,6 +25,7 @@ class Check(StrEnum):
     WORKER = (
         "for all queues of the worker in its path; one that serves none of the key's is not there"
     )
+    OWN = "for any queue; a key for some queues has the webhooks of its name, which get what is in its queues"
     LEASE = "for the queues and the types of what runs under the lease in its path; else there is no such lease"
 
 
@@ -46,7 +47,7 @@ _CREATE: Final = Rule(Scope.TASKS_CREATE, Check.BODY)
 _RUN_TASK: Final = Rule(Scope.WORKER, Check.TASK)
 _RUN_LEASE: Final = Rule(Scope.WORKER, Check.LEASE)
 _TYPES: Final = Rule(Scope.TYPES, Check.ALL)
-_WEBHOOKS: Final = Rule(Scope.WEBHOOKS, Check.ALL)
+_WEBHOOKS: Final = Rule(Scope.WEBHOOKS, Check.OWN)
 
 ADMIN_ONLY: Final = Rule(Scope.ADMIN, Check.ALL)
 """The rule of every route that the table does not have."""

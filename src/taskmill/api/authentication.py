@@ -33,7 +33,7 @@ from taskmill.storage import remote_leases
 
 _BODY: Final = "http.response.body"
 # Of these, the operations find out what may be seen and done, by the visibility of the request.
-_LIMITED: Final = frozenset({Check.VISIBLE, Check.REJECTION, Check.WORKER})
+_LIMITED: Final = frozenset({Check.VISIBLE, Check.REJECTION, Check.WORKER, Check.OWN})
 
 
 class Authentication:

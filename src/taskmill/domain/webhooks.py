@@ -44,6 +44,9 @@ class WebhookDraft:
 class Webhook:
     """A subscription. `failing_since` is when the endpoint failed first since its last success.
 
+    `owner` is the name of the API key that made it, None without keys. Without a live key of that name, which it
+    `has_key` for, its events wait.
+
     Its secrets are not here: they are never shown.
     """
 
@@ -53,6 +56,8 @@ class Webhook:
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    owner: str | None = None
+    has_key: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

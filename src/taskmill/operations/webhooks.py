@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
-from taskmill.domain.errors import WebhookInactive
+from taskmill.domain.errors import DeliveryNotFound, WebhookInactive, WebhookNotFound
 from taskmill.domain.quotas import Owner, Quota
 from taskmill.domain.signing import NEW_BYTES, secret_of
 from taskmill.domain.webhooks import (
@@ -20,7 +20,9 @@ from taskmill.domain.webhooks import (
 )
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog, Details
+from taskmill.operations.authorisation import missing
 from taskmill.operations.quotas import exceeded, share_of
+from taskmill.operations.visibility import current_visibility, visible_queues
 from taskmill.storage import callbacks, tasks, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.keyring import Keyring, webhook_owner
@@ -60,10 +62,12 @@ class Webhooks:
         Raises:
             WebhookLimitReached: there are too many.
             QuotaExceeded: the owner has too many.
+            ScopeMissing: it names a queue that this context may not see.
         """
         webhook_id, secret = self._ids(), secret or self._new_secret()
         share = share_of(owner, Quota.WEBHOOKS, self._quota)
         async with self._record(AuditAction.WEBHOOK_CREATE, webhook_id, host=_host(draft.url)):
+            _require_queues(draft.queues)
             is_stored = await webhooks.create(
                 self._database,
                 webhook_id,
@@ -79,20 +83,30 @@ class Webhooks:
         return await webhooks.get(self._database, webhook_id), secret
 
     async def all_of_them(self) -> Sequence[Webhook]:
-        """Return all webhooks, the oldest first."""
-        return await webhooks.all_webhooks(self._database)
+        """Return all webhooks that this context may see, the oldest first."""
+        return [one for one in await webhooks.all_webhooks(self._database) if _is_visible(one)]
 
     async def get(self, webhook_id: UUID) -> Webhook:
-        """Return a webhook. Raises `WebhookNotFound`."""
-        return await webhooks.get(self._database, webhook_id)
+        """Return a webhook that this context may see. Raises `WebhookNotFound`."""
+        webhook = await webhooks.get(self._database, webhook_id)
+        if not _is_visible(webhook):
+            raise WebhookNotFound(webhook_id)
+        return webhook
 
     async def change(
         self, webhook_id: UUID, changes: Mapping[str, Any], *, rotates_secret: bool
     ) -> tuple[Webhook, str | None]:
-        """Change fields of a webhook, and its secret if requested; also returns that. Raises `WebhookNotFound`."""
+        """Change fields of a webhook, and its secret if requested; also returns that.
+
+        Raises:
+            WebhookNotFound: there is no such webhook.
+            ScopeMissing: it is to name a queue that this context may not see.
+        """
         secret = self._new_secret() if rotates_secret else None
         fields = sorted(changes) + ["secret"] * rotates_secret
         async with self._record(AuditAction.WEBHOOK_CHANGE, webhook_id, fields=fields):
+            await self.get(webhook_id)
+            _require_queues(changes.get("queues", ()))
             webhook = await webhooks.change(
                 self._database,
                 webhook_id,
@@ -105,6 +119,7 @@ class Webhooks:
     async def delete(self, webhook_id: UUID) -> None:
         """Delete a webhook and its pending deliveries. Raises `WebhookNotFound`."""
         async with self._record(AuditAction.WEBHOOK_DELETE, webhook_id):
+            await self.get(webhook_id)
             await webhooks.delete(self._database, webhook_id)
         log.info("webhook.deleted", webhook_id=str(webhook_id))
 
@@ -119,6 +134,7 @@ class Webhooks:
             before=LAST_ID if before is None else before,
             states=states,
             limit=limit,
+            visible=await visible_queues(self._database),
         )
 
     async def of_task(self, task_id: UUID) -> tuple[str | None, Sequence[Delivery]]:
@@ -138,6 +154,7 @@ class Webhooks:
         details = {"webhook_id": webhook_id}
         async with self._audit.record(AuditAction.DELIVERY_RESEND, target, details=details):
             await self._active(webhook_id)
+            await self._require_delivery(webhook_id, delivery_id)
             return await webhook_deliveries.resend(
                 self._database, webhook_id, delivery_id, give_up_s=self._give_up_s
             )
@@ -161,6 +178,15 @@ class Webhooks:
         target = Target(TargetType.WEBHOOK, str(webhook_id))
         return self._audit.record(action, target, details=details)
 
+    async def _require_delivery(self, webhook_id: UUID, delivery_id: int) -> None:
+        """Check that this context may see a delivery. Raises `DeliveryNotFound`."""
+        if current_visibility() is None:
+            return
+        after = delivery_id + 1
+        found = await self.deliveries(webhook_id, before=after, states=DeliveryState, limit=1)
+        if not found or found[0].id != delivery_id:
+            raise DeliveryNotFound(delivery_id)
+
     async def _active(self, webhook_id: UUID) -> None:
         state = (await self.get(webhook_id)).draft.state
         if state is not WebhookState.ENABLED:
@@ -171,6 +197,25 @@ class Webhooks:
 
     def _new_secret(self) -> str:
         return secret_of(self._secret_bytes(NEW_BYTES))
+
+
+def _is_visible(webhook: Webhook) -> bool:
+    """Return whether this context may see a webhook: who may see some queues only has those of its name."""
+    visibility = current_visibility()
+    return visibility is None or webhook.owner == visibility.key.draft.name
+
+
+def _require_queues(names: Iterable[str]) -> None:
+    """Check that this context may see queues. Without any, a webhook has all that its owner may see.
+
+    Raises:
+        ScopeMissing: it may not see one of them.
+    """
+    if (visibility := current_visibility()) is None:
+        return
+    for name in names:
+        if not visibility.shows(name):
+            raise missing(visibility.scopes[-1], name)
 
 
 def _host(url: str) -> str | None:

@@ -118,7 +118,7 @@ def api_key_of(row: asyncpg.Record) -> ApiKey:
         draft=ApiKeyDraft(
             name=row["name"],
             description=row["description"],
-            grants=tuple(_known(row["grants"])),
+            grants=tuple(known_grants(row["grants"])),
             networks=tuple(row["networks"]),
             lifetime=row["lifetime"],
             quotas=tuple(_known_limits(row["quotas"])),
@@ -130,7 +130,7 @@ def api_key_of(row: asyncpg.Record) -> ApiKey:
     )
 
 
-def _known(grants: Sequence[str]) -> Iterator[Grant]:
+def known_grants(grants: Sequence[str]) -> Iterator[Grant]:
     """Read grants; one that only a later release knows gives no right here."""
     for text in grants:
         try:

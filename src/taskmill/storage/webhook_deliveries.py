@@ -1,6 +1,6 @@
 """Deliveries to webhooks and callbacks: made from changes, claimed, recorded, pruned. It sends nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -10,8 +10,10 @@ import asyncpg
 
 from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
 from taskmill.domain.feed import START, Cursor
+from taskmill.domain.grants import Grant
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
+from taskmill.storage.api_keys import known_grants
 from taskmill.storage.changes import ChangePair
 from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
@@ -33,7 +35,8 @@ class DueEndpoints(NamedTuple):
 class DueDelivery(NamedTuple):
     """A delivery that this process tries now. `url` and `secrets` are None where they are gone, or there are none.
 
-    The secrets are as they are stored: mostly encrypted.
+    The secrets are as they are stored: mostly encrypted. `owner` is the name of the API key whose webhook it is,
+    and `grants` what its newest live key grants, None where there is none.
 
     A test has no `pair`. `attempt` is the number of this try, from 1.
     """
@@ -47,6 +50,8 @@ class DueDelivery(NamedTuple):
     give_up_at: datetime
     url: str | None
     secrets: Sequence[str] | None
+    owner: str | None = None
+    grants: tuple[Grant, ...] | None = None
 
     @property
     def event_id(self) -> str:
@@ -182,9 +187,16 @@ async def page(
     before: int,
     states: Iterable[DeliveryState],
     limit: int,
+    visible: Collection[str] | None = None,
 ) -> list[Delivery]:
-    """Return up to `limit` deliveries of a webhook with ids below `before`, newest first."""
-    rows = await database.fetch("list_webhook_deliveries", webhook_id, before, list(states), limit)
+    """Return up to `limit` deliveries of a webhook with ids below `before`, newest first.
+
+    Of `visible` queues, and tests; None for all.
+    """
+    queues = None if visible is None else sorted(visible)
+    rows = await database.fetch(
+        "list_webhook_deliveries", webhook_id, before, list(states), limit, queues
+    )
     return [_delivery(row) for row in rows]
 
 
@@ -239,6 +251,8 @@ def _due(row: asyncpg.Record) -> DueDelivery:
         give_up_at=row["give_up_at"],
         url=row["url"],
         secrets=row["secrets"],
+        owner=row["owner"],
+        grants=None if row["grants"] is None else tuple(known_grants(row["grants"])),
     )
 
 

@@ -135,4 +135,6 @@ def _webhook(row: asyncpg.Record) -> Webhook:
         failing_since=row["failing_since"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        owner=row["owner"],
+        has_key=row["has_key"],
     )

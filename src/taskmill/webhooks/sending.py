@@ -9,6 +9,7 @@ from uuid import UUID
 
 from taskmill.domain.errors import SecretUnreadable
 from taskmill.domain.feed import Change
+from taskmill.domain.grants import Scope, permits
 from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.errors import Unreachable
 from taskmill.outbound.signing import Signer
@@ -23,13 +24,19 @@ from taskmill.wire.webhooks import test_event_json
 
 GONE: Final = "there is nobody to deliver to any more"
 FORGOTTEN: Final = "the task is gone: it was past its retention"
+NOT_GRANTED: Final = (
+    "the API key of the webhook's owner does not grant `webhooks` for the task's queue"
+)
 SLOT_WAIT_S: Final = 3.0
 """How long a try may wait for a connection slot, beyond its own timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDelivery:
-    """A delivery and its request, or the reason why there is none; `is_held` if it has to wait for its secret."""
+    """A delivery and its request, or the reason why there is none.
+
+    One that `is_held` has to wait for its secret, or for a key of its webhook's owner.
+    """
 
     delivery: DueDelivery
     request: Request | None
@@ -123,6 +130,8 @@ class DeliverySender:
         change = None if due.pair is None else by_pair.get((due.pair.task_id, due.pair.version))
         if due.pair is not None and change is None:
             return PreparedDelivery(delivery=due, request=None, trouble=FORGOTTEN)
+        if (refused := _not_granted(due, change)) is not None:
+            return refused
         try:
             signer = self._signer(due, of_callbacks)
         except SecretUnreadable as error:
@@ -144,3 +153,15 @@ class DeliverySender:
         if change is None:
             return test_event_json(due.event_id, due.webhook_id, due.created_at, self._source)
         return cloud_event_json(change, source=self._source)
+
+
+def _not_granted(due: DueDelivery, change: Change | None) -> PreparedDelivery | None:
+    """Return a delivery that may not be sent: its webhook's owner may not see the task, or has no key now."""
+    if due.owner is None:
+        return None
+    if due.grants is None:
+        trouble = f"no live API key is named {due.owner!r}, which made the webhook"
+        return PreparedDelivery(delivery=due, request=None, trouble=trouble, is_held=True)
+    if change is None or permits(due.grants, Scope.WEBHOOKS, queue=change.queue):
+        return None
+    return PreparedDelivery(delivery=due, request=None, trouble=NOT_GRANTED)

@@ -95,7 +95,12 @@ DeliveryId = Annotated[int, Depends(_delivery_id)]
 
 def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> bytes:
     """Render a webhook, with a warning if nothing can ever reach it."""
-    return webhook_json(webhook, secret, warning=context.warning_of(webhook.draft.url))
+    warning = context.warning_of(webhook.draft.url)
+    if not webhook.has_key:
+        warning = (
+            f"no live API key is named {webhook.owner!r}, which made it: its events wait for one"
+        )
+    return webhook_json(webhook, secret, warning=warning)
 
 
 @router.post(
@@ -128,7 +133,7 @@ async def create_webhook(request: Request, context: InContext, body: SmallJsonBo
     dependencies=_NO_QUERY,
 )
 async def list_webhooks(context: InContext) -> Response:
-    """List all webhooks, the oldest first."""
+    """List all webhooks, the oldest first; to a key for some queues, those that keys of its name have made."""
     return RawResponse(200, webhooks_json(await context.webhooks.all_of_them())).to_starlette()
 
 

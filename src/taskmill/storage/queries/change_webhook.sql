@@ -24,4 +24,8 @@ SET url = $2,
 WHERE id = $1
 RETURNING
     id, url, description, queues, types, statuses, state, disabled_reason, failing_since, created_at,
-    updated_at
+    updated_at, owner,
+    owner IS NULL OR EXISTS (
+        SELECT FROM taskmill.api_key AS k
+        WHERE k.name = owner AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+    ) AS has_key

@@ -4,8 +4,11 @@
 -- and $4 integer: the cursor after the changes; $5 bigint[] positions, $6 integer[] ordinals, $7 uuid[] tasks, $8
 -- integer[] versions of the changes; $9 text[] terminal statuses, $10 double precision: seconds until a delivery
 -- is given up.
+-- A webhook of an API key gets what that name's newest live key grants `webhooks` for, or its newest key while it has
+-- none that is live.
 -- Locks: the row of the follower, first: without the cursor lease nothing changes. Relies on the primary keys of
--- task_callback, task_event and task; the latter two are not read when there is neither a webhook nor a callback.
+-- task_callback, task_event and task, and api_key_name; task_event and task are not read when there is neither a webhook
+-- nor a callback.
 -- A change without a row in task_event is a claim (the view task_history).
 -- Returns how many deliveries were made; no row when the cursor lease was lost.
 WITH cursor_lease AS MATERIALIZED (
@@ -39,6 +42,35 @@ change AS MATERIALIZED (
     LEFT JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
     WHERE EXISTS (SELECT FROM taskmill.webhook WHERE state <> 'disabled')
 ),
+-- The patterns of queues in the grants, as `domain.grants` writes them.
+listener AS MATERIALIZED (
+    SELECT
+        w.id, w.since_position, w.statuses, w.queues, w.types,
+        CASE
+            WHEN w.owner IS NULL THEN ARRAY['*']
+            ELSE ARRAY(
+                SELECT pattern
+                FROM unnest(owning.grants) AS granted (text)
+                CROSS JOIN LATERAL unnest(
+                    CASE
+                        WHEN granted.text IN ('admin', 'webhooks') THEN ARRAY['*']
+                        WHEN starts_with(granted.text, 'webhooks queue=')
+                            THEN string_to_array(substr(granted.text, length('webhooks queue=') + 1), ',')
+                        ELSE '{}'
+                    END
+                ) AS patterns (pattern)
+            )
+        END AS patterns
+    FROM taskmill.webhook AS w
+    LEFT JOIN LATERAL (
+        SELECT k.grants FROM taskmill.api_key AS k
+        WHERE k.name = w.owner
+        ORDER BY
+            k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) DESC, k.created_at DESC, k.id DESC
+        LIMIT 1
+    ) AS owning ON true
+    WHERE w.state <> 'disabled'
+),
 subscribed AS (
     INSERT INTO taskmill.webhook_delivery (
         endpoint, webhook_id, task_id, version, position, ordinal, give_up_at
@@ -47,12 +79,19 @@ subscribed AS (
         'webhook:' || w.id, w.id, change.task_id, change.version, change.position, change.ordinal,
         now() + make_interval(secs => $10)
     FROM change
-    JOIN taskmill.webhook AS w
-        ON w.state <> 'disabled'
-        AND change.position > w.since_position
+    JOIN listener AS w
+        ON change.position > w.since_position
         AND change.status = ANY(w.statuses)
         AND (w.queues = '{}' OR change.queue = ANY(w.queues))
         AND (w.types = '{}' OR change.type = ANY(w.types))
+        AND (
+            '*' = ANY(w.patterns)
+            OR EXISTS (
+                SELECT FROM unnest(w.patterns) AS granted (pattern)
+                WHERE change.queue = granted.pattern
+                    OR (right(granted.pattern, 1) = '*' AND starts_with(change.queue, left(granted.pattern, -1)))
+            )
+        )
     ORDER BY change.position, change.ordinal
     RETURNING 1
 )
