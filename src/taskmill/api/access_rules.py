@@ -26,6 +26,8 @@ class Check(StrEnum):
         "for all queues of the worker in its path; one that serves none of the key's is not there"
     )
     OWN = "for any queue; a key for some queues has the webhooks of its name, which get what is in its queues"
+    TYPE = "for the type in its path and all queues, as a contract counts in all of them"
+    CONTRACT = "for a type and the default queue of its contract; it shows these only"
     LEASE = "for the queues and the types of what runs under the lease in its path; else there is no such lease"
 
 
@@ -46,7 +48,7 @@ _OPERATE_TASK: Final = Rule(Scope.TASKS_OPERATE, Check.TASK)
 _CREATE: Final = Rule(Scope.TASKS_CREATE, Check.BODY)
 _RUN_TASK: Final = Rule(Scope.WORKER, Check.TASK)
 _RUN_LEASE: Final = Rule(Scope.WORKER, Check.LEASE)
-_TYPES: Final = Rule(Scope.TYPES, Check.ALL)
+_TYPES: Final = Rule(Scope.TYPES, Check.TYPE)
 _WEBHOOKS: Final = Rule(Scope.WEBHOOKS, Check.OWN)
 
 ADMIN_ONLY: Final = Rule(Scope.ADMIN, Check.ALL)
@@ -106,8 +108,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "DELETE /sessions/{id}": ANY_KEY,
     "POST /login-links": _READ_VISIBLE,
     "POST /schedules/preview": _READ_VISIBLE,
-    "GET /types": _TYPES,
-    "GET /types/{name}": _TYPES,
+    "GET /types": Rule(Scope.TYPES, Check.CONTRACT),
+    "GET /types/{name}": Rule(Scope.TYPES, Check.CONTRACT),
     "PUT /types/{name}": _TYPES,
     "DELETE /types/{name}": _TYPES,
     "GET /webhooks": _WEBHOOKS,

@@ -33,7 +33,9 @@ from taskmill.storage import remote_leases
 
 _BODY: Final = "http.response.body"
 # Of these, the operations find out what may be seen and done, by the visibility of the request.
-_LIMITED: Final = frozenset({Check.VISIBLE, Check.REJECTION, Check.WORKER, Check.OWN})
+_LIMITED: Final = frozenset(
+    {Check.VISIBLE, Check.REJECTION, Check.WORKER, Check.OWN, Check.CONTRACT}
+)
 
 
 class Authentication:
@@ -123,6 +125,9 @@ class Authentication:
             await self._require_task(key, scope, parameter)
         elif check is Check.LEASE:
             await self._require_lease(key, scope, parameter)
+        elif check is Check.TYPE:
+            if not key.permits(scope, type=parameter):
+                raise missing(scope, None, parameter)
         elif check is not Check.QUEUE:
             raise missing(scope, None)
         elif not key.permits(scope, queue=parameter):

@@ -18,6 +18,7 @@ from taskmill.operations.authorisation import (
     authorise_url,
     missing,
     permits_secrets,
+    permitted_limits,
 )
 from taskmill.runtime.http_scope import API_KEY
 from taskmill.wire.masking import ShownTask
@@ -29,6 +30,7 @@ __all__ = [
     "missing",
     "owner_of",
     "permits_secrets",
+    "permitted_limits",
     "shown_key",
     "shown_task",
 ]

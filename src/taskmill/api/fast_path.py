@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from taskmill.api.authorisation import authorise_draft
+from taskmill.api.authorisation import authorise_draft, permitted_limits
 from taskmill.api.compression import (
     LEAST_BYTES,
     VARY,
@@ -160,7 +160,7 @@ class FastPath:
             header_key=None if header_key is None else header_key.decode(),
             source="rest",
             traceparent=None if traceparent is None else traceparent.decode("latin-1"),
-            limits=context.quick_limits,
+            limits=permitted_limits(key, context.quick_limits),
         )
         if key is not None:
             authorise_draft(key, draft)

@@ -8,7 +8,12 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
-from taskmill.api.authorisation import authorise_draft, shown_key, shown_task
+from taskmill.api.authorisation import (
+    authorise_draft,
+    permitted_limits,
+    shown_key,
+    shown_task,
+)
 from taskmill.api.bodies import (
     FORM_HEADERS,
     JSON_TYPES,
@@ -21,6 +26,7 @@ from taskmill.api.context import Context
 from taskmill.api.long_polling import conditional_response
 from taskmill.api.queries import refuse_query
 from taskmill.api.responses import JSON, RawResponse, task_response
+from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
@@ -50,7 +56,7 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
     hop = hop_of_request(scope, context.input_limits.hops)
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
-    draft = await _draft(context, body, key, traceparent)
+    draft = await _draft(context, shown_key(scope), body, key, traceparent)
     authorise_draft(shown_key(scope), draft)
     count_hop(draft, hop)
     created = await _create(context, draft)
@@ -62,14 +68,14 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> RawRe
 
 
 async def _draft(
-    context: Context, body: bytes, key: str | None, traceparent: str | None
+    context: Context, shown: ApiKey | None, body: bytes, key: str | None, traceparent: str | None
 ) -> TaskDraft:
     """Read a request to create a task; on the offload thread if that takes long."""
     read = partial(_read_draft, body, key, traceparent)
     if len(body) <= LARGE_BYTES:
         with suppress(TakesLong):
-            return read(context.quick_limits)
-    return await context.offload.run(partial(read, context.input_limits))
+            return read(permitted_limits(shown, context.quick_limits))
+    return await context.offload.run(partial(read, permitted_limits(shown, context.input_limits)))
 
 
 def _read_draft(

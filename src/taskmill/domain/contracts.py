@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from taskmill.domain.task_fields import DEFAULT_QUEUE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeContract:
@@ -39,13 +41,14 @@ class CompiledContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractVersion:
-    """One version of a type's contract; `schema` and `defaults` are JSON texts."""
+    """One version of a type's contract; `schema` and `defaults` are JSON texts, `queue` is the default one."""
 
     version: int
     schema: str
     defaults: str
     registered_at: datetime
     registered_by: str
+    queue: str = DEFAULT_QUEUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

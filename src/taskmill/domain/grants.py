@@ -40,6 +40,7 @@ _LIMITS: Final[Mapping[Scope, tuple[str, ...]]] = {
     Scope.TASKS_READ_SECRET: ("queue",),
     Scope.TASKS_OPERATE: ("queue",),
     Scope.WORKER: ("queue", "type"),
+    Scope.TYPES: ("queue", "type"),
     Scope.WEBHOOKS: ("queue",),
     Scope.OUTBOUND: ("host",),
 }

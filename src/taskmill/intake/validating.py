@@ -6,6 +6,7 @@ or a lost response of the database creates nothing twice.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from uuid import UUID
@@ -14,6 +15,7 @@ from aiormq.abc import DeliveredMessage
 
 from taskmill.amqp.names import REJECTED_QUEUE
 from taskmill.domain.api_key_errors import NotAuthenticated
+from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TaskmillError
 from taskmill.domain.grants import Scope
 from taskmill.domain.rejection import RefusedMessage
@@ -38,7 +40,7 @@ from taskmill.observability.metrics import (
     MESSAGES_REJECTED,
     MESSAGES_REPLAYED,
 )
-from taskmill.operations.authorisation import authorise_draft
+from taskmill.operations.authorisation import authorise_draft, permitted_limits
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.rejections import Rejections
@@ -151,7 +153,7 @@ class Validator:
     def _read(self, message: DeliveredMessage) -> TaskDraft | Exception:
         try:
             key = None if self._producers is None else self._producers.key_of(user_of(message))
-            draft = message_draft(message_of(message), self._limits)
+            draft = message_draft(message_of(message), self._limits_for(key))
             authorise_draft(key, draft)
         except TaskmillError as error:
             return error
@@ -160,6 +162,11 @@ class Validator:
             log.exception("message.unreadable")
             return error
         return draft
+
+    def _limits_for(self, key: ApiKey | None) -> MessageLimits:
+        """Return the limits of a message whose producer has this key."""
+        limits = permitted_limits(key, self._limits.input)
+        return self._limits if limits is self._limits.input else replace(self._limits, input=limits)
 
     def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Reply | None:
         if not wants_reply(message):

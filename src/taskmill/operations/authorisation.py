@@ -14,6 +14,7 @@ from taskmill.domain.grants import Scope, permits_host
 from taskmill.domain.task import TaskDraft
 from taskmill.wire import push
 from taskmill.wire.contracts.contract import Contract
+from taskmill.wire.rules import InputLimits
 from taskmill.wire.urls import target_of
 
 
@@ -43,6 +44,15 @@ def permitted_contracts(
     if key is None or key.permits_type(Scope.TASKS_CREATE, None):
         return contracts
     return _PermittedContracts(key, contracts)
+
+
+def permitted_limits(key: ApiKey | None, limits: InputLimits) -> InputLimits:
+    """Return limits whose contracts are those of types that a key may create tasks of.
+
+    A request for another type is refused for the key's sake; what its contract says is not told before.
+    """
+    contracts = permitted_contracts(key, limits.contracts)
+    return limits if contracts is limits.contracts else replace(limits, contracts=contracts)
 
 
 def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:

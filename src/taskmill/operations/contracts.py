@@ -7,13 +7,21 @@ from dataclasses import replace
 from functools import partial
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
-from taskmill.domain.contracts import CompiledContract, RegisteredType, TypeContract
+from taskmill.domain.contracts import (
+    CompiledContract,
+    ContractVersion,
+    RegisteredType,
+    TypeContract,
+)
 from taskmill.domain.errors import TypeNotFound
+from taskmill.domain.grants import Scope
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog
+from taskmill.operations.visibility import current_visibility
 from taskmill.runtime.offload import Offload
 from taskmill.storage import contracts as rows
 from taskmill.storage.database import Database
+from taskmill.storage.queues import names_with_tasks
 from taskmill.wire.contracts.contract import (
     Contract,
     compile_contract,
@@ -165,12 +173,29 @@ class Contracts:
         await self.refresh()
 
     async def all(self) -> list[RegisteredType]:
-        """Return the types that have a contract, by name, without older versions."""
-        return await rows.types(self._database)
+        """Return the types that have a contract, by name, without older versions; those that may be seen."""
+        found = await rows.types(self._database, queues=await self._served_queues())
+        return [one for one in found if _is_visible(one.name, one.current)]
 
     async def get(self, name: str) -> RegisteredType:
-        """Return a type with all versions of its contract. Raises `TypeNotFound`."""
-        found = await rows.types(self._database, [name])
-        if not found:
+        """Return a type with all versions of its contract that may be seen. Raises `TypeNotFound`."""
+        found = await rows.types(self._database, [name], await self._served_queues())
+        if not found or not _is_visible(name, found[0].current):
             raise TypeNotFound(name)
-        return replace(found[0], versions=await rows.versions(self._database, name))
+        versions = await rows.versions(self._database, name)
+        return replace(found[0], versions=[one for one in versions if _is_visible(name, one)])
+
+    async def _served_queues(self) -> frozenset[str] | None:
+        """Return the queues whose workers are counted; None for all."""
+        if (visibility := current_visibility()) is None:
+            return None
+        names = await names_with_tasks(self._database)
+        return frozenset(one for one in names if visibility.key.permits_queue(Scope.TYPES, one))
+
+
+def _is_visible(name: str, version: ContractVersion) -> bool:
+    """Return whether this context may see a version of a contract: by its type and its default queue."""
+    visibility = current_visibility()
+    if visibility is None:
+        return True
+    return visibility.key.permits(Scope.TYPES, queue=version.queue, type=name)

@@ -4,9 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import asyncpg
+import orjson
 
 from taskmill.domain.contracts import CompiledContract, ContractVersion, RegisteredType
 from taskmill.domain.errors import TypeLimitReached, TypeNotFound
+from taskmill.domain.task_fields import DEFAULT_QUEUE
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
@@ -90,9 +92,17 @@ async def drop(database: Database, name: str) -> None:
         await connection.fetch(statement("notify_contracts"))
 
 
-async def types(database: Database, names: Sequence[str] | None = None) -> list[RegisteredType]:
-    """Return the types that have a contract, by name; only these `names` if given."""
-    return [_type(row) for row in await database.fetch("list_types", names)]
+async def types(
+    database: Database,
+    names: Sequence[str] | None = None,
+    queues: Collection[str] | None = None,
+) -> list[RegisteredType]:
+    """Return the types that have a contract, by name; only these `names` if given.
+
+    Workers count that serve one of the `queues`; None: all.
+    """
+    served = None if queues is None else sorted(queues)
+    return [_type(row) for row in await database.fetch("list_types", names, served)]
 
 
 async def versions(database: Database, name: str) -> list[ContractVersion]:
@@ -116,4 +126,5 @@ def _version(row: asyncpg.Record) -> ContractVersion:
         defaults=row["defaults"],
         registered_at=row["registered_at"],
         registered_by=row["registered_by"],
+        queue=orjson.loads(row["defaults"]).get("queue") or DEFAULT_QUEUE,
     )

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
-from taskmill.api.authorisation import authorise_draft, shown_key
+from taskmill.api.authorisation import authorise_draft, permitted_limits, shown_key
 from taskmill.api.bodies import BATCH_TYPES, form_of, hop_of_request, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
@@ -41,6 +41,7 @@ from taskmill.wire.batches import (
     parse_batch,
 )
 from taskmill.wire.hops import count_hop
+from taskmill.wire.rules import InputLimits
 
 log = get_logger(__name__)
 router = APIRouter(tags=["tasks"])
@@ -141,8 +142,10 @@ async def _create_all(context: Context, request: Request, body: bytes) -> list[C
     usual_s = context.limits.request_timeout_s
     set_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
     hop = hop_of_request(request.scope, context.input_limits.hops)
-    drafts = await _drafts(context, body, traceparent_of(request.scope))
-    if (key := shown_key(request.scope)) is not None:
+    key = shown_key(request.scope)
+    limits = permitted_limits(key, context.input_limits)
+    drafts = await _drafts(context, limits, body, traceparent_of(request.scope))
+    if key is not None:
         for draft in drafts:
             authorise_draft(key, draft)
     for draft in drafts:
@@ -168,15 +171,17 @@ def _is_read_on_loop(context: Context, body: bytes) -> bool:
     return len(body) < _LARGE_BYTES and not context.input_limits.contracts
 
 
-async def _drafts(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
-    steps = _array_steps(context, body, traceparent)
+async def _drafts(
+    context: Context, input_limits: InputLimits, body: bytes, traceparent: str | None
+) -> list[TaskDraft]:
+    steps = _array_steps(context, input_limits, body, traceparent)
     if _is_read_on_loop(context, body):
         return list(chain.from_iterable(steps))
     return [draft async for drafts in context.offload.steps(steps) for draft in drafts]
 
 
 def _array_steps(
-    context: Context, body: bytes, traceparent: str | None
+    context: Context, input_limits: InputLimits, body: bytes, traceparent: str | None
 ) -> Iterator[list[TaskDraft]]:
     """Yield an array's drafts in steps of some milliseconds. The first steps only read the body."""
     limits = context.limits
@@ -189,7 +194,7 @@ def _array_steps(
             items[first : first + _STEP_TASKS],
             source="rest",
             traceparent=traceparent,
-            limits=context.input_limits,
+            limits=input_limits,
             item_bytes=limits.body_bytes,
             first=first,
         )
@@ -203,7 +208,7 @@ async def _respond_lines(context: Context, request: Request, body: bytes) -> Res
         lines,
         source="rest",
         traceparent=traceparent_of(request.scope),
-        limits=context.input_limits,
+        limits=permitted_limits(shown_key(request.scope), context.input_limits),
         chunk=_CHUNK,
         chunk_bytes=_STEP_BYTES,
     )
