@@ -3,15 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 
 import orjson
 import pytest
 
-from taskmill.domain.api_key_errors import ScopeMissing
+from taskmill.composition.keys import producer_keys
+from taskmill.composition.process_context import ProcessContext
+from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.api_keys import ApiKey
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.runtime.offload import Caller, caller
+from taskmill.settings import Settings
 from taskmill.storage.api_keys import revoke
 from tests.support.api import LogLines
 from tests.support.api_keys import a_new_key
@@ -101,6 +106,67 @@ async def test_a_message_without_a_user_or_of_one_without_a_key_creates_nothing(
     assert first[0] == 401
     assert "user_id" in first[1]
     assert "taskmill key create" in first[1]
+
+
+async def test_an_intake_without_settings_requires_keys_once_there_is_one(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    """Also one that has ended: whoever made it wants keys to be required somewhere."""
+    keys = ProducerKeys(stage.database, stage.clock, only_if_any=True)
+    async with an_intake(stage, broker_url, keys) as producer:
+        await producer.send({"name": "Charge"})
+        await until_counted(stage, 1, 0)
+        key = await a_new_key(stage.database, "tasks:create", name=USER)
+        keys.forget()
+        await producer.send({"name": "Charge"})
+        await until_counted(stage, 1, 1)
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 2, 1)
+        await revoke(stage.owner_database, key.key.id)
+        keys.forget()
+        await producer.send({"name": "Charge"}, user_id=USER)
+        await until_counted(stage, 2, 2)
+    assert [status for status, _ in await refusals(stage)] == [401, 401]
+    [line] = log_lines.named("producer_keys.required")
+    assert "TASKMILL_AUTH" in line["advice"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "serves_api", "is_required"),
+    [
+        ({}, False, None),
+        ({}, True, False),
+        ({"api": {"host": "127.0.0.1"}}, False, False),
+        ({"api": {"host": "10.0.0.11"}}, False, True),
+        ({"auth": "off"}, False, False),
+        ({"auth": "required"}, False, True),
+        ({"auth": "required"}, True, True),
+    ],
+)
+async def test_an_intake_knows_where_the_api_listens_if_a_setting_says_so(
+    stage: Stage, settings: dict[str, object], *, serves_api: bool, is_required: bool | None
+) -> None:
+    """None: it has to find out whether there is a key."""
+    context = cast(
+        "ProcessContext",
+        SimpleNamespace(
+            settings=Settings.model_validate(settings),
+            database=stage.database,
+            clock=stage.clock,
+            on_api_keys=[],
+        ),
+    )
+    keys, services = producer_keys(context, stage.creation, serves_api=serves_api)
+    assert (keys is None, services == []) == (is_required is False,) * 2
+    if keys is not None:
+        await keys.refresh()
+        if is_required is None:
+            assert keys.key_of(USER) is None
+            await a_new_key(stage.database, "metrics")
+            keys.forget()
+            await keys.refresh()
+        with pytest.raises(NotAuthenticated):
+            keys.key_of(USER)
 
 
 async def test_a_key_that_was_revoked_or_has_expired_creates_nothing_and_a_new_one_does(

@@ -187,7 +187,7 @@ async def _run(
             if "webhooks" in roles:
                 services += process.webhooks()
             if "intake" in roles:
-                services += intake_services(process)
+                services += intake_services(process, serves_api="api" in roles)
             if "api" in roles:
                 services += await process.api(stack)
             services[:0] = process.notifiers()

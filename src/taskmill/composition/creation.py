@@ -84,13 +84,13 @@ def contract_refresher(context: ProcessContext) -> Periodic:
     return refresher
 
 
-def intake_services(context: ProcessContext) -> list[Service]:
-    """Return the services of the intake role."""
+def intake_services(context: ProcessContext, *, serves_api: bool) -> list[Service]:
+    """Return the services of the intake role, of a process that may serve the API as well."""
     # Imported here: the driver takes 0.1 s, and is not needed without a broker.
     from taskmill.intake.amqp import Intake  # noqa: PLC0415
 
     creation = task_creation(context)
-    producers, key_services = producer_keys(context, creation)
+    producers, key_services = producer_keys(context, creation, serves_api=serves_api)
     intake = Intake(
         context.settings.require_broker_url(),
         creation=creation,

@@ -11,7 +11,7 @@ from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.sessions import Sessions
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
-from taskmill.settings.auth import is_open_to_all, requires_keys
+from taskmill.settings.auth import is_open_to_all, knows_by_settings, requires_keys
 
 log = get_logger(__name__)
 
@@ -35,12 +35,18 @@ def key_verifier(
 
 
 def producer_keys(
-    context: ProcessContext, creation: TaskCreation
+    context: ProcessContext, creation: TaskCreation, *, serves_api: bool
 ) -> tuple[ProducerKeys | None, list[Service]]:
-    """Return what finds the keys of producers of messages, and the services for them, as above."""
-    if not requires_keys(context.settings):
+    """Return what finds the keys of producers of messages, and the services for them, as above.
+
+    A process that does not serve the API, and whose settings don't say where it listens, requires keys as soon as
+    there is one.
+    """
+    settings = context.settings
+    is_unknown = not (serves_api or knows_by_settings(settings))
+    if not (requires_keys(settings) or is_unknown):
         return None, []
-    keys = ProducerKeys(context.database, context.clock)
+    keys = ProducerKeys(context.database, context.clock, only_if_any=is_unknown)
     return keys, _key_services(context, keys, "producer-key-use", creation)
 
 

@@ -261,7 +261,7 @@ class Validator:
             key = self._producers.key_of(user_of(message))
         except NotAuthenticated:
             return None
-        return queue if key.permits_queue(Scope.TASKS_CREATE, queue) else None
+        return queue if key is None or key.permits_queue(Scope.TASKS_CREATE, queue) else None
 
     async def _store_rejections(
         self, refusals: Sequence[RefusedMessage], persist: Persist

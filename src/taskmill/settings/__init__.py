@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.api import ApiSettings
+from taskmill.settings.auth import AUTH_DESCRIPTION
 from taskmill.settings.broker_users import BrokerUserSettings
 from taskmill.settings.group import Group
 from taskmill.settings.groups import (
@@ -135,12 +136,7 @@ class Settings(BaseSettings):
         "the loss of a node; `auto` is quorum if the address names several nodes. Set it alike for relays and "
         "workers",
     )
-    auth: AuthPolicy = Field(
-        "auto",
-        description="`required`: a request needs an API key (`taskmill key create`) that grants what it does; "
-        "`/healthz`, `/readyz` and the documents need none. `off`: whoever reaches the API may do everything. "
-        "`auto`: off if it listens on a loopback address (`TASKMILL_API__HOST`), else required",
-    )
+    auth: AuthPolicy = Field("auto", description=AUTH_DESCRIPTION)
     api_key_environment: KeyEnvironment = Field(
         "live",
         description="word in new API keys, such as `live` or `test`, which says what a key is for: up to 12 small "
