@@ -1,5 +1,6 @@
 """Clients that send too many requests: which are refused, by the fast path and by the layers, and who is not."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -23,6 +24,7 @@ from tests.support.api_keys import a_new_key, shown
 from tests.support.attackers import ATTACKER
 from tests.support.audit import entries
 from tests.support.clocks import ManualClock
+from tests.support.pages import HTMX, serving_pages
 from tests.support.raw_requests import LONG_WAY
 from tests.support.stage import Stage
 
@@ -148,6 +150,36 @@ async def test_the_legacy_api_refuses_in_its_own_form(by_address: Served) -> Non
     refused = await by_address.get(path)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert list(refused.json()) == ["detail"]
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("en", "Too many requests"), ("ru", "Слишком много запросов")]
+)
+async def test_a_page_of_the_dashboard_is_refused_by_a_page(
+    stage: Stage, language: str, title: str
+) -> None:
+    task = await stage.created()
+    async with serving_pages(stage, limited(ADDRESSES)) as served:
+        await statuses(BURST, lambda: served.get("/queues"))
+        headers = {"accept-language": language, "content-type": "application/x-www-form-urlencoded"}
+        for method, path in (
+            ("GET", "/"),
+            ("GET", f"/ui/tasks/{task.id}"),
+            ("GET", "/ui/nowhere"),
+            ("POST", f"/ui/tasks/{task.id}/cancel"),
+        ):
+            refused = await served.http.request(method, path, headers=headers)
+            assert refused.status_code == 429
+            assert refused.headers["content-type"] == "text/html; charset=utf-8"
+            assert refused.headers["retry-after"] == "1"
+            assert refused.headers["ratelimit"] == '"address";r=0;t=1'
+            assert refused.headers["content-security-policy"]
+            assert f"<h1>{title}" in re.sub(r"<h1[^>]*>", "<h1>", refused.text)
+            assert f'lang="{language}"' in refused.text
+        part = await served.get("/ui/tasks", headers=headers | HTMX)
+        assert (part.status_code, "<html" in part.text) == (429, False)
+        assert (await served.get("/tasks")).json()["type"] == "/problems/rate-limit-exceeded"
+    assert (await stage.task(task.id)).version == task.version
 
 
 async def test_this_machine_without_keys_is_not_limited_unless_set(stage: Stage) -> None:

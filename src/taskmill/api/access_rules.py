@@ -145,8 +145,8 @@ def find_rule(method: str, path: str) -> FoundRule | None:
     """Return the rule of a request, None when the table has none."""
     if (exact := RULES.get(f"{method} {path}")) is not None:
         return FoundRule(exact)
-    if method == "GET" and path.startswith(_FILES):
-        return FoundRule(_OPEN)
+    if path.startswith(_FILES):
+        return FoundRule(_OPEN if method == "GET" else ANY_KEY)
     for pattern, rule in _PATTERNS.get(method, ()):
         if found := pattern.fullmatch(path):
             return FoundRule(rule, found[1])

@@ -13,7 +13,7 @@ from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.rate_limits import RateLimitExceeded, RateUsage
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.runtime.http_access import OPEN_PATHS
-from taskmill.runtime.http_scope import API_KEY
+from taskmill.runtime.http_scope import API_KEY, REFUSED
 from taskmill.runtime.offload import caller
 from taskmill.runtime.rate_limits import RateLimits
 from taskmill.wire.rate_limits import rate_limit_headers
@@ -22,7 +22,8 @@ from taskmill.wire.rate_limits import rate_limit_headers
 class RateLimiting:
     """Wraps the app.
 
-    `keys` are None where none are required; `is_page` returns whether a path is the dashboard's.
+    `keys` are None where none are required; `is_page` returns whether a path is the dashboard's, which draws its
+    own refusals.
     """
 
     def __init__(
@@ -44,11 +45,20 @@ class RateLimiting:
             try:
                 usage = self._take(scope)
             except RateLimitExceeded as error:
-                await error_response(error, scope["path"]).send(send)
+                await self._refuse(error, scope, receive, send)
                 return
             if usage is not None:
                 send = _with_usage(send, usage)
         await self._app(scope, receive, send)
+
+    async def _refuse(
+        self, error: RateLimitExceeded, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Respond as the API does, or have the dashboard show a page."""
+        if self._is_page(scope["path"]):
+            await self._app({**scope, REFUSED: error}, receive, send)
+        else:
+            await error_response(error, scope["path"]).send(send)
 
     def _take(self, scope: Scope) -> RateUsage | None:
         client = scope.get("client")

@@ -45,7 +45,7 @@ from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
 from taskmill.operations.sessions import Sessions
 from taskmill.operations.visibility import limited_to
-from taskmill.runtime.http_scope import API_KEY, ROUTE
+from taskmill.runtime.http_scope import API_KEY, REFUSED, ROUTE
 from taskmill.settings.auth import requires_keys
 
 log = get_logger(__name__)
@@ -115,6 +115,9 @@ class Dashboard:
     async def _response(self, view: View) -> tuple[Response, Visibility | None]:
         """Return the response, and what limits it while it is being sent."""
         scope = view.request.scope
+        if (refused := scope.get(REFUSED)) is not None:
+            scope[ROUTE] = _OTHER
+            raise refused
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:

@@ -23,6 +23,9 @@ TASK_ID: Final = "taskmill.task_id"
 API_KEY: Final = "taskmill.api_key"
 """The `ApiKey` that the request has shown, where keys are required."""
 
+REFUSED: Final = "taskmill.refused"
+"""The error because of which a page may not be shown: a layer before the pages has refused the request."""
+
 CLIENT: Final = "taskmill.client"
 """The address of the client, for the log line; present only where proxies are trusted."""
 

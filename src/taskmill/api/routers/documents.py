@@ -5,11 +5,13 @@ Pages and documents use relative addresses, so they work below any prefix of a p
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from string import Template
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -29,6 +31,7 @@ _STATIC: Final = Path(__file__).parent.parent / "static"
 _SWAGGER: Final = "swagger-ui-5.35.0"
 _REDOC: Final = "redoc-2.5.4"
 _OWN: Final = "pages/"
+_READING: Final = ("GET", "HEAD")
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -73,6 +76,10 @@ class PackageFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Respond with a file, and how long it may be cached."""
+        if scope["method"] not in _READING:
+            raise HTTPException(
+                HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(_READING)}
+            )
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = (
             REVALIDATE.decode() if path.startswith(_OWN) else _IMMUTABLE

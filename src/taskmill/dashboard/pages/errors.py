@@ -1,6 +1,7 @@
 """A page for every error: what happened, and how to go on."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -13,14 +14,16 @@ from taskmill.dashboard.view import View
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.api_keys import without_secrets
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
+from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.observability.logs import get_logger
 from taskmill.wire.problems import problem_json
+from taskmill.wire.rate_limits import rate_limit_headers
 from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
 
 _LONGEST_PATH: Final = 200
-_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
+_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 429, 503}
 
 
 def error_response(view: View, error: Exception) -> Response:
@@ -30,9 +33,6 @@ def error_response(view: View, error: Exception) -> Response:
     status = _status(view, error)
     is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
     key = _key(view, error, status)
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if isinstance(error, Unavailable):
-        headers["retry-after"] = f"{max(round(error.retry_after_s), 1)}"
     response = view.page(
         "error.html",
         status=status,
@@ -43,8 +43,23 @@ def error_response(view: View, error: Exception) -> Response:
         is_outage=is_outage and view.is_safe,
         is_view=view.is_safe,
     )
-    response.headers.update(headers)
+    response.headers.update(_headers(error))
     return response
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """Return the headers that go with an error."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException):
+        headers.update(error.headers or {})
+    if isinstance(error, Unavailable):
+        headers["retry-after"] = f"{max(round(error.retry_after_s), 1)}"
+    if isinstance(error, RateLimitExceeded):
+        headers["retry-after"] = f"{max(ceil(error.retry_after_s), 1)}"
+        headers |= {
+            name.decode(): value.decode() for name, value in rate_limit_headers(error.usage)
+        }
+    return headers
 
 
 def _key(view: View, error: Exception, status: int) -> str:
@@ -73,6 +88,7 @@ def _details(error: Exception) -> list[str]:
         return [str(violation) for violation in error.violations]
     return (
         [str(error)]
-        if isinstance(error, TaskmillError) and not isinstance(error, Unavailable)
+        if isinstance(error, TaskmillError)
+        and not isinstance(error, Unavailable | RateLimitExceeded)
         else []
     )
