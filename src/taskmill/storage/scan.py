@@ -2,11 +2,12 @@
 
 What has ended has indexes of `task` by status; what has not is in `dispatch` or `running`. Where only some queues
 are visible, each of them is walked along its index, and nothing else: neither where a page ends nor its cursor
-depends on other queues.
+depends on other queues. What has not ended is in small tables, which are read once for all of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage.schema import current_task, dispatch, running, task
 
 Condition = sa.ColumnElement[bool]
+Walk = Callable[..., sa.Select[UUID]]
 
 
 def has_in_name(needle: str, name: sa.ColumnElement[str]) -> Condition:
@@ -153,11 +155,16 @@ class Scan:
             return [Place.of(status) for status in sorted(wanted.statuses or Status)]
         return [ALL]
 
-    def indexed(self, place: Place) -> list[Condition]:
-        """Return the conditions that bound the walk along an index of the place."""
+    def indexed(self, place: Place, of_one: sa.ColumnElement[str] | None = None) -> list[Condition]:
+        """Return the conditions that bound the walk along an index of the place, `of_one` visible queue or of all.
+
+        Of one, the list of all is left out: PostgreSQL would sort it for each.
+        """
         wanted = self.wanted
         conditions: list[Condition] = []
-        if wanted.visible is not None:
+        if of_one is not None:
+            conditions.append(place.column("queue") == of_one)
+        elif wanted.visible is not None:
             conditions.append(place.column("queue") == sa.any_(_names(wanted.visible)))
         elif wanted.error is not None:
             conditions += _has_failed(place, wanted.error)
@@ -236,10 +243,14 @@ class Scan:
         after: UUID | None = None,
         upto: UUID | None = None,
         is_checked: bool = False,
+        of_one: sa.ColumnElement[str] | None = None,
     ) -> sa.Select[UUID]:
-        """Select the ids of a place between two ids; `is_checked`: only of tasks that meet all conditions."""
+        """Select the ids of a place between two ids, `of_one` visible queue or of all.
+
+        With `is_checked` only those of tasks that meet all conditions.
+        """
         oldest_first = self.request.oldest_first
-        conditions = [*place.conditions, *self.indexed(place)]
+        conditions = [*place.conditions, *self.indexed(place, of_one)]
         if is_checked:
             conditions += self.checked(place)
         if after is not None:
@@ -257,20 +268,31 @@ class Scan:
     def _indexed_filters(self) -> Sequence[str]:
         return ("type", "error") if self.wanted.visible is None else ()
 
-    def _in_order(self, place: Place, walk: sa.Select[UUID], most: int) -> sa.Subquery:
-        """Select the first ids of a walk: along its index, or those of each visible queue."""
-        if self.wanted.visible is None:
-            return walk.order_by(self.ordered(place.id)).limit(most).subquery()
-        own = sa.select(sa.func.unnest(_names(self.wanted.visible)).label("name")).subquery()
-        of_one = (
-            walk.where(place.column("queue") == own.c.name)
-            .order_by(self.ordered(place.id))
-            .limit(most)
-            .lateral()
+    def _first_of(self, place: Place, most: int, walk: Walk) -> sa.Subquery:
+        """Select the first ids of a place, along its index if it has one in this order."""
+        return walk(place).order_by(self.ordered(place.id)).limit(most).subquery()
+
+    def _first_of_each(self, visible: Iterable[str], most: int, walk: Walk) -> sa.Subquery:
+        """Select the first ids of what has ended, along the index of queues and statuses.
+
+        All statuses are one walk: one for each took 36 ms to plan over 12 partitions, this one 2 (2026-11-30).
+        """
+        queue = sa.select(sa.func.unnest(_names(visible)).label("name")).subquery()
+        status = sa.select(sa.func.unnest(_names(self._ended)).label("name")).subquery()
+        place = Place(id=task.c.id, conditions=[task.c.final_status == status.c.name])
+        of_one = walk(place, of_one=queue.c.name).order_by(self.ordered(place.id)).limit(most)
+        [found] = (each := of_one.lateral()).c
+        pairs = queue.join(status, sa.true()).join(each, sa.true())
+        return (
+            sa.select(found).select_from(pairs).order_by(self.ordered(found)).limit(most).subquery()
         )
-        [found] = of_one.c
-        merged = sa.select(found).select_from(own.join(of_one, sa.true()))
-        return merged.order_by(self.ordered(found)).limit(most).subquery()
+
+    @property
+    def _ended(self) -> list[Status]:
+        """The terminal statuses that are wanted."""
+        if self.wanted.lease is not None:
+            return []
+        return [one for one in sorted(self.wanted.statuses or Status) if one in TERMINAL]
 
     def ids(
         self,
@@ -282,13 +304,15 @@ class Scan:
         limit: int,
     ) -> sa.Select[UUID]:
         """Select ids in order; each place is walked along its own index."""
-        most = skip + limit
-        walks = [
-            self._in_order(
-                place, self.walk(place, after=after, upto=upto, is_checked=is_checked), most
-            )
-            for place in self.places()
-        ]
+        most, visible = skip + limit, self.wanted.visible
+        walk = partial(self.walk, after=after, upto=upto, is_checked=is_checked)
+        places = self.places()
+        if visible is not None:
+            # What has not ended is in small tables: they are read at once for all queues.
+            places = [place for place in places if place.id.table is not task]
+        walks = [self._first_of(place, most, walk) for place in places]
+        if visible is not None and self._ended:
+            walks.append(self._first_of_each(visible, most, walk))
         merged = sa.union_all(*(sa.select(*walk.c) for walk in walks)).subquery()
         [merged_id] = merged.c
         return sa.select(merged_id).order_by(self.ordered(merged_id)).offset(skip).limit(limit)
