@@ -8,7 +8,7 @@ from alembic import op
 
 from taskmill.storage.migrate import script
 
-revision = "0040"
+revision = "0038"
 down_revision = "0037"
 branch_labels = None
 depends_on = None
