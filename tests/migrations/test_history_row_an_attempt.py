@@ -7,7 +7,7 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.domain.lifecycle import succeeded
 from taskmill.storage import claims, migrate
 from taskmill.storage.claims import AttemptEnd
-from tests.support.migrating import apart, applied, downgrade, fetch_rows
+from tests.support.migrating import apart, applied, downgrade, fetch_rows, migrate_with_roles
 from tests.support.mixture import a_mixture
 from tests.support.safety import assert_safe
 from tests.support.stage import a_stage
@@ -20,7 +20,7 @@ HISTORY = f"SELECT {COLUMNS}, error FROM taskmill.{{table}} ORDER BY task_id, ve
 
 async def with_a_mixture(url: str) -> None:
     """Make tasks to which everything has happened, some of which run, as programs of before leave them."""
-    await apart(migrate.upgrade, url)
+    await apart(migrate_with_roles, url)
     async with a_stage(url) as stage:
         await a_mixture(stage)
     await apart(downgrade, url, BEFORE)
