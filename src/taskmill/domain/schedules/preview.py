@@ -1,7 +1,7 @@
 """The next ticks of a schedule, with its zone's offsets, and the clock changes on the way."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
@@ -38,7 +38,7 @@ def preview(spec: ScheduleSpec, after: datetime, count: int = DEFAULT_COUNT) -> 
 
 def clock_changes(zone: str, after: datetime, until: datetime) -> tuple[ClockChange, ...]:
     """Return the clock changes of a zone in (after, until], ascending."""
-    years = range(after.year - 1, until.year + 2)  # those of UTC: `after` may have another offset
+    years = range(after.astimezone(UTC).year, until.astimezone(UTC).year + 1)
     return tuple(
         change for year in years for change in changes_in(zone, year) if after < change.at <= until
     )
@@ -58,6 +58,6 @@ def _note(zone_name: str, tick: Tick) -> ClockNote | None:
     zone = zone_of(zone_name)
     local = tick.at.astimezone(zone)
     first, last = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
-    if first == last or first is None or last is None:
+    if first == last:
         return None
     return ClockNote.FOLD_LAST if offset_at(zone, tick.at) == last else ClockNote.FOLD_FIRST

@@ -62,7 +62,7 @@ def count_ticks(spec: ScheduleSpec, after: datetime, until: datetime) -> int:
     """Return how many ticks are in (after, until], skipped ones included. Costs a microsecond for each day."""
     start, end = _bounds(spec, after + _INSTANT, until + _INSTANT)
     if spec.cron is not None:
-        return _count_cron(spec, start, end)
+        return _count_cron(spec, wall_times(spec.cron), start, end)
     if spec.every is not None:
         return len(_interval_numbers(spec, spec.every, start, end))
     return sum(start <= at < end for at in spec.at)
@@ -88,7 +88,8 @@ def _ticks(
 ) -> Iterator[Tick]:
     start, end = _bounds(spec, start, end)
     if spec.cron is not None:
-        return _cron_ticks(spec, start, end, newest_first=newest_first)
+        walls = wall_times(spec.cron)
+        return _cron_ticks(spec, walls, start, end, newest_first=newest_first)
     if spec.every is not None:
         return _interval_ticks(spec, spec.every, start, end, newest_first=newest_first)
     at = reversed(spec.at) if newest_first else spec.at
@@ -113,9 +114,8 @@ def _interval_numbers(
 
 
 def _cron_ticks(
-    spec: ScheduleSpec, start: datetime, end: datetime, *, newest_first: bool
+    spec: ScheduleSpec, walls: WallTimes, start: datetime, end: datetime, *, newest_first: bool
 ) -> Iterator[Tick]:
-    walls = wall_times(spec.cron or "")
     for piece in _pieces(spec, walls, start, end, newest_first=newest_first):
         gap_tick = _gap_tick(spec, walls, piece, start)
         if gap_tick is not None and not newest_first:
@@ -126,17 +126,21 @@ def _cron_ticks(
             yield gap_tick
 
 
-def _count_cron(spec: ScheduleSpec, start: datetime, end: datetime) -> int:
-    walls = wall_times(spec.cron or "")
+def _count_cron(spec: ScheduleSpec, walls: WallTimes, start: datetime, end: datetime) -> int:
     return sum(
         walls.count(*_walls_of(piece, start, end))
         + (_gap_tick(spec, walls, piece, start) is not None)
-        for piece in _pieces(spec, walls, start, end, newest_first=False)
+        for piece in _pieces(spec, walls, start, end)
     )
 
 
 def _pieces(
-    spec: ScheduleSpec, walls: WallTimes, start: datetime, end: datetime, *, newest_first: bool
+    spec: ScheduleSpec,
+    walls: WallTimes,
+    start: datetime,
+    end: datetime,
+    *,
+    newest_first: bool = False,
 ) -> Iterator[Piece]:
     """Yield what the zone has of [start, end)."""
     if start >= end:

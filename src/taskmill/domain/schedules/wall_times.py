@@ -97,7 +97,7 @@ class WallTimes:
 
     def count(self, start: datetime, end: datetime) -> int:
         """Return how many times are in [start, end). Costs a microsecond for each day."""
-        days = self._days(start, end, newest_first=False)
+        days = self._days(start, end)
         return sum(len(self._numbers(day, start, end)) for day in days)
 
     def has_any(self, start: datetime, end: datetime) -> bool:
@@ -111,7 +111,7 @@ class WallTimes:
 
     def matches_some_day(self) -> bool:
         """Return whether it ever matches: after 28 years dates fall on the same days of the week again."""
-        return next(self._days(*_28_YEARS, newest_first=False), None) is not None
+        return next(self._days(*_28_YEARS), None) is not None
 
     def shortest_distance(self) -> timedelta:
         """Return the shortest time between two times that match; there must be a day that matches."""
@@ -121,11 +121,13 @@ class WallTimes:
         span += _MINUTE_S * (self._minutes[-1] - self._minutes[0])
         distances.append(_HOUR_S * _closest(self._hours) - span)
         span += _HOUR_S * (self._hours[-1] - self._hours[0])
-        days = [day.toordinal() for day in self._days(*_28_YEARS, newest_first=False)]
+        days = [day.toordinal() for day in self._days(*_28_YEARS)]
         distances.append(_DAY_S * _closest(days) - span)
         return timedelta(seconds=min(distances))
 
-    def _days(self, start: datetime, end: datetime, *, newest_first: bool) -> Iterator[datetime]:
+    def _days(
+        self, start: datetime, end: datetime, *, newest_first: bool = False
+    ) -> Iterator[datetime]:
         """Yield midnight of each day that matches, and has a part of [start, end)."""
         if start >= end:
             return

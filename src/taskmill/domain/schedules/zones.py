@@ -18,6 +18,7 @@ TZ_VERSION: Final[str] = IANA_VERSION
 """The release of the time zone database, such as `2026f`."""
 
 _STEP: Final = timedelta(days=4)
+_LONGEST_NAME: Final = 64  # what is longer resembles none
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -58,11 +59,11 @@ def zone_names() -> frozenset[str]:
 
 def nearest_zone(name: str) -> str | None:
     """Return the name of the zone that looks most like this one, if any does."""
-    by_lower = {known.lower(): known for known in sorted(zone_names())}
-    wanted = name[:100].lower().replace(" ", "_")
-    by_city = {known.rpartition("/")[2]: known for known in by_lower}
-    near = get_close_matches(wanted, by_lower, n=1) or get_close_matches(wanted, by_city, n=1)
-    return by_lower[by_city.get(near[0], near[0])] if near else None
+    by_name = {known.lower(): known for known in sorted(zone_names())}
+    by_city = {lower.rpartition("/")[2]: known for lower, known in by_name.items()}
+    known = {**by_city, **by_name}
+    near = get_close_matches(name[:_LONGEST_NAME].lower(), known)
+    return known[near[0]] if near else None
 
 
 @cache

@@ -74,6 +74,11 @@ def test_without_catching_up_no_missed_tick_gets_a_task() -> None:
     )
 
 
+def test_without_catching_up_a_flood_of_seconds_is_one_task() -> None:
+    due = missed(EVERY_SECOND, NOW - HOUR, NOW, policy(CatchUp.NONE))
+    assert fired(due) == [NOW]
+
+
 def test_a_tick_that_is_too_late_gets_no_task() -> None:
     exactly = utc(2026, 1, 1, 3, 30)
     for catch_up in (CatchUp.LATEST, CatchUp.ALL):
@@ -118,6 +123,9 @@ def test_a_tick_is_due_after_its_jitter_only() -> None:
     before = NOON - timedelta(minutes=1)
     early = missed(spec, before, due_from - timedelta.resolution, TickPolicy(), name="report")
     assert early == DueTicks(fired=(), skipped=(), cursor_at=before)
+    unnamed = due_at("", spec, tick)
+    assert missed(spec, before, unnamed, TickPolicy()).fired == (tick,)
+    assert missed(spec, before, unnamed - timedelta.resolution, TickPolicy()).fired == ()
     due = missed(spec, before, due_from, TickPolicy(), name="report")
     assert due == DueTicks(fired=(tick,), skipped=(), cursor_at=NOON)
 

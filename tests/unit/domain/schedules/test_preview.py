@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from taskmill.domain.schedules.preview import clock_changes, preview
 from taskmill.domain.schedules.spec import ClockNote, Fold, Gap, ScheduleSpec
@@ -22,6 +22,7 @@ def test_ticks_have_their_local_time_and_clock_changes_are_named() -> None:
     ]
     found = preview(spec, utc(2026, 3, 24), 7)
     assert found.changes == changes_in("Europe/Berlin", 2026)[:1]
+    assert preview(spec, utc(2026, 3, 24), 6).changes == found.changes
     assert preview(spec, utc(2026, 3, 24), 5).changes == ()
 
 
@@ -54,3 +55,7 @@ def test_every_clock_change_between_two_moments_is_listed_once() -> None:
     before = spring.at - timedelta.resolution
     assert clock_changes("Europe/Berlin", before, autumn.at) == (spring, autumn)
     assert len(clock_changes("Europe/Berlin", utc(2026, 1, 1), utc(2036, 1, 1))) == 20
+    new_year = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    dhaka = changes_in("Asia/Dhaka", 2009)[-1:]
+    assert clock_changes("Asia/Dhaka", utc(2009, 12, 1), utc(2009, 12, 31, 18)) == dhaka
+    assert clock_changes("Europe/Berlin", new_year, autumn.at) == (spring, autumn)

@@ -23,6 +23,7 @@ def violations(fields: dict[str, Any]) -> list[tuple[str, str, str]]:
         {"every": timedelta(seconds=1), "anchor": NOON},
         {"at": (NOON, NOON + timedelta(seconds=1)), "jitter_s": 0.9},
         {"at": (NOON,), "jitter_s": 86_400},
+        {"at": (utc(2000, 1, 1),)},
         {"cron": "@hourly", "starts_at": NOON, "ends_at": NOON + timedelta.resolution},
     ],
 )

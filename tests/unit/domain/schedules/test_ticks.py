@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice, pairwise
 from time import process_time
@@ -199,6 +200,10 @@ def test_intervals_are_counted_from_their_anchor_in_both_directions() -> None:
     until = list(ticks_until(every, utc(2026, 1, 1, 11, 35), utc(2026, 1, 1, 12, 25)))
     assert [tick.at for tick in until] == [utc(2026, 1, 1, 12, 25), utc(2026, 1, 1, 12)]
     assert count_ticks(every, utc(2026, 1, 1, 11, 35), utc(2026, 1, 1, 12, 25)) == 2
+    elsewhere = replace(every, anchor=datetime(2026, 1, 1, 15, tzinfo=timezone(timedelta(hours=3))))
+    found = list(islice(ticks_after(elsewhere, utc(2026, 1, 1, 11, 20)), 3))
+    assert [tick.at for tick in found] == ticks
+    assert all(tick.at.tzinfo is UTC for tick in found)
 
 
 def test_intervals_without_an_anchor_are_counted_from_a_monday() -> None:
@@ -223,7 +228,8 @@ def test_listed_times_come_once_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [{"cron": "@daily"}, {"every": timedelta(days=1)}, {"at": (utc(2026, 1, 2),)}]
+    "kind",
+    [{"cron": "@daily"}, {"every": timedelta(days=1)}, {"at": (utc(2026, 1, 2), utc(2026, 1, 3))}],
 )
 def test_ticks_are_from_the_start_on_and_before_the_end(kind: dict[str, object]) -> None:
     start, end = utc(2026, 1, 2), utc(2026, 1, 3)

@@ -82,6 +82,9 @@ def test_a_change_says_what_it_leaves_out_or_repeats() -> None:
         ("America/New York", "America/New_York"),
         ("Kolkatta", "Asia/Kolkata"),
         ("utc", "UTC"),
+        ("rome", "Europe/Rome"),
+        ("New York", "America/New_York"),
+        ("Lisbo", "Europe/Lisbon"),
     ],
 )
 def test_the_nearest_zone_is_found_by_its_name_or_its_city(typed: str, meant: str) -> None:
