@@ -176,6 +176,7 @@ async def test_a_page_of_the_dashboard_is_refused_by_a_page(
             assert refused.headers["content-security-policy"]
             assert f"<h1>{title}" in re.sub(r"<h1[^>]*>", "<h1>", refused.text)
             assert f'lang="{language}"' in refused.text
+            assert path == "/" or path not in refused.text, "one page serves all addresses"
         part = await served.get("/ui/tasks", headers=headers | HTMX)
         assert (part.status_code, "<html" in part.text) == (429, False)
         assert (await served.get("/tasks")).json()["type"] == "/problems/rate-limit-exceeded"

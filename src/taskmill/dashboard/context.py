@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from starlette.responses import Response
+
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
@@ -33,6 +35,8 @@ class Context:
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
     failures: TtlCache[Failures] = field(default_factory=TtlCache)
+    limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)
+    """The pages for requests too many, by kinds of readers, which are few, and until when they are shown."""
 
     @property
     def prefix(self) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from taskmill.dashboard.jobs import TooManyJobs
 from taskmill.dashboard.pages import login
 from taskmill.dashboard.pages.sweeps import JobUnknown
-from taskmill.dashboard.view import View
+from taskmill.dashboard.view import View, accepts_gzip
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.api_keys import without_secrets
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
@@ -23,13 +23,16 @@ from taskmill.wire.wording import safe_text
 log = get_logger(__name__)
 
 _LONGEST_PATH: Final = 200
-_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 429, 503}
+_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
+_DRAWN_S: Final = 1.0
 
 
 def error_response(view: View, error: Exception) -> Response:
     """Return the page for an error; an unexpected one is logged, and shown as such."""
     if isinstance(error, NotAuthenticated):
         return login.challenge(view)
+    if isinstance(error, RateLimitExceeded):
+        return _limited_page(view, error)
     status = _status(view, error)
     is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
     key = _key(view, error, status)
@@ -54,12 +57,43 @@ def _headers(error: Exception) -> dict[str, str]:
         headers.update(error.headers or {})
     if isinstance(error, Unavailable):
         headers["retry-after"] = f"{max(round(error.retry_after_s), 1)}"
-    if isinstance(error, RateLimitExceeded):
-        headers["retry-after"] = f"{max(ceil(error.retry_after_s), 1)}"
-        headers |= {
-            name.decode(): value.decode() for name, value in rate_limit_headers(error.usage)
-        }
     return headers
+
+
+def _limited_page(view: View, error: RateLimitExceeded) -> Response:
+    """Return the page for a request too many: drawn once a second for each kind of reader, as there may be floods.
+
+    Nothing of the request is in it: its links lead to the address that the browser shows, or to the first page.
+    """
+    preferences, now = view.preferences, view.context.clock.monotonic()
+    reader = (
+        *(preferences.language, preferences.theme, view.wants_fragment, view.is_safe),
+        accepts_gzip(view.request.headers),
+    )
+    drawn = view.context.limited_pages.get(reader)
+    if drawn is None or now >= drawn[0]:
+        drawn = view.context.limited_pages[reader] = (now + _DRAWN_S, _draw_limited(view))
+    page = drawn[1]
+    headers = dict(page.headers) | {
+        "retry-after": f"{max(ceil(error.retry_after_s), 1)}",
+        **{name.decode(): value.decode() for name, value in rate_limit_headers(error.usage)},
+    }
+    return Response(page.body, page.status_code, headers)
+
+
+def _draw_limited(view: View) -> Response:
+    return view.page(
+        "error.html",
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        title=view.t("error.429.title"),
+        explanation=view.t("error.429.text"),
+        details=[],
+        is_outage=False,
+        is_view=view.is_safe,
+        here="" if view.is_safe else view.href("/"),
+        path="",
+        base="",
+    )
 
 
 def _key(view: View, error: Exception, status: int) -> str:
@@ -88,7 +122,6 @@ def _details(error: Exception) -> list[str]:
         return [str(violation) for violation in error.violations]
     return (
         [str(error)]
-        if isinstance(error, TaskmillError)
-        and not isinstance(error, Unavailable | RateLimitExceeded)
+        if isinstance(error, TaskmillError) and not isinstance(error, Unavailable)
         else []
     )
