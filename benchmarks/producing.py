@@ -12,6 +12,7 @@ from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
+from taskmill.operations.waiting_quotas import WaitingQuotas
 from taskmill.storage.notifier import Notifier
 
 _PRODUCED_AT_ONCE = 1000
@@ -47,6 +48,7 @@ async def producing(url: str) -> AsyncIterator[Producer]:
             types=KnownTypes(
                 process.database, limit=settings.limits.unserved_types, clock=process.clock
             ),
+            waiting=WaitingQuotas(process.database, clock=process.clock),
             notifier=notifier,
             writability=process.writability,
             key_validity=timedelta(days=settings.retention.idempotency_days),

@@ -125,8 +125,8 @@ def apply(name: str) -> None:
         return
     changes, original = _CHANGES[name], statements.statement
 
-    def broken(of: str, *, for_one: bool = False) -> str:
-        text = original(of, for_one=for_one)
+    def broken(of: str, *, for_one: bool = False, for_owned: bool = False) -> str:
+        text = original(of, for_one=for_one, for_owned=for_owned)
         return changes[of](text) if of in changes else text
 
     vars(statements)["statement"] = broken

@@ -1,5 +1,6 @@
 """Creating, reading and changing tasks costs what is created, read and changed, however many there are."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import tasks
 from taskmill.storage.statements import columns
 from taskmill.storage.task_log import LAST_CLAIM, NewLine
+from taskmill.storage.waiting_shares import WaitingShare
 from taskmill.wire.contracts.secret_fields import MARK
 from tests.support.builders import a_draft, a_key
 from tests.support.long_past import BATCH, PAGES_PER_TASK, WEEKS, claimed, pages_for_ids
@@ -28,6 +30,22 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         rows, plan = await session.fetch("create_tasks", *rows_in)
         assert len(rows) == BATCH
         check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
+
+
+async def test_creating_and_counting_tasks_with_owners_costs_what_they_are(seeded: Stage) -> None:
+    new = [
+        replace(one, share=WaitingShare("billing", 10) if n % 2 else None)
+        for n, one in enumerate(seeded.creation.with_ids([a_draft(queue="q1")] * BATCH))
+    ]
+    rows_in = (*columns(map(tasks._row, new)), *tasks._shares(new))
+    async with explaining(seeded.database) as session:
+        rows, plan = await session.fetch("create_tasks", *rows_in, for_owned=True)
+        assert len(rows) == BATCH
+        check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
+        for most in (BATCH // 2, 10):
+            [row], plan = await session.fetch("sum_waiting_shares", "billing", most)
+            assert (row["tasks"], row["bytes"]) == (most, 10 * most)
+            check(plan, rows=most, pages=3 + most)
 
 
 async def test_reading_contracts_and_held_keys_costs_what_is_requested(seeded: Stage) -> None:

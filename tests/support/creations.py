@@ -7,6 +7,7 @@ from typing import Final
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
+from taskmill.operations.waiting_quotas import WaitingQuotas
 from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
@@ -30,6 +31,7 @@ def a_creation_without_database(
         ids=ids,
         queues=queues or KnownQueues(database, limit=10, clock=clock),
         types=KnownTypes(database, limit=10, clock=clock),
+        waiting=WaitingQuotas(database, clock=clock),
         notifier=Notifier(database),
         writability=Writability(database, ids),
         key_validity=VALIDITY,

@@ -82,11 +82,11 @@ class Explaining:
         connection.add_log_listener(lambda _, message: self._notices.append(message.message))
 
     async def fetch(
-        self, name: str, *arguments: object, for_one: bool = False
+        self, name: str, *arguments: object, for_one: bool = False, for_owned: bool = False
     ) -> tuple[list[asyncpg.Record], Plan]:
         """Run a statement; return its rows and its plan."""
         self._notices.clear()
-        text = statement(name, for_one=for_one)
+        text = statement(name, for_one=for_one, for_owned=for_owned)
         rows = await self.connection.fetch(text, *arguments)
         # A plan is reported when its portal is closed, which is when the next statement comes.
         await self.connection.fetchval("SELECT 1")

@@ -21,6 +21,7 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.service import TaskService
+from taskmill.operations.waiting_quotas import WaitingQuotas
 from taskmill.operations.webhooks import Webhooks
 from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
@@ -144,6 +145,7 @@ def a_creation(
         ids=ids,
         queues=KnownQueues(database, limit=queue_limit, clock=clock),
         types=KnownTypes(database, limit=type_limit, clock=clock),
+        waiting=WaitingQuotas(database, clock=clock),
         notifier=Notifier(database),
         writability=Writability(database, ids),
         key_validity=timedelta(days=7),

@@ -86,6 +86,7 @@ AREAS: Final = {
             "tests/integration/test_creation*.py",
             "tests/integration/test_earlier_keys.py",
             "tests/integration/test_quotas.py",
+            "tests/integration/test_waiting_quotas.py",
         ),
         frozenset({Server.POSTGRES}),
     ),

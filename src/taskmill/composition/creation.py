@@ -10,6 +10,7 @@ from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
+from taskmill.operations.waiting_quotas import WaitingQuotas
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.periodic import Periodic
@@ -36,6 +37,12 @@ def task_creation(context: ProcessContext) -> TaskCreation:
             limit=settings.limits.unserved_types,
             clock=context.clock,
             quota=settings.quotas.types,
+        ),
+        waiting=WaitingQuotas(
+            context.database,
+            clock=context.clock,
+            most_tasks=settings.quotas.waiting_tasks,
+            most_kib=settings.quotas.waiting_kib,
         ),
         notifier=context.notifier,
         writability=context.writability,

@@ -1,9 +1,12 @@
 """Quotas: how much of what all share one API key may have. `operations/quotas` checks them."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from taskmill.domain.errors import InvalidInput, TaskmillError
+
+MOST_WAITING: Final = 1_000_000
+"""The highest quota of waiting tasks: to count them takes up to a second then."""
 
 
 class Quota(StrEnum):
@@ -13,6 +16,8 @@ class Quota(StrEnum):
     TYPES = "types"
     WEBHOOKS = "webhooks"
     STREAMS = "streams"
+    WAITING_TASKS = "waiting_tasks"
+    WAITING_KIB = "waiting_kib"
 
 
 class QuotaLimit(NamedTuple):
@@ -29,7 +34,10 @@ class QuotaLimit(NamedTuple):
         if name not in set(Quota) or not is_number:
             expected = f"one of {', '.join(Quota)}, and a number: queues=50"
             raise InvalidInput.at("/quota", expected, repr(text[:_LONGEST_SHOWN]))
-        return cls(Quota(name), int(number))
+        limit = cls(Quota(name), int(number))
+        if limit.quota is Quota.WAITING_TASKS and limit.most > MOST_WAITING:
+            raise InvalidInput.at("/quota", f"at most {MOST_WAITING:,} waiting tasks", number)
+        return limit
 
     def __str__(self) -> str:
         return f"{self.quota}={self.most}"
@@ -66,4 +74,6 @@ _MEANINGS = {
     Quota.TYPES: "types without a worker and a contract, whose tasks wait,",
     Quota.WEBHOOKS: "webhooks",
     Quota.STREAMS: "open streams",
+    Quota.WAITING_TASKS: "or more waiting tasks",
+    Quota.WAITING_KIB: "KiB or more in waiting tasks",
 }

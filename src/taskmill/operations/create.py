@@ -32,6 +32,7 @@ from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.known_names import KnownNames
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
+from taskmill.operations.waiting_quotas import WaitingQuotas
 from taskmill.operations.writability import Writability
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -71,6 +72,7 @@ class TaskCreation(ContextOwner):
         ids: IdFactory,
         queues: KnownQueues,
         types: KnownTypes,
+        waiting: WaitingQuotas,
         notifier: Notifier,
         writability: Writability,
         key_validity: timedelta,
@@ -84,6 +86,7 @@ class TaskCreation(ContextOwner):
         self._ids = ids
         self.queues = queues
         self.types = types
+        self.waiting = waiting
         self._notifier = notifier
         self._key_validity = key_validity
         self._in_flight = 0
@@ -107,6 +110,7 @@ class TaskCreation(ContextOwner):
             IdempotencyConflict: the key was used for a request with another body.
             QueueLimitReached: the queue is new, and the limit is reached.
             UnservedTypeLimitReached: the same for its type.
+            QuotaExceeded: its API key has too much of something.
         """
         new = self._with_id(draft)
         if settled := await self._settled((new,)):
@@ -125,7 +129,10 @@ class TaskCreation(ContextOwner):
         is_known = self.queues.has((draft.queue,)) and self.types.has((draft.type,))
         if draft.payload_error is not None or not is_known or self._may_be_earlier(draft):
             return None
-        future = self._submit(self._with_id(draft))
+        new = self._with_id(draft)
+        if not self.waiting.admits(new):
+            return None
+        future = self._submit(new)
         return None if isinstance(future, Unavailable) else future
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
@@ -216,6 +223,8 @@ class TaskCreation(ContextOwner):
                 errors |= {
                     one.id: refused[name] for one in own if (name := name_of(one)) in refused
                 }
+        owned = [one for one in new if one.share is not None and one.id not in errors]
+        errors |= await self._with_retries(partial(self.waiting.refused, owned)) if owned else {}
         if not errors:
             return {}
         return await self._with_retries(partial(self._find_existing, new, errors))
@@ -254,6 +263,7 @@ class TaskCreation(ContextOwner):
             run_at=_run_at(draft, created_at),
             draft=draft,
             key_expires_at=created_at + self._key_validity,
+            share=self.waiting.share_of(draft),
         )
 
     async def _store_batch(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:

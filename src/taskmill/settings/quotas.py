@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from taskmill.domain.quotas import MOST_WAITING
 from taskmill.settings.group import Group
 from taskmill.settings.values import CountOrZero
 
@@ -20,4 +21,15 @@ class QuotaSettings(Group):
     webhooks: CountOrZero = Field(500, description="most webhooks")
     streams: CountOrZero = Field(
         500, description="most open streams of `GET /events` in one API process"
+    )
+    waiting_tasks: int = Field(
+        0,
+        ge=0,
+        le=MOST_WAITING,
+        description="most tasks that it created and that no worker has claimed yet",
+    )
+    waiting_kib: CountOrZero = Field(
+        0,
+        description="most KiB of names, descriptions, payloads and labels in tasks that it created and that no "
+        "worker has claimed yet",
     )

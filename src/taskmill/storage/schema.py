@@ -113,8 +113,11 @@ dispatch = Table(
     required("priority", SmallInteger),
     required("run_at", TIME),
     Column("expires_at", TIME),
+    Column("owner", Text),
+    Column("bytes", Integer),
     Index("dispatch_bucket", "queue", "type", "priority", "run_at", "task_id"),
     Index("dispatch_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    Index("dispatch_owner", "owner", postgresql_where=text("owner IS NOT NULL")),
 )
 
 running = Table(

@@ -1,6 +1,6 @@
 """Writes new tasks and reads stored ones, many at a time."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from taskmill.domain.task import Progress, Task, TaskDraft
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
+from taskmill.storage.waiting_shares import WaitingShare
 from taskmill.wire.retry import policy_json
 
 if TYPE_CHECKING:
@@ -26,13 +27,17 @@ OWNED: Final = "api_key:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A draft with what the service adds to it. `key_expires_at` is for drafts with a key."""
+    """A draft with what the service adds to it. `key_expires_at` is for drafts with a key.
+
+    `share` is what it takes of its owner's quotas while it waits; None where there is no such quota.
+    """
 
     id: UUID
     created_at: datetime
     run_at: datetime
     draft: TaskDraft
     key_expires_at: datetime
+    share: WaitingShare | None = None
 
     @property
     def scoped_key(self) -> tuple[str, str] | None:
@@ -78,8 +83,10 @@ async def insert(
     A task that is missing from the result was created by an earlier call with the same id, or its key is taken; of
     those with the same key only the first is created.
     """
-    text = statement("create_tasks", for_one=notifies)
-    rows = await connection.fetch(text, *columns(map(_row, _ordered(new))), timeout=timeout_s)
+    ordered = _ordered(new)
+    shares = _shares(ordered)
+    text = statement("create_tasks", for_one=notifies, for_owned=bool(shares))
+    rows = await connection.fetch(text, *columns(map(_row, ordered)), *shares, timeout=timeout_s)
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
     }
@@ -95,6 +102,20 @@ def _ordered(new: Iterable[NewTask]) -> list[NewTask]:
         else:
             keyed.setdefault(key, task)
     return [*ordered, *(keyed[key] for key in sorted(keyed))] if keyed else ordered
+
+
+def _shares(new: Sequence[NewTask]) -> Sequence[Sequence[object]]:
+    """Return ids in order, and the owner and bytes of each; nothing if no task has an owner."""
+    if all(task.share is None for task in new):
+        return ()
+    return columns(
+        (task.id, task.share and task.share.owner, task.share and task.share.bytes)
+        for task in sorted(new, key=_id_of)
+    )
+
+
+def _id_of(task: NewTask) -> UUID:
+    return task.id
 
 
 def _row(task: NewTask) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 import pytest
 
 from taskmill.domain.errors import InvalidInput
-from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
+from taskmill.domain.quotas import MOST_WAITING, Owner, Quota, QuotaExceeded, QuotaLimit
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,8 @@ from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
         ("queues=50", QuotaLimit(Quota.QUEUES, 50)),
         ("streams=0", QuotaLimit(Quota.STREAMS, 0)),
         ("webhooks=999999999", QuotaLimit(Quota.WEBHOOKS, 999_999_999)),
+        ("waiting_tasks=100000", QuotaLimit(Quota.WAITING_TASKS, 100_000)),
+        ("waiting_kib=999999999", QuotaLimit(Quota.WAITING_KIB, 999_999_999)),
     ],
 )
 def test_a_limit_is_read_and_written_alike(text: str, limit: QuotaLimit) -> None:
@@ -27,6 +29,12 @@ def test_what_is_no_limit_is_refused_with_what_was_expected(text: str) -> None:
         QuotaLimit.parse(text)
     [violation] = caught.value.violations
     assert "queues=50" in violation.expected
+
+
+def test_more_waiting_tasks_than_can_be_counted_are_refused() -> None:
+    assert QuotaLimit.parse(f"waiting_tasks={MOST_WAITING}").most == MOST_WAITING
+    with pytest.raises(InvalidInput, match="at most 1,000,000 waiting tasks"):
+        QuotaLimit.parse(f"waiting_tasks={MOST_WAITING + 1}")
 
 
 def test_the_limit_of_a_key_goes_before_that_of_the_settings() -> None:

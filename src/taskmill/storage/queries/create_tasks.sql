@@ -5,6 +5,8 @@
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
 -- The form for one notifies by itself, and names the bucket if the task is due: NOTIFY holds a cluster-wide lock
 -- until the commit is on disk. That costs a lone task less than a second statement, but would slow down many at once.
+-- The form with owners has $sorted_ids, $owners and $bytes as well: for each id, in this order, the name of an API key
+-- with a quota of what waits, and the bytes of the task's texts, or nulls. Each row takes what is in its id's place.
 -- Returns: id and number of each task that this run created. A row that is missing has a key that is taken, or was
 -- created by an earlier run whose result was lost.
 WITH input AS MATERIALIZED (
@@ -48,8 +50,15 @@ created AS (
     RETURNING id, number, queue, type, priority, run_at, expires_at, updated_at
 ),
 waiting AS (
-    INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at, expires_at)
-    SELECT id, queue, type, priority, run_at, expires_at FROM created
+    INSERT INTO taskmill.dispatch (
+        task_id, queue, type, priority, run_at, expires_at
+        -- For owned: , owner, bytes
+    )
+    SELECT
+        id, queue, type, priority, run_at, expires_at
+        -- For owned: , ($owners::text[])[width_bucket(id, $sorted_ids::uuid[])]
+        -- For owned: , ($bytes::integer[])[width_bucket(id, $sorted_ids::uuid[])]
+    FROM created
 ),
 logged AS (
     INSERT INTO taskmill.task_event (

@@ -1,0 +1,1 @@
+ALTER TABLE taskmill.dispatch DROP COLUMN owner, DROP COLUMN bytes;
