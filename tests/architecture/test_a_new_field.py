@@ -59,17 +59,21 @@ EDITS = [
     ),
     (
         "storage/schema.py",
-        '    Column("open_policy", SmallInteger),\n',
+        '    Column("payload_secrets", JSON),\n',
         '    Column("colour", Text),\n',
     ),
-    ("storage/queries/create_tasks.sql", "$22::text[]", ", $23::text[]"),
-    ("storage/queries/create_tasks.sql", "        key_scope\n", "        , colour\n"),
-    ("storage/queries/create_tasks.sql", "source, traceparent, open_policy", ", colour"),
-    ("storage/queries/create_tasks.sql", "        traceparent, open_policy", ", colour"),
+    ("storage/queries/create_tasks.sql", "$23::text[]", ", $24::text[]"),
+    (
+        "storage/queries/create_tasks.sql",
+        "        key_scope, payload_secrets\n",
+        "        , colour\n",
+    ),
+    ("storage/queries/create_tasks.sql", "source, traceparent, open_policy,", " colour,"),
+    ("storage/queries/create_tasks.sql", "        traceparent, open_policy,", " colour,"),
     ("storage/queries/get_tasks.sql", "t.expires_at,", " t.colour,"),
     (
         "storage/tasks.py",
-        "        key_scope(draft) if key and key.owner else None,\n",
+        "        draft.payload_secrets,\n",
         "        draft.colour,\n",
     ),
     (
@@ -94,16 +98,16 @@ depends_on = None
 def upgrade() -> None:
     text = op.get_bind().exec_driver_sql("SELECT pg_get_functiondef('taskmill.create_task'::regproc)").scalar_one()
     for before, after in (
-        ("traceparent text DEFAULT NULL::text)", "traceparent text DEFAULT NULL::text, colour text DEFAULT NULL)"),
-        ("labels, source, traceparent, open_policy)", "labels, source, traceparent, open_policy, colour)"),
-        ("-[0-9a-f]{{2}}$'), open_policy)", "-[0-9a-f]{{2}}$'), open_policy, colour)"),
+        ("json DEFAULT NULL::json)\n RETURNS", "json DEFAULT NULL::json, colour text DEFAULT NULL)\n RETURNS"),
+        ("traceparent, open_policy, payload_secrets)", "traceparent, open_policy, payload_secrets, colour)"),
+        ("THEN payload_secrets END)", "THEN payload_secrets END, colour)"),
     ):
         assert text.count(before) == 1, before
         text = text.replace(before, after)
     op.execute("ALTER TABLE taskmill.task ADD COLUMN colour text")
     view = op.get_bind().exec_driver_sql("SELECT pg_get_viewdef('taskmill.current_task'::regclass)").scalar_one()
-    assert view.count("t.open_policy") == 1
-    view = view.replace("t.open_policy", "t.open_policy, t.colour")
+    assert view.count("t.payload_secrets") == 1
+    view = view.replace("t.payload_secrets", "t.payload_secrets, t.colour")
     op.execute(f"CREATE OR REPLACE VIEW taskmill.current_task AS {{view}}")
     op.execute("DROP FUNCTION taskmill.create_task")
     op.get_bind().exec_driver_sql(text.replace("%", "%%"))

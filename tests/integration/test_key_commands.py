@@ -135,7 +135,9 @@ def test_what_was_asked_for_is_stored(keys: Keys) -> None:
 def test_a_wrong_quota_is_refused(keys: Keys, wrong: str) -> None:
     status, _, err = keys("create", "a", "--grant", "admin", "--quota", wrong)
     assert status == 2
-    assert "expected one of queues, types, webhooks, streams, waiting_tasks, waiting_kib, and a" in err
+    assert (
+        "expected one of queues, types, webhooks, streams, waiting_tasks, waiting_kib, and a" in err
+    )
     assert keys.listed() == []
 
 

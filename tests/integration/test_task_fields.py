@@ -31,7 +31,7 @@ async def test_sql_takes_every_field(api: Served, stage: Stage) -> None:
     assert set(arguments) == {field.name for field in GIVEN} | {"traceparent"}
     for field in BOTH:
         value = VALUES[field.kind]
-        given = orjson.dumps(value).decode() if isinstance(value, dict) else value
+        given = orjson.dumps(value).decode() if isinstance(value, dict | list) else value
         if field.kind is not Kind.TIME:  # asyncpg takes no texts for them
             made = await sql.create(stage.sql, **{field.name: given})
             assert (await api.get(f"/tasks/{made}")).json()[field.name] == value

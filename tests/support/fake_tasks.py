@@ -56,6 +56,7 @@ class FakeTasks(FakeRequests):
             "description": None,
             "type": "emulate",
             "payload": None,
+            "payload_secrets": None,
             "queue": "default",
             "priority": 4,
             "status": "new",

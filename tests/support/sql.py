@@ -12,7 +12,9 @@ import pytest
 from taskmill.storage.servers import Connection
 from tests.support.stage import Stage
 
-CASTS: Final[Mapping[str, str]] = dict.fromkeys(("payload", "labels", "retry"), "::text::json")
+CASTS: Final[Mapping[str, str]] = dict.fromkeys(
+    ("payload", "payload_secrets", "labels", "retry"), "::text::json"
+)
 
 
 async def create(sql: Connection, **arguments: Any) -> UUID:  # noqa: ANN401 - the function's

@@ -14,5 +14,6 @@ VALUES: Final[Mapping[Kind, Any]] = {
     Kind.URL: "https://example.org/done",
     Kind.OBJECT: {"customer": 4711},
     Kind.LABELS: {"team": "finance"},
+    Kind.POINTERS: ["/customer", "/cards/0/number"],
     Kind.RETRY: {"base_s": 5.0, "factor": 3.0, "max_s": 60.0, "jitter": 0.2},
 }

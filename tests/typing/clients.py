@@ -39,6 +39,7 @@ def tasks(client: Client) -> None:
         "report",
         type="report",
         payload={"month": 1},
+        payload_secrets=["/month"],
         queue="reports",
         priority=9,
         delay_s=1.5,

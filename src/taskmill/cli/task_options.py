@@ -16,6 +16,7 @@ _ADDED: Final = {
     Kind.OBJECT: "; @- reads standard input",
     Kind.RETRY: '; for example {"base_s": 5, "factor": 2}',
     Kind.LABELS: "; may be given several times",
+    Kind.POINTERS: "; may be given several times",
 }
 _METAVARS: Final = {
     Kind.TEXT: "TEXT",
@@ -23,7 +24,10 @@ _METAVARS: Final = {
     Kind.URL: "URL",
     Kind.INTEGER: "N",
     Kind.SECONDS: "S",
+    Kind.POINTERS: "POINTER",
 }
+# Those of which each value is an option.
+_MANY: Final = {Kind.LABELS: "label", Kind.POINTERS: "payload-secret"}
 
 
 def task_options(command: Command) -> Command:
@@ -35,8 +39,7 @@ def task_options(command: Command) -> Command:
 
 
 def _option(field: TaskField) -> Callable[[Command], Command]:
-    is_labels = field.kind is Kind.LABELS
-    option = "label" if is_labels else field.name.replace("_", "-")
+    option = _MANY.get(field.kind) or field.name.replace("_", "-")
     default = "" if field.default is None else f"  [default: {field.default}]"
     meaning = f"{field.given}{_ADDED.get(field.kind, '')}."
     return click.option(
@@ -44,7 +47,7 @@ def _option(field: TaskField) -> Callable[[Command], Command]:
         field.name,
         type=_type(field),
         metavar=_METAVARS.get(field.kind),
-        multiple=is_labels,
+        multiple=field.kind in _MANY,
         help=f"{meaning[0].upper()}{meaning[1:]}{default}",
     )
 

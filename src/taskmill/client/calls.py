@@ -38,6 +38,7 @@ class TaskFields(TypedDict, total=False):
     description: str | None
     type: str
     payload: Mapping[str, Any] | None
+    payload_secrets: Sequence[str] | None
     queue: str
     priority: int
     max_attempts: int

@@ -38,6 +38,7 @@ _TYPES: Final = {
     Kind.TIME: "timestamptz",
     Kind.OBJECT: "json",
     Kind.LABELS: "json",
+    Kind.POINTERS: "json",
     Kind.RETRY: "json",
 }
 _CASTS: Final[Mapping[str, str]] = {field.name: _TYPES[field.kind] for field in GIVEN}
@@ -134,7 +135,9 @@ def _calls(given: dict[str, str], mark: str) -> _Calls:
         found = yield _FIND_CONTRACT.format(*_marks(mark, 2)), (task_type, digest)
         contract = _current_contract(task_type, found, known)
     contracts = {} if contract is None else {task_type: contract[1]}
-    problem = payload_problem(task_type, given.get("payload"), contracts)
+    problem = payload_problem(
+        task_type, given.get("payload"), contracts, given.get("payload_secrets")
+    )
     if problem is not None:
         raise refusal(Problem.model_validate_json(problem_json(problem)[2]))
     made = yield _statement(given, mark), tuple(given.values())

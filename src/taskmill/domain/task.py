@@ -1,7 +1,7 @@
 """A task inside the program: as requested, and as stored. What its fields mean is in `task_fields`.
 
-JSON parts (payload, labels, result, error) are text: they are parsed once at the entry point and never again on
-the way to and from PostgreSQL.
+JSON parts (payload, payload_secrets, labels, result, error) are text: they are parsed once at the entry point and
+never again on the way to and from PostgreSQL.
 
 The three largest classes are not frozen, though nothing changes them: setting an attribute of a frozen one takes
 50 ns more, in all 2 of the 42 us that a POST spends in our code (measured 2026-11-25).
@@ -63,6 +63,7 @@ class TaskDraft:
     description: str | None = None
     type: str = DEFAULT_TYPE
     payload: str | None = None
+    payload_secrets: str | None = None
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
     run_at: datetime | None = None
@@ -133,6 +134,7 @@ class Task:
     expires_at: datetime | None = None
     callback_url: str | None = None
     progress: Progress | None = None
+    payload_secrets: str | None = None
 
 
 def new_task(
@@ -153,6 +155,7 @@ def new_task(
         description=draft.description,
         type=draft.type,
         payload=draft.payload,
+        payload_secrets=draft.payload_secrets,
         queue=draft.queue,
         priority=draft.priority,
         status=Status.NEW,

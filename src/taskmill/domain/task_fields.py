@@ -33,6 +33,7 @@ class Kind(StrEnum):
     URL = "url"
     OBJECT = "object"
     LABELS = "labels"
+    POINTERS = "pointers"
     RETRY = "retry"
     OTHER = "other"
 
@@ -124,6 +125,13 @@ _TABLE: Final = (
         shown="what its handler gets",
         is_claimed=True,
         example={"customer": 4711},
+    ),
+    TaskField(
+        name="payload_secrets",
+        kind=Kind.POINTERS,
+        label="Secret fields of the payload",
+        given="what is masked in its payload for readers, as JSON pointers such as /card/number",
+        shown="what is secret in its payload, as JSON pointers",
     ),
     TaskField(
         name="queue",

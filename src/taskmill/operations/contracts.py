@@ -84,7 +84,7 @@ class Contracts:
 
     def __init__(self, database: Database) -> None:
         self.offload = Offload()
-        self._database = database
+        self.database = database
         self._current: dict[str, Contract] = {}
         self._secrets: dict[str, SecretFields] = {PUSH: PUSH_SECRETS}
         self._dropped: dict[str, Contract] = {}
@@ -107,7 +107,7 @@ class Contracts:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        changed = await rows.read_changed(self._database, self.revision, MARK)
+        changed = await rows.read_changed(self.database, self.revision, MARK)
         if changed is None:
             return
         revision, stored = changed
@@ -156,7 +156,7 @@ class Contracts:
         return await self._registered(compiled, by)
 
     async def _registered(self, contract: CompiledContract, by: str) -> RegisteredType:
-        await register(self._database, by, [contract])
+        await register(self.database, by, [contract])
         await self.refresh()
         return await self.get(contract.type)
 
@@ -167,29 +167,29 @@ class Contracts:
             TypeNotFound: It has none.
         """
         target = Target(TargetType.TYPE, name)
-        async with AuditLog(self._database).record(AuditAction.TYPE_DROP, target):
-            await rows.drop(self._database, name)
+        async with AuditLog(self.database).record(AuditAction.TYPE_DROP, target):
+            await rows.drop(self.database, name)
         log.info("contract.dropped", type=name)
         await self.refresh()
 
     async def all(self) -> list[RegisteredType]:
         """Return the types that have a contract, by name, without older versions; those that may be seen."""
-        found = await rows.types(self._database, queues=await self._served_queues())
+        found = await rows.types(self.database, queues=await self._served_queues())
         return [one for one in found if _is_visible(one.name, one.current)]
 
     async def get(self, name: str) -> RegisteredType:
         """Return a type with all versions of its contract that may be seen. Raises `TypeNotFound`."""
-        found = await rows.types(self._database, [name], await self._served_queues())
+        found = await rows.types(self.database, [name], await self._served_queues())
         if not found or not _is_visible(name, found[0].current):
             raise TypeNotFound(name)
-        versions = await rows.versions(self._database, name)
+        versions = await rows.versions(self.database, name)
         return replace(found[0], versions=[one for one in versions if _is_visible(name, one)])
 
     async def _served_queues(self) -> frozenset[str] | None:
         """Return the queues whose workers are counted; None for all."""
         if (visibility := current_visibility()) is None:
             return None
-        names = await names_with_tasks(self._database)
+        names = await names_with_tasks(self.database)
         return frozenset(one for one in names if visibility.key.permits_queue(Scope.TYPES, one))
 
 

@@ -18,6 +18,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.contracts import REFRESH_S, Contracts
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.offload import Offload
+from taskmill.storage.tasks import payload_secrets
 from taskmill.wire.first_claim import payload_problem
 from taskmill.wire.problems import detail_of
 
@@ -66,7 +67,8 @@ class FirstClaims:
             return None
         # It fails for good, so not by a contract that was replaced meanwhile.
         await self._contracts.refresh()
-        return await self._validate(task)
+        secrets = await payload_secrets(self._contracts.database, task.id)
+        return await self._validate(task, secrets)
 
     async def _refresh(self) -> None:
         """Refresh the contracts unless they are newer than `REFRESH_S`."""
@@ -76,6 +78,9 @@ class FirstClaims:
                 await self._contracts.refresh()
                 self._read_at = started_at
 
-    async def _validate(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
-        check = partial(payload_problem, task.type, task.payload, self._contracts.by_type)
+    async def _validate(
+        self, task: ClaimedTask, secrets: str | None = None
+    ) -> InvalidInput | MalformedJson | None:
+        contracts = self._contracts.by_type
+        check = partial(payload_problem, task.type, task.payload, contracts, secrets)
         return await self._offload.run_if_large(len(task.payload or ""), check)

@@ -11,8 +11,7 @@ from taskmill.domain.grants import Scope
 from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
 from taskmill.runtime.offload import LARGE_BYTES
-from taskmill.wire.contracts.secret_fields import SecretFields
-from taskmill.wire.masking import ShownTask, masked, without_secrets
+from taskmill.wire.masking import ShownTask, cost, has_secrets, masked, plain, without_secrets
 
 
 class Masking:
@@ -28,7 +27,9 @@ class Masking:
 
     def shown(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> ShownTask:
         """Return the task for a reader; see `takes_long`."""
-        return masked(task, self._hidden_from(key, task, is_page=is_page))
+        if self._may_see_all(key, task, is_page=is_page):
+            return plain(task)
+        return masked(task, self._secrets.get(task.type))
 
     def takes_long(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> bool:
         """Return whether `shown` reads so much that it would block the event loop."""
@@ -48,18 +49,21 @@ class Masking:
 
     async def copy(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> Task:
         """Return the task without the secret fields that a reader may not see, to make another one like it."""
-        secrets = self._hidden_from(key, task, is_page=is_page)
-        size = self._size(key, task, is_page=is_page)
+        if self._may_see_all(key, task, is_page=is_page):
+            return task
+        secrets = self._secrets.get(task.type)
+        size = cost(task, secrets)
         return await self._offload.run_if_large(size, partial(without_secrets, task, secrets))
 
     def _size(self, key: ApiKey | None, task: Task, *, is_page: bool) -> int:
-        secrets = self._hidden_from(key, task, is_page=is_page)
-        return 0 if task.payload is None or secrets is None else secrets.cost(task.payload)
+        if self._may_see_all(key, task, is_page=is_page):
+            return 0
+        return cost(task, self._secrets.get(task.type))
 
-    def _hidden_from(self, key: ApiKey | None, task: Task, *, is_page: bool) -> SecretFields | None:
-        if key is None and not is_page:
-            return None
-        secrets = self._secrets.get(task.type)
-        if secrets is None or key is None:
-            return secrets
-        return None if key.permits(Scope.TASKS_READ_SECRET, queue=task.queue) else secrets
+    def _may_see_all(self, key: ApiKey | None, task: Task, *, is_page: bool) -> bool:
+        """Return whether nothing in a task is secret, or not for this reader."""
+        if key is None:
+            return not is_page
+        if not has_secrets(task, self._secrets.get(task.type)):
+            return True
+        return key.permits(Scope.TASKS_READ_SECRET, queue=task.queue)

@@ -84,6 +84,7 @@ task = Table(
     required("version", Integer, text("1")),
     required("claim_no", Integer, text("0")),
     Column("open_policy", SmallInteger),
+    Column("payload_secrets", JSON),
     Index("task_ended", "final_status", "id", postgresql_where=_ENDED),
     Index("task_queue_ended", "queue", "final_status", "id", postgresql_where=_ENDED),
     Index("task_type_ended", "type", "final_status", "id", postgresql_where=_ENDED),

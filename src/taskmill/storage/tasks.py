@@ -145,6 +145,7 @@ def _row(task: NewTask) -> tuple[object, ...]:
         task.key_expires_at if key else None,
         draft.open_policy or None,
         key_scope(draft) if key and key.owner else None,
+        draft.payload_secrets,
     )
 
 
@@ -226,6 +227,12 @@ async def get_one(database: Database, task_id: UUID) -> Task:
     return found
 
 
+async def payload_secrets(database: Database, task_id: UUID) -> str | None:
+    """Return what a task names as secret in its payload, as a JSON array of pointers."""
+    found: str | None = await database.fetch_value("find_payload_secrets", task_id)
+    return found
+
+
 def from_row(row: "asyncpg.Record | RowMapping") -> Task:
     """Make a task of a row of `get_tasks`."""
     return Task(
@@ -259,6 +266,7 @@ def from_row(row: "asyncpg.Record | RowMapping") -> Task:
         timeout=None if row["timeout_s"] is None else timedelta(seconds=row["timeout_s"]),
         expires_at=row["expires_at"],
         callback_url=row["callback_url"],
+        payload_secrets=row["payload_secrets"],
         progress=None if row["progress_serial"] is None else _progress(row),
     )
 

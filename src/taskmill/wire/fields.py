@@ -131,6 +131,14 @@ NamePart = Annotated[
 ]
 Description = Annotated[str, _bounds("description"), _expected("description")]
 Payload = Annotated[dict[str, Any], Expected("an object, or null")]
+_Pointer = Annotated[str, Field(max_length=200, pattern=r"^(/([^~/]|~[01])*)*$")]
+PayloadSecrets = Annotated[
+    list[_Pointer],
+    Field(max_length=20),
+    Expected(
+        "an array of at most 20 JSON pointers (/card/number) of at most 200 characters, or null"
+    ),
+]
 Priority = Annotated[int, _bounds("priority"), _expected("priority")]
 LabelKey = Annotated[str, Field(min_length=1, max_length=63)]
 LabelValue = Annotated[str, Field(max_length=255)]

@@ -8,6 +8,7 @@ from taskmill.domain.task import Task
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.contracts.nodes import Node
 from taskmill.wire.contracts.secret_fields import SecretFields
+from taskmill.wire.payload_secrets import left_out_at, masked_at
 from taskmill.wire.push import TYPE as PUSH
 
 PUSH_SECRETS: Final = SecretFields(Node(properties={"headers": Node(others=Node(is_secret=True))}))
@@ -18,17 +19,36 @@ ShownTask = NewType("ShownTask", Task)
 
 
 def masked(task: Task, secrets: SecretFields | None) -> ShownTask:
-    """Return the task for readers who may not see what is secret in its payload; None if nothing is."""
-    if secrets is None or task.payload is None:
+    """Return the task for readers who may not see what is secret in its payload: by its type, and by itself."""
+    if task.payload is None or not has_secrets(task, secrets):
         return ShownTask(task)
-    return ShownTask(replace(task, payload=secrets.masked(task.payload)))
+    payload = task.payload if secrets is None else secrets.masked(task.payload)
+    if task.payload_secrets is not None:
+        payload = masked_at(payload, task.payload_secrets)
+    return ShownTask(replace(task, payload=payload))
 
 
 def without_secrets(task: Task, secrets: SecretFields | None) -> Task:
-    """Return the task without the secret fields of its payload."""
-    if secrets is None or task.payload is None:
+    """Return the task without the secret fields of its payload; the same one if it has none."""
+    if task.payload is None or not has_secrets(task, secrets):
         return task
-    return replace(task, payload=secrets.left_out(task.payload))
+    payload = task.payload
+    if task.payload_secrets is not None:
+        payload = left_out_at(payload, task.payload_secrets)
+    return replace(task, payload=payload if secrets is None else secrets.left_out(payload))
+
+
+def has_secrets(task: Task, secrets: SecretFields | None) -> bool:
+    """Return whether anything may be secret in the payload of a task, given what its type says."""
+    return secrets is not None or task.payload_secrets is not None
+
+
+def cost(task: Task, secrets: SecretFields | None) -> int:
+    """Return how long masking takes at most, about: as reading so many bytes."""
+    if task.payload is None:
+        return 0
+    of_itself = 0 if task.payload_secrets is None else len(task.payload)
+    return of_itself + (0 if secrets is None else secrets.cost(task.payload))
 
 
 def secrets_of(type_: str, contracts: Mapping[str, Contract]) -> SecretFields | None:

@@ -21,6 +21,7 @@ from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.masking import ShownTask
+from taskmill.wire.payload_secrets import pointers_in, without_values
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
@@ -73,6 +74,7 @@ class CreateTask(BaseModel):
     description: fields.Description | None = _given("description")
     type: fields.Slug = _given("type")
     payload: fields.Payload | None = _given("payload")
+    payload_secrets: fields.PayloadSecrets | None = _given("payload_secrets")
     queue: fields.Slug = _given("queue")
     priority: fields.Priority = _given("priority")
     max_attempts: fields.MaxAttempts = _given("max_attempts")
@@ -117,11 +119,16 @@ def to_draft(
     except ValidationError as error:
         raise _refusal(error, body, header_key, limits) from None
     sent = cast("dict[str, Any]", body)
-    broken = broken_rules(sent, header_key, limits)
+    broken: Sequence[Violation] = broken_rules(sent, header_key, limits)
     contract = limits.contracts.get(request.type)
     payload_errors = (
         () if contract is None else contract.violations(request.payload, is_quick=limits.is_quick)
     )
+    if request.payload_secrets:
+        broken, payload_errors = (
+            tuple(without_values(found, request.payload_secrets))
+            for found in (broken, payload_errors)
+        )
     if broken:
         raise InvalidInput((*broken, *payload_errors)[:MOST_VIOLATIONS])
     draft = _draft(request, sent, header_key, source, traceparent)
@@ -162,11 +169,12 @@ def _apply_contract(
 def _refusal(
     error: ValidationError, body: object, header_key: str | None, limits: InputLimits
 ) -> InvalidInput:
-    found = violations_of(error, CreateTask, body)
+    found = list(violations_of(error, CreateTask, body))
     if not isinstance(body, dict):
         return InvalidInput(tuple(found))
-    rules = broken_rules(body, header_key, limits)
-    return InvalidInput((*found, *rules, *_payload_errors(body, limits))[:MOST_VIOLATIONS])
+    found += broken_rules(body, header_key, limits)
+    found += _payload_errors(body, limits)
+    return InvalidInput(tuple(without_values(found[:MOST_VIOLATIONS], pointers_in(body))))
 
 
 def _payload_errors(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
@@ -194,6 +202,7 @@ def _draft(
         description=request.description,
         type=request.type,
         payload=None if request.payload is None else compact(request.payload),
+        payload_secrets=compact(request.payload_secrets) if request.payload_secrets else None,
         queue=request.queue,
         priority=request.priority,
         run_at=request.run_at,
@@ -254,6 +263,7 @@ class TaskView(BaseModel):
     description: str | None = _shown("description")
     type: str = _shown("type")
     payload: dict[str, Any] | None = _shown("payload")
+    payload_secrets: list[str] | None = _shown("payload_secrets")
     queue: str = _shown("queue")
     priority: int = _shown("priority")
     status: Status = _shown("status")
@@ -343,6 +353,7 @@ def _fields(task: ShownTask) -> dict[str, object]:
         "description": task.description,
         "type": task.type,
         "payload": None if task.payload is None else Fragment(task.payload),
+        "payload_secrets": None if task.payload_secrets is None else Fragment(task.payload_secrets),
         "queue": task.queue,
         "priority": task.priority,
         "status": task.status,

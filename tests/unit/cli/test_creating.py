@@ -25,11 +25,13 @@ def test_create_sends_only_the_given_fields(taskmill: Taskmill, service: FakeSer
     taskmill(
         *("task", "create", "report", "--payload", '{"n": 1}', "--queue", "reports"),
         *("--priority", "0", "--delay-s", "0", "--label", "team=a=b", "--max-attempts", "3"),
+        *("--payload-secret", "/n", "--payload-secret", "/a b"),
     )
 
     assert orjson.loads(service.requests[-1][3]) == {
         "name": "report",
         "payload": {"n": 1},
+        "payload_secrets": ["/n", "/a b"],
         "queue": "reports",
         "priority": 0,
         "delay_s": 0.0,

@@ -44,7 +44,7 @@ from taskmill.wire.tasks import TaskList, TaskView, etag, task_json, tasks_page_
 from tests.unit.wire.builders import NOON, TASK_ID, a_task
 
 ON_THE_WIRE = (
-    "id, number, name, description, type, payload, queue, priority, status, run, attempt, "
+    "id, number, name, description, type, payload, payload_secrets, queue, priority, status, run, attempt, "
     "max_attempts, losses, max_losses, retry, timeout_s, cancel_requested, run_at, expires_at, created_at, "
     "started_at, finished_at, updated_at, progress, result, error, labels, callback_url, source, version"
 )

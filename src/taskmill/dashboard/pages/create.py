@@ -279,7 +279,7 @@ def _row(field: TaskField) -> Row:
         name=field.name,
         kind=field.kind,
         placeholder="" if field.default is None else str(field.default),
-        is_long=field.kind is Kind.LABELS
+        is_long=field.kind in (Kind.LABELS, Kind.POINTERS)
         or (field.kind is Kind.TEXT and (field.most or 0) > _LONGEST_LINE),
         has_hint=f"field.{field.name}.hint" in catalogue(DEFAULT),
     )

@@ -141,8 +141,8 @@ class CreateForm:
         match field.kind:
             case Kind.OBJECT:
                 return self._payload()
-            case Kind.LABELS:
-                return self._labels()
+            case Kind.LABELS | Kind.POINTERS:
+                return self._labels() if field.kind is Kind.LABELS else self._lines(field.name)
             case Kind.RETRY:
                 return self._retry()
             case Kind.INTEGER | Kind.SECONDS:
@@ -176,6 +176,9 @@ class CreateForm:
             return None, (Violation(pointer="/payload", expected="JSON", got=error.message),)
         except InvalidInput as error:
             return None, [one.below("/payload") for one in error.violations]
+
+    def _lines(self, name: str) -> list[str] | None:
+        return [text for line in self.value(name).splitlines() if (text := line.strip())] or None
 
     def _labels(self) -> dict[str, str]:
         labels: dict[str, str] = {}
@@ -214,6 +217,8 @@ def _filled_in(field: TaskField, task: Task) -> Iterator[tuple[str, str]]:
                 yield f"retry_{part}", _text(seconds)
         case Kind.LABELS:
             yield field.name, "\n".join(f"{k}={v}" for k, v in orjson.loads(value).items())
+        case Kind.POINTERS:
+            yield field.name, "\n".join(orjson.loads(value))
         case Kind.SECONDS:
             yield field.name, _text(value.total_seconds())
         case _:

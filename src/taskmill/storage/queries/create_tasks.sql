@@ -1,5 +1,5 @@
 -- Purpose: create a batch of tasks with their keys, history, rows in `dispatch` and counters, atomically.
--- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted
+-- $1..$23: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted
 -- by it. The scope of a key is that of $22, or the task's source.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
@@ -16,13 +16,13 @@ WITH input AS MATERIALIZED (
         $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[],
         $13::double precision[], $14::timestamptz[], $15::text[], $16::text[], $17::text[],
         $18::text[], $19::bytea[], $20::timestamptz[], $21::smallint[],
-        $22::text[]
+        $22::text[], $23::text[]
     ) AS input (
         id, name, description, type, payload, queue, priority,
         run_at, created_at, max_attempts, max_losses, retry,
         timeout_s, expires_at, labels, source, traceparent,
         key, request_hash, key_expires_at, open_policy,
-        key_scope
+        key_scope, payload_secrets
     )
 ),
 keyed AS (
@@ -38,12 +38,13 @@ keyed AS (
 created AS (
     INSERT INTO taskmill.task (
         id, name, description, type, payload, queue, priority, run_at, created_at,
-        max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent, open_policy
+        max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent, open_policy,
+        payload_secrets
     )
     SELECT
         id, name, description, type, payload::json, queue, priority, run_at, created_at,
         max_attempts, max_losses, retry::jsonb, timeout_s, expires_at, labels::jsonb, source,
-        traceparent, open_policy
+        traceparent, open_policy, payload_secrets::json
     FROM input
     WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
     ON CONFLICT (id) DO NOTHING

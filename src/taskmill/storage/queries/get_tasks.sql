@@ -6,7 +6,7 @@ SELECT
     t.id, t.number, t.name, t.description, t.type, t.payload, t.queue, t.priority, t.status, t.run, t.attempt,
     t.max_attempts, t.losses, t.max_losses, t.cancel_requested, t.run_at, t.created_at, t.started_at, t.finished_at,
     t.updated_at, t.result, t.error, t.labels, t.source, t.version, t.claim_no,
-    t.retry, t.timeout_s, t.expires_at,
+    t.retry, t.timeout_s, t.expires_at, t.payload_secrets,
     (SELECT url FROM taskmill.task_callback WHERE task_id = t.id) AS callback_url,
     p.share AS progress_share, p.message AS progress_message, p.at AS progress_at, p.serial AS progress_serial
 FROM taskmill.current_task AS t

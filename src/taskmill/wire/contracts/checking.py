@@ -28,9 +28,11 @@ _KINDS: Final[Mapping[type, str]] = {
     bool: "boolean",
     type(None): "null",
 }
-_NOTHING: Final = "nothing"
-_FITTING: Final = "a value that fits"
-_MASKED: Final = "a masked value"
+NOTHING: Final = "nothing"
+"""What an error says of a missing value."""
+FITTING: Final = "a value that fits"
+MASKED: Final = "a masked value"
+"""What errors say about secret values, and of what is within one."""
 _TOO_MUCH: Final = Violation(
     pointer="/payload",
     expected=f"a payload that can be checked in {MOST_STEPS:,} steps",
@@ -146,7 +148,7 @@ class Walk:
     def _check_fields(self, node: Node, fields: dict[str, object], path: Path) -> None:
         for name, words in node.required.items():
             if name not in fields:
-                self._add((name, path), words, _NOTHING)
+                self._add((name, path), words, NOTHING)
         for name, inner in node.properties.items():
             if name in fields:
                 self._check_value(inner, fields[name], (name, path))
@@ -197,7 +199,7 @@ class Walk:
             sent = value.get(union.tag)
             meant = [union.by_tag[sent]] if isinstance(sent, str) and sent in union.by_tag else []
             path = (union.tag, path)
-            expected, got = union.tag_words, describe(sent) if union.tag in value else _NOTHING
+            expected, got = union.tag_words, describe(sent) if union.tag in value else NOTHING
         else:
             kind = _kind(value)
             meant = [at for at, node in enumerate(union.of) if node.accepts(kind)]
@@ -234,9 +236,9 @@ def _violation(found: Found, secrets: SecretFields | None) -> Violation:
     steps = _steps(path)
     depth = secrets.depth(steps) if secrets else None
     if depth is not None and depth < len(steps):
-        steps, expected, got = steps[:depth], _FITTING, _MASKED
-    elif depth is not None and got != _NOTHING:
-        got = _MASKED
+        steps, expected, got = steps[:depth], FITTING, MASKED
+    elif depth is not None and got != NOTHING:
+        got = MASKED
     return Violation(pointer="/payload" + json_pointer(steps), expected=expected, got=got)
 
 
