@@ -1,0 +1,60 @@
+"""The tables of schedules, as in `schema`."""
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, UUID
+
+from taskmill.storage.schema_columns import NOW, TIME, metadata, required
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    required("name", Text),
+    required("revision", BigInteger, text("1")),
+    required("spec", JSON),
+    required("task", JSON),
+    required("queue", Text),
+    required("type", Text),
+    required("created_at", TIME, NOW),
+    required("updated_at", TIME, NOW),
+    required("cursor_at", TIME),
+    Column("next_at", TIME),
+    Column("held_tick", TIME),
+    Column("last_task_id", UUID(as_uuid=True)),
+    Column("paused_at", TIME),
+    Column("managed_by", Text),
+    Column("owner", Text),
+    required("owner_quotas", ARRAY(Text), text("'{}'")),
+    required("tz_version", Text),
+    UniqueConstraint("name", name="schedule_name"),
+    Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL")),
+    Index("schedule_queue", "queue", "id"),
+)
+
+schedule_revision = Table(
+    "schedule_revision",
+    metadata,
+    Column("schedule_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_tick", TIME, primary_key=True),
+    required("spec", JSON),
+    required("tz_version", Text),
+    required("at", TIME, NOW),
+    Index("schedule_revision_at", "at"),
+)
+
+schedule_fire = Table(
+    "schedule_fire",
+    metadata,
+    Column("schedule_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tick", TIME, primary_key=True),
+    Column("until_tick", TIME),
+    required("ticks", BigInteger, text("1")),
+    required("cause", Text),
+    required("outcome", Text),
+    Column("task_id", UUID(as_uuid=True)),
+    Column("cancelled_task_id", UUID(as_uuid=True)),
+    Column("problem", JSON),
+    required("at", TIME, NOW),
+    Index("schedule_fire_at", "at"),
+)
