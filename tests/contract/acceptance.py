@@ -19,6 +19,7 @@ _OPAQUE = frozenset(
         "/problems/contract-refused",
         "/problems/idempotency-conflict",
         "/problems/queue-limit-reached",
+        "/problems/schedule-mismatch",
         "/problems/version-mismatch",
     }
 )
@@ -32,7 +33,9 @@ _UNSAYABLE = re.compile(
     # When a schedule has ticks, if it has any.
     "|a cron expression: |one that matches a date|one of cron, every and at|no anchor without every|IANA name"
     "|ISO 8601 duration|a second or more|a tick from starts_at|the shortest distance of two ticks"
+    "|a cron expression that matches a date|from `from` on|10 years of `from`|for `paused: false`"
 )
+_TEMPLATE = "/task/"
 
 
 def what_fits_is_accepted(
@@ -68,4 +71,7 @@ def _is_undocumentable(problem: dict[str, Any]) -> bool:
         return True
     # The legacy API's refusals have one text.
     errors = problem.get("errors") or [{"expected": problem.get("detail", "")}]
-    return all(_UNSAYABLE.search(error["expected"]) for error in errors)
+    return all(
+        _UNSAYABLE.search(error["expected"]) or error.get("pointer", "").startswith(_TEMPLATE)
+        for error in errors
+    )

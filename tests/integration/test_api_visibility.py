@@ -40,6 +40,8 @@ ADDRESSES = [
     "/queues",
     "/workers",
     "/rejections",
+    "/schedules",
+    "/schedules?limit=1",
     "/stats",
     "/stats?window=5m",
     "/stats?window=1h&queue=secret",

@@ -38,6 +38,7 @@ __all__ = ["taskmill"]
 CREATES: Final = "it creates tasks: their history says so"
 WORKER: Final = "a worker does its work: the history of its tasks says so"
 READS: Final = "it changes nothing"
+SCHEDULE: Final = {"cron": "@daily", "task": {"name": "a"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,21 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ),
     ("POST", "/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
+    ),
+    ("PUT", "/schedules/{name}"): Recorded(
+        action=AuditAction.SCHEDULE_PUT, target="schedule", body=SCHEDULE
+    ),
+    ("PATCH", "/schedules/{name}"): Recorded(
+        action=AuditAction.SCHEDULE_PAUSE, target="schedule", body={"paused": True}
+    ),
+    ("DELETE", "/schedules/{name}"): Recorded(
+        action=AuditAction.SCHEDULE_DELETE, target="schedule"
+    ),
+    ("POST", "/schedules/{name}/run"): Recorded(action=AuditAction.SCHEDULE_RUN, target="schedule"),
+    ("POST", "/schedules/{name}/backfill"): Recorded(
+        action=AuditAction.SCHEDULE_BACKFILL,
+        target="schedule",
+        body={"from": "2030-01-01T00:00:00Z", "to": "2030-01-02T00:00:00Z"},
     ),
     ("POST", "/leases"): WORKER,
     ("POST", "/leases/{id}/renew"): WORKER,
@@ -152,7 +168,7 @@ FUNCTIONS: Final = {
 # Where the table has no route: counted at the edge, and recorded by a service; only where keys are required.
 ELSEWHERE: Final = {AuditAction.ACCESS_REFUSE, AuditAction.SESSION_END}
 # It has the same route as another one.
-SAME_ROUTE: Final = {AuditAction.QUEUE_RESUME}
+SAME_ROUTE: Final = {AuditAction.QUEUE_RESUME, AuditAction.SCHEDULE_RESUME}
 
 TARGETS: Final = {
     "waiting": TargetType.TASK,
@@ -165,6 +181,7 @@ TARGETS: Final = {
     "webhook": TargetType.WEBHOOK,
     "delivery": TargetType.DELIVERY,
     "rejection": TargetType.REJECTION,
+    "schedule": TargetType.SCHEDULE,
 }
 RECORDED: Final = [(*route, how) for route, how in ROUTES.items() if isinstance(how, Recorded)]
 
@@ -186,6 +203,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
     webhook = (await api.post("/webhooks", {"url": "https://example.org/"})).json()
     delivery = (await api.post(f"/webhooks/{webhook['id']}/test")).json()
     await api.http.put("/types/held", content=orjson.dumps({"payload_schema": {"type": "object"}}))
+    await api.http.put("/schedules/nightly", content=orjson.dumps(SCHEDULE))
     service = stage.service.rejections
     message = CreationMessage(body=b'{"name": "a"}')
     refused = refused_message(message, InvalidInput.at("/name", "another one", "this one"))
@@ -202,6 +220,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
         "webhook": webhook["id"],
         "delivery": str(delivery["id"]),
         "rejection": str(rejection),
+        "schedule": "nightly",
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Failed, Status
 from taskmill.maintenance.duty_trigger import Duties, DutyTrigger
+from taskmill.maintenance.firing import TickTimer
 from taskmill.maintenance.rescue import Rescue
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import Periodic
@@ -246,9 +247,12 @@ def a_duty_trigger(
 
     wanted = Duties(**{name: duty(name) for name in Duties.__slots__})
     rescue = Rescue(stage.maintenance_database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
-    return DutyTrigger(
-        stage.maintenance_database, rescue, wanted, interval_s=0.5, clock=clock
-    ), wanted
+    timer = TickTimer()
+    timer.wake = wanted.fire_schedules.wake
+    trigger = DutyTrigger(
+        stage.maintenance_database, rescue, wanted, timer, interval_s=0.5, clock=clock
+    )
+    return trigger, wanted
 
 
 WORK = {
@@ -258,6 +262,9 @@ WORK = {
     "VALUES ('q', 'new', 1), ('q', 'new', 1)",
     "fold_failures": "INSERT INTO taskmill.failure_delta (type, error, task_id) "
     "VALUES ('t', 'e', gen_random_uuid())",
+    "fire_schedules": "INSERT INTO taskmill.schedule "
+    "(name, spec, task, queue, type, cursor_at, next_at, tz_version) "
+    "VALUES ('s', '{}', '{}', 'q', 't', now(), now(), '')",
     "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks) "
     "VALUES ('q', 't', 'created', 1)",
 }
@@ -327,7 +334,9 @@ async def test_tasks_are_taken_back_also_while_the_duty_trigger_fails(stage: Sta
     )
     _, wanted = a_duty_trigger(stage, ManualClock(stage.clock.now()), [])
     wanted = replace(wanted, rescue=Periodic("rescue", rescue, interval_s=0.01, on_demand=True))
-    duty_trigger = DutyTrigger(hasty, rescue, wanted, interval_s=0.1, clock=stage.clock)
+    duty_trigger = DutyTrigger(
+        hasty, rescue, wanted, TickTimer(), interval_s=0.1, clock=stage.clock
+    )
     stop = asyncio.Event()
 
     async def is_taken_back() -> bool:
@@ -372,14 +381,8 @@ async def test_the_duty_trigger_finds_only_what_expires_soon(stage: Stage) -> No
 
 
 async def test_the_duty_trigger_finds_what_the_duties_find(stage: Stage) -> None:
-    assert await duties.find(stage.maintenance_database, soon_s=1) == (
-        False,
-        False,
-        None,
-        False,
-        False,
-        False,
-    )
+    nothing = (False, False, None, False, False, False, None)
+    assert tuple(await duties.find(stage.maintenance_database, soon_s=1)) == nothing
     await stage.sql.execute(WORK["roll_up"])
     await minutes.roll_up(stage.maintenance_database)
     assert not (await duties.find(stage.maintenance_database, soon_s=1)).roll_up

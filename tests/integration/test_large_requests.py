@@ -138,6 +138,8 @@ async def test_a_large_form_leaves_the_loop_free(
         ("POST", "/leases"),
         ("POST", f"/leases/{NOWHERE}/renew"),
         ("PATCH", "/queues/mail"),
+        ("PATCH", "/schedules/report"),
+        ("POST", "/schedules/report/backfill"),
         ("POST", f"/tasks/{NOWHERE}/progress"),
         ("POST", f"/tasks/{NOWHERE}/cancelled"),
     ],

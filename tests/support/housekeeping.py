@@ -16,6 +16,7 @@ def duties(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> Mapp
         keep_changes=timedelta(days=7),
         keep_rejections=timedelta(days=30),
         keep_audit=timedelta(days=365),
+        keep_fires=timedelta(days=90),
     ).duties()
 
 

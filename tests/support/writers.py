@@ -24,6 +24,7 @@ from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.webhooks import WebhookDraft
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.time_out import TimeOut
+from taskmill.operations import storing
 from taskmill.operations.cancel import cancel_task
 from taskmill.operations.pull_ends import decided
 from taskmill.operations.retry import retry_task
@@ -40,6 +41,7 @@ from taskmill.storage import (
     webhook_deliveries,
     webhooks,
 )
+from taskmill.storage.cancels import cancel_within
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
@@ -198,6 +200,15 @@ def _cancelling(choose: Callable[[Scene], UUID]) -> Writer:
     return write
 
 
+async def _cancel_and_create(database: Database, scene: Scene) -> None:
+    """Cancel tasks that wait and that run, and create others, as schedules do that cancel what runs."""
+    creation = a_creation(database, scene.stage.clock, scene.stage.ids)
+    tasks = [scene.adrift.task.id, scene.running.task.id, scene.waiting]
+    async with database.hot() as connection, connection.transaction():
+        await cancel_within(connection, tasks)
+        await storing.store(connection, creation.with_ids([a_draft(queue=scene.queue)]))
+
+
 async def _take_back(database: Database, _: Scene) -> None:
     """Do rescue's second step; its first is `close_leases`."""
     stranded = await claims.find_stranded(database, 100)
@@ -316,6 +327,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "cancel_waiting": _cancelling(lambda scene: scene.waiting),
         "cancel_running": _cancelling(lambda scene: scene.running.task.id),
         "cancel_adrift": _cancelling(lambda scene: scene.adrift.task.id),
+        "cancel_and_create": _cancel_and_create,
         "close_leases": lambda database, _: leases.close_expired(database),
         "take_back": _take_back,
         "retry": _retry,

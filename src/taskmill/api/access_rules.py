@@ -28,6 +28,9 @@ class Check(StrEnum):
     OWN = "for any queue; a key for some queues has the webhooks of its name, which get what is in its queues"
     TYPE = "for the type in its path and all queues, as a contract counts in all of them"
     CONTRACT = "for a type and the default queue of its contract; it shows these only"
+    SCHEDULE = (
+        "for the queue and the type of the schedule in its path; else there is no such schedule"
+    )
     LEASE = "for the queues and the types of what runs under the lease in its path; else there is no such lease"
 
 
@@ -46,6 +49,8 @@ _OPERATE_WORKER: Final = Rule(Scope.TASKS_OPERATE, Check.WORKER)
 _OPERATE_VISIBLE: Final = Rule(Scope.TASKS_OPERATE, Check.VISIBLE)
 _OPERATE_TASK: Final = Rule(Scope.TASKS_OPERATE, Check.TASK)
 _CREATE: Final = Rule(Scope.TASKS_CREATE, Check.BODY)
+_READ_SCHEDULE: Final = Rule(Scope.TASKS_READ, Check.SCHEDULE)
+_OF_SCHEDULE: Final = Rule(Scope.TASKS_CREATE, Check.SCHEDULE)
 _RUN_TASK: Final = Rule(Scope.WORKER, Check.TASK)
 _RUN_LEASE: Final = Rule(Scope.WORKER, Check.LEASE)
 _TYPES: Final = Rule(Scope.TYPES, Check.TYPE)
@@ -103,6 +108,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /workers/{id}/quiet": _OPERATE_WORKER,
     "POST /workers/{id}/stop": _OPERATE_WORKER,
     "POST /workers/{id}/resume": _OPERATE_WORKER,
+    "GET /schedules": _READ_VISIBLE,
+    "GET /schedules/{name}": _READ_SCHEDULE,
+    "GET /schedules/{name}/fires": _READ_SCHEDULE,
+    "PUT /schedules/{name}": _CREATE,
+    "PATCH /schedules/{name}": Rule(Scope.TASKS_OPERATE, Check.SCHEDULE),
+    "DELETE /schedules/{name}": _OF_SCHEDULE,
+    "POST /schedules/{name}/run": _OF_SCHEDULE,
+    "POST /schedules/{name}/backfill": _OF_SCHEDULE,
     "GET /audit": ADMIN_ONLY,
     "GET /sessions": ANY_KEY,
     "DELETE /sessions/{id}": ANY_KEY,

@@ -45,6 +45,7 @@ from taskmill.api.routers import (
     rejections,
     schedules,
     sessions,
+    stored_schedules,
     sweeps,
     system,
     tasks,
@@ -76,6 +77,8 @@ from taskmill.wire.preview_requests import PreviewSchedule
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
+from taskmill.wire.schedule_requests import PutSchedule
+from taskmill.wire.schedules import BackfillSchedule, ChangeSchedule
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
 from taskmill.wire.types import ContractChange
@@ -101,7 +104,7 @@ _TAGS: Final = [
     {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
-    {"name": "schedules", "description": "When tasks are made by the clock."},
+    {"name": "schedules", "description": "Have tasks made at times: cron expressions, intervals."},
     {"name": "types", "description": "What payloads of each type have to look like."},
     {"name": "webhooks", "description": "Have events posted to an endpoint."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
@@ -136,6 +139,9 @@ _BODIES: Final = (
     PreviewSchedule,
     CreateWebhook,
     ChangeWebhook,
+    PutSchedule,
+    ChangeSchedule,
+    BackfillSchedule,
 )
 
 
@@ -327,6 +333,7 @@ def _described() -> FastAPI:
         explanations.router,
         system.router,
         schedules.router,
+        stored_schedules.router,
         types.router,
         webhook_routes.router,
         rejections.router,

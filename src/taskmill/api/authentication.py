@@ -23,13 +23,15 @@ from taskmill.domain.errors import (
     Unavailable,
 )
 from taskmill.domain.grants import Scope as KeyScope
+from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.visibility import Visibility
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
 from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import ABORT, API_KEY, UNTIMED
 from taskmill.runtime.offload import caller
-from taskmill.storage import remote_leases
+from taskmill.storage import remote_leases, schedules
+from taskmill.wire.fields import is_name
 
 _BODY: Final = "http.response.body"
 # Of these, the operations find out what may be seen and done, by the visibility of the request.
@@ -90,7 +92,7 @@ class Authentication:
         Raises:
             NotAuthenticated: Its key is not valid.
             ScopeMissing: Its key does not grant what it needs.
-            TaskNotFound: Its key does not grant it for that task; LeaseNotFound: for that lease.
+            TaskNotFound, ScheduleNotFound, LeaseNotFound: Its key does not grant it for that one.
             Unavailable: The database is away.
         """
         values = [value for name, value in scope["headers"] if name == b"authorization"]
@@ -121,10 +123,13 @@ class Authentication:
         """Check a key that does not grant the scope for everything."""
         if check in _LIMITED:
             return
-        if check is Check.TASK:
-            await self._require_task(key, scope, parameter)
-        elif check is Check.LEASE:
-            await self._require_lease(key, scope, parameter)
+        things = {
+            Check.TASK: self._require_task,
+            Check.LEASE: self._require_lease,
+            Check.SCHEDULE: self._require_schedule,
+        }
+        if (require := things.get(check)) is not None:
+            await require(key, scope, parameter)
         elif check is Check.TYPE:
             if not key.permits(scope, type=parameter):
                 raise missing(scope, None, parameter)
@@ -144,6 +149,16 @@ class Authentication:
         task = await reading.get(task_id)
         if not key.permits(scope, queue=task.queue, type=task.type):
             raise TaskNotFound(task_id if number is None else number)
+
+    async def _require_schedule(self, key: ApiKey, scope: KeyScope, name: str) -> None:
+        """Refuse a schedule of others like one that is not there."""
+        if not is_name(name):
+            return  # as above
+        found = await schedules.get(self._service.database, name)
+        if found is None or not key.permits(
+            scope, queue=found.content.queue, type=found.content.type
+        ):
+            raise ScheduleNotFound(name)
 
     async def _require_lease(self, key: ApiKey, scope: KeyScope, text: str) -> None:
         """Refuse a lease under which tasks of others run like one that is not there."""

@@ -8,7 +8,9 @@ from typing import cast
 from starlette.types import Scope
 
 from taskmill.api.context import Context
+from taskmill.domain.api_key_errors import ScopeMissing
 from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.fires import StoredSchedule
 from taskmill.domain.grants import Scope as KeyScope
 from taskmill.domain.quotas import Owner
 from taskmill.domain.remote import LeaseRequest
@@ -31,6 +33,7 @@ __all__ = [
     "owner_of",
     "permits_secrets",
     "permitted_limits",
+    "schedule_guard",
     "shown_key",
     "shown_task",
 ]
@@ -50,6 +53,17 @@ def owner_of(scope: Scope) -> Owner | None:
     """Return whose what a request makes is, None where no key is required."""
     key = shown_key(scope)
     return None if key is None else key.owner
+
+
+def schedule_guard(key: ApiKey | None, schedule: StoredSchedule) -> None:
+    """Check that a key may replace a schedule: one of other queues has the name. Raises `ScopeMissing`."""
+    if key is None:
+        return
+    content = schedule.content
+    if not key.permits(KeyScope.TASKS_CREATE, queue=content.queue, type=content.type):
+        raise ScopeMissing(
+            KeyScope.TASKS_CREATE, f"the schedule {schedule.name!r}, which is another's"
+        )
 
 
 def authorise_lease(key: ApiKey | None, wanted: LeaseRequest) -> None:

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
+from taskmill.operations.firing import Firing
 from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.manual_fires import ManualFires
 from taskmill.operations.pull import Pull
 from taskmill.operations.quotas import StreamQuota
+from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.operations.schedules import Schedules
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions
 from taskmill.operations.webhooks import Webhooks
@@ -66,8 +70,19 @@ class Context:
     quick_limits: InputLimits = field(init=False)
     """The same limits for requests that the event loop reads itself."""
 
+    schedules: Schedules = field(init=False)
+    """Schedules, and what became of their ticks."""
+
+    manual_fires: ManualFires = field(init=False)
+    """What has schedules make tasks by hand."""
+
     def __post_init__(self) -> None:
         self.quick_limits = replace(self.input_limits, is_quick=True)
+        database, creation = self.service.database, self.service.creation
+        reading = ScheduleReading(creation, self.service.contracts, self.input_limits)
+        firing = Firing(creation, reading)
+        self.schedules = Schedules(database, firing, reading)
+        self.manual_fires = ManualFires(database, creation, firing, reading)
 
     @property
     def offload(self) -> Offload:

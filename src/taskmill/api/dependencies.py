@@ -120,6 +120,7 @@ WebhookId = Annotated[UUID, Depends(_id_of("a webhook's id", "the webhook's id")
 SessionId = Annotated[
     UUID, Depends(_id_of("a session's id", "the session's id, as GET /sessions shows it"))
 ]
+ScheduleName = Annotated[str, Depends(_name_of("the schedule's name", "nightly-report"))]
 TypeName = Annotated[str, Depends(_name_of("the type's name", "send-email"))]
 QueueName = Annotated[str, Depends(_name_of("the queue's name", "default"))]
 SmallJsonBody = Annotated[object, Depends(small_body_of)]

@@ -3,14 +3,19 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from taskmill.composition.creation import message_limits, task_creation
 from taskmill.composition.process_context import ProcessContext
 from taskmill.maintenance.deliveries import delivery_duties
 from taskmill.maintenance.duty_trigger import LONGEST_PAUSE_S, Duties, DutyTrigger
 from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.firing import FireSchedules, TickTimer
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Duty, Retention, numbering
 from taskmill.maintenance.time_out import TimeOut
+from taskmill.maintenance.zone_updates import ZoneUpdates
+from taskmill.operations.firing import Firing
 from taskmill.operations.queues import tidy
+from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.storage import counts, failures, minutes, unserved_types
@@ -24,9 +29,14 @@ _INTERVALS_S = {
     # Rows of the roll-up are retained for a day at least.
     "prune-minutes": 300.0,
     "prune-failures": 300.0,
+    # It is for the start.
+    "update-zones": 3600.0,
 }
 # How often duties are checked for while the system is active, so that tasks expire in time.
 _POLL_S = 0.5
+# A schedule may have a tick every second, and others in between; a tick must not wait for the one before.
+_FIRE_PAUSE_S = 0.01
+_LONGEST_FIRE_PAUSE_S = 2.0
 # Followers of the feed wait for its numbering, also after an outage.
 _LONGEST_NUMBERING_S = 2.0
 
@@ -56,6 +66,7 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
     ) -> Periodic:
         return Periodic(name, work, interval_s=least_s, on_demand=True)
 
+    tick_timer = TickTimer()
     duties = Duties(
         rescue=duty("rescue", rescue),
         time_out=duty("time-out", TimeOut(database, policy=context.retry_policy, name=name)),
@@ -63,8 +74,11 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
         fold_counts=duty("fold-counts", lambda: counts.fold(database)),
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
+        fire_schedules=_firing(context, tick_timer),
     )
-    trigger = DutyTrigger(database, rescue, duties, interval_s=interval_s, clock=context.clock)
+    trigger = DutyTrigger(
+        database, rescue, duties, tick_timer, interval_s=interval_s, clock=context.clock
+    )
     trigger_service = Periodic(
         "duty-trigger",
         trigger,
@@ -76,6 +90,27 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
     )
     context.idle_backoff.on_wake(trigger_service.wake)
     return duties, trigger_service
+
+
+def _firing(context: ProcessContext, timer: TickTimer) -> Periodic:
+    creation = task_creation(context)
+    reading = ScheduleReading(creation, context.contracts, message_limits(context).input)
+    duty = FireSchedules(
+        context.maintenance_database,
+        Firing(creation, reading),
+        context.contracts,
+        timer,
+        soon_s=max(context.settings.maintenance.interval_s, LONGEST_PAUSE_S),
+    )
+    service = Periodic(
+        "fire-schedules",
+        duty,
+        interval_s=_FIRE_PAUSE_S,
+        longest_s=_LONGEST_FIRE_PAUSE_S,
+        on_demand=True,
+    )
+    timer.wake = service.wake
+    return service
 
 
 def _numbering(context: ProcessContext) -> Periodic:
@@ -99,11 +134,13 @@ def _periodic_duties(context: ProcessContext) -> list[Service]:
         keep_changes=timedelta(days=settings.retention.change_days),
         keep_rejections=timedelta(days=settings.retention.rejection_days),
         keep_audit=timedelta(days=settings.retention.audit_days),
+        keep_fires=timedelta(days=settings.retention.fire_days),
     )
     duties: dict[str, Duty] = {
         "prune-minutes": lambda: minutes.prune(database),
         "prune-failures": lambda: failures.prune(database),
         "tidy-queues": lambda: tidy(database),
+        "update-zones": ZoneUpdates(database),
         "forget-types": lambda: unserved_types.prune(database),
         **retention.duties(),
         **delivery_duties(database, settings.webhooks.keep_days),

@@ -323,7 +323,10 @@ _TABLE: Final = (
         is_stored=False,
     ),
     TaskField(
-        name="source", kind=Kind.OTHER, shown="its entry point: rest, amqp or sql", example="rest"
+        name="source",
+        kind=Kind.OTHER,
+        shown="its entry point: rest, amqp or sql; or schedule",
+        example="rest",
     ),
     TaskField(name="version", kind=Kind.INTEGER, shown="1, and 1 more for each change", example=3),
 )

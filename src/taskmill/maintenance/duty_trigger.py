@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskmill.domain.errors import Unavailable
+from taskmill.maintenance.firing import TickTimer
 from taskmill.maintenance.rescue import Rescue
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import Periodic
@@ -19,7 +20,7 @@ from taskmill.storage.duties import DueDuties
 # When the statement takes longer, all duties are woken without its result.
 _TIMEOUT_S = 1.0
 # The pause is so many times as long as the statement took: while an old snapshot is open, it reads every row that
-# has died since. Tasks that expire during the pause get a timer.
+# has died since. Tasks that expire during the pause, and the next tick, get a timer.
 _PAUSE_RATIO = 9
 LONGEST_PAUSE_S: Final = 3.0
 """The longest pause after a slow statement."""
@@ -35,6 +36,7 @@ class Duties:
     fold_counts: Periodic
     roll_up: Periodic
     fold_failures: Periodic
+    fire_schedules: Periodic
 
     def all(self) -> list[Periodic]:
         """Return them in the order in which they are started."""
@@ -45,12 +47,20 @@ class DutyTrigger:
     """Notes each of its queries in `rescue`, which needs to know how long the database has answered."""
 
     def __init__(
-        self, database: Database, rescue: Rescue, wanted: Duties, *, interval_s: float, clock: Clock
+        self,
+        database: Database,
+        rescue: Rescue,
+        wanted: Duties,
+        tick_timer: TickTimer,
+        *,
+        interval_s: float,
+        clock: Clock,
     ) -> None:
-        """Rounds are `interval_s` apart, or `min_pause_s` if longer: tasks that expire in between get a timer."""
+        """Rounds are `interval_s` apart, or `min_pause_s` if longer: what is due in between gets a timer."""
         self._database = database
         self._rescue = rescue
         self._wanted = wanted
+        self._tick_timer = tick_timer
         self._soon_s = max(interval_s, LONGEST_PAUSE_S)
         self._clock = clock
         self._took_s = 0.0
@@ -88,6 +98,7 @@ class DutyTrigger:
         ):
             if is_due:
                 duty.wake()
+        self._tick_timer.set(due.next_tick_in_s)
         if due.expires_in_s is not None:
             asyncio.get_running_loop().call_later(
                 max(due.expires_in_s, 0.0), self._wanted.expiry.wake

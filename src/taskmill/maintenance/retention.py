@@ -15,6 +15,7 @@ from taskmill.storage import (
     partitions,
     progress,
     rejections,
+    schedules,
     week_drops,
 )
 from taskmill.storage.database import Database
@@ -39,6 +40,7 @@ class Retention:
         keep_changes: timedelta,
         keep_rejections: timedelta,
         keep_audit: timedelta,
+        keep_fires: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -46,6 +48,7 @@ class Retention:
         self._keep_changes_days = keep_changes / timedelta(days=1)
         self._keep_rejections = keep_rejections
         self._keep_audit = keep_audit
+        self._keep_fires_days = keep_fires / timedelta(days=1)
 
     def duties(self) -> Mapping[str, Duty]:
         """Return the duties by their names."""
@@ -63,6 +66,7 @@ class Retention:
             ),
             "prune-progress": self._prune_progress,
             "prune-rejections": self._prune_rejections,
+            "prune-fires": self._prune_fires,
         }
 
     async def _make_partitions(self) -> None:
@@ -84,6 +88,10 @@ class Retention:
 
     async def _prune_progress(self) -> bool:
         return await progress.prune(self._database, _MOST_AT_ONCE) >= _MOST_AT_ONCE
+
+    async def _prune_fires(self) -> bool:
+        pruned = await schedules.prune(self._database, self._keep_fires_days, _MOST_AT_ONCE)
+        return pruned == _MOST_AT_ONCE
 
     async def _prune_rejections(self) -> bool:
         since = self._clock.now() - self._keep_rejections

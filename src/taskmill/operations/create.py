@@ -23,10 +23,10 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
-from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
+from taskmill.operations.creation_reports import report_created
 from taskmill.operations.earlier_keys import EarlierKeys
 from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.known_names import KnownNames
@@ -192,17 +192,18 @@ class TaskCreation(ContextOwner):
         """Return the results of requests that store nothing, by their ids: existing tasks, and refusals."""
         keys, wanted = self.earlier_keys, [one for one in new if self._may_be_earlier(one.draft)]
         if keys is None or not wanted:
-            return await self._refused(new)
+            return await self.refused(new)
         earlier = await self._with_retries(partial(keys.find, wanted))
-        return {**earlier, **await self._refused([one for one in new if one.id not in earlier])}
+        return {**earlier, **await self.refused([one for one in new if one.id not in earlier])}
 
     def _may_be_earlier(self, draft: TaskDraft) -> bool:
         return self.earlier_keys is not None and self.earlier_keys.may_have(draft)
 
-    async def _refused(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+    async def refused(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
         """Return the results of requests that can't be stored, by their ids: invalid payloads, names over a limit.
 
-        A key may stand for a task that was created while that was allowed: then that task is the result.
+        Names that are new are made. A key may stand for a task that was created while that was allowed: then that
+        task is the result.
         """
         errors: dict[UUID, Exception] = {
             one.id: one.draft.payload_error for one in new if one.draft.payload_error is not None
@@ -332,22 +333,14 @@ class TaskCreation(ContextOwner):
         self._report_created(results)
         return results
 
+    def report_stored(self, results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
+        """Notify workers of tasks that a transaction of the caller's has stored and committed."""
+        self._notifier.notify()
+        self._report_created(results)
+
     def _report_created(self, results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._database.notify_committed()
-        new = [
-            result.task
-            for result in results
-            if isinstance(result, CreatedTask) and not result.replayed
-        ]
-        count_created((task.queue, task.type) for task in new)
-        for task in new:
-            log.info(
-                "task.created",
-                task_id=task.id,
-                queue=task.queue,
-                type=task.type,
-                source=task.source,
-            )
+        report_created(results)
 
     async def _with_retries(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
         """Run the same statements again while the database is only briefly away."""

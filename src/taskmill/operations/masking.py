@@ -11,7 +11,15 @@ from taskmill.domain.grants import Scope
 from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
 from taskmill.runtime.offload import LARGE_BYTES
-from taskmill.wire.masking import ShownTask, cost, has_secrets, masked, plain, without_secrets
+from taskmill.wire.masking import (
+    ShownTask,
+    cost,
+    has_secrets,
+    masked,
+    masked_template,
+    plain,
+    without_secrets,
+)
 
 
 class Masking:
@@ -54,6 +62,14 @@ class Masking:
         secrets = self._secrets.get(task.type)
         size = cost(task, secrets)
         return await self._offload.run_if_large(size, partial(without_secrets, task, secrets))
+
+    async def template(self, key: ApiKey | None, queue: str, type_: str, task: str) -> str:
+        """Return the body of a request to create tasks of a queue and a type, for a reader."""
+        if key is None or key.permits(Scope.TASKS_READ_SECRET, queue=queue):
+            return task
+        secrets = self._secrets.get(type_)
+        size = len(task) if secrets is None else len(task) + secrets.cost(task)
+        return await self._offload.run_if_large(size, partial(masked_template, task, secrets))
 
     def _size(self, key: ApiKey | None, task: Task, *, is_page: bool) -> int:
         if self._may_see_all(key, task, is_page=is_page):

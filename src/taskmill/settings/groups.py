@@ -280,6 +280,12 @@ class RetentionSettings(Group):
         le=3660,
         description="days to keep the audit log. A month is dropped as a whole, once it is over for so long",
     )
+    fire_days: int = Field(
+        90,
+        ge=1,
+        le=380,
+        description="days to keep what became of the ticks of schedules; tasks are kept for `tasks_days`",
+    )
     idempotency_days: int = Field(
         7,
         ge=1,

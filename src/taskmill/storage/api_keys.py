@@ -121,7 +121,7 @@ def api_key_of(row: asyncpg.Record) -> ApiKey:
             grants=tuple(known_grants(row["grants"])),
             networks=tuple(row["networks"]),
             lifetime=row["lifetime"],
-            quotas=tuple(_known_limits(row["quotas"])),
+            quotas=tuple(known_limits(row["quotas"])),
         ),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
@@ -139,7 +139,7 @@ def known_grants(grants: Sequence[str]) -> Iterator[Grant]:
             continue
 
 
-def _known_limits(quotas: Sequence[str]) -> Iterator[QuotaLimit]:
+def known_limits(quotas: Sequence[str]) -> Iterator[QuotaLimit]:
     """Read quotas; one that only a later release knows is not checked here."""
     for text in quotas:
         try:

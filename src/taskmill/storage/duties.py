@@ -7,7 +7,11 @@ from taskmill.storage.database import Database
 
 
 class DueDuties(NamedTuple):
-    """For each duty whether it has something to do; `expires_in_s`: when the next task expires, None: not soon."""
+    """For each duty whether it has something to do.
+
+    `expires_in_s` is when the next task expires, `next_tick_in_s` when there is next something to do for a
+    schedule; None: not soon.
+    """
 
     rescue: bool
     time_out: bool
@@ -15,9 +19,10 @@ class DueDuties(NamedTuple):
     fold_counts: bool
     roll_up: bool
     fold_failures: bool
+    next_tick_in_s: float | None
 
 
 async def find(database: Database, *, soon_s: float) -> DueDuties:
-    """Find all of them with one statement; `soon_s` is how far ahead a task's expiry is looked for."""
+    """Find all of them with one statement; `soon_s` is how far ahead expiries and ticks are looked for."""
     [row] = await database.fetch("find_duties", list(minutes.CARRIED), counts.MOST_FOLDED, soon_s)
     return DueDuties(*row.values())

@@ -31,6 +31,11 @@ def fast_timestamp(moment: datetime) -> datetime | str:
     return moment if moment.microsecond and moment.tzinfo is UTC else format_timestamp(moment)
 
 
+def format_optional(moment: datetime | None) -> datetime | str | None:
+    """Return a value that `encode_json` writes as a time, or as null."""
+    return None if moment is None else fast_timestamp(moment)
+
+
 def fields_of(model: type[BaseModel], source: object, **others: object) -> dict[str, object]:
     """Return what `encode_json` writes as the model: for each field one of `others`, or the source's attribute."""
     fields: dict[str, object] = {}

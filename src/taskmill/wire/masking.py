@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NewType
 
+import orjson
+
 from taskmill.domain.task import Task
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.contracts.nodes import Node
 from taskmill.wire.contracts.secret_fields import SecretFields
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.payload_secrets import left_out_at, masked_at
 from taskmill.wire.push import TYPE as PUSH
 
@@ -36,6 +39,20 @@ def without_secrets(task: Task, secrets: SecretFields | None) -> Task:
     if task.payload_secrets is not None:
         payload = left_out_at(payload, task.payload_secrets)
     return replace(task, payload=payload if secrets is None else secrets.left_out(payload))
+
+
+def masked_template(task: str, secrets: SecretFields | None) -> str:
+    """Return the body of a request to create tasks, masked as its tasks are."""
+    body = orjson.loads(task)
+    pointers = body.get("payload_secrets")
+    if body.get("payload") is None or (secrets is None and not pointers):
+        return task
+    payload = encode_json(body["payload"]).decode()
+    if secrets is not None:
+        payload = secrets.masked(payload)
+    if pointers:
+        payload = masked_at(payload, encode_json(pointers).decode())
+    return encode_json({**body, "payload": Fragment(payload)}).decode()
 
 
 def has_secrets(task: Task, secrets: SecretFields | None) -> bool:

@@ -54,6 +54,11 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.quotas import QuotaExceeded
 from taskmill.domain.rate_limits import RateLimitExceeded
+from taskmill.domain.schedule_errors import (
+    ScheduleLimitReached,
+    ScheduleMismatch,
+    ScheduleNotFound,
+)
 from taskmill.wire.wording import safe_text
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -207,6 +212,9 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
         _row(SessionNotFound, 404, "There is no such session"),
         _row(NoDashboard, 404, "There is no dashboard"),
         _row(WebhookInactive, 409, "Nothing is sent to this webhook as it is"),
+        _row(ScheduleNotFound, 404, "There is no such schedule"),
+        _row(ScheduleMismatch, 412, "The schedule has another revision"),
+        _row(ScheduleLimitReached, 422, "No more schedules may be made", _same("limit")),
         _row(
             RateLimitExceeded,
             429,

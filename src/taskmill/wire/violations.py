@@ -53,7 +53,7 @@ def bounded(body: object, model: type[BaseModel]) -> object:
         return body
     few: dict[str, object] = body
     if len(body) > _MANY_FAULTS:
-        few = _first_members(body, frozenset(model.model_fields))
+        few = _first_members(body, frozenset(_fields(model)))
     for name, inner in _models_within(model):
         value = few.get(name)
         if isinstance(value, dict) and len(value) > _MANY_FAULTS:
@@ -63,7 +63,7 @@ def bounded(body: object, model: type[BaseModel]) -> object:
 
 @cache
 def _models_within(model: type[BaseModel]) -> tuple[tuple[str, type[BaseModel]], ...]:
-    within = ((name, _inner_model(field)) for name, field in model.model_fields.items())
+    within = ((name, _inner_model(field)) for name, field in _fields(model).items())
     return tuple((name, inner) for name, inner in within if inner is not None)
 
 
@@ -80,7 +80,7 @@ def violations_of(
     """
     if error.error_count() > _MANY_FAULTS:
         try:
-            model.model_validate(_beginning(body, frozenset(model.model_fields), depth))
+            model.model_validate(_beginning(body, frozenset(_fields(model)), depth))
         except ValidationError as few:
             error = few
     faults = error.errors(include_url=False, include_context=False)
@@ -126,7 +126,7 @@ def _is_about_a_key(detail: ErrorDetails) -> bool:
 
 
 def _unknown_field(pointer: str, path: list[int | str], model: type[BaseModel]) -> Violation:
-    known = _model_at(model, path[:-1]).model_fields
+    known = _fields(_model_at(model, path[:-1]))
     near = get_close_matches(plain_name(str(path[-1])), known, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
     expected = f"only the fields {', '.join(known)}"
@@ -136,8 +136,14 @@ def _unknown_field(pointer: str, path: list[int | str], model: type[BaseModel]) 
 def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
     for part in path:
         if not isinstance(part, int):  # else an index in a list of models
-            model = _inner_model(model.model_fields[part]) or model
+            model = _inner_model(_fields(model)[str(part)]) or model
     return model
+
+
+@cache
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields by the names that a body has: one that is a keyword of Python is an alias."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
@@ -152,7 +158,7 @@ def _expected(model: type[BaseModel], path: list[int | str]) -> Expected:
         if isinstance(part, int):  # an index in a list of models
             expected = _OBJECT
             continue
-        field = model.model_fields[part]
+        field = _fields(model)[part]
         expected = _words(field)
         inner = _inner_model(field)
         if inner is None:

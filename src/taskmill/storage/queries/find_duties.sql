@@ -1,7 +1,7 @@
 -- Purpose: which duties of maintenance have something to do, so that the others need not poll.
 -- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters to
--- read; $3 double precision: how far ahead to look for expiring tasks, in s.
--- Reads only; relies on lease_open, lease_timeout, dispatch_expiry and task_minute_open. The
+-- read; $3 double precision: how far ahead to look for expiring tasks, and for ticks of schedules, in s.
+-- Reads only; relies on lease_open, lease_timeout, dispatch_expiry, task_minute_open and schedule_due. The
 -- statements of the duties decide themselves what still has to be done.
 SELECT
     EXISTS (
@@ -37,4 +37,12 @@ SELECT
                 AND m.at < now() - make_interval(secs => step.step_s + 60)
         )
     ) AS roll_up,
-    EXISTS (SELECT FROM taskmill.failure_delta) AS fold_failures
+    EXISTS (SELECT FROM taskmill.failure_delta) AS fold_failures,
+    (
+        SELECT extract(epoch FROM next_at - clock_timestamp())::double precision
+        FROM taskmill.schedule
+        -- Bounded for the same reason.
+        WHERE paused_at IS NULL AND next_at <= now() + make_interval(secs => $3)
+        ORDER BY next_at
+        LIMIT 1
+    ) AS next_tick_in_s

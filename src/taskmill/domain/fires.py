@@ -1,0 +1,115 @@
+"""What became of a schedule's ticks, and a schedule as it is stored. When ticks are, is in `domain/schedules`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from taskmill.domain.quotas import QuotaLimit
+
+HOLD_POLL: Final = timedelta(seconds=1)
+"""How often the task is looked at that a held tick waits for."""
+
+
+class FireCause(StrEnum):
+    """Why a schedule fired. A catch-up is for a tick that was missed; `manual` is for no tick."""
+
+    TICK = "tick"
+    CATCH_UP = "catch_up"
+    BACKFILL = "backfill"
+    MANUAL = "manual"
+
+
+class FireOutcome(StrEnum):
+    """What became of a tick."""
+
+    CREATED = "created"
+    HELD = "held"
+    SKIPPED_OVERLAP = "skipped_overlap"
+    SKIPPED_MISSED = "skipped_missed"
+    SKIPPED_PAUSED = "skipped_paused"
+    SKIPPED_GAP = "skipped_gap"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fire:
+    """What became of a tick, or of a stretch of `ticks` ones from `tick` to `until_tick`.
+
+    `task_id` is the task that was made, `cancelled_task_id` the one that was asked to cancel for it; `problem` is
+    the problem for which none was made, in JSON. `at` is None until it is stored.
+    """
+
+    schedule_id: int
+    tick: datetime
+    cause: FireCause
+    outcome: FireOutcome
+    until_tick: datetime | None = None
+    ticks: int = 1
+    task_id: UUID | None = None
+    cancelled_task_id: UUID | None = None
+    problem: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleContent:
+    """What is stored of a request: `spec` (with its policy) and `task` are JSON, `queue` and `type` the task's."""
+
+    spec: str
+    task: str
+    queue: str
+    type: str
+    managed_by: str | None = None
+    owner: str | None = None
+    owner_quotas: tuple[QuotaLimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSchedule:
+    """A schedule as it was read at `moment`.
+
+    All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
+    are no more ticks. `held_tick` waits for `last_task_id`, the latest task that was made.
+    """
+
+    id: int
+    name: str
+    revision: int
+    content: ScheduleContent
+    created_at: datetime
+    updated_at: datetime
+    cursor_at: datetime
+    next_at: datetime | None
+    held_tick: datetime | None
+    last_task_id: UUID | None
+    paused_at: datetime | None
+    tz_version: str
+    moment: datetime
+
+    @property
+    def held_until(self) -> datetime | None:
+        """When the task is looked at that the held tick waits for, None when none is held."""
+        return None if self.held_tick is None else self.moment + HOLD_POLL
+
+
+class ScheduleRevision(NamedTuple):
+    """A spec (with its policy, in JSON) that a schedule had for the ticks after `from_tick`."""
+
+    schedule_id: int
+    revision: int
+    from_tick: datetime
+    spec: str
+    tz_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleStep:
+    """How far a schedule comes by one round, as is recorded with its fires."""
+
+    schedule: StoredSchedule
+    cursor_at: datetime
+    next_at: datetime | None
+    held_tick: datetime | None
+    last_task_id: UUID | None

@@ -1,0 +1,295 @@
+"""Has schedules make tasks by hand: now, or for ticks of the past that made none (a backfill)."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from taskmill.domain.audit import AuditAction, Target, TargetType
+from taskmill.domain.errors import IdempotencyConflict, Unavailable
+from taskmill.domain.fires import (
+    Fire,
+    FireCause,
+    FireOutcome,
+    ScheduleRevision,
+    ScheduleStep,
+    StoredSchedule,
+)
+from taskmill.domain.schedule_errors import ScheduleNotFound
+from taskmill.domain.schedules.spec import ScheduleSpec
+from taskmill.domain.schedules.ticks import count_ticks, ticks_after
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import IdempotencyKey, TaskDraft
+from taskmill.operations import storing
+from taskmill.operations.audit import AuditLog
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.firing import Fired, Firing
+from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.storage import schedules as rows
+from taskmill.storage.database import RETRY_AFTER_S, Database
+from taskmill.storage.servers import Connection
+from taskmill.wire.stored_schedules import read_spec
+
+_INSTANT: Final = timedelta.resolution
+# Ticks are looked at in parts of so many, and so many parts in a request.
+_PART: Final = 1_000
+_MOST_PARTS: Final = 100
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRequest:
+    """Which ticks to make tasks for: those in [since, until] that made none. `priority` is that of the tasks."""
+
+    since: datetime
+    until: datetime
+    priority: int
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """The ticks for which tasks were made, or would be; `next_since` is where to go on, None at the end."""
+
+    ticks: Sequence[datetime]
+    next_since: datetime | None
+
+
+class ManualFires:
+    """Makes tasks of schedules at once. Every method raises `Unavailable` when the database is away."""
+
+    def __init__(
+        self,
+        database: Database,
+        creation: TaskCreation,
+        firing: Firing,
+        reading: ScheduleReading,
+    ) -> None:
+        self._database = database
+        self._creation = creation
+        self._firing = firing
+        self._reading = reading
+        self._audit = AuditLog(database)
+
+    async def run(self, name: str, key: str | None = None) -> CreatedTask:
+        """Make a task of a schedule now, also of a paused one. With a key, a repeat returns the same task.
+
+        Raises:
+            ScheduleNotFound: there is no such schedule.
+            InvalidInput, QueueLimitReached, UnservedTypeLimitReached, QuotaExceeded: its task is refused.
+            IdempotencyConflict: the key was used for something else.
+        """
+        target = Target(TargetType.SCHEDULE, name)
+        async with self._audit.record(AuditAction.SCHEDULE_RUN, target) as outcome:
+            await self._check(name)
+            async with self._database.hot_transaction() as connection:
+                schedule = await _locked(connection, name)
+                created = await self._run(connection, schedule, key)
+            if not created.replayed:
+                self._creation.report_stored([created])
+            outcome.update(task_id=created.task.id, replayed=created.replayed)
+        return created
+
+    async def backfill(self, name: str, wanted: BackfillRequest) -> Backfill:
+        """Make tasks for ticks that made none, the oldest first, at most as many as a catch-up of it may make.
+
+        Only ticks that the schedule has come past count: what is due is fired anyway.
+
+        Raises:
+            ScheduleNotFound, InvalidInput, QueueLimitReached, UnservedTypeLimitReached, QuotaExceeded: as for
+                `run`.
+        """
+        if wanted.is_dry_run:
+            async with self._database.hot_transaction() as connection:
+                return (await self._missing(connection, await _locked(connection, name), wanted))[0]
+        details = {"from": wanted.since, "to": wanted.until}
+        target = Target(TargetType.SCHEDULE, name)
+        async with self._audit.record(
+            AuditAction.SCHEDULE_BACKFILL, target, details=details
+        ) as outcome:
+            await self._check(name)
+            async with self._database.hot_transaction() as connection:
+                schedule = await _locked(connection, name)
+                found, existing = await self._missing(connection, schedule, wanted)
+                fired = await self._fill(connection, schedule, found.ticks, existing, wanted)
+            self._firing.report(fired)
+            outcome["tasks"] = len(fired.created)
+        return found
+
+    async def _run(
+        self, connection: Connection, schedule: StoredSchedule, key: str | None
+    ) -> CreatedTask:
+        draft = await self._draft(schedule)
+        if key is not None:
+            draft.idempotency = _key(schedule.name, key)
+        [new] = self._creation.with_ids((draft,))
+        [result] = await storing.store(connection, [new])
+        if isinstance(result, IdempotencyConflict):
+            raise result
+        if not result.replayed:
+            await self._record_run(connection, schedule, result)
+        return result
+
+    async def _record_run(
+        self, connection: Connection, schedule: StoredSchedule, created: CreatedTask
+    ) -> None:
+        for number in range(_TRIES):
+            fire = Fire(
+                schedule_id=schedule.id,
+                # The moment may be a tick, which has its own fire.
+                tick=schedule.moment + number * _INSTANT,
+                cause=FireCause.MANUAL,
+                outcome=FireOutcome.CREATED,
+                task_id=created.task.id,
+            )
+            if await rows.store_fires(connection, [fire]):
+                break
+        else:
+            raise Unavailable(RETRY_AFTER_S, "a moment without a tick")
+        step = ScheduleStep(
+            schedule=schedule,
+            cursor_at=schedule.cursor_at,
+            next_at=schedule.next_at,
+            held_tick=schedule.held_tick,
+            last_task_id=created.task.id,
+        )
+        await rows.move(connection, [step], schedule.tz_version)
+
+    async def _check(self, name: str) -> None:
+        """Check a schedule's task, and make its queue, before a connection is held for it."""
+        schedule = await rows.get(self._database, name)
+        if schedule is None:
+            raise ScheduleNotFound(name)
+        await self._reading.check(name, schedule.content)
+
+    async def _draft(self, schedule: StoredSchedule) -> TaskDraft:
+        draft = await self._reading.draft(schedule.name, schedule.content)
+        draft.run_at = schedule.moment
+        return draft
+
+    async def _missing(
+        self, connection: Connection, schedule: StoredSchedule, wanted: BackfillRequest
+    ) -> tuple[Backfill, Mapping[datetime, Fire]]:
+        """Return the ticks that made no task, and what became of those that have a fire."""
+        spec, policy = read_spec(schedule.content.spec)
+        until = min(wanted.until, schedule.cursor_at)
+        ticks = _ticks(spec, wanted.since, until)
+        missing: list[datetime] = []
+        existing: dict[datetime, Fire] = {}
+        part: list[datetime] = []
+        for _ in range(_MOST_PARTS):
+            part = list(islice(ticks, _PART))
+            if part:
+                found = await rows.find_fires(connection, schedule.id, part[0], part[-1])
+                existing |= {fire.tick: fire for fire in found}
+            missing += [tick for tick in part if _is_missing(existing.get(tick))]
+            if len(missing) > policy.most:
+                return Backfill(
+                    ticks=missing[: policy.most], next_since=missing[policy.most]
+                ), existing
+            if len(part) < _PART:
+                return Backfill(ticks=missing, next_since=None), existing
+        return Backfill(ticks=missing, next_since=part[-1] + _INSTANT), existing
+
+    async def _fill(
+        self,
+        connection: Connection,
+        schedule: StoredSchedule,
+        ticks: Sequence[datetime],
+        existing: Mapping[datetime, Fire],
+        wanted: BackfillRequest,
+    ) -> Fired:
+        if not ticks:
+            return Fired()
+        draft = replace(await self._draft(schedule), priority=wanted.priority)
+        new = dict(zip(ticks, self._creation.with_ids([draft] * len(ticks)), strict=True))
+        made = [_backfilled(schedule, tick, new[tick].id) for tick in ticks]
+        split = [existing[tick] for tick in ticks if _is_stretch(existing.get(tick))]
+        stored = await rows.refill(connection, [one for one in made if one.tick in existing])
+        rests = await self._rests(connection, schedule, split, {*ticks, *existing}) if split else []
+        fresh = [one for one in made if one.tick not in existing]
+        stored |= await rows.store_fires(connection, [*fresh, *rests])
+        done = [one for one in made if (one.schedule_id, one.tick) in stored]
+        results = await storing.store(connection, [new[one.tick] for one in done])
+        return Fired(
+            fires=[(schedule, one) for one in done],
+            created=[result for result in results if isinstance(result, CreatedTask)],
+        )
+
+    async def _rests(
+        self,
+        connection: Connection,
+        schedule: StoredSchedule,
+        split: Sequence[Fire],
+        taken: set[datetime],
+    ) -> list[Fire]:
+        """Return what is left of stretches whose first ticks are filled; `taken` have a fire of their own."""
+        revisions = await rows.revisions(connection, schedule.id)
+        return [
+            rest
+            for stretch in split
+            if (rest := _rest(stretch, _spec_at(revisions, stretch.tick), taken)) is not None
+        ]
+
+
+async def _locked(connection: Connection, name: str) -> StoredSchedule:
+    found = await rows.lock(connection, name)
+    if found is None:
+        raise ScheduleNotFound(name)
+    return found
+
+
+def _key(name: str, key: str) -> IdempotencyKey:
+    """Return the key of a run: the same one of another schedule is another key."""
+    return IdempotencyKey(
+        key=f"{name}:{key}", request_hash=hashlib.sha256(f"run {name}".encode()).digest()
+    )
+
+
+def _ticks(spec: ScheduleSpec, since: datetime, until: datetime) -> Iterator[datetime]:
+    for tick in ticks_after(spec, since - _INSTANT):
+        if tick.at > until:
+            return
+        if not tick.skipped_gap:
+            yield tick.at
+
+
+def _is_missing(fire: Fire | None) -> bool:
+    return fire is None or (fire.task_id is None and fire.outcome is not FireOutcome.HELD)
+
+
+def _is_stretch(fire: Fire | None) -> bool:
+    return fire is not None and fire.until_tick is not None
+
+
+def _backfilled(schedule: StoredSchedule, tick: datetime, task_id: UUID) -> Fire:
+    return Fire(
+        schedule_id=schedule.id,
+        tick=tick,
+        cause=FireCause.BACKFILL,
+        outcome=FireOutcome.CREATED,
+        task_id=task_id,
+    )
+
+
+def _spec_at(revisions: Sequence[ScheduleRevision], tick: datetime) -> ScheduleSpec | None:
+    """Return the spec that a schedule had at a tick, None where it is no longer known."""
+    found = [one for one in revisions if one.from_tick < tick]
+    return read_spec(found[-1].spec)[0] if found else None
+
+
+def _rest(stretch: Fire, spec: ScheduleSpec | None, taken: set[datetime]) -> Fire | None:
+    until = stretch.until_tick
+    if until is None or spec is None:
+        return None
+    ticks = (tick.at for tick in ticks_after(spec, stretch.tick))
+    first = next((tick for tick in ticks if tick not in taken), None)
+    if first is None or first > until:
+        return None
+    count = count_ticks(spec, first - _INSTANT, until)
+    return replace(
+        stretch, tick=first, ticks=count, until_tick=until if count > 1 else None, at=None
+    )

@@ -1,0 +1,64 @@
+"""How a schedule is stored, and the task that it makes for a tick.
+
+What is stored was checked when it came in. A later release may have stored what this one does not know: reading
+that is an error, not a guess.
+"""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.domain.schedules.spec import ScheduleSpec, TickPolicy
+from taskmill.domain.task import TaskDraft
+from taskmill.wire.encoding import encode_json
+from taskmill.wire.rules import InputLimits
+from taskmill.wire.schedule_requests import (
+    SOURCE,
+    SpecFields,
+    policy_fields,
+    policy_of,
+    spec_fields,
+    spec_of,
+)
+from taskmill.wire.tasks import to_draft
+
+LABEL: Final = "schedule"
+"""The label of a schedule's tasks; its value is the schedule's name."""
+
+
+def spec_json(spec: ScheduleSpec, policy: TickPolicy) -> str:
+    """Return what is stored of both."""
+    return encode_json({**spec_fields(spec), **policy_fields(policy)}).decode()
+
+
+@lru_cache(maxsize=10_000)
+def read_spec(text: str) -> tuple[ScheduleSpec, TickPolicy]:
+    """Return what `spec_json` made the text of.
+
+    Raises:
+        ValueError: A later release has stored it, or it was changed by hand.
+    """
+    stored: dict[str, Any] = orjson.loads(text)
+    spec = {name: value for name, value in stored.items() if name in SpecFields.model_fields}
+    return spec_of(spec), policy_of(stored)
+
+
+def task_draft(name: str, task: str, limits: InputLimits) -> TaskDraft:
+    """Return the task that a schedule's template makes now, with the schedule's label.
+
+    Raises:
+        InvalidInput: It is not allowed, or no longer, as by a contract that is newer than the schedule.
+    """
+    body: dict[str, Any] = orjson.loads(task)
+    labels = body.get("labels") or {}
+    if labels.get(LABEL, name) != name:
+        expected = f"no label {LABEL}, or the schedule's name"
+        raise InvalidInput.at(f"/task/labels/{LABEL}", expected, "another text")
+    labelled = {**body, "labels": {**labels, LABEL: name}}
+    try:
+        return to_draft(labelled, source=SOURCE, limits=limits)
+    except InvalidInput as error:
+        found: tuple[Violation, ...] = tuple(one.below("/task") for one in error.violations)
+        raise InvalidInput(found) from None

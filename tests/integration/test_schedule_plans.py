@@ -1,0 +1,79 @@
+"""What schedules cost, however many there are: each statement reads what it returns."""
+
+from tests.support.plans import Explaining, check, explaining
+from tests.support.stage import Stage
+
+MANY = 20_000
+# A tenth are paused; of the others 50 are due, and each has ten fires.
+_SEED = f"""
+    WITH made AS (
+        INSERT INTO taskmill.schedule
+            (name, spec, task, queue, type, cursor_at, next_at, paused_at, tz_version)
+        SELECT
+            's' || n, '{{}}', '{{}}', 'q' || n % 10, 't', now(),
+            now() + (n - 55) * interval '1 minute', CASE WHEN n % 10 = 0 THEN now() END, 'x'
+        FROM generate_series(1, {MANY}) AS n
+        RETURNING id
+    ),
+    recorded AS (
+        INSERT INTO taskmill.schedule_revision (schedule_id, revision, from_tick, spec, tz_version)
+        SELECT id, 1, now(), '{{}}', 'x' FROM made
+    )
+    INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, at)
+    SELECT id, now() - n * interval '1 day', 'tick', 'refused', now() - n * interval '10 days'
+    FROM made CROSS JOIN generate_series(1, 10) AS n WHERE id <= 2000
+"""  # noqa: S608 - our own
+
+
+async def seed(session: Explaining) -> int:
+    """Make them, and return the id of one that has fires."""
+    await session.connection.execute(_SEED)
+    found: int = await session.connection.fetchval("SELECT min(id) FROM taskmill.schedule")
+    return found
+
+
+async def test_firing_reads_what_is_due(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        first = await seed(session)
+        rows, plan = await session.fetch("lock_due_schedules", 100)
+        assert len(rows) == 50
+        check(plan, rows=110, pages=300)
+        _, plan = await session.fetch("find_next_tick", 3.0)
+        check(plan, rows=2, pages=20)
+        ids, moments = [first, first + 1], [rows[0]["moment"]] * 2
+        moved = [ids, [1, 1], moments, moments, moments, [None, None], [None, None], ["x", "x"]]
+        found, plan = await session.fetch("move_schedules", *moved)
+        assert len(found) == 2
+        check(plan, rows=10, pages=60)
+
+
+async def test_reading_schedules_reads_a_page(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        first = await seed(session)
+        for name, arguments, most in (
+            ("get_schedule", ("s500",), 2),
+            ("lock_schedule", ("s500",), 2),
+            ("list_schedules", (first + 500, 50), 60),
+            ("list_schedules_of_queues", (first + 500, 50, ["q1", "q2", "none"]), 210),
+            ("list_schedule_queues", (), 50),
+            ("list_fires", (first, await stage.sql.fetchval("SELECT now()"), 5, None), 10),
+            ("find_fires", (first, *await _week(stage)), 15),
+            ("list_revisions", (first,), 5),
+        ):
+            rows, plan = await session.fetch(name, *arguments)
+            assert rows, name
+            check(plan, rows=most, pages=10 * most + 50, name=name)
+
+
+async def test_pruning_reads_what_it_deletes(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        await seed(session)
+        rows, plan = await session.fetch("prune_fires", 90.0, 50)
+        assert len(rows) == 50
+        check(plan, rows=300, pages=1000)
+
+
+async def _week(stage: Stage) -> tuple[object, object]:
+    row = await stage.sql.fetchrow("SELECT now() - interval '7 days' AS since, now() AS until")
+    assert row is not None
+    return row["since"], row["until"]

@@ -1,0 +1,162 @@
+"""What becomes of ticks that were missed, and of those that come while the task before has not ended."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.lifecycle import Status, Succeeded
+from tests.support.safety import assert_safe
+from tests.support.scheduling import Scheduler
+from tests.support.stage import Stage
+from tests.support.verifying import found_in
+
+CREATED, HELD = FireOutcome.CREATED, FireOutcome.HELD
+MISSED, OVERLAP = FireOutcome.SKIPPED_MISSED, FireOutcome.SKIPPED_OVERLAP
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+@pytest.fixture
+def scheduler(stage: Stage) -> Scheduler:
+    return Scheduler(stage)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({"catch_up": "none"}, [(MISSED, 59), (CREATED, 1)]),
+        ({"catch_up": "latest"}, [(MISSED, 59), (CREATED, 1)]),
+        ({"catch_up": "all", "within": "PT2H"}, [(CREATED, 1)] * 60),
+        ({"catch_up": "all", "most": 2}, [(MISSED, 58), (CREATED, 1), (CREATED, 1)]),
+        ({"catch_up": "all", "within": "PT1S"}, [(MISSED, 60)]),
+    ],
+)
+async def test_an_outage_of_an_hour_ends_as_the_policy_says(
+    scheduler: Scheduler, policy: dict[str, Any], expected: list[tuple[FireOutcome, int]]
+) -> None:
+    """Each tick of the hour is accounted for, those that make no task in one row."""
+    start = await scheduler.now()
+    anchor = start - timedelta(seconds=30)
+    await scheduler.put(every="PT1M", anchor=anchor.isoformat(), **policy)
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    outcomes = await scheduler.outcomes()
+    assert sum(ticks for _, ticks in outcomes) == 60
+    assert outcomes == expected
+    assert len(await scheduler.tasks()) == [outcome for outcome, _ in expected].count(CREATED)
+    assert await found_in(scheduler.database) == {}
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_tick_that_is_caught_up_with_says_so(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT10M", catch_up="all", within="PT3H")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    causes = await scheduler.causes()
+    assert causes[0] is FireCause.CATCH_UP
+    assert len(causes) == 6
+
+
+async def test_a_short_stop_loses_no_tick(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT5S", catch_up="none")
+    await scheduler.age(timedelta(seconds=30))
+    await scheduler.fire()
+    assert await scheduler.outcomes() == [(CREATED, 1)] * 6
+    assert set(await scheduler.causes()) == {FireCause.TICK}
+
+
+async def _three_ticks(scheduler: Scheduler, overlap: str) -> list[tuple[FireOutcome, int]]:
+    """Fire three ticks of a schedule whose tasks nobody runs."""
+    await scheduler.put(every="PT1S", overlap=overlap)
+    await scheduler.age(timedelta(seconds=3))
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule SET cursor_at = date_trunc('second', now()) - interval '3 s'"
+    )
+    await scheduler.duty()
+    return (await scheduler.outcomes())[:3]
+
+
+async def test_ticks_overlap_where_that_is_allowed(scheduler: Scheduler) -> None:
+    assert await _three_ticks(scheduler, "allow") == [(CREATED, 1)] * 3
+
+
+async def test_ticks_are_skipped_while_the_task_before_has_not_ended(scheduler: Scheduler) -> None:
+    """A job that is slower than its interval: what became of each tick is there to read."""
+    assert await _three_ticks(scheduler, "skip") == [(CREATED, 1), (OVERLAP, 1), (OVERLAP, 1)]
+    assert len(await scheduler.tasks()) == 1
+    await _end_all(scheduler.stage)
+    await scheduler.age(timedelta(seconds=1))
+    await scheduler.duty()
+    assert len(await scheduler.tasks()) == 2
+
+
+async def test_one_tick_is_held_until_the_task_before_has_ended(scheduler: Scheduler) -> None:
+    outcomes = await _three_ticks(scheduler, "hold_one")
+    assert outcomes == [(CREATED, 1), (HELD, 1), (OVERLAP, 1)]
+    held = (await scheduler.get()).held_tick
+    assert held == (await scheduler.fires())[1].tick
+    await _end_all(scheduler.stage)
+    await scheduler.stage.sql.execute("UPDATE taskmill.schedule SET next_at = now()")
+    await scheduler.duty()
+    [_, was_held, *_] = await scheduler.fires()
+    assert (was_held.tick, was_held.outcome) == (held, CREATED)
+    assert was_held.task_id in {task["id"] for task in await scheduler.tasks()}
+    assert await found_in(scheduler.database) == {}
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_held_tick_is_looked_at_once_a_second(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT1H", overlap="hold_one")
+    await scheduler.manual.run("report")
+    await scheduler.age(HOUR)
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule SET cursor_at = date_trunc('hour', now()) - interval '1 s'"
+    )
+    await scheduler.duty()
+    schedule = await scheduler.get()
+    assert schedule.held_tick is not None
+    assert schedule.next_at is not None
+    assert schedule.next_at <= schedule.moment + timedelta(seconds=1)
+
+
+async def test_the_task_before_is_cancelled_at_once_where_that_is_asked_for(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(overlap="cancel_running")
+    before = (await scheduler.manual.run("report")).task
+    await scheduler.age(MINUTE)
+    await scheduler.fire()
+    fire = (await scheduler.fires())[-1]
+    assert (fire.outcome, fire.cancelled_task_id) == (CREATED, before.id)
+    assert (await scheduler.stage.task(before.id)).status is Status.CANCELLED
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_running_task_is_asked_to_cancel(scheduler: Scheduler) -> None:
+    stage = scheduler.stage
+    await scheduler.put(overlap="cancel_running")
+    before = (await scheduler.manual.run("report")).task
+    lease = await stage.open_lease()
+    assert [taken.task.id for taken in await stage.take(lease)] == [before.id]
+    await scheduler.age(MINUTE)
+    await scheduler.fire()
+    assert (await stage.task(before.id)).cancel_requested
+    assert (await scheduler.fires())[-1].cancelled_task_id == before.id
+    await assert_safe(stage.sql)
+
+
+async def test_nothing_is_cancelled_that_has_ended(scheduler: Scheduler) -> None:
+    await scheduler.put(overlap="cancel_running")
+    await scheduler.manual.run("report")
+    await _end_all(scheduler.stage)
+    await scheduler.age(MINUTE)
+    await scheduler.fire()
+    fire = (await scheduler.fires())[-1]
+    assert (fire.outcome, fire.cancelled_task_id) == (CREATED, None)
+
+
+async def _end_all(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    for taken in await stage.take(lease):
+        await stage.end(taken, lease, Succeeded())

@@ -1,0 +1,288 @@
+"""Storing schedules: putting, replacing, pausing, deleting, listing; and having them make tasks by hand."""
+
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.errors import InvalidInput, QueueLimitReached
+from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.schedule_errors import (
+    ScheduleLimitReached,
+    ScheduleMismatch,
+    ScheduleNotFound,
+)
+from taskmill.domain.schedules.spec import ScheduleSpec
+from taskmill.domain.schedules.ticks import Tick, due_at
+from taskmill.maintenance.zone_updates import ZoneUpdates
+from taskmill.operations import schedules as operations
+from taskmill.operations.manual_fires import BackfillRequest
+from taskmill.storage import schedules as rows
+from tests.support.safety import assert_safe
+from tests.support.scheduling import Scheduler
+from tests.support.stage import Stage, a_creation
+from tests.support.verifying import found_in
+
+CREATED, PAUSED = FireOutcome.CREATED, FireOutcome.SKIPPED_PAUSED
+MISSED = FireOutcome.SKIPPED_MISSED
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+
+@pytest.fixture
+def scheduler(stage: Stage) -> Scheduler:
+    return Scheduler(stage)
+
+
+async def test_the_same_request_again_changes_nothing(scheduler: Scheduler) -> None:
+    first = await scheduler.put()
+    again = await scheduler.put()
+    assert (again.id, again.revision, again.updated_at) == (first.id, 1, first.updated_at)
+
+
+async def test_a_replaced_schedule_makes_nothing_for_ticks_of_the_past(
+    scheduler: Scheduler,
+) -> None:
+    """Its new ticks of the last hour were never asked for."""
+    await scheduler.put(every="P7D")
+    await scheduler.age(HOUR)
+    replaced = await scheduler.put(every="PT1M", catch_up="all", within="P1D")
+    assert replaced.revision == 2
+    await scheduler.fire()
+    assert await scheduler.fires() == []
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_tick_that_is_due_when_its_schedule_is_replaced_fires_as_before(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.due(task={"name": "before"})
+    await scheduler.put(every="P7D", task={"name": "after"})
+    [task] = await scheduler.tasks()
+    assert task["name"] == "before"
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_tick_that_its_jitter_delays_is_not_lost_when_its_schedule_is_replaced(
+    scheduler: Scheduler,
+) -> None:
+    spec = ScheduleSpec(every=DAY, jitter_s=86_399)
+    tick = (await scheduler.now()).replace(hour=0, minute=0, second=0)
+    name = next(
+        name
+        for name in (f"s{number}" for number in range(10_000))
+        if due_at(name, spec, Tick(at=tick)) > tick + DAY - 2 * MINUTE
+    )
+    await scheduler.put(name, every="P1D", jitter_s=86_399)
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule SET cursor_at = $1, next_at = $2",
+        tick - SECOND,
+        due_at(name, spec, Tick(at=tick)),
+    )
+    replaced = await scheduler.put(name, every="P1D", jitter_s=86_399, task={"name": "after"})
+    assert replaced.cursor_at < tick
+    assert replaced.next_at == due_at(name, spec, Tick(at=tick))
+
+
+async def test_a_schedule_is_replaced_only_in_the_revision_that_is_known(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put()
+    with pytest.raises(ScheduleMismatch) as caught:
+        await scheduler.put_if({7}, every="PT2M")
+    assert caught.value.revision == 1
+    await scheduler.put_if({1}, every="PT2M")
+    with pytest.raises(ScheduleMismatch):
+        await scheduler.put_if({1}, name="another")
+
+
+async def test_a_deleted_schedule_is_gone_and_its_name_may_come_again(scheduler: Scheduler) -> None:
+    await scheduler.due()
+    await scheduler.fire()
+    first = await scheduler.get()
+    with pytest.raises(ScheduleMismatch):
+        await scheduler.schedules.delete("report", {9})
+    await scheduler.schedules.delete("report", {1})
+    with pytest.raises(ScheduleNotFound):
+        await scheduler.get()
+    with pytest.raises(ScheduleNotFound):
+        await scheduler.schedules.delete("report")
+    again = await scheduler.put()
+    assert again.id != first.id
+    assert await scheduler.fires() == []
+    assert len(await scheduler.tasks()) == 1
+    assert await scheduler.stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule_fire") == 1
+
+
+async def test_ticks_of_a_paused_schedule_are_skipped_and_it_goes_on_with_the_next(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put()
+    paused = await scheduler.schedules.pause("report")
+    assert paused.paused_at is not None
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    assert await scheduler.fires() == []
+    resumed = await scheduler.schedules.resume("report")
+    assert resumed.paused_at is None
+    assert await scheduler.outcomes() == [(PAUSED, 60)]
+    assert resumed.next_at is not None
+    assert resumed.next_at > resumed.moment
+    assert await scheduler.tasks() == []
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_schedule_that_goes_on_may_catch_up_with_all_that_it_missed(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(every="PT10M", within="P1D", most=4)
+    await scheduler.schedules.pause("report")
+    await scheduler.age(HOUR)
+    await scheduler.schedules.resume("report", catches_up=True)
+    assert await scheduler.outcomes() == [(MISSED, 2), *[(CREATED, 1)] * 4]
+    assert len(await scheduler.tasks()) == 4
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_what_is_due_when_a_schedule_is_paused_fires_first(scheduler: Scheduler) -> None:
+    await scheduler.due()
+    await scheduler.schedules.pause("report")
+    assert await scheduler.outcomes() == [(CREATED, 1)]
+
+
+async def test_a_schedule_runs_by_hand_once_for_each_key(scheduler: Scheduler) -> None:
+    stored = await scheduler.put()
+    await scheduler.put("other")
+    first = await scheduler.manual.run("report", "k")
+    again = await scheduler.manual.run("report", "k")
+    other = await scheduler.manual.run("other", "k")
+    assert (again.task.id, again.replayed) == (first.task.id, True)
+    assert other.task.id != first.task.id
+    await scheduler.manual.run("report")
+    assert await scheduler.causes() == [FireCause.MANUAL] * 2
+    now = await scheduler.get()
+    assert (now.cursor_at, now.next_at) == (stored.cursor_at, stored.next_at)
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_backfill_makes_what_is_missing_once(scheduler: Scheduler) -> None:
+    """Also where the ticks lie in a stretch of skipped ones, or before the schedule was made."""
+    await scheduler.put(every="PT1M", catch_up="none", most=100)
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    until = await scheduler.now()
+    wanted = BackfillRequest(since=until - 2 * HOUR, until=until, priority=0)
+    found = await scheduler.manual.backfill(
+        "report",
+        BackfillRequest(since=wanted.since, until=until, priority=0, is_dry_run=True),
+    )
+    before = len(await scheduler.tasks())
+    made = await scheduler.manual.backfill("report", wanted)
+    assert (made.ticks, made.next_since) == (found.ticks, found.next_since)
+    assert len(made.ticks) == 100
+    assert made.next_since is not None
+    rest = await scheduler.manual.backfill(
+        "report", BackfillRequest(since=made.next_since, until=until, priority=0)
+    )
+    assert rest.next_since is None
+    assert (await scheduler.manual.backfill("report", wanted)).ticks == []
+    tasks = await scheduler.tasks()
+    assert len(tasks) == before + 100 + len(rest.ticks)
+    assert [task["priority"] for task in tasks[before:]] == [0] * (len(tasks) - before)
+    ticks = [fire.tick for fire in await scheduler.fires() if fire.outcome is CREATED]
+    assert len(ticks) == len(set(ticks)) == len(tasks)
+    assert await found_in(scheduler.database) == {}
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT1M", catch_up="none")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    [stretch, *_] = await scheduler.fires()
+    assert stretch.ticks > 50
+    wanted = BackfillRequest(since=stretch.tick, until=stretch.tick + 2 * MINUTE, priority=3)
+    assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
+    outcomes = await scheduler.outcomes()
+    assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_goes_no_further_than_the_schedule_has_come(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT1S")
+    until = await scheduler.now() + HOUR
+    wanted = BackfillRequest(since=until - HOUR - SECOND, until=until, priority=0)
+    made = await scheduler.manual.backfill("report", wanted)
+    assert max(made.ticks) <= (await scheduler.get()).cursor_at
+
+
+async def test_a_template_that_is_not_allowed_is_refused_at_once(stage: Stage) -> None:
+    scheduler = Scheduler(
+        stage, creation=a_creation(stage.database, stage.clock, stage.ids, queue_limit=1)
+    )
+    await scheduler.put()
+    with pytest.raises(QueueLimitReached):
+        await scheduler.put("other", task={"name": "x", "queue": "another"})
+    with pytest.raises(InvalidInput) as caught:
+        await scheduler.put("other", task={"name": "x", "labels": {"schedule": "another"}})
+    assert caught.value.violations[0].pointer == "/task/labels/schedule"
+
+
+async def test_there_may_be_no_more_schedules_than_the_limit(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MOST_SCHEDULES", 2)
+    await scheduler.put("a")
+    await scheduler.put("b")
+    with pytest.raises(ScheduleLimitReached):
+        await scheduler.put("c")
+    await scheduler.schedules.delete("a")
+    await scheduler.put("c")
+
+
+async def test_schedules_are_listed_in_their_order_page_by_page(scheduler: Scheduler) -> None:
+    for name in ("b", "a", "c"):
+        await scheduler.put(name, task={"name": name, "queue": name})
+    page = await scheduler.schedules.page(after=None, limit=2)
+    assert ([one.name for one in page], page.has_more) == (["b", "a"], True)
+    page = await scheduler.schedules.page(after=page[-1].id, limit=2)
+    assert ([one.name for one in page], page.has_more) == (["c"], False)
+    some = await rows.page(scheduler.database, after=0, limit=5, queues=("a", "c", "none"))
+    assert [one.name for one in some] == ["a", "c"]
+    assert await rows.queues(scheduler.database) == ["a", "b", "c"]
+
+
+async def test_new_rules_of_time_zones_move_the_next_tick(scheduler: Scheduler) -> None:
+    stored = await scheduler.put(cron="0 3 * * *", zone="Europe/Berlin")
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule SET tz_version = 'old', next_at = next_at + interval '1 h'"
+    )
+    update = ZoneUpdates(scheduler.stage.maintenance_database)
+    assert await update() is False
+    moved = await scheduler.get()
+    assert (moved.next_at, moved.revision) == (stored.next_at, 1)
+    assert moved.tz_version != "old"
+    assert (
+        await scheduler.stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule_revision") == 1
+    )
+
+
+async def test_what_became_of_ticks_is_deleted_when_it_is_old(scheduler: Scheduler) -> None:
+    await scheduler.due()
+    await scheduler.fire()
+    await scheduler.due("young")
+    await scheduler.fire()
+    await scheduler.put(every="PT2H")
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule_fire SET at = now() - interval '91 days' WHERE task_id = "
+        "(SELECT last_task_id FROM taskmill.schedule WHERE name = 'report')"
+    )
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule_revision SET at = now() - interval '91 days'"
+    )
+    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
+    assert await scheduler.fires() == []
+    assert len(await scheduler.fires("young")) == 1
+    left = await scheduler.stage.sql.fetch(
+        "SELECT schedule_id, revision FROM taskmill.schedule_revision ORDER BY 1, 2"
+    )
+    assert [row["revision"] for row in left] == [2, 1]
