@@ -59,6 +59,7 @@ async def test_reading_schedules_reads_a_page(stage: Stage) -> None:
             ("list_fires", (first, await stage.sql.fetchval("SELECT now()"), 5, None), 10),
             ("find_fires", (first, *await _week(stage)), 15),
             ("list_revisions", (first,), 5),
+            ("verify_schedules", (first, 50), 210),
         ):
             rows, plan = await session.fetch(name, *arguments)
             assert rows, name

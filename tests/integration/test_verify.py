@@ -21,6 +21,7 @@ from tests.support.damage import (
     with_a_row_for_its_claim,
 )
 from tests.support.mixture import a_mixture
+from tests.support.schedule_damage import SCHEDULE_DAMAGES
 from tests.support.stage import Stage
 from tests.support.verifying import VerificationRecord, found_in, verification_of
 
@@ -203,6 +204,7 @@ DAMAGES: list[tuple[Check, Damage]] = [
     ),
     (Check.CHANGE_UNKNOWN, feed_an_unknown_task),
     (Check.POSITION_GAP, move_the_positions),
+    *SCHEDULE_DAMAGES,
     (
         Check.CLOCK_SET_BACK,
         entry(

@@ -121,7 +121,10 @@ def verify_database(
         Unavailable: the database is away.
     """
     keep_changes = timedelta(days=settings.retention.change_days)
-    extent = Extent(since=since, timeout_s=timeout_s, keep_changes=keep_changes)
+    keep_fires = timedelta(days=settings.retention.fire_days)
+    extent = Extent(
+        since=since, timeout_s=timeout_s, keep_changes=keep_changes, keep_fires=keep_fires
+    )
     return _run_once(settings, lambda database: verify(database, extent, listener))
 
 

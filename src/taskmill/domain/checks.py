@@ -1,6 +1,7 @@
 """What `verify` may find in a database: each check by its stable name, what it means, and what to do about it.
 
-The checks themselves are in `domain/replay.py` and `domain/row_checks.py` (one task) and `operations/verify.py`.
+The checks themselves are in `domain/replay.py` and `domain/row_checks.py` (one task), `operations/verify.py` and
+`operations/verify_schedules.py`.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ class Check(StrEnum):
     CHANGE_MISSING = "change_missing"
     CHANGE_UNKNOWN = "change_unknown"
     POSITION_GAP = "position_gap"
+    SCHEDULE_TICK_TWICE = "schedule_tick_twice"
+    SCHEDULE_TICK_MISSING = "schedule_tick_missing"
+    SCHEDULE_CURSOR_BACK = "schedule_cursor_back"
     CLOCK_SET_BACK = "clock_set_back"
     LEASE_OVER = "lease_over"
     TASK_OVERDUE = "task_overdue"
@@ -212,6 +216,20 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
     Check.POSITION_GAP: _meaning(
         "The feed's positions have a hole beyond what was forgotten of it.",
         "Batches were deleted: whoever follows the feed may have missed changes.",
+    ),
+    Check.SCHEDULE_TICK_TWICE: _meaning(
+        "A tick of a schedule has several fires, or several fires name the same task.",
+        "The table has lost its primary key, or rows were written by hand: look at the tasks with the label "
+        "`schedule` for work that was done twice.",
+    ),
+    Check.SCHEDULE_TICK_MISSING: _meaning(
+        "Ticks that a schedule has come past have no fire, and lie in no stretch of skipped ones.",
+        "Whether a task was made for them is unknown: look at those with the label `schedule`, then make the "
+        "missing ones with `POST /schedules/{name}/backfill`.",
+    ),
+    Check.SCHEDULE_CURSOR_BACK: _meaning(
+        "The cursor of a schedule is before the latest of its fires: it was moved back.",
+        "No tick makes a second task, as its fire is there; set `cursor_at` to the tick of its latest fire.",
     ),
     Check.CLOCK_SET_BACK: _meaning(
         "A claim ended before it began.",

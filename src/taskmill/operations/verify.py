@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import starmap
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +24,7 @@ from taskmill.domain.replay import Replay
 from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults, running_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
+from taskmill.operations.verify_schedules import schedule_findings
 from taskmill.storage import counts, faults, verification
 from taskmill.storage.database import Database
 from taskmill.storage.verification import BucketKey, FeedDifference, Snapshot
@@ -40,6 +42,8 @@ _MOST_DIFFERENCES = 100_000
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
 _DAY = timedelta(days=1)
+KEEP_FIRES: Final = timedelta(days=90)
+"""How long what became of ticks is kept unless set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +52,13 @@ class Extent:
 
     With `since`, only tasks that were created within that time, and what belongs to them; the counters have no
     time and are left out. Whole tables are read for up to `timeout_s` seconds each; the feed of changes is kept
-    for `keep_changes`.
+    for `keep_changes`, and what became of schedules' ticks for `keep_fires`.
     """
 
     since: timedelta | None
     timeout_s: float
     keep_changes: timedelta
+    keep_fires: timedelta = KEEP_FIRES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,7 @@ class _Verifier:
         await self._check_positions()
         if self._extent.since is None:
             await self._check_counters()
+        await self._check_schedules()
         await self._check_liveness()
 
     async def _start(self) -> UUID:
@@ -266,6 +272,11 @@ class _Verifier:
     async def _check_counters(self) -> None:
         differences = await self._with_time_limit("the counters", Snapshot.count_differences)
         self._report(map(findings.counter_drift, differences))
+
+    async def _check_schedules(self) -> None:
+        extent = self._extent
+        read = partial(schedule_findings, keep_fires=extent.keep_fires, since=extent.since)
+        self._report(await self._with_time_limit("the ticks of schedules", read))
 
     async def _check_liveness(self) -> None:
         async with verification.snapshot(self._database) as snapshot:

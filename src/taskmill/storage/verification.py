@@ -12,8 +12,9 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.fires import ScheduleRevision
 from taskmill.domain.history import CheckedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
-from taskmill.storage import partitions
+from taskmill.storage import partitions, schedules
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from taskmill.storage.servers import Connection
@@ -94,6 +95,31 @@ class BucketKey(NamedTuple):
     priority: int = -1
 
 
+class CheckedSchedule(NamedTuple):
+    """A schedule, its cursor, and the tick of its latest fire."""
+
+    id: int
+    name: str
+    cursor_at: datetime
+    latest_tick: datetime | None
+
+
+class RepeatedFire(NamedTuple):
+    """A tick, or with `task_id` a task, that has several fires."""
+
+    schedule_id: int
+    tick: datetime
+    task_id: UUID | None
+    fires: int
+
+
+class FiredTicks(NamedTuple):
+    """A tick with a fire, or a stretch of them."""
+
+    tick: datetime
+    until_tick: datetime | None
+
+
 class Snapshot:
     """The database as it was at one moment."""
 
@@ -169,6 +195,34 @@ class Snapshot:
         row = await self._connection.fetchrow(statement("verify_unnumbered"))
         assert row is not None  # noqa: S101 - an aggregate always has a row
         return row["batches"], row["waited_s"]
+
+    async def moment(self) -> datetime:
+        """Return PostgreSQL's time."""
+        moment: datetime = await self._connection.fetchval(statement("clock_now"))
+        return moment
+
+    async def schedules(self, after: int, limit: int) -> list[CheckedSchedule]:
+        """Return the next schedules in the order of their ids."""
+        rows = await self._connection.fetch(statement("verify_schedules"), after, limit)
+        return [CheckedSchedule._make(row) for row in rows]
+
+    async def revisions(self, schedule_id: int) -> list[ScheduleRevision]:
+        """Return the specs that a schedule had, in the order in which they held."""
+        return await schedules.revisions(self._connection, schedule_id)
+
+    async def fires(
+        self, schedule_id: int, after: datetime, until: datetime
+    ) -> AsyncIterator[FiredTicks]:
+        """Yield the fires of a schedule in the order of their ticks."""
+        text = statement("verify_fires")
+        cursor = self._connection.cursor(text, schedule_id, after, until, prefetch=_ENTRIES_AT_ONCE)
+        async for row in cursor:
+            yield FiredTicks._make(row)
+
+    async def repeated_fires(self, limit: int) -> list[RepeatedFire]:
+        """Read all fires; return ticks and tasks that have several, at most `limit` of each."""
+        rows = await self._connection.fetch(statement("verify_fires_twice"), limit)
+        return [RepeatedFire._make(row) for row in rows]
 
     async def overdue(
         self, longer_s: float, after: BucketKey, limit: int
