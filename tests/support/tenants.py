@@ -189,6 +189,7 @@ class Tenant:
         claim = {"lease_id": lease_id, "claim_no": task["claim_no"]}
         path = f"/tasks/{task['id']}"
         await self.send("POST", f"{path}/progress", {**claim, "message": f"{self.mark} progress"})
+        await self.send("GET", path)
         lines = [{"message": f"{self.mark} line", "fields": {f"{self.mark}-field": 1}}]
         await self.send("POST", f"{path}/logs", {**claim, "first": 1, "lines": lines})
         if number % 3:
@@ -197,6 +198,8 @@ class Tenant:
             error = {"type": f"{self.mark}-error", "message": f"{self.mark} message"}
             await self.send("POST", f"{path}/fail", {**claim, "error": error})
         await self.send("POST", f"{path}/finish", {**claim, "claim_no": 9})
+        for rest in OF_A_TASK:
+            await self.send("GET", path + rest)
 
     async def look(self, rounds: int) -> None:
         """Read all that there is, what is not there, and tasks by guessed numbers."""
