@@ -98,7 +98,7 @@ depends_on = None
 def upgrade() -> None:
     text = op.get_bind().exec_driver_sql("SELECT pg_get_functiondef('taskmill.create_task'::regproc)").scalar_one()
     for before, after in (
-        ("json DEFAULT NULL::json)\n RETURNS", "json DEFAULT NULL::json, colour text DEFAULT NULL)\n RETURNS"),
+        ("json DEFAULT NULL::json)\\n RETURNS", "json DEFAULT NULL::json, colour text DEFAULT NULL)\\n RETURNS"),
         ("traceparent, open_policy, payload_secrets)", "traceparent, open_policy, payload_secrets, colour)"),
         ("THEN payload_secrets END)", "THEN payload_secrets END, colour)"),
     ):
