@@ -117,6 +117,16 @@ def test_a_tick_of_its_own_at_the_end_of_a_gap_is_not_a_skipped_one() -> None:
     assert local(spec, utc(2026, 3, 28, 20), 2) == ["03-29 03:00+0200", "03-30 02:00+0200"]
 
 
+def test_a_tick_at_the_end_of_a_gap_is_found_from_the_moment_before() -> None:
+    spec = ScheduleSpec(cron=NIGHTLY, zone="Europe/Berlin")
+    end = utc(2026, 3, 29, 1)
+    assert next_tick(spec, end - timedelta.resolution) == Tick(at=end, after_gap=True)
+    assert [*ticks_until(spec, end - timedelta.resolution, end)] == [Tick(at=end, after_gap=True)]
+    seconds = ScheduleSpec(cron="1 0 2,3 * * *", zone="Europe/Berlin")
+    found = [*islice(ticks_after(seconds, end - timedelta(hours=1)), 2)]
+    assert found == [Tick(at=end, after_gap=True), Tick(at=end + timedelta(seconds=1))]
+
+
 def test_a_gap_without_a_time_of_the_schedule_gives_no_tick() -> None:
     spec = ScheduleSpec(cron="0 1,4 * * *", zone="Europe/Berlin")
     assert local(spec, utc(2026, 3, 28, 20), 2) == ["03-29 01:00+0100", "03-29 04:00+0200"]
@@ -225,6 +235,7 @@ def test_listed_times_come_once_each() -> None:
     ]
     assert count_ticks(spec, utc(2025, 1, 1), utc(2026, 5, 1)) == 2
     assert next_tick(spec, times[-1]) is None
+    assert all(tick.at.tzinfo is UTC for tick in ticks_after(spec, utc(2025, 1, 1)))
 
 
 @pytest.mark.parametrize(
@@ -274,6 +285,13 @@ def test_jitter_delays_a_tick_always_alike_and_within_its_bound() -> None:
     assert len(set(delays)) > 190
     assert 10 < sum(delays) / len(delays) < 20
     assert delays != [(due_at("other", spec, tick) - tick.at).total_seconds() for tick in ticks]
+
+
+def test_jitter_is_the_same_in_all_releases_and_on_all_machines() -> None:
+    spec = ScheduleSpec(cron="* * * * *", jitter_s=30)
+    for zone in (UTC, timezone(timedelta(hours=3))):
+        tick = Tick(at=utc(2026, 1, 1).astimezone(zone))
+        assert (due_at("report", spec, tick) - tick.at).total_seconds() == 16.625095
 
 
 def test_without_jitter_a_tick_is_due_at_its_time() -> None:

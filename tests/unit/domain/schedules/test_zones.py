@@ -83,6 +83,7 @@ def test_a_change_says_what_it_leaves_out_or_repeats() -> None:
         ("Kolkatta", "Asia/Kolkata"),
         ("utc", "UTC"),
         ("rome", "Europe/Rome"),
+        ("Ushuaia", "America/Argentina/Ushuaia"),
         ("New York", "America/New_York"),
         ("Lisbo", "Europe/Lisbon"),
     ],
