@@ -30,8 +30,8 @@ TIMEOUT_S = 10.0
 
 @asynccontextmanager
 async def a_session(stage: Stage) -> AsyncIterator[Session]:
-    # Some writers are duties of maintenance.
-    connection = await stage.maintenance_database.connect()
+    # Each writer may be any program's: the API's, maintenance's, or one that creates tasks by SQL.
+    connection = await stage.owner_database.connect()
     try:
         yield Session(connection)
     finally:
