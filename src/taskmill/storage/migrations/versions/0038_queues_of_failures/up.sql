@@ -9,6 +9,8 @@ CREATE INDEX rejection_queue ON taskmill.rejection (queue, id) WHERE queue IS NO
 -- Failures as in `failure`, of one queue each. `type` and `error` are * for what is beyond the limit of a queue and
 -- step.
 CREATE TABLE taskmill.queue_failure (
+    -- A day at most.
+    -- squawk-ignore prefer-bigint-over-int
     step_s integer NOT NULL,
     queue text NOT NULL,
     at timestamptz NOT NULL,
