@@ -15,6 +15,7 @@ from taskmill.wire.messages import CreationMessage, refused_message
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.refusals import store_refused
+from tests.support.scheduling import Scheduler
 from tests.support.stage import Stage, a_webhooks
 
 HIDDEN, SHOWN, REFUSED = "like one that is not there", "there", "refused"
@@ -53,6 +54,12 @@ async def a_type(stage: Stage, *queues: str) -> str:
     return name
 
 
+async def a_schedule(stage: Stage, queue: str) -> str:
+    return (
+        await Scheduler(stage).put(f"schedule-{uuid4()}", task={"name": "a", "queue": queue})
+    ).name
+
+
 Made = Mapping[str, tuple[Awaitable[str], str]]
 THINGS: Mapping[Check, Callable[[Stage], Made]] = {
     Check.WORKER: lambda stage: {
@@ -78,6 +85,10 @@ THINGS: Mapping[Check, Callable[[Stage], Made]] = {
         "was other": (a_type(stage, OTHER, OWN), SHOWN),
         "was own": (a_type(stage, OWN, OTHER), HIDDEN),
     },
+    Check.SCHEDULE: lambda stage: {
+        "own": (a_schedule(stage, OWN), SHOWN),
+        "other": (a_schedule(stage, OTHER), HIDDEN),
+    },
     Check.TYPE: lambda stage: {
         "own": (a_type(stage, OWN), REFUSED),
         "other": (a_type(stage, OTHER), REFUSED),
@@ -91,9 +102,10 @@ ROUTES = [
 
 
 def test_every_check_of_one_thing_is_here() -> None:
-    """Those of tasks, leases, queues and sessions in the path have tests of their own."""
+    """Those of tasks, leases, queues and sessions in the path, and of bodies, have tests of their own."""
     of_one = {rule.check for route, rule in RULES.items() if "{" in route}
-    assert of_one - {Check.TASK, Check.LEASE, Check.QUEUE, Check.KEY} == set(THINGS)
+    apart = {Check.TASK, Check.LEASE, Check.QUEUE, Check.KEY, Check.BODY}
+    assert of_one - apart == set(THINGS)
 
 
 @pytest.mark.parametrize(("route", "rule"), ROUTES)

@@ -22,7 +22,7 @@ from tests.support.refusals import store_refused
 from tests.support.stage import Stage
 from tests.support.visitors import FORM, visitor
 
-HIDDEN = ("secret", "foreign")
+HIDDEN = ("hidden-queue", "foreign")
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ async def test_of_a_shared_worker_a_page_shows_the_own_part_and_no_buttons(
 ) -> None:
     session = await visitor(closed, stage, "tasks:read queue=mail", "tasks:operate queue=mail")
     own = await a_worker(stage, "own-worker", "mail")
-    shared = await a_worker(stage, "shared-worker", "mail", "secret")
-    foreign = await a_worker(stage, "foreign-worker", "secret")
+    shared = await a_worker(stage, "shared-worker", "mail", "hidden-queue")
+    foreign = await a_worker(stage, "foreign-worker", "hidden-queue")
     await stage.running(shared, queue="mail", type="send", name="a letter")
     for _ in range(2):
-        await stage.running(shared, queue="secret", type="foreign-type", name="a secret")
+        await stage.running(shared, queue="hidden-queue", type="foreign-type", name="a secret")
     listed = (await closed.get("/ui/workers", headers=session)).text
     page = (await closed.get(f"/ui/workers/{shared}", headers=session)).text
     assert "a letter" in page
@@ -88,7 +88,7 @@ async def test_refused_messages_are_those_of_the_queues_of_the_key(
 ) -> None:
     grants = [f"{one} queue=mail" for one in ("tasks:read", "tasks:operate", "tasks:read-secret")]
     session = await visitor(closed, stage, *grants)
-    own, foreign = await store_refused(stage.url, [refused("mail"), refused("secret")])
+    own, foreign = await store_refused(stage.url, [refused("mail"), refused("hidden-queue")])
     listed = (await closed.get("/ui/rejections", headers=session)).text
     assert own in listed
     assert foreign not in listed
@@ -113,9 +113,9 @@ async def test_the_form_offers_queues_that_may_be_read_and_types_of_their_tasks(
     closed: Served, stage: Stage
 ) -> None:
     await contract(stage, "foreign-contract", "foreign-field")
-    await a_worker(stage, "w", "secret")
+    await a_worker(stage, "w", "hidden-queue")
     await stage.created(queue="mail", type="send")
-    await stage.created(queue="secret", type="foreign-task")
+    await stage.created(queue="hidden-queue", type="foreign-task")
     session = await visitor(closed, stage, "tasks:read queue=mail,new", "tasks:create")
     text = (await closed.get("/ui/create", headers=session)).text
     assert set(re.findall(r'<option value="([\w-]+)"></option>', text)) == {
@@ -155,7 +155,9 @@ async def test_a_task_is_copied_and_created_only_where_it_may_be_read(
 ) -> None:
     session = await visitor(closed, stage, "tasks:read queue=mail", "tasks:create")
     own = await stage.created(queue="mail", name="own name")
-    foreign = await stage.created(queue="secret", name="foreign name", payload='{"a": "foreign"}')
+    foreign = await stage.created(
+        queue="hidden-queue", name="foreign name", payload='{"a": "foreign"}'
+    )
     copied = await closed.get(f"/ui/create?like={own.id}", headers=session)
     assert "own name" in copied.text
     fields = {"name": "x", "type": "emulate", "queue": "mail", "mode": "same"}
@@ -164,7 +166,7 @@ async def test_a_task_is_copied_and_created_only_where_it_may_be_read(
         body = urlencode({**fields, "payload_of": str(wanted), "token": "t"}).encode()
         assert (await closed.post("/ui/create", body, headers=session | FORM)).status_code == 404
     async with asyncio.timeout(20):
-        for queue, status in (("mail", 303), ("secret", 403), ("mailer", 403)):
+        for queue, status in (("mail", 303), ("hidden-queue", 403), ("mailer", 403)):
             values = {"name": "x", "type": "emulate", "queue": queue, "token": queue}
             body = urlencode(values).encode()
             made = await closed.post("/ui/create", body, headers=session | FORM)
