@@ -12,6 +12,7 @@ from taskmill.client import (
     InvalidInput,
     NotAccepted,
     NotAllCreated,
+    ScheduleFields,
     ServiceUnavailable,
     TaskNotFound,
 )
@@ -22,6 +23,7 @@ from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.schedule_previews import SchedulePreviewView
+from taskmill.wire.schedule_views import BackfillView, FireView, ScheduleView
 from taskmill.wire.sessions import LoginLinkView, SessionView
 from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
@@ -119,6 +121,20 @@ def schedules(client: Client) -> None:
         client.preview_schedule(every="PT15M", after=datetime(2031, 1, 1, tzinfo=UTC)),
         SchedulePreviewView,
     )
+    fields: ScheduleFields = {"cron": "30 2 * * *", "zone": "Europe/Moscow", "overlap": "skip"}
+    stored = client.put_schedule("nightly", {"name": "report"}, **fields)
+    assert_type(stored, ScheduleView)
+    client.put_schedule("nightly", {"name": "x"}, every="PT1H", revision=stored.revision)
+    assert_type(client.schedules(page_size=5), Iterator[ScheduleView])
+    assert_type(client.schedule("nightly").next_tick, datetime | None)
+    assert_type(client.pause_schedule("nightly", revision=2), ScheduleView)
+    assert_type(client.resume_schedule("nightly", catch_up=True), ScheduleView)
+    assert_type(client.run_schedule("nightly", idempotency_key="k"), TaskView)
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    filled = client.backfill_schedule("nightly", since=day, until="2026-01-02T00:00Z", dry_run=True)
+    assert_type(filled, BackfillView)
+    assert_type(client.fires("nightly", outcome=["created", "refused"]), Iterator[FireView])
+    client.delete_schedule("nightly")
 
 
 def errors() -> None:
@@ -158,3 +174,5 @@ async def asynchronous() -> None:
         assert_type(await client.explain(ID), ExplanationView)
         assert_type(await client.webhooks(), Sequence[WebhookView])
         assert_type(await client.get_type("report"), TypeView)
+        assert_type(await client.schedule("nightly"), ScheduleView)
+        assert_type(client.fires("nightly"), AsyncIterator[FireView])

@@ -43,6 +43,8 @@ def synchronous(client: Client, session: Session, error: InvalidInput | TaskNotF
     client.cancel_matching(queue=["a"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.change_webhook("x", state="disabled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create_webhook("https://example.org", queue="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.put_schedule("x", {"name": "x"}, overlap="wait")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.put_schedule("x", {"name": "x"}, crontab="@daily")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.register_type("x", {}, {"queues": "a"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     error.task_id  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # noqa: B018 - the point
     enqueue(session)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

@@ -52,6 +52,9 @@ from taskmill.client.refusals import (
     RateLimitExceeded,
     RejectionNotFound,
     RequestTimedOut,
+    ScheduleLimitReached,
+    ScheduleMismatch,
+    ScheduleNotFound,
     ScopeMissing,
     ServiceFailed,
     ServiceUnavailable,
@@ -74,6 +77,7 @@ from taskmill.client.refusals import (
     WorkerGone,
     WorkerNotFound,
 )
+from taskmill.client.schedules import ScheduleFields
 from taskmill.client.sweeps import Selected
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
@@ -116,6 +120,10 @@ __all__ = [
     "RateLimitExceeded",
     "RejectionNotFound",
     "RequestTimedOut",
+    "ScheduleFields",
+    "ScheduleLimitReached",
+    "ScheduleMismatch",
+    "ScheduleNotFound",
     "ScopeMissing",
     "Selected",
     "ServiceFailed",

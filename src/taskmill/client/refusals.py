@@ -16,6 +16,7 @@
     │   ├── RejectionNotFound
     │   ├── WebhookNotFound
     │   ├── DeliveryNotFound
+    │   ├── ScheduleNotFound
     │   ├── SessionNotFound
     │   ├── NoDashboard
     │   └── PathNotFound             there is nothing at the address
@@ -35,6 +36,7 @@
     ├── Gone                         410
     │   └── ChangesForgotten         `retained_days`
     ├── VersionMismatch              412: `task_id`, `action`
+    │   └── ScheduleMismatch
     ├── TooLarge                     413: `limit`
     ├── UriTooLong                   414
     ├── UnsupportedMediaType         415
@@ -46,7 +48,8 @@
     │   ├── QueueLimitReached        `limit`
     │   ├── TypeLimitReached         `limit`
     │   ├── UnservedTypeLimitReached `limit`
-    │   └── WebhookLimitReached      `limit`
+    │   ├── WebhookLimitReached      `limit`
+    │   └── ScheduleLimitReached     `limit`
     ├── TooManyRequests              429
     │   └── RateLimitExceeded        `limit`, `retry_after_s`
     ├── HeadersTooLarge              431
@@ -211,6 +214,10 @@ class DeliveryNotFound(NotFound):
     """The webhook has no delivery of this id; it may be past its retention."""
 
 
+class ScheduleNotFound(NotFound):
+    """No schedule has this name."""
+
+
 class SessionNotFound(NotFound):
     """No session of the dashboard has this id, or it has ended, or it is of another key."""
 
@@ -235,6 +242,10 @@ class TransitionRefused(_OfTask, Conflict):
 
 class VersionMismatch(_OfTask):
     """The task has another version than the given one."""
+
+
+class ScheduleMismatch(VersionMismatch):
+    """The schedule has another revision than the given one, or is not there."""
 
 
 class StaleFence(_OfTask, Conflict):
@@ -357,3 +368,7 @@ class RateLimitExceeded(TooManyRequests):
 
 class WebhookLimitReached(_OverLimit):
     """No more webhooks may be made."""
+
+
+class ScheduleLimitReached(_OverLimit):
+    """No more schedules may be made."""

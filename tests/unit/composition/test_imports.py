@@ -47,3 +47,12 @@ async def make() -> None:
 asyncio.run(make())
 """
     assert imported(statement) == set()
+
+
+def test_clients_import_nothing_that_knows_time_zones() -> None:
+    statement = """
+import sys, taskmill.client
+print(*(name for name in sys.modules if name.partition(".")[0] in {"cronsim", "tzdata", "zoneinfo"}))
+print(*(name for name in sys.modules if name == "taskmill.domain.schedules.zones"))
+"""
+    assert imported(statement) == {"httpx"}

@@ -38,13 +38,10 @@ from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.wire.fields import Expected
 from taskmill.wire.rules import key_violations
 from taskmill.wire.schedule_requests import PutSchedule, to_schedule
+from taskmill.wire.schedule_views import BackfillView, FireList, ScheduleList, ScheduleView
 from taskmill.wire.schedules import (
     BackfillSchedule,
-    BackfillView,
     ChangeSchedule,
-    FireList,
-    ScheduleList,
-    ScheduleView,
     backfill_json,
     fires_json,
     schedule_json,
