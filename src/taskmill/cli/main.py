@@ -44,7 +44,11 @@ _SECTIONS: Sections = {
         ),
         "worker": Lazy("system", "worker", "List workers; have one take no more tasks, or stop."),
         "type": Lazy("contracts", "type_", "List types with a contract; register or drop one."),
-        "schedule": Lazy("scheduling", "schedule", "See when a schedule would make tasks."),
+        "schedule": Lazy(
+            "schedules",
+            "schedule",
+            "Have tasks made at times: put, list, pause schedules; what became of ticks.",
+        ),
         "webhook": Lazy(
             "webhooks",
             "webhook",

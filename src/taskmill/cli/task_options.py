@@ -1,6 +1,6 @@
-"""The options of `task create`: one for each field of a new task, as `domain/task_fields` describes it."""
+"""The options of a new task's fields, one for each, as `domain/task_fields` describes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
 import click
@@ -30,12 +30,16 @@ _METAVARS: Final = {
 _MANY: Final = {Kind.LABELS: "label", Kind.POINTERS: "payload-secret"}
 
 
-def task_options(command: Command) -> Command:
+def task_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Give a command the options; each value comes under its field's name, None when it was not given."""
-    for field in reversed(GIVEN):
-        if field.name != "name":
-            command = _option(field)(command)
-    return command
+
+    def add(command: Command) -> Command:
+        for field in reversed(GIVEN):
+            if field.name != "name" and field.name not in without:
+                command = _option(field)(command)
+        return command
+
+    return add
 
 
 def _option(field: TaskField) -> Callable[[Command], Command]:

@@ -68,7 +68,7 @@ task.add_command(explain)
 
 @task.command(epilog=_CREATE_EPILOG)
 @click.argument("name")
-@task_options
+@task_options()
 @click.option("--wait", is_flag=True, help="Follow it to its end; exit status as of watch.")
 @over_http(has_quiet=True)
 def create(

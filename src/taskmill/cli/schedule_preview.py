@@ -1,4 +1,4 @@
-"""The commands for schedules."""
+"""The command that shows when a schedule would have ticks, and how ticks are shown."""
 
 from datetime import datetime
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 import click
 
 from taskmill.cli import show
-from taskmill.cli.numbers import Seconds, Whole
+from taskmill.cli.numbers import Whole
 from taskmill.cli.output import Lines, Output
 from taskmill.cli.parameters import Moment
-from taskmill.cli.server import Command, given, over_http, with_options
+from taskmill.cli.schedule_options import spec_options
+from taskmill.cli.server import given, over_http
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.schedules.preview import DEFAULT_COUNT
-from taskmill.domain.schedules.spec import ClockNote, Fold, Gap
+from taskmill.domain.schedules.spec import ClockNote
 from taskmill.wire.preview_requests import MOST_PREVIEWED
 from taskmill.wire.schedule_previews import (
     ClockChangeView,
@@ -33,45 +34,7 @@ _NOTES = {
 }
 
 
-@click.group(epilog=_EPILOG)
-def schedule() -> None:
-    """See when a schedule would make tasks."""
-
-
-_SPEC_OPTIONS = (
-    click.option("--cron", metavar="EXPRESSION", help="5 fields, 6 with seconds, or @daily."),
-    click.option("--every", metavar="DURATION", help="An ISO 8601 duration, such as PT15M."),
-    click.option("--at", type=Moment(), multiple=True, help="A time; may be repeated."),
-    click.option("--anchor", type=Moment(), help="From when an interval is counted."),
-    click.option("--zone", metavar="NAME", help="The time zone, such as Europe/Berlin; else UTC."),
-    click.option(
-        "--gap",
-        type=click.Choice([one.value for one in Gap]),
-        help="Times that a clock change leaves out: at its end, or skipped.",
-    ),
-    click.option(
-        "--fold",
-        type=click.Choice([one.value for one in Fold]),
-        help="Times that a clock change repeats.",
-    ),
-    click.option("--starts-at", type=Moment(), help="No tick is before it."),
-    click.option("--ends-at", type=Moment(), help="All ticks are before it."),
-    click.option(
-        "--jitter",
-        "jitter_s",
-        type=Seconds(min=0),
-        metavar="SECONDS",
-        help="The longest delay of a tick.",
-    ),
-)
-
-
-def spec_options(command: Command) -> Command:
-    """Add the options that say when a schedule has ticks."""
-    return with_options(*_SPEC_OPTIONS)(command)
-
-
-@schedule.command()
+@click.command(epilog=_EPILOG)
 @spec_options
 @click.option("--after", type=Moment(), help="The ticks after this time; else after now.")
 @click.option(
@@ -96,10 +59,11 @@ def preview(
     Nothing is stored.
     """
     found = client.preview_schedule(after=after, count=count, **given(spec))
-    output.item(found, _lines)
+    output.item(found, preview_lines)
 
 
-def _lines(found: SchedulePreviewView) -> Lines:
+def preview_lines(found: SchedulePreviewView) -> Lines:
+    """Yield a schedule in words, its ticks, and the clock changes between them."""
     yield (show.strong(found.words),)
     changes = list(found.clock_changes)
     for tick in found.ticks:
@@ -111,9 +75,16 @@ def _lines(found: SchedulePreviewView) -> Lines:
 
 
 def _tick_line(tick: PreviewedTickView) -> tuple[show.Cell, ...]:
-    local = datetime.fromisoformat(tick.local)
-    cells = (f"{local:%a} {tick.local}", show.dim(f"{tick.tick:%Y-%m-%d %H:%M:%S}Z"))
+    cells = (
+        local_text(datetime.fromisoformat(tick.local)),
+        show.dim(f"{tick.tick:%Y-%m-%d %H:%M:%S}Z"),
+    )
     return cells if tick.note is None else (*cells, show.warning(_NOTES[tick.note]))
+
+
+def local_text(local: datetime) -> str:
+    """Return a time in the zone of a schedule: its weekday, and it with its offset."""
+    return f"{local:%a} {local.isoformat()}"
 
 
 def _change_line(change: ClockChangeView) -> tuple[show.Cell, ...]:
