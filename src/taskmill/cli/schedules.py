@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from taskmill.cli import show
+from taskmill.cli.crontab import import_
 from taskmill.cli.numbers import Whole
 from taskmill.cli.output import Limit, Lines, Output
 from taskmill.cli.parameters import Moment
@@ -64,6 +65,7 @@ def schedule() -> None:
 
 
 schedule.add_command(preview)
+schedule.add_command(import_)
 
 
 @schedule.command("list")
