@@ -87,6 +87,7 @@ async def test_a_schedule_changes_only_in_the_revision_that_is_named(api: Served
         ({"cron": "0 0 31 2 *"}, "/cron"),
         ({"zone": "Europe/Berlinn"}, "/zone"),
         ({"every": "PT1M"}, "/every"),
+        ({"cron": None, "every": "PT999999999H"}, "/every"),
         ({"task": {"name": "a", "run_at": "2030-01-01T00:00:00Z"}}, "/task/run_at"),
         ({"task": {"name": "a", "priority": 10}}, "/task/priority"),
         ({"task": {"name": "a", "labels": {"schedule": "other"}}}, "/task/labels/schedule"),

@@ -39,6 +39,7 @@ _LONGEST_CRON: Final = 500
 _LONGEST_ZONE: Final = 64
 _MOST_CAUGHT_UP: Final = 1000
 _LONGEST_WITHIN: Final = timedelta(days=31)
+_LONGEST_EVERY: Final = timedelta(days=36_525)  # a century: all ticks are within one
 _PRINTABLE: Final = r"^[\t -~]+$"
 _BODY: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
 # What a schedule decides itself for each of its tasks.
@@ -56,7 +57,13 @@ _Zone = Annotated[
     Field(max_length=_LONGEST_ZONE, pattern=_PRINTABLE),
     Expected("the IANA name of a time zone, such as Europe/Berlin", reveal=True),
 ]
-_Every = Annotated[Duration, Expected(f"{DURATION_WORDS}, of a second or more", reveal=True)]
+_Every = Annotated[
+    Duration,
+    Field(le=_LONGEST_EVERY),
+    Expected(
+        f"{DURATION_WORDS}, of a second or more, at most P{_LONGEST_EVERY.days}D", reveal=True
+    ),
+]
 _Times = Annotated[
     list[fields.RequestedTime],
     Field(min_length=1, max_length=MOST_TIMES),

@@ -155,6 +155,8 @@ def test_ticks_are_a_second_or_more_apart() -> None:
     assert got(every="PT0.9S") == {"/every": "0:00:00.900000"}
     assert got(every="PT0S") == {"/every": "0:00:00"}
     assert requested(every="PT1S").spec.every == timedelta(seconds=1)
+    assert set(got(every="P36526D")) == {"/every"}
+    assert requested(every="P36525D").spec.every == timedelta(days=36_525)
     times = ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00.9Z", "2030-01-01T00:00:02Z"]
     assert set(got(at=times)) == {"/at/1"}
     assert set(got(at=[*times[::2], times[0]])) == {"/at/2"}
