@@ -180,6 +180,21 @@ async def test_a_task_that_postgresql_refuses_keeps_no_other(scheduler: Schedule
     await assert_safe(scheduler.stage.sql)
 
 
+async def test_what_postgresql_says_of_a_refused_task_is_told_without_its_values(
+    scheduler: Scheduler,
+) -> None:
+    """Whoever may read the schedule's fires need not see what is secret in its payload."""
+    await scheduler.due(task={"name": "odd", "payload": {"token": "hush"}})
+    await scheduler.stage.sql.execute(
+        "ALTER TABLE taskmill.task ADD CONSTRAINT no_odd CHECK (name <> 'odd')"
+    )
+    await scheduler.fire()
+    [refused] = await scheduler.fires()
+    assert refused.problem is not None
+    assert "no_odd" in refused.problem
+    assert "hush" not in refused.problem
+
+
 async def test_a_schedule_that_can_not_be_read_is_left_for_later_and_keeps_no_other(
     scheduler: Scheduler,
 ) -> None:

@@ -167,7 +167,7 @@ class Firing:
             report_unreadable(one.schedule, error)
             await _postpone(connection, [one.schedule])
             return Fired()
-        reason = InvalidInput.at("/task", "a task that can be stored", faults.in_words(error))
+        reason = InvalidInput.at("/task", "a task that can be stored", faults.message(error))
         refused = one.refused(reason)
         return await self._store_apart(connection, [self._plan(refused, _advance(refused))])
 

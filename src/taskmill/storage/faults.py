@@ -44,6 +44,11 @@ def in_words(error: BaseException) -> str:
     return "no response in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
+def message(error: asyncpg.PostgresError) -> str:
+    """Return what PostgreSQL says of an error, without its details: these may have values of the row."""
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
 def is_item_fault(error: BaseException) -> bool:
     """Return whether one item of the batch is to blame, so that the others may pass without it."""
     return (sqlstate(error) or "").startswith(_ITEM_CLASSES)
