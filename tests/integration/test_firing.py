@@ -4,12 +4,15 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from taskmill.domain.contracts import TypeContract
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.maintenance.firing import FireSchedules
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import _HOT
 from taskmill.storage.rights import MAINTENANCE
@@ -23,6 +26,16 @@ from tests.support.verifying import found_in
 
 CREATED, REFUSED = FireOutcome.CREATED, FireOutcome.REFUSED
 _SECOND = timedelta(seconds=1)
+
+
+class _CountedIds(IdFactory):
+    """Ids of tasks, and how many were made."""
+
+    made = 0
+
+    def __call__(self) -> UUID:
+        self.made += 1
+        return super().__call__()
 
 
 @pytest.fixture
@@ -245,6 +258,53 @@ async def test_a_schedule_that_is_replaced_while_it_fires_loses_no_tick_and_make
     assert (await scheduler.get()).revision == 13
     assert await found_in(scheduler.database) == {}
     await assert_safe(scheduler.stage.sql)
+
+
+@pytest.mark.parametrize("overlap", ["allow", "skip"])
+async def test_a_round_after_an_outage_plans_no_more_ticks_than_a_transaction_can_bear(
+    stage: Stage, overlap: str
+) -> None:
+    """Else it would be cut off by its timeout, and so would each one after it; also where ticks make no task."""
+    ids = _CountedIds(stage.clock, random.Random())  # noqa: S311 - no secret
+    scheduler = Scheduler(stage, creation=a_creation(stage.database, stage.clock, ids))
+    for name in ("a", "b", "c"):
+        await scheduler.put(name, every="PT1S", catch_up="all", most=700, overlap=overlap)
+    await scheduler.age(timedelta(hours=1))
+    ids.made = 0
+    assert await scheduler.duty()
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule_fire") <= 1_000
+    assert ids.made <= 1_400
+    await scheduler.fire()
+    accounted = "SELECT sum(ticks) FROM taskmill.schedule_fire GROUP BY schedule_id"
+    assert all(row["sum"] >= 3_600 for row in await stage.sql.fetch(accounted))
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_after_a_failure_a_round_takes_half_as_many_schedules(stage: Stage) -> None:
+    """More than a transaction has time for would fail again and again."""
+    settings = SETTINGS.model_copy(update={"statement_timeout_s": 0.5})
+    hasty = RoleDatabase(stage.url, settings, role=MAINTENANCE)
+    scheduler = Scheduler(stage)
+    for number in range(60):
+        await scheduler.put(f"s{number}", every="PT1H")
+    await scheduler.age(timedelta(hours=1))
+    duty = FireSchedules(hasty, scheduler.firing, scheduler.contracts, scheduler.timer, soon_s=3.0)
+    other = await asyncpg.connect(stage.url)
+    try:
+        await other.execute("BEGIN; LOCK TABLE taskmill.schedule_fire IN EXCLUSIVE MODE")
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await duty()
+        await other.execute("ROLLBACK")
+        fired = "SELECT count(DISTINCT schedule_id) FROM taskmill.schedule_fire"
+        rounds = []
+        while await duty():
+            rounds.append(await stage.sql.fetchval(fired))
+        assert rounds == [25]
+        assert await stage.sql.fetchval(fired) == 60
+    finally:
+        await other.close()
+        await hasty.close()
 
 
 async def test_a_lock_on_a_schedule_holds_up_no_other(scheduler: Scheduler) -> None:

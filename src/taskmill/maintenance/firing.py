@@ -56,17 +56,23 @@ class FireSchedules:
         self._timer = timer
         self._soon_s = soon_s
         self._has_more = False
+        self._most = MOST_AT_ONCE
 
     async def __call__(self) -> bool:
-        """Do one round; True when there may be more to do at once."""
+        """Do one round; True when there may be more to do at once.
+
+        After a failure it takes half as many: all at once may have been more than a transaction has time for.
+        """
         if not self._has_more:
             await self._contracts.refresh()
         self._has_more = False
+        most, self._most = self._most, max(self._most // 2, 1)
         async with self._database.hot_transaction() as connection:
-            due = await schedules.lock_due(connection, MOST_AT_ONCE)
+            due = await schedules.lock_due(connection, most)
             fired = await self._firing.fire(connection, due)
+        self._most = min(most * 2, MOST_AT_ONCE)
         self._firing.report(fired)
-        self._has_more = len(due) == MOST_AT_ONCE or not fired.is_all
+        self._has_more = len(due) == most or not fired.is_all
         if not self._has_more:
             await self._set_timer(is_progress=bool(due))
         return self._has_more

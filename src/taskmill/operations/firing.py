@@ -33,8 +33,8 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.stored_schedules import read_spec
 
-# More tasks than these are left for the next transaction, as after an outage.
-_MOST_TASKS: Final = 1_000
+# More ticks than these are left for the next transaction, as after an outage: it must end before its timeout.
+_MOST_FIRES: Final = 1_000
 _POSTPONED: Final = timedelta(minutes=1)
 
 
@@ -88,17 +88,16 @@ class Firing:
         With `catch_up`, that counts instead of what the schedules say.
 
         A schedule that can't be read, or whose task is refused, keeps no other one. Those with which too many
-        tasks would be made at once are left for the next call.
+        ticks would be recorded at once are left for the next call.
         """
         ready = await _with_latest_tasks(connection, await self._reading.read(locked))
         if catch_up is not None:
             ready = [replace(one, policy=replace(one.policy, catch_up=catch_up)) for one in ready]
-        plans = self._plans(ready)
-        left = {one.id for one in locked} - {plan.ready.schedule.id for plan in plans}
-        await _postpone(connection, [one for one in locked if one.id in left])
-        few = _few(plans)
-        fired = await self._store_apart(connection, few) if few else Fired()
-        fired.is_all = len(few) == len(plans)
+        plans, rest = self._plans(ready)
+        good = {one.schedule.id for one in (*(plan.ready for plan in plans), *rest)}
+        await _postpone(connection, [one for one in locked if one.id not in good])
+        fired = await self._store_apart(connection, plans) if plans else Fired()
+        fired.is_all = not rest
         return fired
 
     async def skip_pause(self, connection: Connection, paused: StoredSchedule) -> Fired:
@@ -118,14 +117,21 @@ class Firing:
         report_cancels(fired.cancels)
         report_fires(fired.fires)
 
-    def _plans(self, ready: Sequence[ReadySchedule]) -> list[_Plan]:
-        found = []
-        for one in ready:
+    def _plans(self, ready: Sequence[ReadySchedule]) -> tuple[list[_Plan], Sequence[ReadySchedule]]:
+        """Return plans of the first ones, which record not too many ticks together, and those that are left."""
+        plans: list[_Plan] = []
+        fires = 0
+        for number, one in enumerate(ready):
             try:
-                found.append(self._plan(one, _advance(one)))
+                plan = self._plan(one, _advance(one))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one must keep no other one
                 report_unreadable(one.schedule, error)
-        return found
+                continue
+            fires += len(plan.fires)
+            if plans and fires > _MOST_FIRES:
+                return plans, ready[number:]
+            plans.append(plan)
+        return plans, ()
 
     def _plan(self, one: ReadySchedule, step: Advance) -> _Plan:
         held = _end_of_held(one) if step.ends_held else None
@@ -210,16 +216,6 @@ async def _with_latest_tasks(
         return list(ready)
     unended = await schedules.find_unended(connection, latest)
     return [replace(one, is_busy=one.schedule.last_task_id in unended) for one in ready]
-
-
-def _few(plans: Sequence[_Plan]) -> Sequence[_Plan]:
-    """Return the first ones that make not too many tasks together, at least one."""
-    tasks = 0
-    for number, plan in enumerate(plans):
-        tasks += len(plan.new)
-        if tasks > _MOST_TASKS and number:
-            return plans[:number]
-    return plans
 
 
 def _end_of_held(one: ReadySchedule) -> Fire:
