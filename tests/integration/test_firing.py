@@ -12,15 +12,17 @@ import pytest
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.quotas import Owner, Quota, QuotaLimit
 from taskmill.maintenance.firing import FireSchedules
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import _HOT
 from taskmill.storage.rights import MAINTENANCE
+from taskmill.wire.schedule_requests import to_schedule
 from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
 from tests.support.role_database import RoleDatabase
 from tests.support.safety import assert_safe
-from tests.support.scheduling import Scheduler
+from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import SETTINGS, Stage, a_creation
 from tests.support.verifying import found_in
 
@@ -206,6 +208,24 @@ async def test_what_postgresql_says_of_a_refused_task_is_told_without_its_values
     assert refused.problem is not None
     assert "no_odd" in refused.problem
     assert "hush" not in refused.problem
+
+
+async def test_a_queue_that_takes_long_to_make_delays_only_who_needs_it(
+    scheduler: Scheduler,
+) -> None:
+    """Also a schedule whose owner has a quota, for which it is looked whether that is reached."""
+    wanted = to_schedule({"every": "PT1S", "task": {"name": "owned"}})
+    owner = Owner("mine", (QuotaLimit(Quota.WAITING_TASKS, 1_000),))
+    await scheduler.schedules.put("owned", wanted, owner=owner)
+    await scheduler.due("new")
+    await scheduler.age(timedelta(seconds=5), "owned")
+    await scheduler.stage.sql.execute(
+        """UPDATE taskmill.schedule SET task = '{"name": "new", "queue": "another"}' WHERE name = 'new'"""
+    )
+    async with queues_locked(scheduler.stage):
+        await scheduler.duty()
+    assert {outcome for outcome, _ in await scheduler.outcomes("owned")} == {CREATED}
+    assert await scheduler.fires("new") == []
 
 
 async def test_a_schedule_that_can_not_be_read_is_left_for_later_and_keeps_no_other(

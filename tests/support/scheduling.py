@@ -1,8 +1,11 @@
 """Schedules for tests: put them, have them be due, and fire them by hand."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
+
+import asyncpg
 
 from taskmill.domain.fires import Fire, FireCause, FireOutcome, StoredSchedule
 from taskmill.maintenance.firing import FireSchedules, TickTimer
@@ -14,6 +17,7 @@ from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.operations.schedules import Schedules
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.schedule_requests import to_schedule
 from tests.support.stage import Stage
@@ -143,3 +147,15 @@ class Scheduler:
     async def lock_and_fire(self, connection: Any) -> None:  # noqa: ANN401 - the driver's
         """Do what a round does, without its commit."""
         await self.firing.fire(connection, await rows.lock_due(connection, 100))
+
+
+@asynccontextmanager
+async def queues_locked(stage: Stage) -> AsyncIterator[None]:
+    """Let no process make a queue meanwhile, as while another one hangs that does."""
+    other = await asyncpg.connect(stage.url)
+    try:
+        await other.execute("BEGIN")
+        await other.execute(statement("lock_queues"))
+        yield
+    finally:
+        await other.close()

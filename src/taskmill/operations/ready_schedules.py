@@ -127,22 +127,29 @@ class ScheduleReading:
 
     def _knows(self, draft: TaskDraft) -> bool:
         """Return whether nothing speaks against a task: its names are known, and no quota counts it."""
+        return self._knows_names(draft) and self._creation.waiting.share_of(draft) is None
+
+    def _knows_names(self, draft: TaskDraft) -> bool:
         creation = self._creation
-        is_known = creation.queues.has((draft.queue,)) and creation.types.has((draft.type,))
-        return is_known and creation.waiting.share_of(draft) is None
+        return creation.queues.has((draft.queue,)) and creation.types.has((draft.type,))
 
     async def _refused(
         self, new: Collection[NewTask]
     ) -> tuple[Mapping[UUID, Exception], set[UUID]]:
         """Return why tasks can't be stored, by their ids, and which of them have to wait to know that.
 
-        Their queue or type may be over a limit.
+        Their queue or type may be over a limit. Those whose names are known don't wait for a queue to be made.
         """
         try:
             async with asyncio.timeout(_NAMES_TIMEOUT_S):
                 found = await self._creation.refused(list(new))
         except TimeoutError:
-            return {}, {one.id for one in new}
+            named = [one for one in new if self._knows_names(one.draft)]
+            ids = {one.id for one in new}
+            if len(named) in {0, len(ids)}:
+                return {}, ids
+            refused, waiting = await self._refused(named)
+            return refused, waiting | (ids - {one.id for one in named})
         return {key: error for key, error in found.items() if isinstance(error, Exception)}, set()
 
 
