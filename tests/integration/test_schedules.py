@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from taskmill.domain.errors import InvalidInput, QueueLimitReached
+from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.schedule_errors import (
     ScheduleLimitReached,
@@ -18,7 +18,7 @@ from taskmill.operations import schedules as operations
 from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.storage import schedules as rows
 from tests.support.safety import assert_safe
-from tests.support.scheduling import Scheduler
+from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage, a_creation
 from tests.support.verifying import found_in
 
@@ -26,6 +26,7 @@ CREATED, PAUSED = FireOutcome.CREATED, FireOutcome.SKIPPED_PAUSED
 MISSED = FireOutcome.SKIPPED_MISSED
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+EVERY_MINUTE = {"every": "PT1M", "task": {"name": "report"}}
 
 
 @pytest.fixture
@@ -141,6 +142,24 @@ async def test_a_schedule_that_goes_on_may_catch_up_with_all_that_it_missed(
     assert await scheduler.outcomes() == [(MISSED, 2), *[(CREATED, 1)] * 4]
     assert len(await scheduler.tasks()) == 4
     assert await found_in(scheduler.database) == {}
+
+
+async def test_a_schedule_that_can_not_catch_up_yet_stays_paused(scheduler: Scheduler) -> None:
+    """Else its missed ticks would be lost, though they were asked for."""
+    await scheduler.put(within="P1D")
+    await scheduler.schedules.pause("report")
+    await scheduler.age(HOUR)
+    await scheduler.stage.sql.execute(
+        """UPDATE taskmill.schedule SET task = '{"name": "report", "queue": "another"}'"""
+    )
+    async with queues_locked(scheduler.stage):
+        with pytest.raises(Unavailable):
+            await scheduler.schedules.resume("report", catches_up=True)
+    assert (await scheduler.get()).paused_at is not None
+    await scheduler.schedules.resume("report", catches_up=True)
+    outcomes = await scheduler.outcomes()
+    assert len(outcomes) >= 60
+    assert set(outcomes) == {(CREATED, 1)}
 
 
 async def test_what_is_due_when_a_schedule_is_paused_fires_first(scheduler: Scheduler) -> None:

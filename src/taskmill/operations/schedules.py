@@ -138,6 +138,7 @@ class Schedules:
 
         Raises:
             ScheduleNotFound, ScheduleMismatch: as for `delete`.
+            Unavailable: it can't catch up yet, so it stays paused; or the database is away.
         """
         target, details = Target(TargetType.SCHEDULE, name), {"catch_up": catches_up}
         async with self._audit.record(AuditAction.SCHEDULE_RESUME, target, details=details):
@@ -145,6 +146,7 @@ class Schedules:
                 locked = await _locked(connection, name, revisions)
                 if catches_up and locked.paused_at is not None:
                     fired = await self._firing.fire(connection, [locked], catch_up=CatchUp.ALL)
+                    _settled_until(await _locked(connection, name, None), locked.moment)
                 else:
                     fired = await self._settled(connection, locked)
                 resumed = await rows.set_paused(connection, locked.id, paused=False)
