@@ -20,7 +20,7 @@ from taskmill.storage import schedules as rows
 from tests.support.safety import assert_safe
 from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage, a_creation
-from tests.support.verifying import found_in
+from tests.support.verifying import found_in, verification_of
 
 CREATED, PAUSED = FireOutcome.CREATED, FireOutcome.SKIPPED_PAUSED
 MISSED = FireOutcome.SKIPPED_MISSED
@@ -223,6 +223,21 @@ async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Sche
     assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
     outcomes = await scheduler.outcomes()
     assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_what_was_asked_for_by_hand_within_a_pause_hides_no_tick_and_makes_none_missing(
+    scheduler: Scheduler,
+) -> None:
+    """Also where the stretch of skipped ticks began before those that are verified."""
+    await scheduler.put()
+    await scheduler.schedules.pause("report")
+    await scheduler.age(HOUR)
+    await scheduler.manual.run("report")
+    await scheduler.age(HOUR)
+    await scheduler.schedules.resume("report")
+    found = await verification_of(scheduler.database, since=90 * MINUTE)
+    assert dict(found.counts) == {}
     assert await found_in(scheduler.database) == {}
 
 

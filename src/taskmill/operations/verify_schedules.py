@@ -109,7 +109,8 @@ async def _without_fire(
             if is_whole:
                 yield tick
             tick = next(ticks, None)
-        is_whole = True
+        # What was asked for by hand may be in a stretch that began before.
+        is_whole = is_whole or not fire.is_by_hand
         end = fire.until_tick or fire.tick
         while tick is not None and tick <= end:
             tick = next(ticks, None)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.fires import ScheduleRevision
+from taskmill.domain.fires import FireCause, ScheduleRevision
 from taskmill.domain.history import CheckedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
 from taskmill.storage import partitions, schedules
 from taskmill.storage.database import Database
@@ -114,10 +114,16 @@ class RepeatedFire(NamedTuple):
 
 
 class FiredTicks(NamedTuple):
-    """A tick with a fire, or a stretch of them."""
+    """A tick with a fire, or a stretch of them. What was asked for by hand may lie within a stretch."""
 
     tick: datetime
     until_tick: datetime | None
+    cause: str
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a backfill or a run made it."""
+        return self.cause in {FireCause.BACKFILL, FireCause.MANUAL}
 
 
 class Snapshot:
