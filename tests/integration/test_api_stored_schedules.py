@@ -197,6 +197,8 @@ async def test_a_schedule_belongs_to_the_queue_of_its_template(
     assert (await put(required, "theirs", theirs, key=own)).status_code == 403
     taken = await put(required, "report", theirs, key=foreign)
     assert (taken.status_code, taken.json()["scope"]) == (403, "tasks:create")
+    guessed = await put(required, "report", theirs, key=foreign, if_match='"7.0"')
+    assert guessed.status_code == 403  # not which revision it has
     assert (await put(required, "theirs", theirs, key=foreign)).status_code == 201
     listed = (await required.get("/schedules", headers=shown(own))).json()
     assert [item["name"] for item in listed["items"]] == ["report"]

@@ -6,6 +6,7 @@ import pytest
 
 from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.quotas import Owner, Quota, QuotaLimit
 from taskmill.domain.schedule_errors import (
     ScheduleLimitReached,
     ScheduleMismatch,
@@ -17,6 +18,7 @@ from taskmill.maintenance.zone_updates import ZoneUpdates
 from taskmill.operations import schedules as operations
 from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.storage import schedules as rows
+from taskmill.wire.schedule_requests import to_schedule
 from tests.support.safety import assert_safe
 from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage, a_creation
@@ -38,6 +40,15 @@ async def test_the_same_request_again_changes_nothing(scheduler: Scheduler) -> N
     first = await scheduler.put()
     again = await scheduler.put()
     assert (again.id, again.revision, again.updated_at) == (first.id, 1, first.updated_at)
+
+
+async def test_the_same_request_with_other_quotas_of_its_owner_counts(scheduler: Scheduler) -> None:
+    limits = [(QuotaLimit(Quota.WAITING_TASKS, most),) for most in (5, 7)]
+    for number, limit in enumerate((limits[0], limits[0], limits[1])):
+        stored, _ = await scheduler.schedules.put(
+            "report", to_schedule(EVERY_MINUTE), owner=Owner("mine", limit)
+        )
+        assert (stored.content.owner_quotas, stored.revision) == (limit, 1 + number // 2)
 
 
 async def test_a_replaced_schedule_makes_nothing_for_ticks_of_the_past(

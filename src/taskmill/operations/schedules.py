@@ -165,11 +165,12 @@ class Schedules:
             fired = Fired()
             async with self._database.hot_transaction() as connection:
                 locked = await rows.lock(connection, name)
+                if locked is not None:
+                    guard(locked)
                 _check_revision(name, locked, revisions)
                 if locked is None:
                     stored = await self._created(connection, name, content)
                 else:
-                    guard(locked)
                     fired = await self._settled(connection, locked)
                     stored = await self._replaced(connection, locked, content)
             self._report(fired)
@@ -262,8 +263,11 @@ def _content(draft: ScheduleDraft, owner: Owner | None) -> ScheduleContent:
 
 
 def _says(stored: StoredSchedule, content: ScheduleContent) -> bool:
-    """Return whether it has nothing to be replaced, so that the same request may come again."""
-    return (stored.content.spec, stored.content.task) == (content.spec, content.task)
+    """Return whether it has nothing to be replaced, so that the same request may come again.
+
+    Its owner's quotas may have changed, or the queue that its type's contract says.
+    """
+    return stored.content == content
 
 
 def _settled_until(settled: StoredSchedule, moment: datetime) -> datetime:
