@@ -223,6 +223,22 @@ async def test_a_schedule_belongs_to_the_queue_of_its_template(
     assert (await put(required, body=mine, key=reader)).status_code == 403
 
 
+async def test_who_runs_a_schedule_gets_no_task_that_another_key_has_made(
+    required: Served, stage: Stage
+) -> None:
+    """Else it would see the result of a task that it may not read, by guessing an idempotency key."""
+    keys = [await a_new_key(stage.database, "tasks:create", name=name) for name in ("a", "b")]
+    await put(required, key=keys[0])
+    runs = [
+        await required.post("/schedules/report/run", headers={**shown(key), "idempotency-key": "k"})
+        for key in (*keys, *keys)
+    ]
+    assert [run.status_code for run in runs] == [201, 201, 200, 200]
+    ids = [run.json()["id"] for run in runs]
+    assert ids[:2] == ids[2:]
+    assert ids[0] != ids[1]
+
+
 async def test_secret_values_of_a_template_are_masked_for_readers(
     required: Served, stage: Stage
 ) -> None:

@@ -74,8 +74,12 @@ class ManualFires:
         self._reading = reading
         self._audit = AuditLog(database)
 
-    async def run(self, name: str, key: str | None = None) -> CreatedTask:
+    async def run(
+        self, name: str, key: str | None = None, *, owner: str | None = None
+    ) -> CreatedTask:
         """Make a task of a schedule now, also of a paused one. With a key, a repeat returns the same task.
+
+        The key is that of `owner`, the name of an API key: it stands for no task that another one made.
 
         Raises:
             ScheduleNotFound: there is no such schedule.
@@ -87,7 +91,8 @@ class ManualFires:
             await self._check(name)
             async with self._database.hot_transaction() as connection:
                 schedule = await _locked(connection, name)
-                created = await self._run(connection, schedule, key)
+                wanted = None if key is None else _key(name, key, owner)
+                created = await self._run(connection, schedule, wanted)
             if not created.replayed:
                 self._creation.report_stored([created])
             outcome.update(task_id=created.task.id, replayed=created.replayed)
@@ -120,11 +125,10 @@ class ManualFires:
         return found
 
     async def _run(
-        self, connection: Connection, schedule: StoredSchedule, key: str | None
+        self, connection: Connection, schedule: StoredSchedule, key: IdempotencyKey | None
     ) -> CreatedTask:
         draft = await self._draft(schedule)
-        if key is not None:
-            draft.idempotency = _key(schedule.name, key)
+        draft.idempotency = key
         [new] = self._creation.with_ids((draft,))
         [result] = await storing.store(connection, [new])
         if isinstance(result, IdempotencyConflict):
@@ -242,11 +246,10 @@ async def _locked(connection: Connection, name: str) -> StoredSchedule:
     return found
 
 
-def _key(name: str, key: str) -> IdempotencyKey:
+def _key(name: str, key: str, owner: str | None) -> IdempotencyKey:
     """Return the key of a run: the same one of another schedule is another key."""
-    return IdempotencyKey(
-        key=f"{name}:{key}", request_hash=hashlib.sha256(f"run {name}".encode()).digest()
-    )
+    request_hash = hashlib.sha256(f"run {name}".encode()).digest()
+    return IdempotencyKey(key=f"{name}:{key}", request_hash=request_hash, owner=owner)
 
 
 def _ticks(spec: ScheduleSpec, since: datetime, until: datetime) -> Iterator[datetime]:

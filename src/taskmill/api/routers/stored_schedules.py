@@ -228,7 +228,8 @@ async def delete_schedule(request: Request, context: InContext, name: ScheduleNa
 async def run_schedule(request: Request, context: InContext, name: ScheduleName) -> Response:
     """Make a task now, whatever `overlap` says, also of a paused schedule. Its ticks stay as they are."""
     key = _idempotency_key(request, context)
-    created = await context.manual_fires.run(name, key)
+    owner = owner_of(request.scope)
+    created = await context.manual_fires.run(name, key, owner=owner and owner.name)
     task = await shown_task(context, request.scope, created.task)
     return created_response(task, replayed=created.replayed).to_starlette()
 
