@@ -6,7 +6,7 @@ import pytest
 
 from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
-from taskmill.domain.quotas import Owner, Quota, QuotaLimit
+from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
 from taskmill.domain.schedule_errors import (
     ScheduleLimitReached,
     ScheduleMismatch,
@@ -234,6 +234,20 @@ async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Sche
     assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
     outcomes = await scheduler.outcomes()
     assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_ends_where_a_quota_of_its_owner_is_reached(scheduler: Scheduler) -> None:
+    owner = Owner("mine", (QuotaLimit(Quota.WAITING_TASKS, 5),))
+    await scheduler.schedules.put("report", to_schedule(EVERY_MINUTE), owner=owner)
+    until = (await scheduler.get()).cursor_at
+    wanted = BackfillRequest(since=until - HOUR, until=until, priority=0)
+    made = await scheduler.manual.backfill("report", wanted)
+    assert 1 <= len(made.ticks) == len(await scheduler.tasks()) <= 5
+    assert made.next_since == made.ticks[-1] + MINUTE
+    with pytest.raises(QuotaExceeded):
+        await scheduler.manual.backfill("report", wanted)
+    assert len(await scheduler.tasks()) == len(made.ticks)
     assert await found_in(scheduler.database) == {}
 
 

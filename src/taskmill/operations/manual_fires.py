@@ -31,6 +31,7 @@ from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.servers import Connection
+from taskmill.storage.tasks import NewTask
 from taskmill.wire.stored_schedules import read_spec
 
 _INSTANT: Final = timedelta.resolution
@@ -101,7 +102,8 @@ class ManualFires:
     async def backfill(self, name: str, wanted: BackfillRequest) -> Backfill:
         """Make tasks for ticks that made none, the oldest first, at most as many as a catch-up of it may make.
 
-        Only ticks that the schedule has come past count: what is due is fired anyway.
+        Only ticks that the schedule has come past count: what is due is fired anyway. It ends where a quota of its
+        owner is reached.
 
         Raises:
             ScheduleNotFound, InvalidInput, QueueLimitReached, UnservedTypeLimitReached, QuotaExceeded: as for
@@ -118,8 +120,8 @@ class ManualFires:
             await self._check(name)
             async with self._database.hot_transaction() as connection:
                 schedule = await _locked(connection, name)
-                found, existing = await self._missing(connection, schedule, wanted)
-                fired = await self._fill(connection, schedule, found.ticks, existing, wanted)
+                missing, existing = await self._missing(connection, schedule, wanted)
+                found, fired = await self._fill(connection, schedule, missing, existing, wanted)
             self._firing.report(fired)
             outcome["tasks"] = len(fired.created)
         return found
@@ -202,14 +204,17 @@ class ManualFires:
         self,
         connection: Connection,
         schedule: StoredSchedule,
-        ticks: Sequence[datetime],
+        missing: Backfill,
         existing: Mapping[datetime, Fire],
         wanted: BackfillRequest,
-    ) -> Fired:
-        if not ticks:
-            return Fired()
+    ) -> tuple[Backfill, Fired]:
         draft = replace(await self._draft(schedule), priority=wanted.priority)
-        new = dict(zip(ticks, self._creation.with_ids([draft] * len(ticks)), strict=True))
+        drafts = [draft] * len(missing.ticks)
+        new = dict(zip(missing.ticks, self._creation.with_ids(drafts), strict=True))
+        found = await self._within_quotas(missing, new)
+        ticks = found.ticks
+        if not ticks:
+            return found, Fired()
         made = [_backfilled(schedule, tick, new[tick].id) for tick in ticks]
         split = [existing[tick] for tick in ticks if _is_stretch(existing.get(tick))]
         stored = await rows.refill(connection, [one for one in made if one.tick in existing])
@@ -218,10 +223,20 @@ class ManualFires:
         stored |= await rows.store_fires(connection, [*fresh, *rests])
         done = [one for one in made if (one.schedule_id, one.tick) in stored]
         results = await storing.store(connection, [new[one.tick] for one in done])
-        return Fired(
+        return found, Fired(
             fires=[(schedule, one) for one in done],
             created=[result for result in results if isinstance(result, CreatedTask)],
         )
+
+    async def _within_quotas(self, missing: Backfill, new: Mapping[datetime, NewTask]) -> Backfill:
+        """Return the ticks up to where a quota is reached. Raises `QuotaExceeded` if that is at the first."""
+        refused = await self._creation.waiting.refused(new.values())
+        over = next((tick for tick in missing.ticks if new[tick].id in refused), None)
+        if over is None:
+            return missing
+        if over == missing.ticks[0]:
+            raise refused[new[over].id]
+        return Backfill(ticks=[tick for tick in missing.ticks if tick < over], next_since=over)
 
     async def _rests(
         self,

@@ -245,10 +245,10 @@ async def run_schedule(request: Request, context: InContext, name: ScheduleName)
 async def backfill_schedule(
     context: InContext, name: ScheduleName, body: SmallJsonBody
 ) -> Response:
-    """Make tasks for ticks that made none: the oldest first, as many as `most` says.
+    """Make tasks for ticks that made none: the oldest first, as many as `most` and its owner's quotas allow.
 
     Ticks are those of what the schedule says now, also before it was made. A tick makes no second task, however
-    often this is requested.
+    often this is requested, as long as it is kept what became of it.
     """
     asked = to_backfill(body)
     wanted = BackfillRequest(
