@@ -6,6 +6,7 @@ import pytest
 
 from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
 from taskmill.domain.schedule_errors import (
     ScheduleLimitReached,
@@ -308,6 +309,27 @@ async def test_schedules_are_listed_in_their_order_page_by_page(scheduler: Sched
     some = await rows.page(scheduler.database, after=0, limit=5, queues=("a", "c", "none"))
     assert [one.name for one in some] == ["a", "c"]
     assert await rows.queues(scheduler.database) == ["a", "b", "c"]
+
+
+async def test_a_page_of_large_templates_has_few(scheduler: Scheduler) -> None:
+    """Each may be as large as a request: 500 of them would need a lot of memory."""
+    large = "x" * (PAGE_BYTES // 3)
+    for number in range(5):
+        await scheduler.put(f"s{number}", task={"name": "a", "payload": {"n": large}})
+    read: list[str] = []
+    after: int | None = None
+    while True:
+        page = await scheduler.schedules.page(after=after, limit=500)
+        of_queue = await rows.page(
+            scheduler.database, after=after or 0, limit=500, queues=("default",)
+        )
+        assert [one.name for one in of_queue] == [one.name for one in page]
+        assert len(page) <= 3
+        read += [one.name for one in page]
+        after = page[-1].id
+        if not page.has_more:
+            break
+    assert read == [f"s{number}" for number in range(5)]
 
 
 async def test_new_rules_of_time_zones_move_the_next_tick(scheduler: Scheduler) -> None:

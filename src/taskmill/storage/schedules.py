@@ -18,11 +18,11 @@ from taskmill.domain.fires import (
     ScheduleStep,
     StoredSchedule,
 )
-from taskmill.domain.parts import Part
+from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.storage.api_keys import known_limits
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
-from taskmill.storage.statements import columns, statement
+from taskmill.storage.statements import columns, part, statement
 
 FIRST_ID = 0
 """Before all schedules in their order."""
@@ -66,13 +66,16 @@ async def get(database: Database, name: str) -> StoredSchedule | None:
 async def page(
     database: Database, *, after: int, limit: int, queues: Collection[str] | None
 ) -> Part[StoredSchedule]:
-    """Return up to `limit` schedules after one, oldest first; only those of some queues, or (None) all."""
-    most = limit + 1
+    """Return up to `limit` schedules after one, oldest first; only those of some queues, or (None) all.
+
+    Fewer where their templates are large.
+    """
+    arguments = (after, limit + 1, PAGE_BYTES)
     if queues is None:
-        rows = await database.fetch("list_schedules", after, most)
+        rows = await database.fetch("list_schedules", *arguments)
     else:
-        rows = await database.fetch("list_schedules_of_queues", after, most, sorted(queues))
-    return Part(map(_schedule, rows[:limit]), has_more=len(rows) > limit)
+        rows = await database.fetch("list_schedules_of_queues", *arguments, sorted(queues))
+    return part(rows, limit, _schedule)
 
 
 async def count(connection: Connection, most: int) -> int:
