@@ -75,6 +75,20 @@ async def test_a_tick_that_is_due_when_its_schedule_is_replaced_fires_as_before(
     assert await found_in(scheduler.database) == {}
 
 
+async def test_a_schedule_that_was_left_for_later_can_be_replaced_at_once(
+    scheduler: Scheduler,
+) -> None:
+    """Its next look is later than its tick: as after it had to wait, or by earlier rules of its time zone."""
+    await scheduler.due(task={"name": "before"})
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule SET next_at = now() + interval '1 min'"
+    )
+    await scheduler.put(every="P7D", task={"name": "after"})
+    [task] = await scheduler.tasks()
+    assert task["name"] == "before"
+    assert await found_in(scheduler.database) == {}
+
+
 async def test_a_tick_that_its_jitter_delays_is_not_lost_when_its_schedule_is_replaced(
     scheduler: Scheduler,
 ) -> None:

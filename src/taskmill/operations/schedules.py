@@ -218,7 +218,7 @@ class Schedules:
         """Bring a locked schedule up to the present: fire what is due, or skip what was due during a pause."""
         if locked.paused_at is not None:
             return await self._firing.skip_pause(connection, locked)
-        if locked.next_at is not None and locked.next_at <= locked.moment:
+        if _is_due(locked):
             return await self._firing.fire(connection, [locked])
         return Fired()
 
@@ -241,6 +241,18 @@ async def _locked(
         raise ScheduleNotFound(name)
     _check_revision(name, locked, revisions)
     return locked
+
+
+def _is_due(locked: StoredSchedule) -> bool:
+    """Return whether a tick is due: also of one that was left for later, or planned by other rules of its zone."""
+    if locked.next_at is not None and locked.next_at <= locked.moment:
+        return True
+    try:
+        spec, _ = read_spec(locked.content.spec)
+    except ValueError:
+        return False
+    due_at = next_look(locked.name, spec, locked.cursor_at)
+    return due_at is not None and due_at <= locked.moment
 
 
 def _check_revision(
