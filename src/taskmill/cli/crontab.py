@@ -41,7 +41,7 @@ def import_() -> None:
 
 
 @import_.command(epilog=_EPILOG)
-@click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
+@click.argument("file", type=click.File(encoding="utf-8", errors="replace", lazy=True))
 @click.option("--type", "type_", metavar="TYPE", required=True, help="The type of the tasks.")
 @click.option("--queue", metavar="QUEUE", help="Their queue.")
 @click.option(

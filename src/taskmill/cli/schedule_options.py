@@ -11,8 +11,8 @@ from taskmill.cli.server import given, with_options
 from taskmill.cli.task_options import task_options
 from taskmill.domain.schedules.spec import CatchUp, Fold, Gap, Overlap
 
-# A schedule decides these itself for each of its tasks.
-_NOT_IN_TEMPLATES: Final = frozenset({"run_at", "delay_s", "idempotency_key"})
+# A schedule decides these itself for each of its tasks; and from one moment on all of its tasks would expire.
+_NOT_IN_TEMPLATES: Final = frozenset({"run_at", "delay_s", "idempotency_key", "expires_at"})
 
 spec_options = with_options(
     click.option("--cron", metavar="EXPRESSION", help="5 fields, 6 with seconds, or @daily."),
