@@ -32,7 +32,7 @@ NOT_RUN = {
     "docs/how-to/deploy.md": 7,
     "docs/how-to/follow-changes.md": 7,
     "docs/how-to/from-a-cron-script.md": 1,
-    "docs/how-to/migrate-from-celery.md": 4,
+    "docs/how-to/migrate-from-celery.md": 3,
     "docs/how-to/monitor.md": 4,
     "docs/how-to/own-postgresql.md": 2,
     "docs/how-to/push-over-http.md": 3,

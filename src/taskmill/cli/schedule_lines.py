@@ -126,8 +126,8 @@ def _row(item: ScheduleView) -> tuple[show.Cell, ...]:
         _when(item),
         item.zone,
         "-" if item.next_tick is None else show.age(item.next_tick),
-        str(item.task.get("type") or "default"),
-        str(item.task.get("queue") or "default"),
+        str(item.task.get("type") or "-"),
+        str(item.task.get("queue") or "-"),
     )
 
 
