@@ -21,7 +21,7 @@ def schedule_lines(found: ScheduleView) -> Lines:
     ):
         yield show.labelled("bounds", bounds)
     yield show.labelled("state", *_state(found))
-    if found.next_tick is not None:
+    if found.next_tick is not None and found.paused_at is None:
         yield show.labelled("next tick", *_moment(found, found.next_tick))
     if found.held_tick is not None:
         yield show.labelled("held tick", *_moment(found, found.held_tick))
@@ -125,7 +125,7 @@ def _row(item: ScheduleView) -> tuple[show.Cell, ...]:
         next(_state(item)),
         _when(item),
         item.zone,
-        "-" if item.next_tick is None else show.age(item.next_tick),
+        "-" if item.next_tick is None or item.paused_at is not None else show.age(item.next_tick),
         str(item.task.get("type") or "-"),
         str(item.task.get("queue") or "-"),
     )
