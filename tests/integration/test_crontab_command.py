@@ -58,7 +58,9 @@ async def test_the_schedules_of_a_crontab_are_printed_and_not_made(
     assert (await api.get("/schedules")).json()["items"] == []
 
 
-async def test_they_are_made_and_only_replaced_when_told(crontab: Run, api: Served) -> None:
+async def test_they_are_made_and_replaced_only_with_an_option_for_it(
+    crontab: Run, api: Served
+) -> None:
     options = (*OPTIONS, "--queue", "nightly", "--overlap", "skip", "--apply")
     status, out, err = await crontab(*options)
     assert (status, out.split()[::2], err) == (
