@@ -195,7 +195,7 @@ async def test_a_task_that_postgresql_refuses_keeps_no_other(scheduler: Schedule
     await assert_safe(scheduler.stage.sql)
 
 
-async def test_what_postgresql_says_of_a_refused_task_is_told_without_its_values(
+async def test_what_postgresql_says_of_a_refused_task_is_shown_without_its_values(
     scheduler: Scheduler,
 ) -> None:
     """Whoever may read the schedule's fires need not see what is secret in its payload."""
