@@ -242,4 +242,4 @@ async def test_the_maintenance_role_rolls_up_and_prunes(stage: Stage) -> None:
             group.create_task(service.run(stop))
         await eventually(is_done, "a new minute, and none of two days ago")
         stop.set()
-    await process.database.close()
+    await process.close()

@@ -49,7 +49,7 @@ def permitted_contracts(
 def permitted_limits(key: ApiKey | None, limits: InputLimits) -> InputLimits:
     """Return limits whose contracts are those of types that a key may create tasks of.
 
-    A request for another type is refused for the key's sake; what its contract says is not told before.
+    A request for another type is refused for the key's sake; its contract stays hidden from it.
     """
     contracts = permitted_contracts(key, limits.contracts)
     return limits if contracts is limits.contracts else replace(limits, contracts=contracts)

@@ -23,7 +23,7 @@ class AsyncScheduleCalls(AsyncSender):
         count: int | None = None,
         **spec: Unpack[SpecFields],
     ) -> SchedulePreviewView:
-        """Show the next ticks that a schedule would have, after now unless told; nothing is stored."""
+        """Show the next ticks that a schedule would have, after now by default; nothing is stored."""
         return await self._send(schedules.preview(spec, after, count))
 
     async def put_schedule(
