@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.verified_cache import FRESH_S
-from taskmill.runtime.rate_limits import RateLimits
+from taskmill.runtime.rate_limits import REFUSAL_DELAY_S, RateLimits
 from taskmill.settings import RateLimitSettings, Settings
 from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.api_keys import a_new_key, shown
@@ -181,6 +182,15 @@ async def test_a_page_of_the_dashboard_is_refused_by_a_page(
         assert (part.status_code, "<html" in part.text) == (429, False)
         assert (await served.get("/tasks")).json()["type"] == "/problems/rate-limit-exceeded"
     assert (await stage.task(task.id)).version == task.version
+
+
+@pytest.mark.parametrize("headers", [{}, LONG_WAY])
+async def test_a_refusal_comes_a_moment_late(by_address: Served, headers: dict[str, str]) -> None:
+    path = f"/tasks/{UUID(int=7)}"
+    await statuses(BURST, lambda: by_address.get(path))
+    began = perf_counter()
+    assert is_limited(await by_address.get(path, headers=headers))
+    assert perf_counter() - began >= REFUSAL_DELAY_S
 
 
 async def test_this_machine_without_keys_is_not_limited_unless_set(stage: Stage) -> None:

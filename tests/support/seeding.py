@@ -4,6 +4,7 @@ Some tasks wait, some run, of the others 90 % succeeded. The roll-up has what 30
 of a busy second: 20 queues are busy with 5 types each, the others with one.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import asyncpg
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
+from taskmill.storage.name_index import ADVISORY_LOCK
 
 _WEEKS = 5
 
@@ -168,7 +170,15 @@ async def seed(url: str, size: Size) -> None:
 
 @asynccontextmanager
 async def without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
-    """Drop the indexes of `task` but the key, and make them again at the end."""
+    """Drop the indexes of `task` but the key, and make them again at the end.
+
+    A service that has just started makes the index of names meanwhile, or waits until this is over.
+    """
+    # Not a wait in PostgreSQL: that would be a snapshot, for whose end CREATE INDEX CONCURRENTLY waits.
+    while not await connection.fetchval(  # noqa: ASYNC110 - another process holds it
+        "SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK
+    ):
+        await asyncio.sleep(0.1)
     indexes = await connection.fetch(_INDEXES)
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
@@ -176,6 +186,7 @@ async def without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> A
     await connection.execute("SET maintenance_work_mem = '256MB'")
     for index in indexes:
         await connection.execute(index["definition"])
+    await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
 
 
 async def _make_partitions(url: str) -> None:

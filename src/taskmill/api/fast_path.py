@@ -39,6 +39,7 @@ from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.offload import LARGE_BYTES, Caller
+from taskmill.runtime.rate_limits import REFUSAL_DELAY_S
 from taskmill.wire.masking import ShownTask, plain
 from taskmill.wire.rate_limits import rate_limit_headers
 from taskmill.wire.strict_json import parse
@@ -140,7 +141,8 @@ class FastPath:
         method, route = request.method.decode(), _route(request)
         call = Call(self._records, request, headers, method, route, sender=Sender(key, ()))
         self._open_call(call)
-        self._respond_error(call, error)
+        loop = asyncio.get_running_loop()
+        loop.call_later(REFUSAL_DELAY_S, self._respond_error, call, error)
         return True
 
     def _serve(self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender) -> bool:

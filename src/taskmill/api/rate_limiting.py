@@ -4,6 +4,7 @@ It comes before keys are looked up, so a flood of wrong ones does not reach the 
 key if this process knows that, and for its address otherwise. The fast path uses the same limits.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +16,7 @@ from taskmill.operations.key_verification import KeyVerifier
 from taskmill.runtime.http_access import OPEN_PATHS
 from taskmill.runtime.http_scope import API_KEY, REFUSED
 from taskmill.runtime.offload import caller
-from taskmill.runtime.rate_limits import RateLimits
+from taskmill.runtime.rate_limits import REFUSAL_DELAY_S, RateLimits
 from taskmill.wire.rate_limits import rate_limit_headers
 
 
@@ -54,7 +55,8 @@ class RateLimiting:
     async def _refuse(
         self, error: RateLimitExceeded, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Respond as the API does, or have the dashboard show a page."""
+        """Respond after a moment, as the API does, or have the dashboard show a page."""
+        await asyncio.sleep(REFUSAL_DELAY_S)
         if self._is_page(scope["path"]):
             await self._app({**scope, REFUSED: error}, receive, send)
         else:

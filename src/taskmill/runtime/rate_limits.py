@@ -19,6 +19,9 @@ from taskmill.settings import RateLimitSettings
 MOST_METERED: Final = 10_000
 """Of more keys or addresses, that which has been idle for the longest is forgotten, as if its bucket was full."""
 
+REFUSAL_DELAY_S: Final = 0.05
+"""How long a refusal is held back, so that who sends the next request at once takes little time from others."""
+
 
 class RateMeter:
     """The buckets of one policy, each of which is one number: when it will be full."""

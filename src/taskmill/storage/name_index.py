@@ -26,7 +26,7 @@ _PENDING_KB = 1024
 _CONNECT_TIMEOUT_S = 60.0
 _CLOSE_TIMEOUT_S = 2.0
 # As in `migrations/env.py`: nobody migrates meanwhile.
-_ADVISORY_LOCK = 0x7461736B
+ADVISORY_LOCK: Final = 0x7461736B
 # How long a try waits for its locks, those of `task` and all weeks together, while all others queue behind it.
 # After 1 s (deadlock_timeout) PostgreSQL ends an autovacuum that is in the way.
 _LOCK_MS = 1500
@@ -62,7 +62,7 @@ async def apply(url: str, *, is_wanted: bool) -> None:
             await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
             # Not a wait in PostgreSQL: that would be a snapshot, for whose end CREATE INDEX CONCURRENTLY waits.
             while not await connection.fetchval(  # noqa: ASYNC110 - another process holds it
-                f"SELECT pg_try_advisory_lock({_ADVISORY_LOCK})"
+                f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})"
             ):
                 await asyncio.sleep(0.1)
             await (_make(connection) if is_wanted else _drop(connection))
