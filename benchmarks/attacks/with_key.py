@@ -64,9 +64,9 @@ def _name(number: int, key: str) -> bytes:
 ATTACKS: Final[Mapping[str, AttackWithKey]] = MappingProxyType(
     {
         "requests of another key": AttackWithKey(
-            title="100,000 requests, 50 at a time on each of 8 connections",
+            title="100,000 requests, 50 at a time on each of 100 connections",
             requests=100_000,
-            connections=8,
+            connections=100,
             pipelined=50,
             request=_read,
             must_see=frozenset({"404", "429"}),
