@@ -18,6 +18,7 @@ HOMES: Final = {
         "amqp/driver.py",
         r"FutureStore|_on_confirm_frame|_on_return_frame|_get_frame|_read_content",
     ),
+    "asyncpg": ("storage/asyncpg_internals.py", r"asyncpg\.protocol|IterableABC"),
     "pamqp": ("amqp/headers.py", r"_unmarshal_"),
     "uvicorn": ("runtime/uvicorn_internals.py", r"uvicorn\.(protocols|server)|uvicorn\.Server\b"),
 }

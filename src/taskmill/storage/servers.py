@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from taskmill.storage import faults
+from taskmill.storage.asyncpg_internals import distinguish_arrays_by_type
 
 # The type stubs make it generic, the library does not.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -26,6 +27,7 @@ class Servers:
 
     def __init__(self, url: str) -> None:
         self._urls = _urls(url)
+        distinguish_arrays_by_type()
 
     async def connect(self, *, timeout_s: float, **options: Any) -> Connection:  # noqa: ANN401 - the driver's
         """Connect to the first server that fits, within `timeout_s`; `options` are the driver's.
