@@ -10,7 +10,15 @@ from typing import Final
 
 from asyncpg.protocol import protocol
 
-_ARRAYS: Final = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
+_ARRAYS: Final[tuple[type, ...]] = (
+    list,
+    tuple,
+    set,
+    frozenset,
+    deque,
+    type({}.keys()),
+    type({}.values()),
+)
 """What may be given as an array. asyncpg itself refuses a mapping, and takes a tuple in an array for a row."""
 
 
