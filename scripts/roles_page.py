@@ -40,7 +40,7 @@ programs, read files, change the schema, or see other schemas of the database.
 | `taskmill_app` | API, worker, relay, intake, webhooks | read and change rows as below, make partitions |
 | `taskmill_maintenance` | maintenance | what `taskmill_app` may, prune old rows, drop weeks that have ended |
 | `taskmill_reader` | people, dashboards, reports | read everything but secrets |
-| `taskmill_enqueue` | programs that [create tasks by SQL][enqueue] | call `taskmill.create_task`, nothing else |
+| `taskmill_enqueue` | programs that [create tasks by SQL][enqueue] | call its functions below, nothing else |
 
 [enqueue]: ../how-to/transactional-enqueue.md
 

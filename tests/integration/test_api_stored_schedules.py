@@ -10,9 +10,11 @@ import pytest
 
 from taskmill.domain.contracts import TypeContract
 from taskmill.operations.api_keys import NewApiKey
+from taskmill.wire.schedule_views import ScheduleView
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import put_schedule
 from tests.support.stage import Stage
 
 NIGHTLY = {"cron": "30 2 * * *", "zone": "Europe/Berlin", "task": {"name": "nightly"}}
@@ -221,6 +223,29 @@ async def test_a_schedule_belongs_to_the_queue_of_its_template(
     reader = await a_new_key(stage.database, "tasks:read")
     assert len((await required.get("/schedules", headers=shown(reader))).json()["items"]) == 2
     assert (await put(required, body=mine, key=reader)).status_code == 403
+
+
+async def test_what_sql_has_asked_for_belongs_to_the_queue_of_its_template(
+    required: Served, stage: Stage
+) -> None:
+    scopes = ("tasks:read", "tasks:create", "tasks:operate")
+    own = await a_new_key(stage.database, *(f"{scope} queue=mail" for scope in scopes))
+    foreign = await a_new_key(stage.database, *(f"{scope} queue=other" for scope in scopes))
+    await put_schedule(stage.sql, cron="0 0 31 2 *", task={"name": "a", "queue": "mail"})
+    shown_to_me = (await required.get("/schedules/report", headers=shown(own))).json()
+    view = ScheduleView.model_validate(shown_to_me)
+    assert (view.revision, view.next_tick, view.zone) == (0, None, "UTC")
+    assert view.request is not None
+    assert view.request.problem is None
+    listed = (await required.get("/schedules", headers=shown(own))).json()
+    assert listed["items"] == [shown_to_me]
+    theirs = {**NIGHTLY, "task": {"name": "a", "queue": "other"}}
+    assert (await put(required, "report", theirs, key=foreign)).status_code == 403
+    assert (await required.get("/schedules", headers=shown(foreign))).json()["items"] == []
+    for method in ("GET", "PATCH", "DELETE"):
+        refused = await required.http.request(method, "/schedules/report", headers=shown(foreign))
+        assert refused.status_code == 404, method
+    assert (await required.http.delete("/schedules/report", headers=shown(own))).status_code == 204
 
 
 async def test_who_runs_a_schedule_gets_no_task_that_another_key_has_made(

@@ -381,7 +381,7 @@ async def test_the_duty_trigger_finds_only_what_expires_soon(stage: Stage) -> No
 
 
 async def test_the_duty_trigger_finds_what_the_duties_find(stage: Stage) -> None:
-    nothing = (False, False, None, False, False, False, None)
+    nothing = (False, False, None, False, False, False, None, False)
     assert tuple(await duties.find(stage.maintenance_database, soon_s=1)) == nothing
     await stage.sql.execute(WORK["roll_up"])
     await minutes.roll_up(stage.maintenance_database)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.api import Served
 from tests.support.commands import Taskmill, taskmill
 from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
 
 __all__ = ["taskmill"]
@@ -258,3 +259,26 @@ async def test_those_that_are_not_there_do_not_keep_others_from_being_deleted(
     assert (status, out) == (1, "")
     assert err == "Error: missing: there is no schedule 'missing'\n"
     assert (await schedule("list", "--quiet"))[1] == ""
+
+
+async def test_what_sql_has_asked_for_in_vain_is_shown_with_its_problem(
+    schedule: Run, scheduler: Scheduler
+) -> None:
+    await put_schedule(scheduler.stage.sql, "never", cron="0 0 31 2 *")
+    _, out, _ = await schedule("show", "never")
+    assert labelled(out)["state"] == "asked for"
+    assert "waits for maintenance" in out
+    await do_requests(scheduler)
+    _, out, _ = await schedule("show", "never")
+    assert labelled(out)["state"] == "refused"
+    assert "refused: /cron" in out
+    _, out, _ = await schedule("list")
+    assert out.splitlines()[1].split()[:2] == ["never", "refused"]
+    await scheduler.put("never")
+    await put_schedule(scheduler.stage.sql, "never", cron="0 0 31 2 *")
+    await do_requests(scheduler)
+    _, out, _ = await schedule("show", "never")
+    assert labelled(out)["state"] == "active"
+    assert "the schedule stays as it was" in out
+    assert (await schedule("delete", "never"))[0] == 0
+    assert (await schedule("show", "never"))[0] != 0

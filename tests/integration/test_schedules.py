@@ -16,7 +16,7 @@ from taskmill.domain.schedule_errors import (
 from taskmill.domain.schedules.spec import ScheduleSpec
 from taskmill.domain.schedules.ticks import Tick, due_at
 from taskmill.maintenance.zone_updates import ZoneUpdates
-from taskmill.operations import schedules as operations
+from taskmill.operations import schedule_changes
 from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.storage import schedules as rows
 from taskmill.wire.schedule_requests import to_schedule
@@ -304,7 +304,7 @@ async def test_a_template_that_is_not_allowed_is_refused_at_once(stage: Stage) -
 async def test_there_may_be_no_more_schedules_than_the_limit(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "MOST_SCHEDULES", 2)
+    monkeypatch.setattr(schedule_changes, "MOST_SCHEDULES", 2)
     await scheduler.put("a")
     await scheduler.put("b")
     with pytest.raises(ScheduleLimitReached):

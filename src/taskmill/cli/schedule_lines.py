@@ -9,7 +9,7 @@ from taskmill.cli.output import Columns, Lines
 from taskmill.cli.schedule_preview import local_text
 from taskmill.domain.fires import FireOutcome
 from taskmill.domain.schedules.zones import zone_names, zone_of
-from taskmill.wire.schedule_views import FireView, ScheduleView
+from taskmill.wire.schedule_views import FireView, ScheduleRequestView, ScheduleView
 
 
 def schedule_lines(found: ScheduleView) -> Lines:
@@ -36,6 +36,20 @@ def schedule_lines(found: ScheduleView) -> Lines:
     yield show.labelled("task", show.fields(found.task))
     if found.managed_by is not None:
         yield show.labelled("managed by", found.managed_by)
+    if found.request is not None:
+        yield from _request_lines(found, found.request)
+
+
+def _request_lines(found: ScheduleView, request: ScheduleRequestView) -> Lines:
+    """Yield what SQL has asked for and is not done, and if it was refused why."""
+    asked = f"by {request.asked_by} in SQL"
+    yield show.labelled("asked for", asked, show.dim(show.age(request.asked_at)))
+    if request.problem is None:
+        yield show.labelled("", show.warning("waits for maintenance"))
+        return
+    yield show.labelled("", show.failure(f"refused: {request.problem.detail}"))
+    if found.revision:
+        yield show.labelled("", show.dim("the schedule stays as it was"))
 
 
 def last_tick_lines(found: ScheduleView, last: FireView | None) -> Lines:
@@ -110,7 +124,10 @@ def _when(found: ScheduleView) -> str:
 
 
 def _state(found: ScheduleView) -> Iterator[show.Cell]:
-    if found.paused_at is not None:
+    if not found.revision:
+        is_refused = found.request is not None and found.request.problem is not None
+        yield show.failure("refused") if is_refused else show.warning("asked for")
+    elif found.paused_at is not None:
         yield show.warning("paused")
         yield show.dim(show.age(found.paused_at))
     elif found.next_tick is None:

@@ -11,11 +11,13 @@ from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.firing import FireSchedules, TickTimer
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Duty, Retention, numbering
+from taskmill.maintenance.schedule_requests import DoScheduleRequests
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.maintenance.zone_updates import ZoneUpdates
 from taskmill.operations.firing import Firing
 from taskmill.operations.queues import tidy
 from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.operations.schedule_requests import ScheduleRequests
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.storage import counts, failures, minutes, unserved_types
@@ -75,6 +77,7 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
         fire_schedules=_firing(context, tick_timer),
+        schedule_requests=duty("schedule-requests", _schedule_requests(context)),
     )
     trigger = DutyTrigger(
         database, rescue, duties, tick_timer, interval_s=interval_s, clock=context.clock
@@ -90,6 +93,14 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
     )
     context.idle_backoff.on_wake(trigger_service.wake)
     return duties, trigger_service
+
+
+def _schedule_requests(context: ProcessContext) -> DoScheduleRequests:
+    creation, limits = task_creation(context), message_limits(context).input
+    reading = ScheduleReading(creation, context.contracts, limits)
+    database, contracts = context.maintenance_database, context.contracts
+    requests = ScheduleRequests(database, Firing(creation, reading), reading, contracts, limits)
+    return DoScheduleRequests(database, requests, contracts)
 
 
 def _firing(context: ProcessContext, timer: TickTimer) -> Periodic:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from taskmill.domain.quotas import QuotaLimit
+from taskmill.domain.schedule_requests import ScheduleRequest
 
 HOLD_POLL: Final = timedelta(seconds=1)
 """How often the task is looked at that a held tick waits for."""
@@ -71,7 +72,8 @@ class StoredSchedule:
     """A schedule as it was read at `moment`.
 
     All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
-    are no more ticks. `held_tick` waits for `last_task_id`, the latest task that was made.
+    are no more ticks. `held_tick` waits for `last_task_id`, the latest task that was made. `request` is what SQL
+    has asked for and is not done, where that was looked up; one that is only asked for has revision 0.
     """
 
     id: int
@@ -87,6 +89,7 @@ class StoredSchedule:
     paused_at: datetime | None
     tz_version: str
     moment: datetime
+    request: ScheduleRequest | None = None
 
     @property
     def held_until(self) -> datetime | None:

@@ -37,6 +37,7 @@ class Duties:
     roll_up: Periodic
     fold_failures: Periodic
     fire_schedules: Periodic
+    schedule_requests: Periodic
 
     def all(self) -> list[Periodic]:
         """Return them in the order in which they are started."""
@@ -95,6 +96,7 @@ class DutyTrigger:
             (due.fold_counts, self._wanted.fold_counts),
             (due.roll_up, self._wanted.roll_up),
             (due.fold_failures, self._wanted.fold_failures),
+            (due.schedule_requests, self._wanted.schedule_requests),
         ):
             if is_due:
                 duty.wake()

@@ -20,6 +20,7 @@ class DueDuties(NamedTuple):
     roll_up: bool
     fold_failures: bool
     next_tick_in_s: float | None
+    schedule_requests: bool
 
 
 async def find(database: Database, *, soon_s: float) -> DueDuties:

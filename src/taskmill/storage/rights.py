@@ -18,7 +18,7 @@ MAINTENANCE: Final = "taskmill_maintenance"
 READER: Final = "taskmill_reader"
 """Reads everything but secrets, for people and dashboards."""
 ENQUEUE: Final = "taskmill_enqueue"
-"""May only call `create_task`, for programs that create tasks in their own transactions."""
+"""May only call `create_task`, `put_schedule`, `pause_schedule`, for programs with transactions of their own."""
 ROLES: Final = (OWNER, APP, MAINTENANCE, READER, ENQUEUE)
 GRANTED: Final = ROLES[1:]
 
@@ -79,7 +79,11 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "request_limit": TableRights(app="SU"),
         "running": TableRights(app="SIUD"),
         "schedule": TableRights(app="SIUD"),
+        # Whose code declares schedules writes it when a worker starts.
+        "schedule_app": TableRights(app="SIU"),
         "schedule_fire": TableRights(app="SIU", maintenance="D"),
+        # `put_schedule` inserts, as its owner.
+        "schedule_request": TableRights(app="SUD"),
         "schedule_revision": TableRights(app="SI", maintenance="UD"),
         "served_type": TableRights(app="S"),
         "session": TableRights(app="SIUD", hidden=("token_hash",)),
@@ -113,6 +117,8 @@ SEQUENCES: Final[Mapping[str, str]] = MappingProxyType(
 AS_OWNER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "create_task": ENQUEUE,
+        "put_schedule": ENQUEUE,
+        "pause_schedule": ENQUEUE,
         "lock_partitions": APP,
         "make_partition": APP,
         "make_partition_with_rows": APP,

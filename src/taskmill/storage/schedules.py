@@ -143,10 +143,10 @@ async def set_paused(connection: Connection, schedule_id: int, *, paused: bool) 
     return _schedule(row)
 
 
-async def delete(database: Database, name: str, revisions: Collection[int] | None) -> bool:
+async def delete(connection: Connection, name: str, revisions: Collection[int] | None) -> bool:
     """Delete a schedule if it has one of these revisions (None: any); its fires and tasks stay."""
     wanted = None if revisions is None else sorted(revisions)
-    return bool(await database.fetch("delete_schedule", name, wanted))
+    return bool(await connection.fetch(statement("delete_schedule"), name, wanted))
 
 
 async def move(connection: Connection, steps: Sequence[ScheduleStep], tz_version: str) -> bool:

@@ -1,6 +1,16 @@
 """The tables of schedules, as in `schema`."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, UUID
 
 from taskmill.storage.schema_columns import NOW, TIME, metadata, required
@@ -26,9 +36,11 @@ schedule = Table(
     Column("owner", Text),
     required("owner_quotas", ARRAY(Text), text("'{}'")),
     required("tz_version", Text),
+    Column("undeclared_at", TIME),
     UniqueConstraint("name", name="schedule_name"),
     Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL")),
     Index("schedule_queue", "queue", "id"),
+    Index("schedule_managed", "managed_by", postgresql_where=text("managed_by IS NOT NULL")),
 )
 
 schedule_revision = Table(
@@ -57,4 +69,33 @@ schedule_fire = Table(
     Column("problem", JSON),
     required("at", TIME, NOW),
     Index("schedule_fire_at", "at"),
+)
+
+schedule_request = Table(
+    "schedule_request",
+    metadata,
+    Column("name", Text, primary_key=True),
+    required("id", BigInteger, Identity(always=True)),
+    Column("body", JSON),
+    Column("queue", Text),
+    Column("type", Text),
+    Column("replaced_queue", Text),
+    Column("paused", Boolean),
+    required("asked_by", Text),
+    required("asked_at", TIME),
+    Column("problem", JSON),
+    Index(
+        "schedule_request_open",
+        "id",
+        postgresql_where=text("problem IS NULL OR paused IS NOT NULL"),
+    ),
+)
+
+schedule_app = Table(
+    "schedule_app",
+    metadata,
+    Column("name", Text, primary_key=True),
+    required("digest", Text),
+    required("replaced", ARRAY(Text), text("'{}'")),
+    required("declared_at", TIME, NOW),
 )

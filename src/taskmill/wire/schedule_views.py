@@ -13,11 +13,34 @@ from taskmill.domain.schedules.spec import CatchUp, Fold, Gap, Overlap
 from taskmill.wire.fields import Timestamp
 
 
+class FireProblem(BaseModel):
+    """Why a tick made no task, or a schedule was refused: a problem, as a request would get it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class ScheduleRequestView(BaseModel):
+    """What SQL has asked for of a schedule (`taskmill.put_schedule`), and is not done."""
+
+    asked_at: Timestamp
+    asked_by: str = Field(description="the login")
+    problem: FireProblem | None = Field(
+        description="why it was refused; null while it waits for maintenance"
+    )
+
+
 class ScheduleView(BaseModel):
     """A schedule as it is shown."""
 
     name: str
-    revision: int = Field(description="grows when it is replaced; the ETag has it")
+    revision: int = Field(
+        description="grows when it is replaced; the ETag has it. 0 while it is only asked for by SQL"
+    )
     cron: str | None
     every: str | None = Field(description="an ISO 8601 duration")
     at: list[Timestamp] | None
@@ -48,6 +71,9 @@ class ScheduleView(BaseModel):
     )
     last_task_id: UUID | None = Field(description="the task that it made last")
     managed_by: str | None = Field(description="the app whose code declares it; null for others")
+    request: ScheduleRequestView | None = Field(
+        description="what SQL has asked for and is not done; in responses to reads only"
+    )
     created_at: Timestamp
     updated_at: Timestamp = Field(description="when it was last replaced, paused or resumed")
 
@@ -67,17 +93,6 @@ class BackfillView(BaseModel):
     next_from: Timestamp | None = Field(
         description="`from` of the request that goes on; null when all is done"
     )
-
-
-class FireProblem(BaseModel):
-    """Why a tick made no task: a problem, as a request with its template would get it."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str
 
 
 class FireView(BaseModel):

@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.fires import Fire, StoredSchedule
+from taskmill.domain.schedule_requests import ScheduleRequest
 from taskmill.domain.schedules.ticks import next_tick
 from taskmill.wire import fields
 from taskmill.wire.encoding import Fragment, encode_json, fields_of, format_optional
 from taskmill.wire.fields import Expected, Flag
-from taskmill.wire.schedule_views import FireView, ScheduleView
+from taskmill.wire.schedule_views import FireView, ScheduleRequestView, ScheduleView
 from taskmill.wire.stored_schedules import read_spec
 from taskmill.wire.violations import validated
 
@@ -111,11 +112,19 @@ def _fields(schedule: StoredSchedule, task: str) -> dict[str, object]:
         next_tick=format_optional(_next_tick(schedule)),
         done_until=format_optional(schedule.cursor_at),
         managed_by=schedule.content.managed_by,
+        request=None if schedule.request is None else _request(schedule.request),
     )
+
+
+def _request(request: ScheduleRequest) -> dict[str, object]:
+    problem = None if request.problem is None else Fragment(request.problem)
+    return fields_of(ScheduleRequestView, request, problem=problem)
 
 
 def _next_tick(schedule: StoredSchedule) -> datetime | None:
     """Return the next tick; that of a paused one is after now, since it begins with that when it goes on."""
+    if not schedule.revision:
+        return None
     try:
         spec, _ = read_spec(schedule.content.spec)
     except ValueError:

@@ -10,6 +10,8 @@ from typing import Any, Final
 import orjson
 
 from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.domain.fires import ScheduleContent, StoredSchedule
+from taskmill.domain.schedule_requests import REQUESTED_IDS, ScheduleRequest
 from taskmill.domain.schedules.spec import ScheduleSpec, TickPolicy
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.encoding import encode_json
@@ -43,6 +45,35 @@ def read_spec(text: str) -> tuple[ScheduleSpec, TickPolicy]:
     stored: dict[str, Any] = orjson.loads(text)
     spec = {name: value for name, value in stored.items() if name in SpecFields.model_fields}
     return spec_of(spec), policy_of(stored)
+
+
+def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
+    """Return what SQL has asked for, and is not there, as the schedule that it would be: it has no ticks yet."""
+    fields: dict[str, Any] = orjson.loads(request.body or "{}")
+    task = fields.pop("task", {})
+    spec = {**spec_fields(ScheduleSpec()), **policy_fields(TickPolicy()), **fields}
+    content = ScheduleContent(
+        spec=encode_json(spec).decode(),
+        task=encode_json(task).decode(),
+        queue=request.queue or "",
+        type=request.type or "",
+    )
+    return StoredSchedule(
+        id=REQUESTED_IDS + request.id,
+        name=request.name,
+        revision=0,
+        content=content,
+        created_at=request.asked_at,
+        updated_at=request.asked_at,
+        cursor_at=request.asked_at,
+        next_at=None,
+        held_tick=None,
+        last_task_id=None,
+        paused_at=request.asked_at if request.paused else None,
+        tz_version="",
+        moment=request.asked_at,
+        request=request,
+    )
 
 
 def task_draft(name: str, task: str, limits: InputLimits) -> TaskDraft:

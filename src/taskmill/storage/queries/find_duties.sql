@@ -1,8 +1,8 @@
 -- Purpose: which duties of maintenance have something to do, so that the others need not poll.
 -- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters to
 -- read; $3 double precision: how far ahead to look for expiring tasks, and for ticks of schedules, in s.
--- Reads only; relies on lease_open, lease_timeout, dispatch_expiry, task_minute_open and schedule_due. The
--- statements of the duties decide themselves what still has to be done.
+-- Reads only; relies on lease_open, lease_timeout, dispatch_expiry, task_minute_open, schedule_due and
+-- schedule_request_open. The statements of the duties decide themselves what still has to be done.
 SELECT
     EXISTS (
         SELECT FROM taskmill.lease WHERE closed_at IS NULL AND expires_at < clock_timestamp()
@@ -45,4 +45,7 @@ SELECT
         WHERE paused_at IS NULL AND next_at <= now() + make_interval(secs => $3)
         ORDER BY next_at
         LIMIT 1
-    ) AS next_tick_in_s
+    ) AS next_tick_in_s,
+    EXISTS (
+        SELECT FROM taskmill.schedule_request WHERE problem IS NULL OR paused IS NOT NULL
+    ) AS schedule_requests

@@ -1,0 +1,76 @@
+"""What `taskmill.put_schedule` refuses at once: by lengths, ranges and words, and as `create_task` does."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.sql_schedules import refusal
+from tests.support.stage import Stage
+
+YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC)
+NOON = datetime(2031, 1, 31, 12, tzinfo=UTC)
+# Each with the argument that the refusal names: one, the first that is wrong.
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("/name", {"name": "Bad Name"}),
+    ("/name", {"name": None}),
+    ("", {"cron": None}),
+    ("", {"cron": "@daily", "every": "1 min"}),
+    ("/cron", {"cron": "* * * *"}),
+    ("/cron", {"cron": "* * * * * * *"}),
+    ("/cron", {"cron": "x" * 501}),
+    ("/cron", {"cron": "@ daily"}),
+    ("/cron", {"cron": "0 0 * * \u00e9"}),
+    ("/every", {"every": "999 ms"}),
+    ("/every", {"every": "1 month"}),
+    ("/every", {"every": "2 years"}),
+    ("/every", {"every": "36525 days 1 second"}),
+    ("/at", {"at": []}),
+    ("/at", {"at": [NOON, NOON]}),
+    ("/at", {"at": [NOON, NOON - timedelta(hours=1)]}),
+    ("/at", {"at": [None]}),
+    ("/at", {"at": [YEAR_9999]}),
+    ("/at", {"at": [NOON + timedelta(hours=n) for n in range(51)]}),
+    ("/anchor", {"anchor": NOON, "cron": "@daily"}),
+    ("/anchor", {"anchor": YEAR_9999, "every": "1 min"}),
+    ("/zone", {"zone": "x" * 65}),
+    ("/gap", {"gap": "never"}),
+    ("/fold", {"fold": "never"}),
+    ("/starts_at", {"starts_at": YEAR_9999}),
+    ("/ends_at", {"starts_at": NOON, "ends_at": NOON}),
+    ("/jitter_s", {"jitter_s": -1.0}),
+    ("/jitter_s", {"jitter_s": float("nan")}),
+    ("/catch_up", {"catch_up": "some"}),
+    ("/within", {"within": "32 days"}),
+    ("/within", {"within": "1 month"}),
+    ("/most", {"most": 0}),
+    ("/overlap", {"overlap": "maybe"}),
+    ("/task", {"task": None}),
+    ("/task", {"task": "[]"}),
+    ("/task/name", {"task": {}}),
+    ("/task/name", {"task": {"name": ""}}),
+    ("/task/name", {"task": {"name": 5}}),
+    ("/task/nam", {"task": {"name": "x", "nam": None}}),
+    ("/task/queue", {"task": {"name": "x", "queue": "Bad Queue"}}),
+    ("/task/priority", {"task": {"name": "x", "priority": 10}}),
+    ("/task/priority", {"task": {"name": "x", "priority": "9"}}),
+    ("/task/priority", {"task": {"name": "x", "priority": 1.0}}),
+    ("/task/payload", {"task": {"name": "x", "payload": []}}),
+    ("/task/retry", {"task": {"name": "x", "retry": {"factr": 2}}}),
+    ("/task/callback_url", {"task": {"name": "x", "callback_url": "ftp://x"}}),
+    ("/task/expires_at", {"task": {"name": "x", "expires_at": "tomorrow"}}),
+    ("/task/expires_at", {"task": {"name": "x", "expires_at": "2031-02-31T00:00:00Z"}}),
+    ("/task/run_at", {"task": {"name": "x", "run_at": "2031-01-31T00:00:00Z"}}),
+    ("/task/idempotency_key", {"task": {"name": "x", "idempotency_key": "k"}}),
+    ("/task/labels", {"task": {"name": "x", "labels": {"k": 5}}}),
+    ("/task/labels/schedule", {"task": {"name": "x", "labels": {"schedule": "other"}}}),
+]
+
+
+@pytest.mark.parametrize(("pointer", "arguments"), REFUSED)
+async def test_what_sql_can_say_is_refused_at_once_with_its_pointer(
+    stage: Stage, pointer: str, arguments: dict[str, Any]
+) -> None:
+    problem = await refusal(stage.sql, **arguments)
+    assert problem["errors"][0]["pointer"] == pointer
+    assert problem["status"] == 422
