@@ -42,6 +42,12 @@ def labelled(out: str) -> dict[str, str]:
     return {parts[0]: parts[1] for parts in lines if len(parts) == 2}
 
 
+async def late_ticks(scheduler: Scheduler) -> tuple[str, ...]:
+    """The options for a tick every ten minutes, of which the latest is five minutes late: it was missed."""
+    anchor = await scheduler.now() - timedelta(minutes=5)
+    return ("--every", "PT10M", "--anchor", anchor.isoformat())
+
+
 async def test_all_options_of_a_schedule_and_of_its_tasks_are_stored(
     schedule: Run, tmp_path: Path
 ) -> None:
@@ -142,8 +148,9 @@ async def test_show_names_the_next_ticks_and_the_task_of_the_last_one(
 async def test_show_says_why_the_last_tick_made_no_task_and_what_makes_it_after_all(
     schedule: Run, scheduler: Scheduler
 ) -> None:
-    await schedule("put", "missed", "--every", "PT10M", "--catch-up", "none")
-    await schedule("put", "paused", "--every", "PT10M")
+    late = await late_ticks(scheduler)
+    await schedule("put", "missed", *late, "--catch-up", "none")
+    await schedule("put", "paused", *late)
     await schedule("pause", "paused")
     await scheduler.age(HOUR)
     await scheduler.fire()
@@ -235,7 +242,7 @@ async def test_a_backfill_without_an_end_goes_as_far_as_ticks_are_done(
 
 
 async def test_what_became_of_ticks_is_listed(schedule: Run, scheduler: Scheduler) -> None:
-    await schedule("put", "report", "--every", "PT10M")
+    await schedule("put", "report", *await late_ticks(scheduler))
     _, out, err = await schedule("fires", "report")
     assert (out, err) == ("", "nothing became of a tick yet\n")
     await scheduler.age(HOUR)
