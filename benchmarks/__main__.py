@@ -28,6 +28,7 @@ SHORT = (
     "post_two_processes",
     "get_task",
     "bulk_create",
+    "schedules_due",
     "noop_drain",
     "broker_drain",
     "pickup_latency",
@@ -45,6 +46,8 @@ SCENARIOS = (
     "post_whole_up",
     "whole_up",
     "pairs",
+    "schedules_waiting",
+    "lone_ticks",
     "wal_and_disk",
     "neighbours",
     "key_neighbours",
@@ -167,7 +170,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--before",
         metavar="REV",
-        help="hold whole_up, pairs and wal_and_disk against this revision of the repository",
+        help="hold whole_up, pairs, schedules_waiting and wal_and_disk against this revision of the repository",
     )
     parser.add_argument("--out", type=Path, help="where the results are written")
     options = parser.parse_args(arguments)

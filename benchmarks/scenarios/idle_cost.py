@@ -1,20 +1,24 @@
 """What an idle system costs: API, worker, relay, intake, maintenance and webhooks, over RabbitMQ.
 
 It has a PostgreSQL server of its own, which counts every statement (`pg_stat_statements`), including those that
-open and close transactions. The broker and PostgreSQL itself are not counted.
+open and close transactions. The broker and PostgreSQL itself are not counted. Then it has 100,000 schedules, too,
+none of which is due within a minute.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from functools import partial
 
 import asyncpg
 
+from benchmarks import stored_schedules
 from benchmarks.figures import Figure, Target, at_most
 from benchmarks.lab import Lab
 from benchmarks.observing import connected
 from benchmarks.programs import Program, ProgramFailed
+from taskmill.domain.schedules.spec import ScheduleSpec
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.storage import migrate
 
@@ -24,6 +28,8 @@ _ROLES = (("api",), ("worker",), ("relay", "intake"), ("maintenance", "webhooks"
 _SECOND = (("relay",), ("maintenance", "webhooks"))
 _MOST_PER_S, _MOST_PERCENT = 5, 1
 _SETTLE_S = 5.0
+_SCHEDULES = 100_000
+_LEAD = timedelta(hours=3)
 _SHOWN = 8
 _COUNTING = {
     "shared_preload_libraries": "pg_stat_statements",
@@ -51,8 +57,11 @@ async def run(lab: Lab) -> list[Figure]:
             one = await _rounds("one of each", url, programs, rounds, seconds)
             async with start(_SECOND) as more:
                 two = await _rounds("two", url, [*programs, *more], rounds, seconds)
+            await _store_schedules(url)
+            many = await _rounds("100,000 schedules", url, programs, rounds, seconds)
     return [
         *_figures("", one, at_most(_MOST_PER_S), at_most(_MOST_PERCENT)),
+        *_figures(", 100,000 schedules", many, at_most(_MOST_PER_S), at_most(_MOST_PERCENT)),
         *_figures(", two relays, maintenances and webhooks", two, None, None),
     ]
 
@@ -79,6 +88,14 @@ async def _rounds(
         text = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
         print(f"  round {number + 1}, {name}: {text}, {percent:.2f} % of a core", flush=True)
     return measured
+
+
+async def _store_schedules(url: str) -> None:
+    """Store daily schedules, with a tick every 0.1 s from three hours on."""
+    async with connected(url) as connection:
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        spec = ScheduleSpec(every=timedelta(days=1), starts_at=now + _LEAD)
+        await stored_schedules.store(connection, _SCHEDULES, spec, next_at=now + _LEAD, apart_s=0.1)
 
 
 async def _measure(url: str, programs: Sequence[Program], seconds: int) -> Cost:

@@ -65,17 +65,20 @@ async def run(lab: Lab) -> list[Figure]:
             }
             paths = {side: lab.folder / f"paths-{number}" for number, side in enumerate(sides)}
             for side, up in sides.items():
-                await _warm_up(up, paths[side])
+                await warm_up(up, paths[side])
             return [
                 figure
                 for kind in _KINDS
-                for figure in _figures(kind, await _pairs(lab, kind, sides, paths), lab.before)
+                for figure in figures(
+                    kind, await in_pairs(lab, kind, sides, paths), NOW, lab.before
+                )
             ]
 
 
-async def _pairs(
+async def in_pairs(
     lab: Lab, kind: Kind, sides: Mapping[str, Up], paths: Mapping[str, Path]
 ) -> dict[str, list[float]]:
+    """Measure both sides in turns; return the rounds of each."""
     print(f"  {kind.name}", flush=True)
     return await interleaved(
         lab,
@@ -89,7 +92,8 @@ async def _settled(kind: Kind, up: Up, paths: Path) -> float:
     return await kind.measure(up, paths)
 
 
-async def _warm_up(up: Up, paths: Path) -> None:
+async def warm_up(up: Up, paths: Path) -> None:
+    """Have a side create tasks, and write the paths of some."""
     await load.post(str(up.program.url), connections=32, seconds=_SECONDS)
     rows = await up.connection.fetch("SELECT id FROM taskmill.task LIMIT $1", _READ)
     _write(paths, [f"/tasks/{row['id']}" for row in rows])
@@ -99,10 +103,11 @@ def _write(file: Path, lines: Sequence[str]) -> None:
     file.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _figures(
-    kind: Kind, measured: Mapping[str, Sequence[float]], before: str | None
+def figures(
+    kind: Kind, measured: Mapping[str, Sequence[float]], now: str, before: str | None
 ) -> list[Figure]:
-    ours = measured[NOW]
+    """Return a figure and, of three rounds or more, the worse end of its ratio's interval."""
+    ours = measured[now]
     theirs = measured[before] if before else []
     figure = Figure(name=kind.name, unit=kind.unit, ours=ours, against=before or "", theirs=theirs)
     if len(figure.ratios) < _LEAST_ROUNDS:
@@ -115,7 +120,8 @@ def _figures(
     return [figure, Figure(name=name, unit="", ours=[worst], target=target)]
 
 
-async def _post(up: Up, _: Path, *, connections: int) -> float:
+async def post_rate(up: Up, _: Path, *, connections: int) -> float:
+    """Return how many `POST /tasks` a second it takes."""
     url = str(up.program.url)
     return (await load.post(url, connections=connections, seconds=_SECONDS)).rate
 
@@ -130,7 +136,7 @@ async def _get(up: Up, paths: Path) -> float:
     return (await load.get(url, paths=paths, connections=32, seconds=_SECONDS)).rate
 
 
-async def _drain(up: Up, _: Path) -> float:
+async def drain_rate(up: Up, _: Path) -> float:
     """Return the rate from the creation of the first task to the end of the last one, by PostgreSQL's clock."""
     newest = await up.connection.fetchval(_NEWEST)
     await up.post(_DRAINED)
@@ -158,10 +164,10 @@ async def _ended_at(client: httpx.AsyncClient, id_: str) -> float:
 
 
 _KINDS = (
-    Kind(name="POST, 32 connections", unit="/s", measure=partial(_post, connections=32)),
-    Kind(name="POST, 128 connections", unit="/s", measure=partial(_post, connections=128)),
+    Kind(name="POST, 32 connections", unit="/s", measure=partial(post_rate, connections=32)),
+    Kind(name="POST, 128 connections", unit="/s", measure=partial(post_rate, connections=128)),
     Kind(name="POST with keys, 32 connections", unit="/s", measure=_post_with_keys),
     Kind(name="GET, 32 connections", unit="/s", measure=_get),
-    Kind(name="created in bulk and drained", unit="tasks/s", measure=_drain),
+    Kind(name="created in bulk and drained", unit="tasks/s", measure=drain_rate),
     Kind(name="a lone task's end after its 201", unit="ms", measure=_lone, is_rate=False),
 )
