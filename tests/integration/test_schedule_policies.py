@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -107,12 +108,8 @@ async def test_one_tick_is_held_until_the_task_before_has_ended(scheduler: Sched
 
 
 async def test_a_held_tick_is_looked_at_once_a_second(scheduler: Scheduler) -> None:
-    await scheduler.put(every="PT1H", overlap="hold_one")
-    await scheduler.manual.run("report")
-    await scheduler.age(HOUR)
-    await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET cursor_at = date_trunc('hour', now()) - interval '1 s'"
-    )
+    await _one_task(scheduler, overlap="hold_one")
+    await scheduler.age(MINUTE)
     await scheduler.duty()
     schedule = await scheduler.get()
     assert schedule.held_tick is not None
@@ -123,37 +120,66 @@ async def test_a_held_tick_is_looked_at_once_a_second(scheduler: Scheduler) -> N
 async def test_the_task_before_is_cancelled_at_once_where_that_is_asked_for(
     scheduler: Scheduler,
 ) -> None:
-    await scheduler.put(overlap="cancel_running")
-    before = (await scheduler.manual.run("report")).task
+    before = await _one_task(scheduler, overlap="cancel_running")
     await scheduler.age(MINUTE)
     await scheduler.fire()
     fire = (await scheduler.fires())[-1]
-    assert (fire.outcome, fire.cancelled_task_id) == (CREATED, before.id)
-    assert (await scheduler.stage.task(before.id)).status is Status.CANCELLED
+    assert (fire.outcome, fire.cancelled_task_id) == (CREATED, before)
+    assert (await scheduler.stage.task(before)).status is Status.CANCELLED
     await assert_safe(scheduler.stage.sql)
 
 
 async def test_a_running_task_is_asked_to_cancel(scheduler: Scheduler) -> None:
     stage = scheduler.stage
-    await scheduler.put(overlap="cancel_running")
-    before = (await scheduler.manual.run("report")).task
+    before = await _one_task(scheduler, overlap="cancel_running")
     lease = await stage.open_lease()
-    assert [taken.task.id for taken in await stage.take(lease)] == [before.id]
+    assert [taken.task.id for taken in await stage.take(lease)] == [before]
     await scheduler.age(MINUTE)
     await scheduler.fire()
-    assert (await stage.task(before.id)).cancel_requested
-    assert (await scheduler.fires())[-1].cancelled_task_id == before.id
+    assert (await stage.task(before)).cancel_requested
+    assert (await scheduler.fires())[-1].cancelled_task_id == before
     await assert_safe(stage.sql)
 
 
 async def test_nothing_is_cancelled_that_has_ended(scheduler: Scheduler) -> None:
-    await scheduler.put(overlap="cancel_running")
-    await scheduler.manual.run("report")
+    await _one_task(scheduler, overlap="cancel_running")
     await _end_all(scheduler.stage)
     await scheduler.age(MINUTE)
     await scheduler.fire()
     fire = (await scheduler.fires())[-1]
     assert (fire.outcome, fire.cancelled_task_id) == (CREATED, None)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "expected"), [("skip", OVERLAP), ("hold_one", HELD), ("cancel_running", CREATED)]
+)
+async def test_a_run_by_hand_hides_no_task_of_a_tick(
+    scheduler: Scheduler, overlap: str, expected: FireOutcome
+) -> None:
+    """The task of the tick before runs on, though that which was run by hand has ended."""
+    before = await _one_task(scheduler, overlap=overlap)
+    by_hand = (await scheduler.manual.run("report")).task
+    lease = await scheduler.stage.open_lease()
+    taken = {one.task.id: one for one in await scheduler.stage.take(lease)}
+    await scheduler.stage.end(taken[by_hand.id], lease, Succeeded())
+    await scheduler.age(MINUTE)
+    await scheduler.fire()
+    assert (await scheduler.get()).last_task_id != by_hand.id
+    fire = (await scheduler.fires())[-1]
+    assert fire.outcome is expected
+    if expected is CREATED:
+        assert fire.cancelled_task_id == before
+    await assert_safe(scheduler.stage.sql)
+
+
+async def _one_task(scheduler: Scheduler, *, overlap: str) -> UUID:
+    """Put a schedule with a tick every minute, and fire one of them; return its task."""
+    await scheduler.put(overlap=overlap)
+    await scheduler.age(MINUTE)
+    await scheduler.fire()
+    [task] = await scheduler.tasks()
+    made: UUID = task["id"]
+    return made
 
 
 async def _end_all(stage: Stage) -> None:

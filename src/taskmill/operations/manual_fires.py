@@ -15,12 +15,11 @@ from taskmill.domain.fires import (
     FireCause,
     FireOutcome,
     ScheduleRevision,
-    ScheduleStep,
     StoredSchedule,
 )
 from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.schedules.spec import ScheduleSpec
-from taskmill.domain.schedules.ticks import count_ticks, ticks_after
+from taskmill.domain.schedules.ticks import count_ticks, moments_between_ticks, ticks_after
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.operations import storing
@@ -38,7 +37,8 @@ _INSTANT: Final = timedelta.resolution
 # Ticks are looked at in parts of so many, and so many parts in a request.
 _PART: Final = 1_000
 _MOST_PARTS: Final = 100
-_TRIES: Final = 3
+# So many runs of a schedule may be at one moment of PostgreSQL's clock.
+_MOST_MOMENTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,27 +142,18 @@ class ManualFires:
     async def _record_run(
         self, connection: Connection, schedule: StoredSchedule, created: CreatedTask
     ) -> None:
-        for number in range(_TRIES):
+        """Record a run. It is no tick, so `overlap` does not look at its task: another one may still run."""
+        for moment in _moments(schedule):
             fire = Fire(
                 schedule_id=schedule.id,
-                # The moment may be a tick, which has its own fire.
-                tick=schedule.moment + number * _INSTANT,
+                tick=moment,
                 cause=FireCause.MANUAL,
                 outcome=FireOutcome.CREATED,
                 task_id=created.task.id,
             )
             if await rows.store_fires(connection, [fire]):
-                break
-        else:
-            raise Unavailable(RETRY_AFTER_S, "a moment without a tick")
-        step = ScheduleStep(
-            schedule=schedule,
-            cursor_at=schedule.cursor_at,
-            next_at=schedule.next_at,
-            held_tick=schedule.held_tick,
-            last_task_id=created.task.id,
-        )
-        await rows.move(connection, [step], schedule.tz_version)
+                return
+        raise Unavailable(RETRY_AFTER_S, "a moment without a tick")
 
     async def _check(self, name: str) -> None:
         """Check a schedule's task, and make its queue, before a connection is held for it."""
@@ -265,6 +256,16 @@ def _key(name: str, key: str, owner: str | None) -> IdempotencyKey:
     """Return the key of a run: the same one of another schedule is another key."""
     request_hash = hashlib.sha256(f"run {name}".encode()).digest()
     return IdempotencyKey(key=f"{name}:{key}", request_hash=request_hash, owner=owner)
+
+
+def _moments(schedule: StoredSchedule) -> Iterator[datetime]:
+    """Yield the moments that may stand for a run: no ticks, of which each has a fire of its own, now or later."""
+    try:
+        spec, _ = read_spec(schedule.content.spec)
+    except ValueError:
+        # A later release stored it: nobody here knows its ticks.
+        return iter((schedule.moment,))
+    return islice(moments_between_ticks(spec, schedule.moment), _MOST_MOMENTS)
 
 
 def _ticks(spec: ScheduleSpec, since: datetime, until: datetime) -> Iterator[datetime]:

@@ -58,6 +58,19 @@ def next_tick(spec: ScheduleSpec, after: datetime) -> Tick | None:
     return next(ticks_after(spec, after), None)
 
 
+def moments_between_ticks(spec: ScheduleSpec, start: datetime) -> Iterator[datetime]:
+    """Yield moments that are no ticks, from one on, a microsecond apart."""
+    moment = start
+    for tick in ticks_after(spec, start - _INSTANT):
+        while moment < tick.at:
+            yield moment
+            moment += _INSTANT
+        moment = tick.at + _INSTANT
+    while True:
+        yield moment
+        moment += _INSTANT
+
+
 def count_ticks(spec: ScheduleSpec, after: datetime, until: datetime) -> int:
     """Return how many ticks are in (after, until], skipped ones included. Costs a microsecond for each day."""
     start, end = _bounds(spec, after + _INSTANT, until + _INSTANT)

@@ -10,6 +10,7 @@ from taskmill.domain.schedules.ticks import (
     Tick,
     count_ticks,
     due_at,
+    moments_between_ticks,
     next_tick,
     ticks_after,
     ticks_until,
@@ -223,6 +224,16 @@ def test_intervals_without_an_anchor_are_counted_from_a_monday() -> None:
     weekly = next_tick(ScheduleSpec(every=timedelta(days=7)), utc(2026, 1, 1))
     assert weekly is not None
     assert f"{weekly.at:%A %H:%M}" == "Monday 00:00"
+
+
+def test_moments_between_ticks_are_no_ticks() -> None:
+    instant = timedelta(microseconds=1)
+    start = utc(2026, 1, 1)
+    spec = ScheduleSpec(at=(start, start + instant, start + 3 * instant))
+    found = list(islice(moments_between_ticks(spec, start), 3))
+    assert [(moment - start) // instant for moment in found] == [2, 4, 5]
+    before = list(islice(moments_between_ticks(spec, start - instant), 2))
+    assert [(moment - start) // instant for moment in before] == [-1, 2]
 
 
 def test_listed_times_come_once_each() -> None:
