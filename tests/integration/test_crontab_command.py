@@ -79,6 +79,7 @@ async def test_they_are_made_and_replaced_only_with_an_option_for_it(
             "environment": {"SHELL": "/bin/bash"},
             "stdin": "Hello\nthere",
         },
+        "payload_secrets": ["/environment"],
     }
     await api.http.delete("/schedules/report.sh-all")
     status, out, err = await crontab(*options)

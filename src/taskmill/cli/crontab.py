@@ -68,8 +68,8 @@ def crontab(
     """Print the schedules that the lines of a crontab would be; with --apply, make them.
 
     The payload of their tasks has the line's `command`, and if there are any its `environment`, `stdin` and
-    `user`: a handler of this type has to run that. FILE may be -, for standard input. Exit status 1 when a line
-    can't be a schedule, or a schedule could not be made.
+    `user`: a handler of this type has to run that. The environment is secret: readers see it masked. FILE may
+    be -, for standard input. Exit status 1 when a line can't be a schedule, or a schedule could not be made.
     """
     found = parse_crontab(file.read(), has_users=users)
     if zone is None and any(entry.zone is None for entry in found.entries):
@@ -97,13 +97,18 @@ def _imported(
             {"cron": entry.cron} if entry.zone is None else {"cron": entry.cron, "zone": entry.zone}
         )
         fields: ScheduleFields = {**common, **own}  # type: ignore[typeddict-item]  # names are the options above
-        template = {"name": name, **task, "payload": _payload(entry)}
+        template = {"name": name, **task, "payload": _payload(entry), **_secrets(entry)}
         yield _Imported(entry.line, name, template, fields)
 
 
 def _payload(entry: CrontabEntry) -> dict[str, Any]:
     optional = {"environment": dict(entry.environment) or None, "stdin": entry.stdin}
     return {"command": entry.command, **given({**optional, "user": entry.user})}
+
+
+def _secrets(entry: CrontabEntry) -> dict[str, Any]:
+    """Return which part of the payload is secret: passwords are often variables of a crontab."""
+    return {"payload_secrets": ["/environment"]} if entry.environment else {}
 
 
 def _new_name(command: str, taken: set[str]) -> str:
