@@ -46,6 +46,7 @@ _BODY: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
 _NOT_IN_TEMPLATES: Final = {
     "run_at": "no run_at: tasks run when their tick comes",
     "delay_s": "no delay_s: tasks run when their tick comes",
+    "expires_at": "no expires_at: it would be the same time for all tasks",
     "idempotency_key": "no idempotency_key: a tick never makes two tasks",
 }
 
@@ -152,8 +153,8 @@ class PutSchedule(SpecFields):
     )
 
     task: Annotated[dict[str, Any], Expected("an object: the body of POST /tasks")] = Field(
-        description="what a task of it looks like: the body of `POST /tasks`, without run_at, delay_s and "
-        "idempotency_key"
+        description="what a task of it looks like: the body of `POST /tasks`, without run_at, delay_s, "
+        "expires_at and idempotency_key"
     )
     catch_up: Annotated[
         CatchUp, Field(strict=False), Expected(f"one of {', '.join(CatchUp)}", reveal=True)

@@ -202,9 +202,14 @@ def test_only_intervals_have_an_anchor() -> None:
     assert got(cron="@daily", anchor="2030-01-01T00:00:00Z") == {"/anchor": "one"}
 
 
-@pytest.mark.parametrize("name", ["run_at", "delay_s", "idempotency_key"])
+@pytest.mark.parametrize("name", ["run_at", "delay_s", "expires_at", "idempotency_key"])
 def test_a_template_leaves_to_the_schedule_what_is_the_schedules(name: str) -> None:
-    values = {"run_at": "2030-01-01T00:00:00Z", "delay_s": 5, "idempotency_key": "k"}
+    values = {
+        "run_at": "2030-01-01T00:00:00Z",
+        "delay_s": 5,
+        "expires_at": "2030-01-01T00:00:00Z",
+        "idempotency_key": "k",
+    }
     assert got(cron="@daily", task={**TASK, name: values[name]}) == {f"/task/{name}": "one"}
     assert requested(cron="@daily", task={**TASK, name: None}).draft.name == TASK["name"]
 
