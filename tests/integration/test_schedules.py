@@ -6,6 +6,7 @@ import pytest
 
 from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
+from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
 from taskmill.domain.schedule_errors import (
@@ -359,6 +360,34 @@ async def test_new_rules_of_time_zones_move_the_next_tick(scheduler: Scheduler) 
     assert (
         await scheduler.stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule_revision") == 1
     )
+
+
+async def test_a_tick_that_is_held_for_longer_than_fires_are_kept_makes_its_task(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(every="PT1H", overlap="hold_one")
+    for _ in range(2):
+        await scheduler.age(HOUR)
+        await scheduler.fire()
+    assert await scheduler.outcomes() == [(CREATED, 1), (FireOutcome.HELD, 1)]
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule_fire SET at = now() - interval '91 days'"
+    )
+    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
+    lease = await scheduler.stage.open_lease()
+    for taken in await scheduler.stage.take(lease):
+        await scheduler.stage.end(taken, lease, Succeeded())
+    await scheduler.stage.sql.execute("UPDATE taskmill.schedule SET next_at = now()")
+    await scheduler.fire()
+    assert await scheduler.outcomes() == [(CREATED, 1)]
+    assert len(await scheduler.tasks()) == 2
+    # One that no schedule waits for is deleted as any other.
+    await scheduler.put("gone", overlap="hold_one")
+    await scheduler.stage.sql.execute(
+        "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, at) "
+        "SELECT id, now(), 'tick', 'held', now() - interval '91 days' FROM taskmill.schedule WHERE name = 'gone'"
+    )
+    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
 
 
 async def test_what_became_of_ticks_is_deleted_when_it_is_old(scheduler: Scheduler) -> None:

@@ -1,11 +1,17 @@
 -- Purpose: delete what became of ticks long ago, and the revisions that no fire is left of. $1 double precision: days to keep
--- them; $2 integer: the most of each.
+-- them; $2 integer: the most of each. A tick that is held stays until its schedule is done with it.
 -- Locks: schedule_fire, schedule_revision; skips what others have locked. Relies on schedule_fire_at, schedule_revision_at.
 -- Returns a row for each fire.
 WITH old_fire AS (
-    SELECT schedule_id, tick FROM taskmill.schedule_fire
-    WHERE at < now() - make_interval(secs => $1 * 86400)
-    ORDER BY at
+    SELECT f.schedule_id, f.tick FROM taskmill.schedule_fire AS f
+    WHERE f.at < now() - make_interval(secs => $1 * 86400)
+        AND NOT (
+            f.outcome = 'held'
+            AND EXISTS (
+                SELECT FROM taskmill.schedule AS s WHERE s.id = f.schedule_id AND s.held_tick = f.tick
+            )
+        )
+    ORDER BY f.at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ),
