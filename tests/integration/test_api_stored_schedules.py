@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from taskmill.domain.contracts import TypeContract
+from taskmill.domain.lifecycle import Succeeded
 from taskmill.operations.api_keys import NewApiKey
 from taskmill.wire.schedule_views import ScheduleView
 from tests.support.api import Served, serving
@@ -262,6 +263,52 @@ async def test_who_runs_a_schedule_gets_no_task_that_another_key_has_made(
     ids = [run.json()["id"] for run in runs]
     assert ids[:2] == ids[2:]
     assert ids[0] != ids[1]
+
+
+async def test_who_may_only_run_a_schedule_does_not_see_what_its_task_does(
+    required: Served, stage: Stage
+) -> None:
+    """Neither at once nor when a key repeats its request after the task has ended."""
+    maker = await a_new_key(stage.database, "tasks:create", "tasks:read")
+    runner = await a_new_key(stage.database, "tasks:create")
+    task = {"name": "a", "description": "a plan", "payload": {"delay_s": 0, "recipient": "eve"}}
+    await put(required, body={**NIGHTLY, "task": task}, key=maker)
+    headers = {**shown(runner), "idempotency-key": "k"}
+    first = await required.post("/schedules/report/run", headers=headers)
+    assert first.json()["id"]
+    lease = await stage.open_lease()
+    [taken] = await stage.take(lease)
+    await stage.end(taken, lease, Succeeded(result='"sent to eve"'))
+    again = await required.post("/schedules/report/run", headers=headers)
+    for run in (first, again):
+        assert (run.json()["payload"], run.json()["description"]) == (None, None)
+        assert "eve" not in run.text
+    assert again.json()["status"] == "succeeded"
+    full = await required.post("/schedules/report/run", headers=shown(maker))
+    assert full.json()["payload"] == task["payload"]
+
+
+async def test_a_schedule_stays_in_its_queue_when_the_contract_of_its_type_names_another(
+    required: Served, stage: Stage
+) -> None:
+    """Else its tasks would be in a queue that its owner may not use, and others could not see whose they are."""
+    await _queue_of_type(stage, "mail")
+    key = await a_new_key(stage.database, "tasks:create queue=mail", "tasks:read queue=mail")
+    body = {"every": "PT1M", "task": {"name": "a", "type": "call"}}
+    assert (await put(required, body=body, key=key)).status_code == 201
+    await _queue_of_type(stage, "other")
+    scheduler = Scheduler(stage)
+    await scheduler.age(timedelta(minutes=1))
+    await scheduler.fire()
+    run = await required.post("/schedules/report/run", headers=shown(key))
+    assert run.json()["queue"] == "mail"
+    assert [task["queue"] for task in await scheduler.tasks()] == ["mail"] * 2
+
+
+async def _queue_of_type(stage: Stage, queue: str) -> None:
+    contract = TypeContract(type="call", schema="{}", defaults={"queue": queue})
+    await stage.service.contracts.register(contract, by="a test")
+    await stage.service.contracts.refresh()
 
 
 async def test_secret_values_of_a_template_are_masked_for_readers(

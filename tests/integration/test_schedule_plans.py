@@ -1,5 +1,7 @@
 """What schedules cost, however many there are: each statement reads what it returns."""
 
+from taskmill.domain.fires import FireOutcome
+from taskmill.storage import schedules
 from tests.support.plans import Explaining, check, explaining
 from tests.support.stage import Stage
 
@@ -23,6 +25,11 @@ _SEED = f"""
     SELECT id, now() - n * interval '1 day', 'tick', 'refused', now() - n * interval '10 days'
     FROM made CROSS JOIN generate_series(1, 10) AS n WHERE id <= 2000
 """  # noqa: S608 - our own
+
+_MANY_FIRES = """
+    INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome)
+    SELECT $1, now() - n * interval '1 minute', 'tick', 'skipped_overlap' FROM generate_series(1, 5000) AS n
+"""
 
 
 async def seed(session: Explaining) -> int:
@@ -56,7 +63,7 @@ async def test_reading_schedules_reads_a_page(stage: Stage) -> None:
             ("list_schedules", (first + 500, 50, 10**6), 60),
             ("list_schedules_of_queues", (first + 500, 50, 10**6, ["q1", "q2", "none"]), 260),
             ("list_schedule_queues", (), 50),
-            ("list_fires", (first, await stage.sql.fetchval("SELECT now()"), 5, None), 10),
+            ("list_fires", (first, await stage.sql.fetchval("SELECT now()"), 5, None, 10), 10),
             ("find_fires", (first, *await _week(stage)), 15),
             ("list_revisions", (first,), 5),
             ("verify_schedules", (first, 50), 210),
@@ -78,3 +85,35 @@ async def _week(stage: Stage) -> tuple[object, object]:
     row = await stage.sql.fetchrow("SELECT now() - interval '7 days' AS since, now() AS until")
     assert row is not None
     return row["since"], row["until"]
+
+
+async def test_a_rare_outcome_is_looked_for_in_a_part_of_the_fires(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        first = await seed(session)
+        await session.connection.execute(_MANY_FIRES, first)
+        now = await stage.sql.fetchval("SELECT now()")
+        rows, plan = await session.fetch("list_fires", first, now, 5, ["held"], 1_000)
+        assert [row["tick"] for row in rows] == [None]
+        assert rows[0]["bound"] is not None
+        check(plan, rows=2_100, pages=2_100)
+
+
+async def test_all_of_a_rare_outcome_are_found_part_by_part(stage: Stage) -> None:
+    await stage.sql.execute(_MANY_FIRES, 1)
+    await stage.sql.execute(
+        "UPDATE taskmill.schedule_fire SET outcome = 'held' "
+        "WHERE tick = (SELECT min(tick) FROM taskmill.schedule_fire)"
+    )
+    before, found, parts = await stage.sql.fetchval("SELECT now()"), [], 0
+    while before is not None:
+        part = await schedules.fires(
+            stage.database,
+            1,
+            before=before,
+            limit=2,
+            outcomes={FireOutcome.HELD},
+            most_read=700,
+        )
+        before, parts = part.next_before, parts + 1
+        found += part
+    assert (len(found), parts) == (1, 8)

@@ -35,6 +35,7 @@ __all__ = [
     "permitted_limits",
     "schedule_guard",
     "shown_key",
+    "shown_made",
     "shown_task",
 ]
 
@@ -47,6 +48,11 @@ def shown_key(scope: Scope) -> ApiKey | None:
 async def shown_task(context: Context, scope: Scope, task: Task) -> ShownTask:
     """Return a task as the caller may see it."""
     return await context.service.masking.show(shown_key(scope), task)
+
+
+async def shown_made(context: Context, scope: Scope, task: Task) -> ShownTask:
+    """Return a task of a schedule as the caller may see it who has it made now."""
+    return await context.service.masking.show_made(shown_key(scope), task)
 
 
 def owner_of(scope: Scope) -> Owner | None:

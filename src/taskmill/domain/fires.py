@@ -1,11 +1,13 @@
 """What became of a schedule's ticks, and a schedule as it is stored. When ticks are, is in `domain/schedules`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from taskmill.domain.parts import Part
 from taskmill.domain.quotas import QuotaLimit
 from taskmill.domain.schedule_requests import ScheduleRequest
 
@@ -54,6 +56,19 @@ class Fire:
     at: datetime | None = None
 
 
+class FirePart(Part[Fire]):
+    """Some fires of a schedule, the latest first; others may be before `next_before`, None if there are none.
+
+    There may be others, though this part is short or empty: it ends after so many fires, whatever their outcome.
+    """
+
+    __slots__ = ("next_before",)
+
+    def __init__(self, items: Iterable[Fire], *, next_before: datetime | None) -> None:
+        super().__init__(items, has_more=next_before is not None)
+        self.next_before = next_before
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleContent:
     """What is stored of a request: `spec` (with its policy) and `task` are JSON, `queue` and `type` the task's."""
@@ -72,8 +87,8 @@ class StoredSchedule:
     """A schedule as it was read at `moment`.
 
     All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
-    are no more ticks. `held_tick` waits for `last_task_id`, the latest task that was made. `request` is what SQL
-    has asked for and is not done, where that was looked up; one that is only asked for has revision 0.
+    are no more ticks. `held_tick` waits for `last_task_id`, the task of the latest tick that made one. `request` is
+    what SQL has asked for and is not done, where that was looked up; one that is only asked for has revision 0.
     """
 
     id: int

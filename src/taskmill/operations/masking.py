@@ -18,6 +18,7 @@ from taskmill.wire.masking import (
     masked,
     masked_template,
     plain,
+    without_content,
     without_secrets,
 )
 
@@ -54,6 +55,12 @@ class Masking:
         size = sum(self._size(key, task, is_page=is_page) for task in tasks)
         shown = partial(self.shown, key, is_page=is_page)
         return await self._offload.run_if_large(size, lambda: list(map(shown, tasks)))
+
+    async def show_made(self, key: ApiKey | None, task: Task) -> ShownTask:
+        """Return a task whose content its maker has not sent: only who may read it sees what it does."""
+        if key is not None and not key.permits(Scope.TASKS_READ, queue=task.queue):
+            return without_content(task)
+        return await self.show(key, task)
 
     async def copy(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> Task:
         """Return the task without the secret fields that a reader may not see, to make another one like it."""

@@ -99,7 +99,7 @@ class ScheduleReading:
         return await self._contracts.offload.run_if_large(len(content.task), read)
 
     def _draft(self, name: str, content: ScheduleContent) -> TaskDraft:
-        draft = task_draft(name, content.task, self._limits)
+        draft = task_draft(name, content.task, content.queue, self._limits)
         if content.owner is not None:
             draft.owner = Owner(content.owner, content.owner_quotas)
         return draft

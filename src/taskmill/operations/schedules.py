@@ -11,7 +11,7 @@ from typing import Final
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.fires import Fire, FireOutcome, ScheduleContent, StoredSchedule
+from taskmill.domain.fires import FireOutcome, FirePart, ScheduleContent, StoredSchedule
 from taskmill.domain.parts import Part
 from taskmill.domain.quotas import Owner
 from taskmill.domain.schedule_errors import ScheduleMismatch, ScheduleNotFound
@@ -113,8 +113,11 @@ class Schedules:
 
     async def fires(
         self, name: str, *, before: datetime, outcomes: Collection[FireOutcome], limit: int
-    ) -> Part[Fire]:
-        """Return what became of ticks before a moment, the latest first. Raises `ScheduleNotFound`."""
+    ) -> FirePart:
+        """Return what became of ticks before a moment, the latest first. Raises `ScheduleNotFound`.
+
+        With `outcomes` it may return fewer though there are others, as `next_before` says.
+        """
         schedule = await self.get(name)
         return await rows.fires(
             self._database, schedule.id, before=before, limit=limit, outcomes=outcomes or None

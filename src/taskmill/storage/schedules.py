@@ -5,6 +5,7 @@ When ticks are is not known here. Whoever fires locks a schedule first, before a
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +14,7 @@ from taskmill.domain.fires import (
     Fire,
     FireCause,
     FireOutcome,
+    FirePart,
     ScheduleContent,
     ScheduleRevision,
     ScheduleStep,
@@ -26,6 +28,9 @@ from taskmill.storage.statements import columns, part, statement
 
 FIRST_ID = 0
 """Before all schedules in their order."""
+
+MOST_FIRES_READ: Final = 10_000
+"""So many fires are looked at for those with some outcome."""
 
 
 async def lock_due(connection: Connection, limit: int) -> list[StoredSchedule]:
@@ -224,11 +229,18 @@ async def fires(
     before: datetime,
     limit: int,
     outcomes: Collection[FireOutcome] | None = None,
-) -> Part[Fire]:
-    """Return what became of ticks before one, the latest first."""
+    most_read: int = MOST_FIRES_READ,
+) -> FirePart:
+    """Return what became of ticks before one, the latest first.
+
+    For `outcomes` it looks at `most_read` fires: they may be rare among millions.
+    """
     wanted = None if outcomes is None else sorted(outcomes)
-    rows = await database.fetch("list_fires", schedule_id, before, limit + 1, wanted)
-    return Part(map(_fire, rows[:limit]), has_more=len(rows) > limit)
+    rows = await database.fetch("list_fires", schedule_id, before, limit + 1, wanted, most_read)
+    found = [_fire(row) for row in rows if row["tick"] is not None]
+    if len(found) > limit:
+        return FirePart(found[:limit], next_before=found[limit - 1].tick)
+    return FirePart(found, next_before=rows[0]["bound"])
 
 
 async def find_fires(

@@ -41,6 +41,22 @@ def without_secrets(task: Task, secrets: SecretFields | None) -> Task:
     return replace(task, payload=payload if secrets is None else secrets.left_out(payload))
 
 
+def without_content(task: Task) -> ShownTask:
+    """Return the task for those who may not read it: what it does and how it ended is left out."""
+    return ShownTask(
+        replace(
+            task,
+            description=None,
+            payload=None,
+            payload_secrets=None,
+            result=None,
+            error=None,
+            progress=None,
+            callback_url=None,
+        )
+    )
+
+
 def masked_template(task: str, secrets: SecretFields | None) -> str:
     """Return the body of a request to create tasks, masked as its tasks are."""
     body = orjson.loads(task)

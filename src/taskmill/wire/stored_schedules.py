@@ -76,8 +76,11 @@ def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
     )
 
 
-def task_draft(name: str, task: str, limits: InputLimits) -> TaskDraft:
+def task_draft(name: str, task: str, queue: str, limits: InputLimits) -> TaskDraft:
     """Return the task that a schedule's template makes now, with the schedule's label.
+
+    Unless the template names one, its queue is `queue`: the schedule belongs to those who may see that one,
+    whatever a newer contract says.
 
     Raises:
         InvalidInput: It is not allowed, or no longer, as by a contract that is newer than the schedule.
@@ -87,7 +90,7 @@ def task_draft(name: str, task: str, limits: InputLimits) -> TaskDraft:
     if labels.get(LABEL, name) != name:
         expected = f"no label {LABEL}, or the schedule's name"
         raise InvalidInput.at(f"/task/labels/{LABEL}", expected, "another text")
-    labelled = {**body, "labels": {**labels, LABEL: name}}
+    labelled = {**body, "queue": body.get("queue") or queue, "labels": {**labels, LABEL: name}}
     try:
         return to_draft(labelled, source=SOURCE, limits=limits)
     except InvalidInput as error:

@@ -16,7 +16,7 @@ from taskmill.api.authorisation import (
     permitted_limits,
     schedule_guard,
     shown_key,
-    shown_task,
+    shown_made,
 )
 from taskmill.api.bodies import header_text
 from taskmill.api.conditions import IF_MATCH, if_match_versions
@@ -226,11 +226,14 @@ async def delete_schedule(request: Request, context: InContext, name: ScheduleNa
     dependencies=_NO_QUERY,
 )
 async def run_schedule(request: Request, context: InContext, name: ScheduleName) -> Response:
-    """Make a task now, whatever `overlap` says, also of a paused schedule. Its ticks stay as they are."""
+    """Make a task now, whatever `overlap` says, also of a paused schedule. Its ticks stay as they are.
+
+    Without `tasks:read` the response shows neither the payload nor the description.
+    """
     key = _idempotency_key(request, context)
     owner = owner_of(request.scope)
     created = await context.manual_fires.run(name, key, owner=owner and owner.name)
-    task = await shown_task(context, request.scope, created.task)
+    task = await shown_made(context, request.scope, created.task)
     return created_response(task, replayed=created.replayed).to_starlette()
 
 
@@ -267,7 +270,10 @@ async def backfill_schedule(
     responses=refusals(400, 404),
 )
 async def list_fires(request: Request, context: InContext, name: ScheduleName) -> Response:
-    """List what became of ticks, the latest first: a task, or why there is none. It is kept for 90 days."""
+    """List what became of ticks, the latest first: a task, or why there is none. It is kept for 90 days.
+
+    With `outcome` a page may be short or empty though there is a next one: each looks at up to 10,000 ticks.
+    """
     query = queries.read_query(request.scope, FiresQuery, repeatable=("outcome",))
     listing = _digest("fires", name, *sorted(query.outcome))
     before = _AFTER_ALL if query.cursor is None else _moment(query.cursor, listing)
@@ -275,8 +281,9 @@ async def list_fires(request: Request, context: InContext, name: ScheduleName) -
         name, before=before, outcomes=query.outcome, limit=query.limit
     )
     next_cursor = None
-    if page.has_more:
-        next_cursor = cursors.encode(UUID(int=(page[-1].tick - _EPOCH) // _MICROSECOND), listing)
+    if page.next_before is not None:
+        number = (page.next_before - _EPOCH) // _MICROSECOND
+        next_cursor = cursors.encode(UUID(int=number), listing)
     return RawResponse(200, fires_json(page, next_cursor)).to_starlette()
 
 
