@@ -14,13 +14,26 @@ from tests.chaos.seed import Plan, Report
 # Seeds alternate: without a broker, and with one under both policies.
 _TRANSPORTS = ((False, "postgres"), (True, "auto"), (True, "rabbitmq"))
 _SHOWN = 12
+# What happens to the servers happens to all processes; of these only those are harmed that fire schedules.
+_FIRING = frozenset({"maintenance"})
 
 
-def plans(first: int, count: int, faults: int, tasks: int) -> Iterator[Plan]:
-    """Return the plans of `count` seeds."""
-    for seed in range(first, first + count):
+def plans(arguments: argparse.Namespace) -> Iterator[Plan]:
+    """Return the plans of the seeds."""
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         with_broker, policy = _TRANSPORTS[seed % len(_TRANSPORTS)]
-        yield Plan(seed=seed, with_broker=with_broker, policy=policy, faults=faults, tasks=tasks)
+        if arguments.schedules:
+            with_broker, policy = _TRANSPORTS[0]
+        yield Plan(
+            seed=seed,
+            with_broker=with_broker,
+            policy=policy,
+            faults=arguments.faults,
+            tasks=arguments.tasks,
+            posts_per_s=arguments.posts_per_s,
+            schedules=arguments.schedules,
+            roles=_FIRING if arguments.schedules else frozenset(),
+        )
 
 
 def main() -> int:
@@ -34,12 +47,23 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=cores, help=f"seeds at a time (default: cores, here {cores})"
     )
+    parser.add_argument(
+        "--posts-per-s", type=float, default=60.0, help="tasks created a second (default 60)"
+    )
+    parser.add_argument(
+        "--schedules",
+        type=int,
+        default=0,
+        metavar="COUNT",
+        help="schedules with a tick every second, fired by three processes of maintenance, to which most "
+        "faults happen (default 0); without a broker",
+    )
     arguments = parser.parse_args()
     reports: list[Report] = []
     # Not forked: each seed starts its own threads and event loops.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, arguments.jobs), mp_context=spawn) as pool:
-        planned = plans(arguments.first, arguments.seeds, arguments.faults, arguments.tasks)
+        planned = plans(arguments)
         for future in as_completed([pool.submit(seed_process.report, plan) for plan in planned]):
             report = future.result()
             reports.append(report)

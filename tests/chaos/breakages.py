@@ -81,6 +81,9 @@ def _without_fence(text: str) -> str:
     return in_own_name(_with(_FENCE, " AND $3::integer[] IS NOT NULL")(text))
 
 
+_ONE_FIRE = "\nON CONFLICT (schedule_id, tick) DO NOTHING"
+_AS_READ = " AND s.revision = moved.revision AND s.cursor_at = moved.was_at"
+
 # One worker renews its lease, asks for tasks, and never gets any.
 _IDLE_WORKER = _with(
     "WHERE id = $1 AND closed_at", "WHERE $2::text <> 'worker-2' AND id = $1 AND closed_at"
@@ -109,13 +112,22 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
         # An operator's retry takes whatever has finished.
         "again": {"run_tasks_again": _with("id = ANY($1)", "cardinality($1::uuid[]) > 0")},
         "hints": {},
+        # The lock decides who fires; the primary key is what holds when it does not.
+        "tick": {
+            "lock_due_schedules": _without("\nFOR UPDATE SKIP LOCKED"),
+            "move_schedules": _without(_AS_READ),
+            "store_fires": _without(_ONE_FIRE),
+        },
         "idle_worker": {"claim_tasks": _IDLE_WORKER},
     }
 )
 NAMES = tuple(_CHANGES)
 # What is broken in the schema, after the database has been created.
 SCHEMA: Mapping[str, str] = MappingProxyType(
-    {"key": "ALTER TABLE taskmill.idempotency DROP CONSTRAINT idempotency_pkey"}
+    {
+        "key": "ALTER TABLE taskmill.idempotency DROP CONSTRAINT idempotency_pkey",
+        "tick": "ALTER TABLE taskmill.schedule_fire DROP CONSTRAINT schedule_fire_pkey",
+    }
 )
 
 

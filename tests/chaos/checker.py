@@ -24,6 +24,8 @@ Row: TypeAlias = Mapping[str, Any]
 
 # Tasks that are created after the faults, to check that everything works.
 PROBES = ("probe-posted", "probe-published")
+# What the tasks of schedules are named.
+TICK = "tick"
 # The clocks of the API and of PostgreSQL agree to about half the time of a round trip.
 _CLOCKS_AGREE_S = 0.1
 
@@ -127,7 +129,7 @@ def _of_message(
 
 
 def _of_strangers(history: History, by_name: Mapping[str, list[Row]]) -> Iterable[str]:
-    known = {*PROBES, *(name for operation in history.operations for name in operation.names)}
+    known = {*PROBES, TICK, *(name for operation in history.operations for name in operation.names)}
     for name in by_name.keys() - known:
         yield f"stranger: nobody sent a task named {name}"
 

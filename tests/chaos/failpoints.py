@@ -16,13 +16,14 @@ FAILPOINTS = {
     "relay": ("before_hint",),
     "api": ("after_commit",),
     "intake": ("after_commit",),
+    "maintenance": ("after_fires", "before_commit"),
 }
 
 
 def watch(folder: Path) -> None:
     """Insert the failpoints into the program; call it before the roles start."""
     from taskmill.relay.hinting import HintSender  # noqa: PLC0415 - not before the statements are chosen
-    from taskmill.storage import claims, tasks  # noqa: PLC0415 - see above
+    from taskmill.storage import claims, schedules, tasks  # noqa: PLC0415 - see above
 
     def die_at(failpoint: str) -> None:
         if (folder / failpoint).exists():
@@ -33,6 +34,8 @@ def watch(folder: Path) -> None:
     _die_before(claims, "end", "before_finish", die_at)
     _die_after(claims, "end", "after_finish", die_at)
     _die_after(tasks, "insert", "after_commit", die_at)
+    _die_after(schedules, "store_fires", "after_fires", die_at)
+    _die_after(schedules, "move", "before_commit", die_at)
     _die_before(HintSender, "_publish", "before_hint", die_at)
 
 

@@ -3,7 +3,7 @@
     python -m tests.chaos.program run worker
 
 The environment names the file for effects (`CHAOS_EFFECTS`), the folder in which failpoints are enabled
-(`CHAOS_FAILPOINTS`) and what is broken (`CHAOS_BREAK`).
+(`CHAOS_FAILPOINTS`), what is broken (`CHAOS_BREAK`) and, for some, the file that shifts the clock (`CHAOS_CLOCK`).
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import breakages, failpoints
+from tests.chaos import breakages, failpoints, skew
 from tests.chaos.effects import Effects
 
 _EFFECTS = "CHAOS_EFFECTS"
 _FAILPOINTS = "CHAOS_FAILPOINTS"
 _BREAK = "CHAOS_BREAK"
+_CLOCK = "CHAOS_CLOCK"
 
 
 def handlers(effects: Effects) -> Mapping[str, Any]:
@@ -40,6 +41,8 @@ def handlers(effects: Effects) -> Mapping[str, Any]:
 
 def main() -> None:
     """Apply the requested changes, then run the command line."""
+    if clock := os.environ.pop(_CLOCK, ""):  # noqa: TID251 - how a process gets its settings
+        skew.watch(Path(clock))
     # Modules import `statement` by name: it must be replaced before they are imported.
     breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process gets its settings
     from taskmill.composition import handlers as composed  # noqa: PLC0415 - see above

@@ -16,18 +16,21 @@ from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.pullers import Pullers
 from tests.chaos.recovery import not_back
+from tests.chaos.schedules import Schedules, fire_findings
 from tests.chaos.site import Site
 from tests.support.polling import eventually
 
 SETTLE_S = 120.0
 _MOST_FILES = 300
+_SCHEDULERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a seed does. `broken` names what is broken on purpose.
 
-    `only` limits the faults to these kinds; `roles` limits faults of processes and edges to these roles.
+    `only` limits the faults to these kinds; `roles` limits faults of processes and edges to these roles. With
+    `schedules` there are so many, each with a tick every second, and three processes of maintenance.
     """
 
     seed: int
@@ -41,6 +44,7 @@ class Plan:
     only: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     settle_s: float = SETTLE_S
+    schedules: int = 0
 
 
 @dataclass(kw_only=True)
@@ -62,6 +66,8 @@ class Report:
     def __str__(self) -> str:
         """Summarize it in one line."""
         transport = f"{self.plan.policy} broker" if self.plan.with_broker else "no broker"
+        if self.plan.schedules:
+            transport += f", {self.plan.schedules} ticks/s"
         return (
             f"seed {self.plan.seed} ({transport}): {sum(self.faults.values())} faults, "
             f"{self.accepted} accepted, {self.terminal} ended, {self.stale_refused} stale ends refused, "
@@ -78,7 +84,11 @@ async def run(plan: Plan) -> Report:
         prefix="taskmill-chaos-", ignore_cleanup_errors=True
     ) as folder:
         site = Site(
-            Path(folder), with_broker=plan.with_broker, policy=plan.policy, broken=plan.broken
+            Path(folder),
+            with_broker=plan.with_broker,
+            policy=plan.policy,
+            broken=plan.broken,
+            schedulers=_SCHEDULERS if plan.schedules else 1,
         )
         async with site:
             await under_load(site, history, report, lambda: _do_harm(site, history, report))
@@ -112,14 +122,19 @@ async def under_load(
     clients = Clients(
         site, plan.seed, history, posts_per_s=plan.posts_per_s, delays_s=plan.delays_s
     )
+    schedules = Schedules(site, plan.seed, plan.schedules)
     async with asyncio.TaskGroup() as pulling:
         settled = asyncio.Event()
         pulling.create_task(Pullers(site).run(settled))
         async with asyncio.TaskGroup() as group:
             stop = asyncio.Event()
             group.create_task(clients.run(stop))
+            if plan.schedules:
+                group.create_task(schedules.run(stop))
             await happen()
             stop.set()
+        if plan.schedules:
+            report.violations.extend(await schedules.end())
         report.responses, report.accepted = history.responses, len(history.accepted)
         await clients.resume()
         report.violations.extend(await _settled(site, plan, report))
@@ -128,6 +143,7 @@ async def under_load(
     try:
         report.violations.extend(await findings(sql, history, site.effects))
         report.violations.extend(await found_by_verify(site.database_url))
+        report.violations.extend(await fire_findings(sql))
         report.violations.extend(await _leaks(sql, site))
         report.terminal = await sql.fetchval(
             "SELECT count(*) FROM taskmill.task WHERE finished_at IS NOT NULL"

@@ -164,7 +164,15 @@ class Member:
 class Site:
     """Use it as an async context manager, in the main thread: the servers end with that thread."""
 
-    def __init__(self, folder: Path, *, with_broker: bool, policy: str, broken: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        with_broker: bool,
+        policy: str,
+        broken: str = "",
+        schedulers: int = 1,
+    ) -> None:
         self.folder = folder
         self.effects = folder / "effects.jsonl"
         self.members: dict[str, Member] = {}
@@ -174,6 +182,7 @@ class Site:
         self.disk: Path | None = None
         self._with_broker = with_broker
         self._broken = broken
+        self.schedulers = schedulers
         self._stack = AsyncExitStack()
         self._postgres: EmbeddedPostgres | None = None
 
@@ -302,7 +311,8 @@ class Site:
             await sql.close()
 
     def _names(self) -> list[str]:
-        names = ["api-1", "maintenance-1", "worker-1", "worker-2"]
+        maintenance = [f"maintenance-{number + 1}" for number in range(self.schedulers)]
+        names = ["api-1", *maintenance, "worker-1", "worker-2"]
         return [*names, "relay-1", "relay-2", "intake-1"] if self._with_broker else names
 
     async def _member(self, name: str, stack: AsyncExitStack) -> Member:
@@ -327,6 +337,9 @@ class Site:
             "CHAOS_FAILPOINTS": str(folder / "failpoints"),
             "CHAOS_BREAK": self._broken,
         }
+        if name.startswith("maintenance"):
+            (folder / "clock").write_text("+0s")
+            env["CHAOS_CLOCK"] = str(folder / "clock")
         if self.faketime is not None and name.startswith("worker"):
             (folder / "clock").write_text("+0s")
             env |= {

@@ -17,6 +17,8 @@ class Case:
     policy: str = "postgres"
     delays_s: tuple[float, ...] = (0, 0.1, 0.4)
     posts_per_s: float = 40.0
+    roles: frozenset[str] = frozenset({"worker"})
+    schedules: int = 0
 
 
 CASES = {
@@ -32,7 +34,17 @@ CASES = {
         violation="unfinished", only=frozenset({"rows_locked"}), delays_s=(1, 2), posts_per_s=70
     ),
     "hints": Case(violation="unfinished", only=frozenset({"kill"}), policy="rabbitmq"),
-    "key": Case(violation="doubled", only=frozenset({"answer_lost", "failpoint"})),
+    "key": Case(
+        violation="doubled",
+        only=frozenset({"answer_lost", "failpoint"}),
+        roles=frozenset({"worker", "api"}),
+    ),
+    "tick": Case(
+        violation="schedule_tick_twice",
+        only=frozenset({"freeze"}),
+        roles=frozenset({"maintenance"}),
+        schedules=20,
+    ),
     "idle_worker": Case(violation="not_back: worker-2", only=frozenset({"kill"})),
     "early": Case(violation="ran_early", only=frozenset({"kill"})),
     "again": Case(violation="ran_again_unasked", only=frozenset({"kill"})),
@@ -58,8 +70,9 @@ async def test_a_broken_build_is_caught_by_the_invariant_that_it_breaks(broken: 
         delays_s=case.delays_s,
         broken=broken,
         only=case.only,
-        roles=frozenset({"worker", "api"} if broken == "key" else {"worker"}),
+        roles=case.roles,
         settle_s=25,
+        schedules=case.schedules,
     )
     report = await run(plan)
     is_caught = any(case.violation in violation for violation in report.violations)

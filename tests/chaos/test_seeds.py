@@ -10,6 +10,16 @@ from tests.chaos.seed import Plan, run
 SHORT = [
     Plan(seed=101, with_broker=False, policy="postgres", faults=6, tasks=300),
     Plan(seed=102, with_broker=True, policy="auto", faults=6, tasks=300),
+    Plan(
+        seed=103,
+        with_broker=False,
+        policy="postgres",
+        faults=6,
+        tasks=100,
+        posts_per_s=15,
+        roles=frozenset({"maintenance"}),
+        schedules=30,
+    ),
 ]
 WHOLE = [
     Plan(seed=1, with_broker=False, policy="postgres"),
@@ -45,7 +55,7 @@ def test_every_kind_of_fault_can_be_done_here(fault: str) -> None:
 @pytest.mark.parametrize(
     "plan",
     [*SHORT, *(pytest.param(plan, marks=pytest.mark.slow) for plan in WHOLE)],
-    ids=lambda plan: f"{plan.tasks}-{plan.policy}",
+    ids=lambda plan: f"{plan.tasks}-{plan.policy}{'-schedules' * bool(plan.schedules)}",
 )
 async def test_whatever_happens_nothing_is_lost_doubled_or_stranded(plan: Plan) -> None:
     report = await run(plan)

@@ -28,6 +28,8 @@ class ProcessFaults:
             "stop": self._stop_in_order,
             "failpoint": self._die_at_a_failpoint,
             "clock_jump": self._jump_clock,
+            # A clock matters to those who fire schedules, if to anybody.
+            **({"clock_skew": self._skew_clock} if self._scene.site.schedulers > 1 else {}),
         }
 
     async def heal(self) -> None:
@@ -64,7 +66,9 @@ class ProcessFaults:
         return is_signalled and has_ended
 
     async def _die_at_a_failpoint(self) -> bool:
-        async with self._scene.a_member(*FAILPOINTS) as member:
+        fires = self._scene.site.schedulers > 1
+        roles = [role for role in FAILPOINTS if fires or role != "maintenance"]
+        async with self._scene.a_member(*roles) as member:
             failpoint = self._dice.choice(FAILPOINTS[member.role])
             (member.failpoints / failpoint).touch()
             await within(4, lambda: not member.is_alive)
@@ -76,7 +80,13 @@ class ProcessFaults:
         return has_died
 
     async def _jump_clock(self) -> bool:
-        async with self._scene.a_member("worker") as member:
+        return await self._move_clock("worker")
+
+    async def _skew_clock(self) -> bool:
+        return await self._move_clock("maintenance")
+
+    async def _move_clock(self, role: str) -> bool:
+        async with self._scene.a_member(role) as member:
             member.clock.write_text(self._dice.choice(("-3600s", "+3600s", "+15s", "-15s")))
             has_jumped = await within(4, lambda: member.clock_error_s > 10)
             await asyncio.sleep(self._dice.uniform(0, 2))

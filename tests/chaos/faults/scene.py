@@ -48,7 +48,8 @@ class Scene:
     @asynccontextmanager
     async def a_member(self, *roles: str) -> AsyncIterator[Member]:
         """Choose a process that no other fault affects."""
-        member = self.dice.choice(self.site.of(*roles) if roles else self.members)
+        own = [member for member in self.members if member.role in roles]
+        member = self.dice.choice((own or self.site.of(*roles)) if roles else self.members)
         async with self.alone_with(member.name):
             yield member
 
