@@ -10,17 +10,19 @@ from taskmill.wire.stored_schedules import spec_json
 # The same task as in `bulk_create`, in a form that PostgreSQL completes with the number of the schedule.
 _STORED = """
 WITH made AS (
-    INSERT INTO taskmill.schedule (name, spec, task, queue, type, cursor_at, next_at, tz_version)
-    SELECT
-        $1::text || n, $2::text::json, replace($3::text, '"#"', n::text)::json, 'default', 'emulate', now(),
-        $4::timestamptz + $5::float8 * n * interval '1 s', $6
+    INSERT INTO taskmill.schedule (name, spec, task, queue, type)
+    SELECT $1::text || n, $2::text::json, replace($3::text, '"#"', n::text)::json, 'default', 'emulate'
     FROM generate_series(1, $7::integer) AS n
-    RETURNING id, revision, cursor_at, spec, tz_version
+    RETURNING id, revision, spec
+),
+begun AS (
+    INSERT INTO taskmill.schedule_cursor (schedule_id, cursor_at, next_at, tz_version)
+    SELECT id, now(), $4::timestamptz + $5::float8 * row_number() OVER (ORDER BY id) * interval '1 s', $6 FROM made
 )
 INSERT INTO taskmill.schedule_revision (schedule_id, revision, from_tick, spec, tz_version)
-SELECT id, revision, cursor_at, spec, tz_version FROM made
+SELECT id, revision, now(), spec, $6 FROM made
 """
-_ANALYZE = "ANALYZE taskmill.schedule"
+_ANALYZE = "ANALYZE taskmill.schedule, taskmill.schedule_cursor"
 _TASK = {
     "name": "report",
     "description": "figures of a region, with charts, for the board",

@@ -82,7 +82,7 @@ def _without_fence(text: str) -> str:
 
 
 _ONE_FIRE = "\nON CONFLICT (schedule_id, tick) DO NOTHING"
-_AS_READ = " AND s.revision = moved.revision AND s.cursor_at = moved.was_at"
+_AS_READ = " AND c.revision = moved.revision AND c.cursor_at = moved.was_at"
 
 # One worker renews its lease, asks for tasks, and never gets any.
 _IDLE_WORKER = _with(
@@ -114,7 +114,7 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
         "hints": {},
         # The lock decides who fires; the primary key is what holds when it does not.
         "tick": {
-            "lock_due_schedules": _without("\nFOR UPDATE SKIP LOCKED"),
+            "lock_due_schedules": _without("\nFOR UPDATE OF c SKIP LOCKED"),
             "move_schedules": _without(_AS_READ),
             "store_fires": _without(_ONE_FIRE),
         },

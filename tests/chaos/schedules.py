@@ -23,8 +23,8 @@ _PRESENT: Final = timedelta(seconds=5)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _OVERLAPS: Final = ("allow", "allow", "allow", "skip", "hold_one", "cancel_running")
 _BEHIND: Final = """
-    SELECT name FROM taskmill.schedule
-    WHERE paused_at IS NULL AND cursor_at < clock_timestamp() - $1::interval ORDER BY name
+    SELECT s.name FROM taskmill.schedule AS s JOIN taskmill.schedule_cursor AS c ON c.schedule_id = s.id
+    WHERE c.paused_at IS NULL AND c.cursor_at < clock_timestamp() - $1::interval ORDER BY s.name
 """
 _UNRECORDED: Final = """
     SELECT id FROM taskmill.task WHERE source = 'schedule'

@@ -165,13 +165,7 @@ class Site:
     """Use it as an async context manager, in the main thread: the servers end with that thread."""
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        with_broker: bool,
-        policy: str,
-        broken: str = "",
-        schedulers: int = 1,
+        self, folder: Path, *, with_broker: bool, policy: str, broken: str = "", schedulers: int = 1
     ) -> None:
         self.folder = folder
         self.effects = folder / "effects.jsonl"

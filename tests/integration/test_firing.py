@@ -13,7 +13,7 @@ from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.quotas import Owner, Quota, QuotaLimit
-from taskmill.maintenance.firing import FireSchedules
+from taskmill.maintenance.firing import MOST_AT_ONCE, FireSchedules
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import _HOT
 from taskmill.storage.rights import MAINTENANCE
@@ -28,6 +28,20 @@ from tests.support.verifying import found_in
 
 CREATED, REFUSED = FireOutcome.CREATED, FireOutcome.REFUSED
 _SECOND = timedelta(seconds=1)
+# Copies of a schedule that is due, which is paused; they are due for longer than any other.
+_MANY_OF_ONE_OWNER = """
+    WITH pattern AS (
+        UPDATE taskmill.schedule_cursor SET paused_at = now() RETURNING schedule_id, cursor_at, tz_version
+    ),
+    made AS (
+        INSERT INTO taskmill.schedule (name, spec, task, queue, type, owner)
+        SELECT 'many-' || n, s.spec, s.task, s.queue, s.type, 'hog'
+        FROM taskmill.schedule AS s, generate_series(1, $1::integer) AS n
+        RETURNING id
+    )
+    INSERT INTO taskmill.schedule_cursor (schedule_id, owner, cursor_at, next_at, tz_version)
+    SELECT made.id, 'hog', pattern.cursor_at, now() - interval '30 s', pattern.tz_version FROM made, pattern
+"""
 
 
 class _CountedIds(IdFactory):
@@ -150,7 +164,7 @@ async def test_a_tick_that_has_its_fire_makes_no_second_task(scheduler: Schedule
     await scheduler.due()
     await scheduler.fire()
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET cursor_at = cursor_at - interval '1 h', next_at = now()"
+        "UPDATE taskmill.schedule_cursor SET cursor_at = cursor_at - interval '1 h', next_at = now()"
     )
     await scheduler.fire()
     assert len(await scheduler.tasks()) == 1
@@ -312,7 +326,7 @@ async def test_after_a_failure_a_round_takes_half_as_many_schedules(stage: Stage
     other = await asyncpg.connect(stage.url)
     try:
         await other.execute("BEGIN; LOCK TABLE taskmill.schedule_fire IN EXCLUSIVE MODE")
-        for _ in range(2):
+        for _ in range(3):
             with pytest.raises(Unavailable):
                 await duty()
         await other.execute("ROLLBACK")
@@ -320,11 +334,29 @@ async def test_after_a_failure_a_round_takes_half_as_many_schedules(stage: Stage
         rounds = []
         while await duty():
             rounds.append(await stage.sql.fetchval(fired))
-        assert rounds == [25]
+        assert rounds == [31, 60]
         assert await stage.sql.fetchval(fired) == 60
     finally:
         await other.close()
         await hasty.close()
+
+
+async def test_nobody_waits_for_all_schedules_of_another_one(scheduler: Scheduler) -> None:
+    """Of many that are due, and due for longer, others' ones fire with the second batch."""
+    many = MOST_AT_ONCE * 3
+    await scheduler.due("pattern", task={"name": "a task"})
+    await scheduler.stage.sql.execute(_MANY_OF_ONE_OWNER, many)
+    later = to_schedule({"every": "PT1S", "task": {"name": "later"}})
+    await scheduler.schedules.put("nobodys", later)
+    await scheduler.schedules.put("theirs", later, owner=Owner("another"))
+    await scheduler.age(2 * _SECOND, "nobodys", "theirs")
+    for _ in range(2):
+        assert await scheduler.duty()
+    assert await scheduler.outcomes("nobodys") != []
+    assert await scheduler.outcomes("theirs") != []
+    await scheduler.fire()
+    fired = "SELECT count(DISTINCT schedule_id) FROM taskmill.schedule_fire"
+    assert await scheduler.stage.sql.fetchval(fired) == many + 2
 
 
 async def test_a_lock_on_a_schedule_holds_up_no_other(scheduler: Scheduler) -> None:
@@ -332,7 +364,10 @@ async def test_a_lock_on_a_schedule_holds_up_no_other(scheduler: Scheduler) -> N
     await scheduler.due("b")
     other = await asyncpg.connect(scheduler.stage.url)
     try:
-        await other.execute("BEGIN; SELECT FROM taskmill.schedule WHERE name = 'a' FOR UPDATE")
+        await other.execute(
+            "BEGIN; SELECT FROM taskmill.schedule JOIN taskmill.schedule_cursor ON id = schedule_id "
+            "WHERE name = 'a' FOR UPDATE"
+        )
         await scheduler.fire()
     finally:
         await other.close()

@@ -262,9 +262,8 @@ WORK = {
     "VALUES ('q', 'new', 1), ('q', 'new', 1)",
     "fold_failures": "INSERT INTO taskmill.failure_delta (type, error, task_id) "
     "VALUES ('t', 'e', gen_random_uuid())",
-    "fire_schedules": "INSERT INTO taskmill.schedule "
-    "(name, spec, task, queue, type, cursor_at, next_at, tz_version) "
-    "VALUES ('s', '{}', '{}', 'q', 't', now(), now(), '')",
+    "fire_schedules": "INSERT INTO taskmill.schedule_cursor (schedule_id, cursor_at, next_at, tz_version) "
+    "VALUES (1, now(), now(), '')",
     "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, event, tasks) "
     "VALUES ('q', 't', 'created', 1)",
 }

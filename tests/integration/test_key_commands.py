@@ -136,7 +136,8 @@ def test_a_wrong_quota_is_refused(keys: Keys, wrong: str) -> None:
     status, _, err = keys("create", "a", "--grant", "admin", "--quota", wrong)
     assert status == 2
     assert (
-        "expected one of queues, types, webhooks, streams, waiting_tasks, waiting_kib, and a" in err
+        "expected one of queues, types, webhooks, streams, schedules, waiting_tasks, waiting_kib, and a"
+        in err
     )
     assert keys.listed() == []
 

@@ -20,7 +20,9 @@ from tests.support.raw_requests import LONG_WAY
 from tests.support.stage import Stage, a_webhooks
 
 MOST = 3
-REQUIRED = Settings(limits=LIMITS, quotas=QuotaSettings(streams=MOST), auth="required")
+REQUIRED = Settings(
+    limits=LIMITS, quotas=QuotaSettings(streams=MOST, schedules=MOST), auth="required"
+)
 NAMED = [("queue", "queues"), ("type", "types")]
 
 
@@ -155,6 +157,29 @@ async def test_a_key_may_have_so_many_webhooks(
     await api.http.delete(f"/webhooks/{ids[0]}", headers=shown(key))
     assert (await made(key)).status_code == 201
     assert is_exceeded(await made(key), "webhooks")
+
+
+async def test_a_key_may_have_so_many_schedules(
+    api: Served, stage: Stage, key: NewApiKey, other: NewApiKey
+) -> None:
+    """Also those that another one has put before; what is there already may be replaced."""
+
+    async def put(by: NewApiKey, name: str, priority: int = 0) -> httpx.Response:
+        body = {"every": "PT1H", "task": {"name": "a task", "priority": priority}}
+        return await api.http.put(f"/schedules/{name}", json=body, headers=shown(by))
+
+    for number in range(MOST):
+        assert (await put(key, f"mine-{number}")).status_code == 201
+    assert is_exceeded(await put(key, "one-more"), "schedules")
+    assert (await put(key, "mine-0", priority=5)).status_code == 200
+    assert (await put(other, "theirs")).status_code == 201
+    assert is_exceeded(await put(key, "theirs", priority=5), "schedules")
+    await api.http.delete("/schedules/mine-0", headers=shown(key))
+    assert (await put(key, "theirs", priority=5)).status_code == 200
+    assert is_exceeded(await put(key, "one-more"), "schedules")
+    large = await a_new_key(stage.database, "admin", name="large", quotas=("schedules=0",))
+    for number in range(MOST + 1):
+        assert (await put(large, f"large-{number}")).status_code == 201
 
 
 async def test_the_limit_of_all_webhooks_is_named_when_that_is_reached(

@@ -8,6 +8,7 @@ import pytest
 
 from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.storage import schedules as rows
 from tests.support.safety import assert_safe
 from tests.support.scheduling import Scheduler
 from tests.support.stage import Stage
@@ -72,7 +73,7 @@ async def _three_ticks(scheduler: Scheduler, overlap: str) -> list[tuple[FireOut
     await scheduler.put(every="PT1S", overlap=overlap)
     await scheduler.age(timedelta(seconds=3))
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET cursor_at = date_trunc('second', now()) - interval '3 s'"
+        "UPDATE taskmill.schedule_cursor SET cursor_at = date_trunc('second', now()) - interval '3 s'"
     )
     await scheduler.duty()
     return (await scheduler.outcomes())[:3]
@@ -98,7 +99,7 @@ async def test_one_tick_is_held_until_the_task_before_has_ended(scheduler: Sched
     held = (await scheduler.get()).held_tick
     assert held == (await scheduler.fires())[1].tick
     await _end_all(scheduler.stage)
-    await scheduler.stage.sql.execute("UPDATE taskmill.schedule SET next_at = now()")
+    await scheduler.stage.sql.execute("UPDATE taskmill.schedule_cursor SET next_at = now()")
     await scheduler.duty()
     [_, was_held, *_] = await scheduler.fires()
     assert (was_held.tick, was_held.outcome) == (held, CREATED)
@@ -115,6 +116,32 @@ async def test_a_held_tick_is_looked_at_once_a_second(scheduler: Scheduler) -> N
     assert schedule.held_tick is not None
     assert schedule.next_at is not None
     assert schedule.next_at <= schedule.moment + timedelta(seconds=1)
+
+
+async def test_a_tick_that_is_held_for_longer_than_fires_are_kept_makes_its_task(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(every="PT1H", overlap="hold_one")
+    for _ in range(2):
+        await scheduler.age(HOUR)
+        await scheduler.fire()
+    assert await scheduler.outcomes() == [(CREATED, 1), (HELD, 1)]
+    await scheduler.stage.sql.execute(
+        "UPDATE taskmill.schedule_fire SET at = now() - interval '91 days'"
+    )
+    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
+    await _end_all(scheduler.stage)
+    await scheduler.stage.sql.execute("UPDATE taskmill.schedule_cursor SET next_at = now()")
+    await scheduler.fire()
+    assert await scheduler.outcomes() == [(CREATED, 1)]
+    assert len(await scheduler.tasks()) == 2
+    # One that no schedule waits for is deleted as any other.
+    await scheduler.put("gone", overlap="hold_one")
+    await scheduler.stage.sql.execute(
+        "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, at) "
+        "SELECT id, now(), 'tick', 'held', now() - interval '91 days' FROM taskmill.schedule WHERE name = 'gone'"
+    )
+    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
 
 
 async def test_the_task_before_is_cancelled_at_once_where_that_is_asked_for(

@@ -6,7 +6,6 @@ import pytest
 
 from taskmill.domain.errors import InvalidInput, QueueLimitReached, Unavailable
 from taskmill.domain.fires import FireCause, FireOutcome
-from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
 from taskmill.domain.schedule_errors import (
@@ -82,7 +81,7 @@ async def test_a_schedule_that_was_left_for_later_can_be_replaced_at_once(
     """Its next look is later than its tick: as after it had to wait, or by earlier rules of its time zone."""
     await scheduler.due(task={"name": "before"})
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET next_at = now() + interval '1 min'"
+        "UPDATE taskmill.schedule_cursor SET next_at = now() + interval '1 min'"
     )
     await scheduler.put(every="P7D", task={"name": "after"})
     [task] = await scheduler.tasks()
@@ -102,7 +101,7 @@ async def test_a_tick_that_its_jitter_delays_is_not_lost_when_its_schedule_is_re
     )
     await scheduler.put(name, every="P1D", jitter_s=86_399)
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET cursor_at = $1, next_at = $2",
+        "UPDATE taskmill.schedule_cursor SET cursor_at = $1, next_at = $2",
         tick - SECOND,
         due_at(name, spec, Tick(at=tick)),
     )
@@ -350,7 +349,7 @@ async def test_a_page_of_large_templates_has_few(scheduler: Scheduler) -> None:
 async def test_new_rules_of_time_zones_move_the_next_tick(scheduler: Scheduler) -> None:
     stored = await scheduler.put(cron="0 3 * * *", zone="Europe/Berlin")
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET tz_version = 'old', next_at = next_at + interval '1 h'"
+        "UPDATE taskmill.schedule_cursor SET tz_version = 'old', next_at = next_at + interval '1 h'"
     )
     update = ZoneUpdates(scheduler.stage.maintenance_database)
     assert await update() is False
@@ -362,34 +361,6 @@ async def test_new_rules_of_time_zones_move_the_next_tick(scheduler: Scheduler) 
     )
 
 
-async def test_a_tick_that_is_held_for_longer_than_fires_are_kept_makes_its_task(
-    scheduler: Scheduler,
-) -> None:
-    await scheduler.put(every="PT1H", overlap="hold_one")
-    for _ in range(2):
-        await scheduler.age(HOUR)
-        await scheduler.fire()
-    assert await scheduler.outcomes() == [(CREATED, 1), (FireOutcome.HELD, 1)]
-    await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule_fire SET at = now() - interval '91 days'"
-    )
-    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
-    lease = await scheduler.stage.open_lease()
-    for taken in await scheduler.stage.take(lease):
-        await scheduler.stage.end(taken, lease, Succeeded())
-    await scheduler.stage.sql.execute("UPDATE taskmill.schedule SET next_at = now()")
-    await scheduler.fire()
-    assert await scheduler.outcomes() == [(CREATED, 1)]
-    assert len(await scheduler.tasks()) == 2
-    # One that no schedule waits for is deleted as any other.
-    await scheduler.put("gone", overlap="hold_one")
-    await scheduler.stage.sql.execute(
-        "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, at) "
-        "SELECT id, now(), 'tick', 'held', now() - interval '91 days' FROM taskmill.schedule WHERE name = 'gone'"
-    )
-    assert await rows.prune(scheduler.stage.maintenance_database, 90, 10) == 1
-
-
 async def test_what_became_of_ticks_is_deleted_when_it_is_old(scheduler: Scheduler) -> None:
     await scheduler.due()
     await scheduler.fire()
@@ -398,7 +369,8 @@ async def test_what_became_of_ticks_is_deleted_when_it_is_old(scheduler: Schedul
     await scheduler.put(every="PT2H")
     await scheduler.stage.sql.execute(
         "UPDATE taskmill.schedule_fire SET at = now() - interval '91 days' WHERE task_id = "
-        "(SELECT last_task_id FROM taskmill.schedule WHERE name = 'report')"
+        "(SELECT last_task_id FROM taskmill.schedule_cursor JOIN taskmill.schedule ON id = schedule_id "
+        "WHERE name = 'report')"
     )
     await scheduler.stage.sql.execute(
         "UPDATE taskmill.schedule_revision SET at = now() - interval '91 days'"

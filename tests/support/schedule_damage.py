@@ -10,15 +10,17 @@ from tests.support.mixture import Mixture
 _HOURLY = spec_json(ScheduleSpec(cron="0 * * * *"), TickPolicy())
 _SCHEDULE = """
     WITH made AS (
-        INSERT INTO taskmill.schedule (name, spec, task, queue, type, cursor_at, next_at, tz_version)
-        VALUES (
-            'report', $1::text::json, '{}', 'q', 't', date_trunc('hour', now()), now() + interval '1 h', $2
-        )
-        RETURNING *
+        INSERT INTO taskmill.schedule (name, spec, task, queue, type)
+        VALUES ('report', $1::text::json, '{}', 'q', 't')
+        RETURNING id, spec, date_trunc('hour', now()) AS cursor_at
+    ),
+    begun AS (
+        INSERT INTO taskmill.schedule_cursor (schedule_id, cursor_at, next_at, tz_version)
+        SELECT id, cursor_at, now() + interval '1 h', $2 FROM made
     ),
     recorded AS (
         INSERT INTO taskmill.schedule_revision (schedule_id, revision, from_tick, spec, tz_version)
-        SELECT id, 1, cursor_at - interval '10 h', spec, tz_version FROM made
+        SELECT id, 1, cursor_at - interval '10 h', spec, $2 FROM made
     )
     INSERT INTO taskmill.schedule_fire (schedule_id, tick, until_tick, ticks, cause, outcome, task_id)
     SELECT id, cursor_at - 9 * interval '1 h', cursor_at - 2 * interval '1 h', 8, 'tick', 'skipped_missed', NULL
@@ -83,6 +85,6 @@ SCHEDULE_DAMAGES: list[tuple[Check, Damage]] = [
     ),
     (
         Check.SCHEDULE_CURSOR_BACK,
-        schedule("UPDATE taskmill.schedule SET cursor_at = cursor_at - interval '2 h'"),
+        schedule("UPDATE taskmill.schedule_cursor SET cursor_at = cursor_at - interval '2 h'"),
     ),
 ]

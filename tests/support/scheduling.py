@@ -1,6 +1,6 @@
 """Schedules for tests: put them, have them be due, and fire them by hand."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,23 +105,24 @@ class Scheduler:
                 f"INSERT INTO taskmill.schedule_fire ({', '.join(facts)}) VALUES ({places})",  # noqa: S608 - our own
                 *facts.values(),
             )
-        condition = "" if not names else "WHERE name = ANY($2)"
-        parameters: Sequence[object] = (by, list(names)) if names else (by,)
         await sql.execute(
-            f"""
+            """
             WITH aged AS (
-                UPDATE taskmill.schedule
+                UPDATE taskmill.schedule_cursor
                 SET cursor_at = cursor_at - $1::interval,
                     next_at = least(next_at, now()),
                     held_tick = held_tick - $1::interval,
                     paused_at = paused_at - $1::interval
-                {condition}
-                RETURNING id
+                WHERE schedule_id IN (
+                    SELECT id FROM taskmill.schedule WHERE cardinality($2::text[]) = 0 OR name = ANY($2)
+                )
+                RETURNING schedule_id
             )
             UPDATE taskmill.schedule_revision SET from_tick = from_tick - $1::interval
-            WHERE schedule_id IN (SELECT id FROM aged)
-            """,  # noqa: S608 - our own
-            *parameters,
+            WHERE schedule_id IN (SELECT schedule_id FROM aged)
+            """,
+            by,
+            names,
         )
 
     async def due(self, name: str = "report", **body: Any) -> datetime:  # noqa: ANN401 - as `put`

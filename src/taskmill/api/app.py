@@ -276,6 +276,7 @@ def create_app(
             ),
             rate_limits=RateLimits(settings.rate_limits),
             stream_quota=StreamQuota(settings.quotas.streams),
+            schedule_quota=settings.quotas.schedules,
             drain=drain,
             clock=clock or SystemClock(),
             keys=keys,

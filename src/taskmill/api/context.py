@@ -55,6 +55,7 @@ class Context:
     body_limits: BodyLimits
     rate_limits: RateLimits
     stream_quota: StreamQuota
+    schedule_quota: int
     drain: Callable[[], None] | None
     clock: Clock
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
@@ -81,7 +82,7 @@ class Context:
         database, creation = self.service.database, self.service.creation
         reading = ScheduleReading(creation, self.service.contracts, self.input_limits)
         firing = Firing(creation, reading)
-        self.schedules = Schedules(database, firing, reading)
+        self.schedules = Schedules(database, firing, reading, quota=self.schedule_quota)
         self.manual_fires = ManualFires(database, creation, firing, reading)
 
     @property

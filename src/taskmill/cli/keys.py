@@ -100,7 +100,7 @@ def key() -> None:
     type=QuotaParam(),
     multiple=True,
     help="How much it may have, instead of the settings, such as queues=50; 0: any number. May be given several "
-    "times, for queues, types, webhooks, streams, waiting_tasks and waiting_kib.",
+    "times, for queues, types, webhooks, streams, schedules, waiting_tasks and waiting_kib.",
 )
 @click.option("--expires", "lifetime", type=Lifetime(), help="How long it is valid, such as 90d.")
 @_output_option

@@ -11,7 +11,7 @@ from typing import assert_never
 from taskmill.domain.fires import HOLD_POLL, Fire, FireCause, FireOutcome, StoredSchedule
 from taskmill.domain.schedules.missed import ON_TIME, DueTicks, SkippedTicks, missed
 from taskmill.domain.schedules.spec import Overlap, ScheduleSpec, TickPolicy
-from taskmill.domain.schedules.ticks import Tick, due_at, next_tick
+from taskmill.domain.schedules.ticks import Tick, due_at, next_tick, next_two_ticks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def advance(
     `is_busy` is whether its latest task has not ended. A `problem` is why it can make no task: then each tick that
     would is refused, with that.
     """
-    due = _due(schedule, spec, policy)
+    due, following = _due(schedule, spec, policy)
     ends_held = schedule.held_tick is not None and not is_busy
     deciding = _Deciding(
         schedule=schedule,
@@ -64,10 +64,10 @@ def advance(
     return Advance(
         fires=fires,
         cursor_at=due.cursor_at,
-        next_at=next_look(
+        next_at=_look_at(
             schedule.name,
             spec,
-            due.cursor_at,
+            following,
             held_until=None if deciding.held_tick is None else schedule.moment + HOLD_POLL,
         ),
         held_tick=deciding.held_tick,
@@ -94,7 +94,12 @@ def next_look(
     name: str, spec: ScheduleSpec, cursor_at: datetime, *, held_until: datetime | None = None
 ) -> datetime | None:
     """Return when there is next something to do, None when there are no more ticks, and none is held."""
-    tick = next_tick(spec, cursor_at)
+    return _look_at(name, spec, next_tick(spec, cursor_at), held_until=held_until)
+
+
+def _look_at(
+    name: str, spec: ScheduleSpec, tick: Tick | None, *, held_until: datetime | None
+) -> datetime | None:
     wanted = [] if tick is None else [due_at(name, spec, tick)]
     if held_until is not None:
         wanted.append(held_until)
@@ -169,15 +174,24 @@ class _Deciding:
         return FireOutcome.HELD
 
 
-def _due(schedule: StoredSchedule, spec: ScheduleSpec, policy: TickPolicy) -> DueTicks:
-    """Return what `missed` says; quicker where a single tick is due in time, as nearly always."""
+def _due(
+    schedule: StoredSchedule, spec: ScheduleSpec, policy: TickPolicy
+) -> tuple[DueTicks, Tick | None]:
+    """Return what `missed` says, and the tick after that.
+
+    It is quicker where a single tick is due in time, as nearly always.
+    """
     name, cursor_at, moment = schedule.name, schedule.cursor_at, schedule.moment
-    first = next_tick(spec, cursor_at)
-    if first is not None and timedelta(0) <= moment - due_at(name, spec, first) <= ON_TIME:
-        second = next_tick(spec, first.at)
-        if second is None or due_at(name, spec, second) > moment:
-            return DueTicks(fired=(first,), skipped=(), cursor_at=first.at)
-    return missed(spec, cursor_at, moment, policy, name=name)
+    first, second = next_two_ticks(spec, cursor_at)
+    is_on_time = first is not None and timedelta(0) <= moment - due_at(name, spec, first) <= ON_TIME
+    if first is not None and is_on_time and not _is_due(name, spec, second, moment):
+        return DueTicks(fired=(first,), skipped=(), cursor_at=first.at), second
+    due = missed(spec, cursor_at, moment, policy, name=name)
+    return due, next_tick(spec, due.cursor_at)
+
+
+def _is_due(name: str, spec: ScheduleSpec, tick: Tick | None, moment: datetime) -> bool:
+    return tick is not None and due_at(name, spec, tick) <= moment
 
 
 def _newest(due: DueTicks) -> Tick | None:

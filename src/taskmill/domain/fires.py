@@ -55,6 +55,16 @@ class Fire:
     problem: str | None = None
     at: datetime | None = None
 
+    def with_task(self, task_id: UUID) -> "Fire":
+        """Return the same with the task that is made. Quicker than `replace`: each tick needs it."""
+        return Fire(
+            schedule_id=self.schedule_id,
+            tick=self.tick,
+            cause=self.cause,
+            outcome=self.outcome,
+            task_id=task_id,
+        )
+
 
 class FirePart(Part[Fire]):
     """Some fires of a schedule, the latest first; others may be before `next_before`, None if there are none.

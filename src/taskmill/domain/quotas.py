@@ -16,6 +16,7 @@ class Quota(StrEnum):
     TYPES = "types"
     WEBHOOKS = "webhooks"
     STREAMS = "streams"
+    SCHEDULES = "schedules"
     WAITING_TASKS = "waiting_tasks"
     WAITING_KIB = "waiting_kib"
 
@@ -74,6 +75,7 @@ _MEANINGS = {
     Quota.TYPES: "types without a worker and a contract, whose tasks wait,",
     Quota.WEBHOOKS: "webhooks",
     Quota.STREAMS: "open streams",
+    Quota.SCHEDULES: "schedules",
     Quota.WAITING_TASKS: "or more waiting tasks",
     Quota.WAITING_KIB: "KiB or more in waiting tasks",
 }

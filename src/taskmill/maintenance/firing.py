@@ -12,7 +12,7 @@ from taskmill.operations.firing import Firing
 from taskmill.storage import schedules
 from taskmill.storage.database import Database
 
-MOST_AT_ONCE: Final = 100
+MOST_AT_ONCE: Final = 250
 """So many schedules are locked by one transaction."""
 # A timer of the loop and PostgreSQL's clock do not run alike: so much later it is surely due.
 _MARGIN_S: Final = 0.002
@@ -63,16 +63,17 @@ class FireSchedules:
 
         After a failure it takes half as many: all at once may have been more than a transaction has time for.
         """
-        if not self._has_more:
+        # All together may take fewer then, though there are more of some owner.
+        by_owner, self._has_more = self._has_more, False
+        if not by_owner:
             await self._contracts.refresh()
-        self._has_more = False
         most, self._most = self._most, max(self._most // 2, 1)
         async with self._database.hot_transaction() as connection:
-            due = await schedules.lock_due(connection, most)
+            due = await schedules.lock_due(connection, most, by_owner=by_owner)
             fired = await self._firing.fire(connection, due)
         self._most = min(most * 2, MOST_AT_ONCE)
         self._firing.report(fired)
-        self._has_more = len(due) == most or not fired.is_all
+        self._has_more = len(due) >= (1 if by_owner else most) or not fired.is_all
         if not self._has_more:
             await self._set_timer(is_progress=bool(due))
         return self._has_more

@@ -1,5 +1,6 @@
 """Counts and logs what became of ticks, after that was committed."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import orjson
@@ -17,8 +18,9 @@ log = get_logger(__name__)
 
 def report_fires(fires: Iterable[tuple[StoredSchedule, Fire]]) -> None:
     """Count and log fires of schedules as they were read before."""
+    ticks: Counter[FireOutcome] = Counter()
     for schedule, fire in fires:
-        FIRES.add(fire.ticks, (fire.outcome,))
+        ticks[fire.outcome] += fire.ticks
         if fire.outcome is FireOutcome.CREATED:
             _report_created(schedule, fire)
         elif fire.outcome is FireOutcome.REFUSED:
@@ -35,6 +37,8 @@ def report_fires(fires: Iterable[tuple[StoredSchedule, Fire]]) -> None:
                 until_tick=until,
                 **_facts(schedule, fire),
             )
+    for outcome, number in ticks.items():
+        FIRES.add(number, (outcome,))
 
 
 def report_cancels(results: Iterable[CancelResult]) -> None:

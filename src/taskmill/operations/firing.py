@@ -18,7 +18,6 @@ from taskmill.domain.fires import Fire, FireCause, FireOutcome, ScheduleStep, St
 from taskmill.domain.schedules.spec import CatchUp
 from taskmill.domain.schedules.zones import TZ_VERSION
 from taskmill.domain.system import CancelResult, CreatedTask
-from taskmill.domain.task import TaskDraft
 from taskmill.operations import storing
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.fire_reports import report_cancels, report_fires
@@ -60,7 +59,7 @@ class _Plan:
 
     ready: ReadySchedule
     step: Advance
-    fires: tuple[Fire, ...]
+    fires: Sequence[Fire]
     held: Fire | None
     new: Mapping[datetime, NewTask]
 
@@ -137,18 +136,16 @@ class Firing:
         held = _end_of_held(one) if step.ends_held else None
         wanted = [] if held is None else [held]
         wanted += [fire for fire in step.fires if fire.outcome is FireOutcome.CREATED]
-        new = {} if one.draft is None else {fire.tick: self._new(one.draft) for fire in wanted}
-        ids = {tick: task.id for tick, task in new.items()}
+        drafts = [] if one.draft is None else [one.draft] * len(wanted)
+        made = zip(wanted, self._creation.with_ids(drafts), strict=False)
+        new = {fire.tick: task for fire, task in made}
         return _Plan(
             ready=one,
             step=step,
-            fires=tuple(replace(fire, task_id=ids.get(fire.tick)) for fire in step.fires),
-            held=None if held is None else replace(held, task_id=ids.get(held.tick)),
+            fires=[_with_task(fire, new) for fire in step.fires],
+            held=None if held is None else _with_task(held, new),
             new=new,
         )
-
-    def _new(self, draft: TaskDraft) -> NewTask:
-        return self._creation.with_ids((draft,))[0]
 
     async def _store_apart(self, connection: Connection, plans: Sequence[_Plan]) -> Fired:
         """Store all, or each half by itself when PostgreSQL refuses one of them, and so on."""
@@ -196,6 +193,11 @@ class Firing:
             created=[result for result in results if isinstance(result, CreatedTask)],
             cancels=list(cancelled.values()),
         )
+
+
+def _with_task(fire: Fire, new: Mapping[datetime, NewTask]) -> Fire:
+    task = new.get(fire.tick)
+    return fire if task is None else fire.with_task(task.id)
 
 
 def _advance(one: ReadySchedule) -> Advance:

@@ -11,7 +11,7 @@ from typing import Final
 from taskmill.domain.advance import next_look, settled_until
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.fires import ScheduleContent, StoredSchedule
-from taskmill.domain.quotas import Owner
+from taskmill.domain.quotas import Owner, Quota
 from taskmill.domain.schedule_errors import (
     ScheduleLimitReached,
     ScheduleMismatch,
@@ -20,6 +20,7 @@ from taskmill.domain.schedule_errors import (
 from taskmill.domain.schedules.spec import CatchUp
 from taskmill.domain.schedules.zones import TZ_VERSION
 from taskmill.operations.firing import Fired, Firing
+from taskmill.operations.quotas import exceeded
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.servers import Connection
@@ -33,8 +34,10 @@ MOST_SCHEDULES: Final = 100_000
 class ScheduleChanges:
     """What may be done with a schedule. Ticks that fire meanwhile are the caller's to report after its commit."""
 
-    def __init__(self, firing: Firing) -> None:
+    def __init__(self, firing: Firing, *, quota: int = 0) -> None:
+        """`quota`: how many each API key may have, unless it says otherwise; 0 is any number."""
         self._firing = firing
+        self._quota = quota
 
     async def put(
         self,
@@ -47,12 +50,22 @@ class ScheduleChanges:
 
         Raises:
             ScheduleLimitReached: there are too many.
+            QuotaExceeded: its owner has too many.
             Unavailable: what is due could not be fired yet.
         """
+        if locked is None or locked.content.owner != content.owner:
+            await self._check_quota(connection, content)
         if locked is None:
             return await _created(connection, name, content), Fired()
         fired = await self.settle(connection, locked)
         return await _replaced(connection, locked, content), fired
+
+    async def _check_quota(self, connection: Connection, content: ScheduleContent) -> None:
+        if content.owner is None:
+            return
+        most = Owner(content.owner, content.owner_quotas).most(Quota.SCHEDULES, self._quota)
+        if most is not None and await rows.count_of(connection, content.owner, most) >= most:
+            raise exceeded(Quota.SCHEDULES, most)
 
     async def pause(
         self, connection: Connection, locked: StoredSchedule

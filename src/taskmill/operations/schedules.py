@@ -44,11 +44,14 @@ Guard = Callable[[StoredSchedule], None]
 class Schedules:
     """The schedules of the service. Every method raises `Unavailable` when the database is away."""
 
-    def __init__(self, database: Database, firing: Firing, reading: ScheduleReading) -> None:
+    def __init__(
+        self, database: Database, firing: Firing, reading: ScheduleReading, *, quota: int = 0
+    ) -> None:
+        """`quota`: how many each API key may have, unless it says otherwise; 0 is any number."""
         self._database = database
         self._firing = firing
         self._reading = reading
-        self._changes = ScheduleChanges(firing)
+        self._changes = ScheduleChanges(firing, quota=quota)
         self._audit = AuditLog(database)
 
     async def put(
@@ -67,6 +70,7 @@ class Schedules:
         Raises:
             InvalidInput: its template is not allowed.
             QueueLimitReached, UnservedTypeLimitReached, QuotaExceeded: so its queue or type can't be used.
+            QuotaExceeded: its owner has too many.
             ScheduleMismatch: it has another revision, or is not there.
             ScheduleLimitReached: there are too many.
         """

@@ -22,6 +22,7 @@ class QuotaSettings(Group):
     streams: CountOrZero = Field(
         500, description="most open streams of `GET /events` in one API process"
     )
+    schedules: CountOrZero = Field(50_000, description="most schedules")
     waiting_tasks: int = Field(
         0,
         ge=0,

@@ -81,6 +81,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "schedule": TableRights(app="SIUD"),
         # Whose code declares schedules writes it when a worker starts.
         "schedule_app": TableRights(app="SIU"),
+        "schedule_cursor": TableRights(app="SIUD"),
         "schedule_fire": TableRights(app="SIU", maintenance="D"),
         # `put_schedule` inserts, as its owner.
         "schedule_request": TableRights(app="SUD"),

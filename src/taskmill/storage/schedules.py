@@ -33,9 +33,16 @@ MOST_FIRES_READ: Final = 10_000
 """So many fires are looked at for those with some outcome."""
 
 
-async def lock_due(connection: Connection, limit: int) -> list[StoredSchedule]:
-    """Lock and return schedules for which there is something to do; others' locked ones are left out."""
-    rows = await connection.fetch(statement("lock_due_schedules"), limit)
+async def lock_due(
+    connection: Connection, limit: int, *, by_owner: bool = False
+) -> list[StoredSchedule]:
+    """Lock and return schedules for which there is something to do; others' locked ones are left out.
+
+    `by_owner`: as many of each owner, instead of those that are due for longest; one of each may be more than
+    `limit`.
+    """
+    name = "lock_due_of_owners" if by_owner else "lock_due_schedules"
+    rows = await connection.fetch(statement(name), limit)
     return [_schedule(row) for row in rows]
 
 
@@ -86,6 +93,12 @@ async def page(
 async def count(connection: Connection, most: int) -> int:
     """Return how many schedules there are, at most `most`; or 0 where they are surely fewer."""
     found: int = await connection.fetchval(statement("count_schedules"), most)
+    return found
+
+
+async def count_of(connection: Connection, owner: str, most: int) -> int:
+    """Return how many schedules an owner has, at most `most`."""
+    found: int = await connection.fetchval(statement("count_own_schedules"), owner, most)
     return found
 
 

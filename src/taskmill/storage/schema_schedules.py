@@ -27,20 +27,30 @@ schedule = Table(
     required("type", Text),
     required("created_at", TIME, NOW),
     required("updated_at", TIME, NOW),
+    Column("managed_by", Text),
+    Column("owner", Text),
+    required("owner_quotas", ARRAY(Text), text("'{}'")),
+    Column("undeclared_at", TIME),
+    UniqueConstraint("name", name="schedule_name"),
+    Index("schedule_queue", "queue", "id"),
+    Index("schedule_managed", "managed_by", postgresql_where=text("managed_by IS NOT NULL")),
+    Index("schedule_owner", "owner", postgresql_where=text("owner IS NOT NULL")),
+)
+
+schedule_cursor = Table(
+    "schedule_cursor",
+    metadata,
+    Column("schedule_id", BigInteger, primary_key=True, autoincrement=False),
+    required("revision", BigInteger, text("1")),
+    required("owner", Text, text("''")),
     required("cursor_at", TIME),
     Column("next_at", TIME),
     Column("held_tick", TIME),
     Column("last_task_id", UUID(as_uuid=True)),
     Column("paused_at", TIME),
-    Column("managed_by", Text),
-    Column("owner", Text),
-    required("owner_quotas", ARRAY(Text), text("'{}'")),
     required("tz_version", Text),
-    Column("undeclared_at", TIME),
-    UniqueConstraint("name", name="schedule_name"),
     Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL")),
-    Index("schedule_queue", "queue", "id"),
-    Index("schedule_managed", "managed_by", postgresql_where=text("managed_by IS NOT NULL")),
+    Index("schedule_owner_due", "owner", "next_at", postgresql_where=text("paused_at IS NULL")),
 )
 
 schedule_revision = Table(

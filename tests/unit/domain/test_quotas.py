@@ -11,6 +11,7 @@ from taskmill.domain.quotas import MOST_WAITING, Owner, Quota, QuotaExceeded, Qu
     [
         ("queues=50", QuotaLimit(Quota.QUEUES, 50)),
         ("streams=0", QuotaLimit(Quota.STREAMS, 0)),
+        ("schedules=5", QuotaLimit(Quota.SCHEDULES, 5)),
         ("webhooks=999999999", QuotaLimit(Quota.WEBHOOKS, 999_999_999)),
         ("waiting_tasks=100000", QuotaLimit(Quota.WAITING_TASKS, 100_000)),
         ("waiting_kib=999999999", QuotaLimit(Quota.WAITING_KIB, 999_999_999)),

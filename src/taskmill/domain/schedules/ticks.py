@@ -13,6 +13,7 @@ Local times follow these rules:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -56,6 +57,16 @@ def ticks_until(spec: ScheduleSpec, after: datetime, until: datetime) -> Iterato
 def next_tick(spec: ScheduleSpec, after: datetime) -> Tick | None:
     """Return the first tick after a moment."""
     return next(ticks_after(spec, after), None)
+
+
+@lru_cache(maxsize=4096)
+def next_two_ticks(spec: ScheduleSpec, after: datetime) -> tuple[Tick | None, Tick | None]:
+    """Return the first two ticks after a moment.
+
+    Many schedules have the same spec and have come as far: all that are due at midnight. So it is remembered.
+    """
+    ticks = ticks_after(spec, after)
+    return next(ticks, None), next(ticks, None)
 
 
 def moments_between_ticks(spec: ScheduleSpec, start: datetime) -> Iterator[datetime]:

@@ -40,7 +40,7 @@ SELECT
     EXISTS (SELECT FROM taskmill.failure_delta) AS fold_failures,
     (
         SELECT extract(epoch FROM next_at - clock_timestamp())::double precision
-        FROM taskmill.schedule
+        FROM taskmill.schedule_cursor
         -- Bounded for the same reason.
         WHERE paused_at IS NULL AND next_at <= now() + make_interval(secs => $3)
         ORDER BY next_at

@@ -1,6 +1,7 @@
--- Purpose: read one schedule by its name. $1 text. Relies on schedule_name.
+-- Purpose: read one schedule by its name. $1 text. Relies on schedule_name and the primary key of schedule_cursor.
 SELECT
-    id, name, revision, spec, task, queue, type, created_at, updated_at, cursor_at, next_at, held_tick, last_task_id,
-    paused_at, managed_by, owner, owner_quotas, tz_version, now() AS moment
-FROM taskmill.schedule
-WHERE name = $1
+    s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+FROM taskmill.schedule AS s
+JOIN taskmill.schedule_cursor AS c ON c.schedule_id = s.id
+WHERE s.name = $1

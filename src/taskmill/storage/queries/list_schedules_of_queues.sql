@@ -2,18 +2,16 @@
 -- list_schedules, $4 text[]: the queues.
 -- Relies on schedule_queue: it reads at most $2 rows of each queue.
 SELECT
-    id, name, revision, spec, task, queue, type, created_at, updated_at, cursor_at, next_at, held_tick, last_task_id,
-    paused_at, managed_by, owner, owner_quotas, tz_version, now() AS moment, found
+    s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment, s.found
 FROM (
     SELECT
-        id, name, revision, spec, task, queue, type, created_at, updated_at, cursor_at, next_at, held_tick, last_task_id,
-        paused_at, managed_by, owner, owner_quotas, tz_version, count(*) OVER () AS found,
-        sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+        id, name, revision, spec, task, queue, type, created_at, updated_at, managed_by, owner, owner_quotas,
+        count(*) OVER () AS found, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
     FROM (
         SELECT
-            s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.cursor_at,
-            s.next_at, s.held_tick, s.last_task_id, s.paused_at, s.managed_by, s.owner, s.owner_quotas, s.tz_version,
-            octet_length(s.task::text) + octet_length(s.spec::text) AS bytes
+            s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by,
+            s.owner, s.owner_quotas, octet_length(s.task::text) + octet_length(s.spec::text) AS bytes
         FROM (
             SELECT own.id
             FROM unnest($4::text[]) AS wanted (queue)
@@ -29,6 +27,7 @@ FROM (
         ) AS first
         JOIN taskmill.schedule AS s ON s.id = first.id
     ) AS part
-) AS sized
-WHERE bytes_before < $3
-ORDER BY id
+) AS s
+JOIN taskmill.schedule_cursor AS c ON c.schedule_id = s.id
+WHERE s.bytes_before < $3
+ORDER BY s.id

@@ -1,9 +1,20 @@
 -- Purpose: pause a schedule, or have it go on; it is locked. $1 bigint id; $2 boolean: whether it is paused.
--- Locks: schedule. Relies on the primary key. One that is paused already keeps the time since when it is.
+-- Locks: schedule, schedule_cursor. Relies on the primary keys. One that is paused already keeps the time since when it is.
 -- Notifies.
-UPDATE taskmill.schedule
-SET paused_at = CASE WHEN $2 THEN coalesce(paused_at, now()) END, updated_at = now()
-WHERE id = $1
-RETURNING
-    id, name, revision, spec, task, queue, type, created_at, updated_at, cursor_at, next_at, held_tick, last_task_id,
-    paused_at, managed_by, owner, owner_quotas, tz_version, now() AS moment
+WITH changed AS (
+    UPDATE taskmill.schedule SET updated_at = now() WHERE id = $1
+    RETURNING
+        id, name, revision, spec, task, queue, type, created_at, updated_at, managed_by, owner, owner_quotas
+),
+moved AS (
+    UPDATE taskmill.schedule_cursor AS c
+    SET paused_at = CASE WHEN $2 THEN coalesce(c.paused_at, now()) END
+    FROM changed
+    WHERE c.schedule_id = changed.id
+    RETURNING c.schedule_id, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version
+)
+SELECT
+    s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+FROM changed AS s
+JOIN moved AS c ON c.schedule_id = s.id

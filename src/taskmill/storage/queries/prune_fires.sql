@@ -8,7 +8,7 @@ WITH old_fire AS (
         AND NOT (
             f.outcome = 'held'
             AND EXISTS (
-                SELECT FROM taskmill.schedule AS s WHERE s.id = f.schedule_id AND s.held_tick = f.tick
+                SELECT FROM taskmill.schedule_cursor AS c WHERE c.schedule_id = f.schedule_id AND c.held_tick = f.tick
             )
         )
     ORDER BY f.at

@@ -1,8 +1,9 @@
 -- Purpose: schedules with their cursors, and the tick of the latest fire of each that its cursor must have come past.
 -- $1 bigint: after this one; $2 integer: the most.
 -- Reads only; relies on the primary keys. Fires that were asked for by hand count for no cursor.
-SELECT s.id, s.name, s.cursor_at, latest.tick AS latest_tick
+SELECT s.id, s.name, c.cursor_at, latest.tick AS latest_tick
 FROM taskmill.schedule AS s
+JOIN taskmill.schedule_cursor AS c ON c.schedule_id = s.id
 LEFT JOIN LATERAL (
     SELECT coalesce(f.until_tick, f.tick) AS tick
     FROM taskmill.schedule_fire AS f
