@@ -97,7 +97,7 @@ class StoredSchedule:
     """A schedule as it was read at `moment`.
 
     All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
-    are no more ticks. `held_tick` waits for `last_task_id`, the task of the latest tick that made one. `request` is
+    are no more ticks. `held_tick` waits for `last_task_id`, the task of the latest tick with one. `request` is
     what SQL has asked for and is not done, where that was looked up; one that is only asked for has revision 0.
     """
 
