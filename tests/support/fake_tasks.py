@@ -25,6 +25,7 @@ class FakeTasks(FakeRequests):
         self.tasks: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.lines: dict[str, list[dict[str, Any]]] = {}
+        self.ticks: dict[str, dict[str, Any]] = {}
         self.keys: dict[str | None, str] = {}
         self.on_read: list[Any] = []
         self.lines_returned: int | None = None
@@ -226,6 +227,7 @@ class FakeTasks(FakeRequests):
             "summary": words,
             "todo": todo,
             "blockers": [dict(zip(names, blocker, strict=True)) for blocker in blockers],
+            "schedule": self.ticks.get(task["id"]),
         }
         return refused or json_response(explanation)
 

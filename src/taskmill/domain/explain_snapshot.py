@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from taskmill.domain.fires import TaskTick
 from taskmill.domain.lifecycle import ErrorInfo, EventType, Status
 from taskmill.domain.system import BrokerState, Liveness
 from taskmill.domain.visibility import Visibility
@@ -100,8 +101,9 @@ class ExplainSnapshot:
     """A task and what surrounds it at `now`, by the database's clock.
 
     `is_enqueued` is whether it has its row in `dispatch`. `leases` are all open leases, with those that ran out.
-    `position` is None where nothing needs it (`explanation.needs_position`). One that `is_limited` is for somebody
-    who may not see all queues: how many tasks run at all is not reported.
+    `position` is None where nothing needs it (`explanation.needs_position`). `tick` is that of the schedule that
+    made the task, None when none did. One that `is_limited` is for somebody who may not see all queues: how many
+    tasks run at all is not reported.
     """
 
     now: datetime
@@ -131,14 +133,21 @@ class ExplainSnapshot:
     leases: tuple[OpenLease, ...]
     broker: BrokerState
     position: QueuePosition | None = None
+    tick: TaskTick | None = None
     is_limited: bool = False
 
     def limited_to(self, visibility: Visibility | None) -> "ExplainSnapshot":
-        """Return it for somebody who may see some queues only: with workers that serve these. None: as it is."""
+        """Return it for somebody who may see some queues only: with workers that serve these. None: as it is.
+
+        A schedule that makes tasks for another queue by now is not named.
+        """
         if visibility is None:
             return self
         leases = (lease.limited_to(visibility) for lease in self.leases)
-        return replace(self, leases=tuple(filter(None, leases)), is_limited=True)
+        tick = self.tick
+        if tick is not None and tick.queue is not None and not visibility.shows(tick.queue):
+            tick = None
+        return replace(self, leases=tuple(filter(None, leases)), tick=tick, is_limited=True)
 
     @property
     def alive(self) -> list[OpenLease]:

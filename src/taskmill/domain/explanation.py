@@ -24,17 +24,22 @@ from taskmill.domain.explain_waiting import (
     not_enqueued,
     queue_paused,
 )
+from taskmill.domain.fires import TaskTick
 from taskmill.domain.lifecycle import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """All blockers in order, as they were `at` a moment of the database's clock; at least one holds."""
+    """All blockers in order, as they were `at` a moment of the database's clock; at least one holds.
+
+    `tick` is that of the schedule that made the task, None when none did.
+    """
 
     task_id: UUID
     status: Status
     at: datetime
     blockers: tuple[Blocker, ...]
+    tick: TaskTick | None = None
 
     @property
     def holding(self) -> Blocker:
@@ -46,7 +51,7 @@ def explain(c: ExplainSnapshot) -> Explanation:
     """Check every blocker."""
     checked = {blocker.name: blocker for blocker in _blockers(c)}
     blockers = tuple(checked.get(name) or not_reached(name) for name in BlockerName)
-    return Explanation(task_id=c.task_id, status=c.status, at=c.now, blockers=blockers)
+    return Explanation(task_id=c.task_id, status=c.status, at=c.now, blockers=blockers, tick=c.tick)
 
 
 def needs_position(c: ExplainSnapshot) -> bool:

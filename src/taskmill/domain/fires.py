@@ -80,6 +80,19 @@ class FirePart(Part[Fire]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTick:
+    """The tick for which a schedule made a task; of a `manual` one when it was asked for.
+
+    `queue` is the one that the schedule makes tasks for now, None when it was deleted.
+    """
+
+    schedule: str
+    queue: str | None
+    tick: datetime
+    cause: FireCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleContent:
     """What is stored of a request: `spec` (with its policy) and `task` are JSON, `queue` and `type` the task's."""
 

@@ -14,6 +14,7 @@ from taskmill.domain.explain_snapshot import (
     OpenLease,
     QueuePosition,
 )
+from taskmill.domain.fires import FireCause, TaskTick
 from taskmill.domain.lifecycle import ErrorInfo, EventType, Status
 from taskmill.domain.system import BrokerState
 from taskmill.storage.events import reason_of
@@ -38,6 +39,7 @@ async def read(
         return None
     leases = await connection.fetch(statement("list_open_leases"), _MOST_LEASES)
     [row] = rows
+    tick = await _tick(connection, task_id) if row["is_of_schedule"] else None
     timeout_s = row["timeout_s"]
     return ExplainSnapshot(
         now=row["now"],
@@ -66,6 +68,7 @@ async def read(
         queue_paused_at=row["queue_paused_at"],
         leases=tuple(map(_open_lease, leases)),
         broker=broker,
+        tick=tick,
     )
 
 
@@ -107,6 +110,19 @@ async def _count_ahead(
     ahead: int = row["ahead"]
     is_more = ahead == MOST_AHEAD or row["has_more_buckets"]
     return QueuePosition(running=running, ahead=ahead, is_more=is_more)
+
+
+async def _tick(connection: Connection, task_id: UUID) -> TaskTick | None:
+    """Return the tick for which a schedule made a task; None when that is no longer kept."""
+    row = await connection.fetchrow(statement("find_task_tick"), task_id)
+    if row is None:
+        return None
+    return TaskTick(
+        schedule=row["schedule"],
+        queue=row["queue"],
+        tick=row["tick"],
+        cause=FireCause(row["cause"]),
+    )
 
 
 def _held_lease(row: asyncpg.Record) -> HeldLease | None:

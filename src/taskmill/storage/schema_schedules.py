@@ -79,6 +79,7 @@ schedule_fire = Table(
     Column("problem", JSON),
     required("at", TIME, NOW),
     Index("schedule_fire_at", "at"),
+    Index("schedule_fire_task", "task_id", postgresql_where=text("task_id IS NOT NULL")),
 )
 
 schedule_request = Table(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.blockers import Blocker, BlockerName, BlockerState
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.fires import FireCause, TaskTick
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.encoding import encode_json, fields_of
 from taskmill.wire.fields import Timestamp, format_timestamp
@@ -28,6 +29,17 @@ class BlockerView(BaseModel):
     )
 
 
+class TaskTickView(BaseModel):
+    """The tick for which a schedule made a task."""
+
+    name: str = Field(description="of the schedule")
+    tick: Timestamp = Field(description="when it was; of a `manual` one when it was asked for")
+    cause: FireCause = Field(
+        description="`tick`: it was due; `catch_up`: it had been missed; `backfill` and `manual`: it was asked for"
+    )
+    deleted: bool = Field(description="whether the schedule was deleted since")
+
+
 class ExplanationView(BaseModel):
     """Why a task is where it is."""
 
@@ -39,6 +51,10 @@ class ExplanationView(BaseModel):
     todo: str = Field(description="what to do about that blocker")
     blockers: list[BlockerView] = Field(
         description="all blockers, in the order in which they are met"
+    )
+    schedule: TaskTickView | None = Field(
+        default=None,
+        description="the tick of a schedule that made the task; null when none did, or that is no longer kept",
     )
 
 
@@ -53,12 +69,17 @@ def explanation_json(explanation: Explanation) -> bytes:
             summary=holding.sentence,
             todo=holding.todo,
             blockers=[_blocker(blocker) for blocker in explanation.blockers],
+            schedule=None if explanation.tick is None else _tick(explanation.tick),
         )
     )
 
 
 def _blocker(blocker: Blocker) -> dict[str, object]:
     return fields_of(BlockerView, blocker, blocker=blocker.name, facts=_rendered(blocker.facts))
+
+
+def _tick(tick: TaskTick) -> dict[str, object]:
+    return fields_of(TaskTickView, tick, name=tick.schedule, deleted=tick.queue is None)
 
 
 def _rendered(value: object) -> object:

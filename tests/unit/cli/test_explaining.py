@@ -31,6 +31,39 @@ def test_what_holds_a_task_comes_first_and_then_every_blocker(
     ]
 
 
+@pytest.mark.parametrize(
+    ("cause", "deleted", "words"),
+    [
+        ("tick", False, "made by schedule nightly  for its tick at 2030-01-31T01:30:00Z"),
+        (
+            "catch_up",
+            False,
+            "made by schedule nightly  for its missed tick at 2030-01-31T01:30:00Z",
+        ),
+        (
+            "backfill",
+            True,
+            "made by schedule nightly  (deleted since)  for its tick at 2030-01-31T01:30:00Z, by a backfill",
+        ),
+        ("manual", False, "made by schedule nightly  by hand at 2030-01-31T01:30:00Z"),
+    ],
+)
+def test_the_tick_that_made_a_task_is_named(
+    taskmill: Taskmill, service: FakeService, cause: str, *, deleted: bool, words: str
+) -> None:
+    task = service.add()
+    service.ticks[task["id"]] = {
+        "name": "nightly",
+        "tick": "2030-01-31T01:30:00Z",
+        "cause": cause,
+        "deleted": deleted,
+    }
+
+    _, out, _ = taskmill("task", "explain", task["id"])
+
+    assert out.splitlines()[2] == words
+
+
 def test_an_explanation_as_json_is_one_object(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()
 

@@ -14,7 +14,7 @@ SELECT
     t.max_losses, coalesce(r.claim_no, t.claim_no) AS claim_no,
     t.cancel_requested OR r.cancel_requested_at IS NOT NULL AS cancel_requested, t.run_at, t.expires_at,
     coalesce(r.started_at, t.started_at) AS started_at, t.finished_at, t.timeout_s, t.error, r.lease_id,
-    d.task_id IS NOT NULL AS is_enqueued,
+    d.task_id IS NOT NULL AS is_enqueued, t.source = 'schedule' AS is_of_schedule,
     q.paused_at AS queue_paused_at,
     l.worker, l.renewed_at, l.expires_at AS lease_expires_at, l.closed_at, l.close_reason,
     e.at AS last_at, e.event AS last_event, e.reason AS last_reason

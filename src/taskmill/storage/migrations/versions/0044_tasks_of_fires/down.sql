@@ -1,0 +1,1 @@
+DROP INDEX taskmill.schedule_fire_task;
