@@ -1,5 +1,7 @@
 """What schedules cost, however many there are: each statement reads what it returns."""
 
+from datetime import timedelta
+
 from taskmill.domain.fires import Fire, FireOutcome
 from taskmill.storage import schedules
 from tests.support.plans import Explaining, check, explaining
@@ -77,6 +79,43 @@ async def test_reading_schedules_reads_a_page(stage: Stage) -> None:
             rows, plan = await session.fetch(name, *arguments)
             assert rows, name
             check(plan, rows=most, pages=10 * most + 50, name=name)
+
+
+async def test_reports_read_the_latest_fires(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        first = await seed(session)
+        ids = list(range(first, first + 50))
+        rows, plan = await session.fetch("list_recent_fires", ids, 4)
+        assert len(rows) == 200
+        check(plan, rows=260, pages=400)
+        today = await session.connection.fetchval("SELECT date_trunc('day', now())")
+        begins = [today - timedelta(days=back) for back in range(30)]
+        ends = [begin + timedelta(days=1) for begin in begins]
+        rows, plan = await session.fetch(
+            "count_fires_of_days", first, begins, ends, [100] * len(begins)
+        )
+        assert sum(row["fires"] for row in rows) == 10
+        check(plan, rows=90, pages=300)
+        tasks = [await stage.created() for _ in range(3)]
+        rows, plan = await session.fetch("list_task_statuses", [task.id for task in tasks])
+        assert {row["status"] for row in rows} == {"new"}
+        check(plan, rows=20, pages=200)
+
+
+async def test_a_day_of_very_many_fires_is_read_up_to_a_limit(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        first = await seed(session)
+        await session.connection.execute(
+            "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome)"
+            " SELECT $1, now() - n * interval '1 second', 'tick', 'refused'"
+            " FROM generate_series(1, 20000) AS n",
+            first,
+        )
+        now = await session.connection.fetchval("SELECT now()")
+        arguments = (first, [now - timedelta(hours=3)], [now], [100])
+        [row], plan = await session.fetch("count_fires_of_days", *arguments)
+        assert row["fires"] == 100
+        check(plan, rows=250, pages=300)
 
 
 async def test_pruning_reads_what_it_deletes(stage: Stage) -> None:

@@ -250,7 +250,7 @@ async def fires(
     """
     wanted = None if outcomes is None else sorted(outcomes)
     rows = await database.fetch("list_fires", schedule_id, before, limit + 1, wanted, most_read)
-    found = [_fire(row) for row in rows if row["tick"] is not None]
+    found = [fire_of(row) for row in rows if row["tick"] is not None]
     if len(found) > limit:
         return FirePart(found[:limit], next_before=found[limit - 1].tick)
     return FirePart(found, next_before=rows[0]["bound"])
@@ -261,7 +261,7 @@ async def find_fires(
 ) -> list[Fire]:
     """Return the fires of a schedule from one tick to another, in order."""
     rows = await connection.fetch(statement("find_fires"), schedule_id, first, last)
-    return [_fire(row) for row in rows]
+    return [fire_of(row) for row in rows]
 
 
 async def refill(connection: Connection, fires: Sequence[Fire]) -> set[tuple[int, datetime]]:
@@ -323,7 +323,8 @@ def _schedule(row: asyncpg.Record) -> StoredSchedule:
     )
 
 
-def _fire(row: asyncpg.Record) -> Fire:
+def fire_of(row: asyncpg.Record) -> Fire:
+    """Return the fire of a row."""
     return Fire(
         schedule_id=row["schedule_id"],
         tick=row["tick"],
