@@ -11,6 +11,7 @@ from taskmill.domain.grants import Scope
 from taskmill.domain.task import Task
 from taskmill.operations.contracts import Contracts
 from taskmill.runtime.offload import LARGE_BYTES
+from taskmill.wire.contracts.secret_fields import SecretFields
 from taskmill.wire.masking import (
     ShownTask,
     cost,
@@ -18,6 +19,7 @@ from taskmill.wire.masking import (
     masked,
     masked_template,
     plain,
+    template_without_secrets,
     without_content,
     without_secrets,
 )
@@ -70,13 +72,25 @@ class Masking:
         size = cost(task, secrets)
         return await self._offload.run_if_large(size, partial(without_secrets, task, secrets))
 
-    async def template(self, key: ApiKey | None, queue: str, type_: str, task: str) -> str:
+    async def template(
+        self, key: ApiKey | None, queue: str, type_: str, task: str, *, is_page: bool = False
+    ) -> str:
         """Return the body of a request to create tasks of a queue and a type, for a reader."""
-        if key is None or key.permits(Scope.TASKS_READ_SECRET, queue=queue):
+        if _sees_templates(key, queue, is_page=is_page):
             return task
         secrets = self._secrets.get(type_)
-        size = len(task) if secrets is None else len(task) + secrets.cost(task)
+        size = _template_cost(task, secrets)
         return await self._offload.run_if_large(size, partial(masked_template, task, secrets))
+
+    async def template_copy(self, key: ApiKey | None, queue: str, type_: str, task: str) -> str:
+        """Return such a body without the secret fields that a reader of pages may not see, to be changed."""
+        if _sees_templates(key, queue, is_page=True):
+            return task
+        secrets = self._secrets.get(type_)
+        size = _template_cost(task, secrets)
+        return await self._offload.run_if_large(
+            size, partial(template_without_secrets, task, secrets)
+        )
 
     def _size(self, key: ApiKey | None, task: Task, *, is_page: bool) -> int:
         if self._may_see_all(key, task, is_page=is_page):
@@ -90,3 +104,13 @@ class Masking:
         if not has_secrets(task, self._secrets.get(task.type)):
             return True
         return key.permits(Scope.TASKS_READ_SECRET, queue=task.queue)
+
+
+def _sees_templates(key: ApiKey | None, queue: str, *, is_page: bool) -> bool:
+    if key is None:
+        return not is_page
+    return key.permits(Scope.TASKS_READ_SECRET, queue=queue)
+
+
+def _template_cost(task: str, secrets: SecretFields | None) -> int:
+    return len(task) if secrets is None else len(task) + secrets.cost(task)

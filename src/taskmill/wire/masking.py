@@ -1,6 +1,6 @@
 """Tasks as a reader may see them: with secret values of the payload masked, or plain. Not: which of both."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, NewType
 
@@ -25,9 +25,7 @@ def masked(task: Task, secrets: SecretFields | None) -> ShownTask:
     """Return the task for readers who may not see what is secret in its payload: by its type, and by itself."""
     if task.payload is None or not has_secrets(task, secrets):
         return ShownTask(task)
-    payload = task.payload if secrets is None else secrets.masked(task.payload)
-    if task.payload_secrets is not None:
-        payload = masked_at(payload, task.payload_secrets)
+    payload = _masked_payload(task.payload, secrets, task.payload_secrets)
     return ShownTask(replace(task, payload=payload))
 
 
@@ -35,10 +33,8 @@ def without_secrets(task: Task, secrets: SecretFields | None) -> Task:
     """Return the task without the secret fields of its payload; the same one if it has none."""
     if task.payload is None or not has_secrets(task, secrets):
         return task
-    payload = task.payload
-    if task.payload_secrets is not None:
-        payload = left_out_at(payload, task.payload_secrets)
-    return replace(task, payload=payload if secrets is None else secrets.left_out(payload))
+    payload = _payload_without_secrets(task.payload, secrets, task.payload_secrets)
+    return replace(task, payload=payload)
 
 
 def without_content(task: Task) -> ShownTask:
@@ -59,16 +55,41 @@ def without_content(task: Task) -> ShownTask:
 
 def masked_template(task: str, secrets: SecretFields | None) -> str:
     """Return the body of a request to create tasks, masked as its tasks are."""
+    return _with_payload(task, secrets, _masked_payload)
+
+
+def template_without_secrets(task: str, secrets: SecretFields | None) -> str:
+    """Return the body of a request to create tasks without the secret fields of its payload."""
+    return _with_payload(task, secrets, _payload_without_secrets)
+
+
+def _with_payload(
+    task: str,
+    secrets: SecretFields | None,
+    changed: Callable[[str, SecretFields | None, str | None], str],
+) -> str:
     body = orjson.loads(task)
     pointers = body.get("payload_secrets")
     if body.get("payload") is None or (secrets is None and not pointers):
         return task
-    payload = encode_json(body["payload"]).decode()
+    named = encode_json(pointers).decode() if pointers else None
+    payload = changed(encode_json(body["payload"]).decode(), secrets, named)
+    return encode_json({**body, "payload": Fragment(payload)}).decode()
+
+
+def _masked_payload(payload: str, secrets: SecretFields | None, pointers: str | None) -> str:
     if secrets is not None:
         payload = secrets.masked(payload)
-    if pointers:
-        payload = masked_at(payload, encode_json(pointers).decode())
-    return encode_json({**body, "payload": Fragment(payload)}).decode()
+    return payload if pointers is None else masked_at(payload, pointers)
+
+
+def _payload_without_secrets(
+    payload: str, secrets: SecretFields | None, pointers: str | None
+) -> str:
+    # First what it names itself: its pointers count items that leaving others out would move.
+    if pointers is not None:
+        payload = left_out_at(payload, pointers)
+    return payload if secrets is None else secrets.left_out(payload)
 
 
 def has_secrets(task: Task, secrets: SecretFields | None) -> bool:
