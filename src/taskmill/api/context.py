@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
-from taskmill.operations.firing import Firing
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.manual_fires import ManualFires
 from taskmill.operations.pull import Pull
 from taskmill.operations.quotas import StreamQuota
-from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.operations.schedules import Schedules
+from taskmill.operations.scheduling import scheduling
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions
 from taskmill.operations.webhooks import Webhooks
@@ -79,11 +78,9 @@ class Context:
 
     def __post_init__(self) -> None:
         self.quick_limits = replace(self.input_limits, is_quick=True)
-        database, creation = self.service.database, self.service.creation
-        reading = ScheduleReading(creation, self.service.contracts, self.input_limits)
-        firing = Firing(creation, reading)
-        self.schedules = Schedules(database, firing, reading, quota=self.schedule_quota)
-        self.manual_fires = ManualFires(database, creation, firing, reading)
+        self.schedules, self.manual_fires = scheduling(
+            self.service, self.input_limits, quota=self.schedule_quota
+        )
 
     @property
     def offload(self) -> Offload:

@@ -8,20 +8,26 @@ from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import Failures
+from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.manual_fires import ManualFires
+from taskmill.operations.schedules import Schedules
+from taskmill.operations.scheduling import scheduling
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.settings import Settings
+from taskmill.wire.rules import InputLimits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Context:
     """The service, the change ticker, the jobs that run in the background, settings, clock and caches.
 
-    `sessions` is None where no keys are required: then whoever reaches a page may do everything.
+    `sessions` is None where no keys are required: then whoever reaches a page may do everything. `input_limits`
+    are those of requests to create tasks, with the contracts in force.
     """
 
     service: TaskService
@@ -35,8 +41,24 @@ class Context:
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
     failures: TtlCache[Failures] = field(default_factory=TtlCache)
+    schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)
     limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)
     """The pages for requests too many, by kinds of readers, which are few, and until when they are shown."""
+    input_limits: InputLimits = field(init=False)
+    schedules: Schedules = field(init=False)
+    manual_fires: ManualFires = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.settings.limits
+        self.input_limits = InputLimits(
+            labels=limits.labels,
+            hops=limits.hops,
+            idempotency_key_chars=limits.idempotency_key_chars,
+            contracts=self.service.contracts.by_type,
+        )
+        self.schedules, self.manual_fires = scheduling(
+            self.service, self.input_limits, quota=self.settings.quotas.schedules
+        )
 
     @property
     def prefix(self) -> str:

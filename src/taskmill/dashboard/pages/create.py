@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
@@ -14,50 +13,39 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
-from taskmill.dashboard.pages.create_form import JSON, MORE, RETRY, SAME, CreateForm, form_names
+from taskmill.dashboard.pages.create_form import JSON, MORE, SAME, CreateForm, form_names
+from taskmill.dashboard.pages.form_faults import Fault, fault_of, violations_of
+from taskmill.dashboard.pages.form_rows import row_of
+from taskmill.dashboard.pages.offers import offers
 from taskmill.dashboard.pages.snippets import FILE, snippets_of
-from taskmill.dashboard.texts import DEFAULT, catalogue
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import (
-    IdempotencyConflict,
     InvalidInput,
-    QueueLimitReached,
     TaskmillError,
     TaskNotFound,
     TooLarge,
     Unavailable,
-    UnservedTypeLimitReached,
-    Violation,
 )
 from taskmill.domain.grants import Scope
-from taskmill.domain.system import Liveness
 from taskmill.domain.task import IdempotencyKey, Task, TaskDraft
-from taskmill.domain.task_fields import DEFAULT_TYPE, HIGHEST_PRIORITY, Kind, TaskField
-from taskmill.operations.authorisation import authorise_draft, missing, permitted_contracts
-from taskmill.operations.visibility import current_visibility, visible_queues
-from taskmill.storage.queues import types_in
+from taskmill.domain.task_fields import HIGHEST_PRIORITY
+from taskmill.operations.authorisation import (
+    authorise_draft,
+    missing,
+    permitted_contracts,
+    permitted_limits,
+)
+from taskmill.operations.visibility import current_visibility
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.problems import problem_json
-from taskmill.wire.push import TYPE as PUSH
-from taskmill.wire.rules import InputLimits
 from taskmill.wire.tasks import to_draft
 
 _SOURCE: Final = "rest"
 # In the encoding of forms, each byte takes up to three.
 _ESCAPED: Final = 3
 _ROOM_BYTES: Final = 65_536
-_MOST_OFFERED: Final = 500
-_LONGEST_LINE: Final = 1_000
 _TOKEN_BYTES: Final = 12
 _LONGEST_TOKEN: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A violation, and the form's element that it is about; `field` is empty for the whole form."""
-
-    field: str
-    violation: Violation
 
 
 async def show_form(view: View) -> Response:
@@ -89,7 +77,7 @@ async def create_task(view: View) -> Response:
         return await _page(view, form, status=HTTPStatus.SERVICE_UNAVAILABLE, token=token)
     except TaskmillError as error:
         status = problem_json(error)[0]
-        faults = [_fault(form, one) for one in _violations(error)]
+        faults = [fault_of(form, one) for one in violations_of(error)]
         return await _page(view, form, status=status, faults=faults, token=token)
     return view.redirect(f"/ui/tasks/{task_id}")
 
@@ -136,22 +124,13 @@ def _draft(view: View, form: CreateForm, token: str) -> TaskDraft:
     encoded = orjson.dumps(body)
     if len(encoded) > view.context.settings.limits.body_bytes:
         raise TooLarge(view.context.settings.limits.body_bytes)
-    draft = to_draft(body, source=_SOURCE, limits=_limits(view))
+    limits = permitted_limits(view.key, view.context.input_limits)
+    draft = to_draft(body, source=_SOURCE, limits=limits)
     if draft.idempotency is None:
         digest = sha256(encoded)
         key = f"dashboard:{token}:{digest.hexdigest()}"
         draft.idempotency = IdempotencyKey(key=key, request_hash=digest.digest())
     return draft
-
-
-def _limits(view: View) -> InputLimits:
-    limits = view.context.settings.limits
-    return InputLimits(
-        labels=limits.labels,
-        hops=limits.hops,
-        idempotency_key_chars=limits.idempotency_key_chars,
-        contracts=_contracts(view),
-    )
 
 
 async def _pairs(view: View) -> Pairs:
@@ -192,38 +171,6 @@ async def _form_of(view: View, pairs: Pairs) -> CreateForm:
     return form
 
 
-def _violations(error: TaskmillError) -> tuple[Violation, ...]:
-    match error:
-        case InvalidInput():
-            return error.violations
-        case TooLarge():
-            got = "a larger one"
-            return (Violation(pointer="", expected=f"{error.limit_bytes} bytes at most", got=got),)
-        case IdempotencyConflict():
-            got = "one that was used for a task with another body"
-            return (Violation(pointer="/idempotency_key", expected="a new key", got=got),)
-        case QueueLimitReached():
-            expected = f"one of the {error.limit} queues that there are"
-            return (Violation(pointer="/queue", expected=expected, got="a new one"),)
-        case UnservedTypeLimitReached():
-            expected = "a type that has a worker or a contract, or one whose tasks wait already"
-            return (Violation(pointer="/type", expected=expected, got="another one"),)
-        case _:
-            return (Violation(pointer="", expected="a task that can be created", got=str(error)),)
-
-
-def _fault(form: CreateForm, violation: Violation) -> Fault:
-    """Find the form's element that a pointer is about."""
-    head, *tail = [part for part in violation.pointer.split("/") if part] or [""]
-    if head == "payload" and form.mode != JSON:
-        names = [one.name for one in form.fields]
-        if tail and tail[0] in names:
-            return Fault(field=f"payload-{names.index(tail[0])}", violation=violation)
-    if head == "retry":
-        head = f"retry_{tail[0]}" if tail else "retry_base_s"
-    return Fault(field=head, violation=violation)
-
-
 async def _page(
     view: View,
     form: CreateForm,
@@ -233,7 +180,7 @@ async def _page(
     token: str = "",
     like: str = "",
 ) -> Response:
-    types, queues = await _offers(view)
+    types, queues = await offers(view)
     shown = {"faults": faults or [], "like": like, "types": types, "queues": queues}
     render = partial(_render, view, form, status, token or _token(), shown)
     return await view.offload.run_if_large(form.size, render)
@@ -249,7 +196,7 @@ def _render(
         is_live=False,
         form=form,
         is_more_open=form.has_more or any(one.field in _MORE_NAMES for one in shown["faults"]),
-        more=[_row(field) for field in MORE],
+        more=[row_of(field) for field in MORE],
         is_away=status == HTTPStatus.SERVICE_UNAVAILABLE,
         is_stuck=False,
         token=token,
@@ -262,29 +209,6 @@ def _render(
 _MORE_NAMES: Final = frozenset(name for field in MORE for name in form_names(field))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A field of the form."""
-
-    name: str
-    kind: Kind
-    placeholder: str
-    is_long: bool
-    has_hint: bool
-    parts: tuple[str, ...] = RETRY
-
-
-def _row(field: TaskField) -> Row:
-    return Row(
-        name=field.name,
-        kind=field.kind,
-        placeholder="" if field.default is None else str(field.default),
-        is_long=field.kind in (Kind.LABELS, Kind.POINTERS)
-        or (field.kind is Kind.TEXT and (field.most or 0) > _LONGEST_LINE),
-        has_hint=f"field.{field.name}.hint" in catalogue(DEFAULT),
-    )
-
-
 def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
     body = form.body()
     return {
@@ -292,35 +216,6 @@ def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
         "snippet_faults": form.faults,
         "file": FILE,
     }
-
-
-async def _offers(view: View) -> tuple[list[str], list[str]]:
-    """Return the types and queues to suggest; others can be typed."""
-    service = view.context.service
-    if current_visibility() is not None:
-        return await _visible_offers(view)
-    types = {DEFAULT_TYPE, PUSH, *service.contracts.by_type}
-    try:
-        workers = await service.workers()
-    except Unavailable:
-        return sorted(types), []
-    for worker in workers:
-        if worker.state is Liveness.ALIVE:
-            types.update(one for one in worker.types if one != "*")
-    figures = await service.figures.get()
-    queues = [] if figures is None else [one.name for one in figures.queues]
-    return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
-
-
-async def _visible_offers(view: View) -> tuple[list[str], list[str]]:
-    """Return the queues that the visitor may see, and the types that tasks in these have."""
-    database = view.context.service.database
-    try:
-        queues = await visible_queues(database) or frozenset[str]()
-        types = {DEFAULT_TYPE, PUSH} | await types_in(database, queues)
-    except Unavailable:
-        return [DEFAULT_TYPE, PUSH], []
-    return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
 
 
 def _token() -> str:

@@ -148,7 +148,7 @@ class CreateForm:
             case Kind.INTEGER | Kind.SECONDS:
                 return number(self.value(field.name))
             case Kind.TIME:
-                return _moment(self.value(field.name))
+                return moment_of(self.value(field.name))
             case _:
                 return self.value(field.name)
 
@@ -212,15 +212,25 @@ def _filled_in(field: TaskField, task: Task) -> Iterator[tuple[str, str]]:
     if value is None:
         return
     match field.kind:
+        case Kind.RETRY | Kind.LABELS | Kind.POINTERS:
+            value = orjson.loads(value)
+        case Kind.SECONDS:
+            value = value.total_seconds()
+    yield from form_texts(field, value)
+
+
+def form_texts(field: TaskField, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any field's
+    """Yield the form's texts for a field's value as requests have it, by the form's names."""
+    match field.kind:
         case Kind.RETRY:
-            for part, seconds in orjson.loads(value).items():
+            for part, seconds in value.items():
                 yield f"retry_{part}", _text(seconds)
         case Kind.LABELS:
-            yield field.name, "\n".join(f"{k}={v}" for k, v in orjson.loads(value).items())
+            yield field.name, "\n".join(f"{k}={v}" for k, v in value.items())
         case Kind.POINTERS:
-            yield field.name, "\n".join(orjson.loads(value))
+            yield field.name, "\n".join(value)
         case Kind.SECONDS:
-            yield field.name, _text(value.total_seconds())
+            yield field.name, _text(value)
         case _:
             yield field.name, str(value)
 
@@ -234,7 +244,7 @@ def _text(value: float) -> str:
     return str(value).removesuffix(".0")
 
 
-def _moment(text: str) -> str:
+def moment_of(text: str) -> str:
     """Complete a time from a browser's field, which is in UTC; another text stays as it is."""
     if len(text) == _WITHOUT_SECONDS and text[10] == "T":
         return f"{text}:00Z"

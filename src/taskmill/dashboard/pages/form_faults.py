@@ -1,0 +1,55 @@
+"""What is wrong with what was filled in, each at the form's element that it is about."""
+
+from dataclasses import dataclass
+
+from taskmill.dashboard.pages.create_form import JSON, CreateForm
+from taskmill.domain.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    QueueLimitReached,
+    TaskmillError,
+    TooLarge,
+    UnservedTypeLimitReached,
+    Violation,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A violation, and the form's element that it is about; `field` is empty for the whole form."""
+
+    field: str
+    violation: Violation
+
+
+def violations_of(error: TaskmillError) -> tuple[Violation, ...]:
+    """Return what is wrong, as violations with pointers."""
+    match error:
+        case InvalidInput():
+            return error.violations
+        case TooLarge():
+            got = "a larger one"
+            return (Violation(pointer="", expected=f"{error.limit_bytes} bytes at most", got=got),)
+        case IdempotencyConflict():
+            got = "one that was used for a task with another body"
+            return (Violation(pointer="/idempotency_key", expected="a new key", got=got),)
+        case QueueLimitReached():
+            expected = f"one of the {error.limit} queues that there are"
+            return (Violation(pointer="/queue", expected=expected, got="a new one"),)
+        case UnservedTypeLimitReached():
+            expected = "a type that has a worker or a contract, or one whose tasks wait already"
+            return (Violation(pointer="/type", expected=expected, got="another one"),)
+        case _:
+            return (Violation(pointer="", expected="a task that can be created", got=str(error)),)
+
+
+def fault_of(form: CreateForm, violation: Violation) -> Fault:
+    """Find the form's element that a pointer is about."""
+    head, *tail = [part for part in violation.pointer.split("/") if part] or [""]
+    if head == "payload" and form.mode != JSON:
+        names = [one.name for one in form.fields]
+        if tail and tail[0] in names:
+            return Fault(field=f"payload-{names.index(tail[0])}", violation=violation)
+    if head == "retry":
+        head = f"retry_{tail[0]}" if tail else "retry_base_s"
+    return Fault(field=head, violation=violation)
