@@ -96,6 +96,55 @@ SELECT queue, 'succeeded', sum(tasks - wrong) FROM hour GROUP BY queue
 UNION ALL
 SELECT queue, 'failed', sum(wrong) FROM hour GROUP BY queue
 """
+SCHEDULES: Mapping[str, dict[str, Any]] = {
+    "crm-sync": {
+        "cron": "0 * * * *",
+        "zone": "Europe/Berlin",
+        "overlap": "skip",
+        "task": {"name": "Sync with the CRM", "queue": "sync", "payload": {"source": "crm"}},
+    },
+    "nightly-report": {
+        "cron": "30 2 * * *",
+        "zone": "Europe/Berlin",
+        "task": {"name": "Nightly report", "queue": "reports"},
+    },
+    "import": {
+        "every": "PT1S",
+        "overlap": "skip",
+        "task": {"name": "Import", "payload": {"delay_s": 3, "failure_probability": 0}},
+    },
+    "invoices": {
+        "cron": "0 9 1 * *",
+        "zone": "America/New_York",
+        "task": {"name": "Send the invoices", "queue": "billing"},
+    },
+    "health-checks": {
+        "every": "PT5S",
+        "task": {"name": "Check", "payload": {"delay_s": 0.1, "failure_probability": 0.1}},
+    },
+}
+# What became of the ticks of a month: some skipped, some refused, four days of an outage.
+FIRES = """
+UPDATE taskmill.schedule SET created_at = now() - interval '60 days', updated_at = now() - interval '60 days';
+INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, ticks, until_tick, problem, task_id)
+SELECT
+    id, date_trunc('hour', now()) - n * interval '1 hour', 'tick', outcome,
+    CASE n WHEN 400 THEN 96 ELSE 1 END,
+    CASE n WHEN 400 THEN date_trunc('hour', now()) - interval '305 hours' END,
+    CASE outcome WHEN 'refused' THEN '{"title": "Invalid input", "detail": "no such customer"}'::json END,
+    CASE outcome WHEN 'created' THEN gen_random_uuid() END
+FROM taskmill.schedule
+CROSS JOIN (
+    SELECT
+        n,
+        CASE
+            WHEN n = 400 THEN 'skipped_missed' WHEN n BETWEEN 180 AND 200 THEN 'refused'
+            WHEN n % 83 IN (3, 4) THEN 'skipped_overlap' ELSE 'created'
+        END AS outcome
+    FROM generate_series(1, 719) AS n
+) AS hour
+WHERE name = 'crm-sync' AND n NOT BETWEEN 305 AND 399
+"""
 
 
 def a_task(draw: random.Random) -> dict[str, Any]:
@@ -189,6 +238,13 @@ def refuse(url: str) -> str:
     return store_refused_in_thread(url, messages)[0]
 
 
+def schedule(http: httpx.Client, url: str) -> None:
+    """Make schedules, one of them with a history, as in the database of this address."""
+    for name, body in SCHEDULES.items():
+        http.put(f"/schedules/{name}", json=body).raise_for_status()
+    asyncio.run(execute(url, FIRES))
+
+
 @contextmanager
 def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client, str]]:
     """Run the service."""
@@ -203,19 +259,20 @@ def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client, str]]:
         migrate(env["TASKMILL_DATABASE_URL"])
         roles = ("run", "api", "worker", "maintenance", "--port", "0")
         with Program(*roles, folder=folder, env=env) as program, program.client() as http:
+            schedule(http, env["TASKMILL_DATABASE_URL"])
             yield program.facts["url"], http, refuse(env["TASKMILL_DATABASE_URL"])
 
 
 def migrate(url: str) -> None:
     """Bring the database to the current schema, and give it a history."""
     migrate_with_roles(url)
-    asyncio.run(insert_history(url))
+    asyncio.run(execute(url, HISTORY))
 
 
-async def insert_history(url: str) -> None:
-    """Insert the statistics of an hour."""
+async def execute(url: str, history: str) -> None:
+    """Insert what became of things in the past."""
     connection = await asyncpg.connect(url)
-    await connection.execute(HISTORY)
+    await connection.execute(history)
     await connection.close()
 
 
@@ -277,6 +334,8 @@ def pages(http: httpx.Client, refused: str) -> dict[str, tuple[str, tuple[str, s
         "task-running": (f"/ui/tasks/{running}", ("desktop", "dark", "en")),
         "task": (f"/ui/tasks/{broken}", ("desktop", "light", "en")),
         "failures": ("/ui/failures", ("desktop", "light", "en")),
+        "schedules": ("/ui/schedules", ("desktop", "light", "en")),
+        "schedule": ("/ui/schedules/crm-sync", ("desktop", "light", "en")),
         "create": (CREATE, ("desktop", "light", "en")),
         "create-phone": (CREATE, ("phone", "dark", "en")),
         "rejections": ("/ui/rejections", ("desktop", "light", "en")),

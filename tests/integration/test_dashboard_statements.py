@@ -77,6 +77,23 @@ INSERT INTO taskmill.task_log (task_id, claim_no, seq, at, level, message)
 SELECT $1, 1, n, now(), 20, 'a line' FROM generate_series(1, $2::integer) AS n
 """
 
+# Of each on the first page more fires than it reads; one has 30 on each day.
+SCHEDULES = """
+INSERT INTO taskmill.schedule (name, spec, task, queue, type)
+SELECT 's' || n, '{"every": "PT1H", "zone": "UTC"}', '{"name": "x"}', 'q' || n % 5, 'emulate'
+FROM generate_series(1, 2000) AS n;
+INSERT INTO taskmill.schedule_cursor (schedule_id, cursor_at, next_at, tz_version)
+SELECT id, now(), now(), 'x' FROM taskmill.schedule;
+INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, task_id)
+SELECT
+    s.id, now() - n * make_interval(mins => CASE s.name WHEN 's7' THEN 48 ELSE 60 END), 'tick', 'created',
+    gen_random_uuid()
+FROM taskmill.schedule AS s
+CROSS JOIN LATERAL generate_series(1, CASE s.name WHEN 's7' THEN 900 ELSE 50 END) AS n
+WHERE s.name IN (SELECT 's' || n FROM generate_series(1, 60) AS n);
+ANALYZE
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -152,7 +169,13 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     )
     worker = await stage.open_lease()
     await stage.take(worker, 50)
+    await stage.sql.execute(SCHEDULES)
+    schedule = "/ui/schedules/{name}"
     return {
+        **{
+            f"{schedule}{rest}": [f"/ui/schedules/s7{rest}"]
+            for rest in ("", "/edit", "/backfill", "/delete")
+        },
         "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],
         "/ui/rejections/{id}": [f"/ui/rejections/{stored[0]}"],

@@ -17,6 +17,7 @@ from tests.support.api_keys import REQUIRED
 from tests.support.builders import ERROR
 from tests.support.pages import HTMX, serving_pages
 from tests.support.polling import eventually
+from tests.support.scheduling import Scheduler
 from tests.support.stage import Stage
 from tests.support.visitors import FORM, visitor
 
@@ -36,6 +37,8 @@ PAGES = [
     "/ui/workers",
     "/ui/workers?name=for-",
     "/ui/rejections",
+    "/ui/schedules",
+    "/ui/schedules?name=nightly",
 ]
 
 
@@ -74,6 +77,7 @@ async def test_what_happens_in_other_queues_changes_no_page(closed: Served, stag
     before = [stable(await closed.get(path, headers=one)) for path in pages for one in headers]
     foreign = await some_work(stage, "secret", ("secret",))
     await stage.service.set_queue_paused("secret", paused=True)
+    await Scheduler(stage).put("nightly", task={"name": "secret own", "queue": "secret"})
     after = [stable(await closed.get(path, headers=one)) for path in pages for one in headers]
     assert {status for status, _ in after} == {200}
     for number, path in enumerate(path for path in pages for _ in headers):
@@ -141,7 +145,10 @@ async def test_only_pages_that_can_be_opened_are_linked(closed: Served, stage: S
     task_id = (await some_work(stage, "mail", ("mail",)))[0]
     overview = await closed.get("/", headers=session)
     assert (overview.status_code, overview.headers["location"]) == (303, "/ui/tasks")
-    for path in ("/ui/tasks", "/ui/queues", f"/ui/tasks/{task_id}", "/ui/sessions"):
+    await Scheduler(stage).put("nightly", task={"name": "x", "queue": "mail"})
+    schedules = ("/ui/schedules", "/ui/schedules/nightly", "/ui/schedules/nightly/edit")
+    paths = ("/ui/tasks", "/ui/queues", f"/ui/tasks/{task_id}", "/ui/sessions", *schedules)
+    for path in paths:
         text = (await closed.get(path, headers=session)).text
         for address in {found.partition("?")[0] for found in re.findall(r'href="(/[^"]*)"', text)}:
             if address not in {"/docs", "/"} and "/static/" not in address:

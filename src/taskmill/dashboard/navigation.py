@@ -23,8 +23,12 @@ TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t", is_of_some=True)
 QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q", is_of_some=True)
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w", is_of_some=True)
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f", is_of_some=True)
+SCHEDULES: Final = NavigationEntry("schedules", "/ui/schedules", "c", is_of_some=True)
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_some=True)
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
-NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, AUDIT, CREATE)
+NAVIGATION: Final = (
+    *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES),
+    *(SCHEDULES, REJECTIONS, AUDIT, CREATE),
+)

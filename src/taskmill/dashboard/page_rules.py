@@ -22,6 +22,9 @@ class Need(StrEnum):
     TASK = (
         "its scope for the queue of the task in its path; a task that may not be read is not there"
     )
+    SCHEDULE = (
+        "its scope for the queue and the type of the schedule in its path; others are not there"
+    )
     REJECTION = "its scope for the queue of the refused message in its path; others are not there"
     WORKER = "its scope for a queue of the worker in its path; others are not there"
     WHOLE_WORKER = "its scope for all queues of the worker in its path"
@@ -45,6 +48,9 @@ _OPERATE_VISIBLE: Final = PageRule(Scope.TASKS_OPERATE, Need.VISIBLE)
 _OPERATE_TASK: Final = PageRule(Scope.TASKS_OPERATE, Need.TASK)
 _OPERATE_QUEUE: Final = PageRule(Scope.TASKS_OPERATE, Need.QUEUE)
 _CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
+_READ_SCHEDULE: Final = PageRule(Scope.TASKS_READ, Need.SCHEDULE)
+_OPERATE_SCHEDULE: Final = PageRule(Scope.TASKS_OPERATE, Need.SCHEDULE)
+_CREATE_OF_SCHEDULE: Final = PageRule(Scope.TASKS_CREATE, Need.SCHEDULE)
 
 PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/login": OPEN,
@@ -76,6 +82,20 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/workers/{id}": PageRule(Scope.TASKS_READ, Need.WORKER),
     "POST /ui/workers/{id}/{what}": PageRule(Scope.TASKS_OPERATE, Need.WHOLE_WORKER),
     "GET /ui/failures": _READ_VISIBLE,
+    "GET /ui/schedules": _READ_VISIBLE,
+    "GET /ui/schedules/{name}": _READ_SCHEDULE,
+    "POST /ui/schedules/{name}/pause": _OPERATE_SCHEDULE,
+    "POST /ui/schedules/{name}/resume": _OPERATE_SCHEDULE,
+    "POST /ui/schedules/{name}/run": _CREATE_OF_SCHEDULE,
+    "GET /ui/schedules/{name}/backfill": _CREATE_OF_SCHEDULE,
+    "POST /ui/schedules/{name}/backfill": _CREATE_OF_SCHEDULE,
+    "GET /ui/schedules/{name}/edit": _CREATE_OF_SCHEDULE,
+    "POST /ui/schedules/{name}/edit": _CREATE_OF_SCHEDULE,
+    "GET /ui/schedules/{name}/delete": _CREATE_OF_SCHEDULE,
+    "POST /ui/schedules/{name}/delete": _CREATE_OF_SCHEDULE,
+    "GET /ui/new-schedule": _CREATE,
+    "POST /ui/new-schedule": _CREATE,
+    "POST /ui/new-schedule/preview": _CREATE,
     "GET /ui/audit": ADMIN_ONLY,
     "GET /ui/create": _CREATE,
     "POST /ui/create": _CREATE,

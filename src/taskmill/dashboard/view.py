@@ -28,6 +28,7 @@ from taskmill.dashboard.visitors import visit
 from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TooLarge, Unavailable
+from taskmill.domain.fires import ScheduleContent
 from taskmill.domain.grants import Scope
 from taskmill.domain.system import WorkerState
 from taskmill.domain.task import Task
@@ -107,6 +108,17 @@ class View:
             return True
         key = self.key
         return key is not None and key.has(Scope.TASKS_READ) and key.has(Scope(scope))
+
+    def may_schedule(self, scope: str, content: ScheduleContent) -> bool:
+        """Return whether the visitor may do what a scope is for with a schedule: by its queue and its type."""
+        if self.context.sessions is None:
+            return True
+        key = self.key
+        return (
+            key is not None
+            and key.permits(Scope.TASKS_READ, queue=content.queue)
+            and key.permits(Scope(scope), queue=content.queue, type=content.type)
+        )
 
     def may_request(self, worker: WorkerState) -> bool:
         """Return whether the visitor may ask a worker for something: it concerns all of its queues."""
@@ -211,6 +223,7 @@ class View:
             "may": self.may,
             "may_open": self.may_open,
             "may_request": self.may_request,
+            "may_schedule": self.may_schedule,
             "may_some": self.may_some,
             "visitor": None if self.key is None else self.key.draft.name,
             # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.

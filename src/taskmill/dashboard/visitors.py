@@ -15,12 +15,15 @@ from taskmill.domain.api_key_errors import NotAuthenticated, ScopeMissing
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.grants import Scope
+from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.sessions import LONGEST
 from taskmill.domain.visibility import Visibility
 from taskmill.operations.authorisation import missing
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions, VerifiedSession
 from taskmill.runtime.offload import caller
+from taskmill.storage import schedules
+from taskmill.wire.fields import is_name
 
 SECURE_COOKIE: Final = "__Host-taskmill"
 """The cookie over https: browsers take it only from there, and from this host."""
@@ -71,7 +74,7 @@ async def require(
 
     Raises:
         ScopeMissing: It does not.
-        TaskNotFound: There is no such task that it may read.
+        TaskNotFound, ScheduleNotFound: There is no such task, or schedule, that it may read.
         InvalidInput: The address has no task's id.
         Unavailable: The database is away.
     """
@@ -92,7 +95,7 @@ async def require(
 
 # Of these, the operations find out what may be seen and done, by the visibility of the request.
 _LIMITED: Final = frozenset({Need.VISIBLE, Need.REJECTION, Need.WORKER, Need.WHOLE_WORKER})
-_OF_SOME: Final = _LIMITED | {Need.QUEUE, Need.TASK, Need.SOME}
+_OF_SOME: Final = _LIMITED | {Need.QUEUE, Need.TASK, Need.SCHEDULE, Need.SOME}
 
 
 async def _require_for_some(
@@ -110,12 +113,24 @@ async def _require_for_some(
             if not key.permits(Scope.TASKS_READ, queue=task.queue):
                 raise TaskNotFound(task_id)
             _require_in(key, rule.scope, task.queue)
+        case Need.SCHEDULE:
+            await _require_schedule(service, key, rule.scope, path["name"])
         case Need.NOTHING | Need.SESSION | Need.SOME | Need.VISIBLE:
             return
         case Need.REJECTION | Need.WORKER | Need.WHOLE_WORKER:
             return
         case _:
             assert_never(rule.need)
+
+
+async def _require_schedule(service: TaskService, key: ApiKey, wanted: Scope, name: str) -> None:
+    """Refuse a schedule that may not be read like one that is not there."""
+    found = await schedules.get(service.database, name) if is_name(name) else None
+    if found is None or not key.permits(Scope.TASKS_READ, queue=found.content.queue):
+        raise ScheduleNotFound(name)
+    content = found.content
+    if not key.permits(wanted, queue=content.queue, type=content.type):
+        raise missing(wanted, content.queue, content.type)
 
 
 def _require_in(key: ApiKey, wanted: Scope, queue: str) -> None:

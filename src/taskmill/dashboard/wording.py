@@ -63,6 +63,10 @@ class Words:
     language: str
     now: datetime
 
+    def t(self, key: str, **values: object) -> str:
+        """Return a text in the language."""
+        return text(self.language, key, values)
+
     def number(self, value: float | None) -> str:
         """Format a number: whole ones with separated thousands, others in three digits at most, from 0.1 on."""
         if value is None:

@@ -9,12 +9,17 @@ import pytest
 import taskmill.dashboard.app
 from taskmill.dashboard import texts
 from taskmill.dashboard.navigation import NAVIGATION
+from taskmill.dashboard.pages import schedule_shown
 from taskmill.dashboard.pages.queues import ORDERS
+from taskmill.dashboard.pages.schedule_form import CHOICES, SpecKind
 from taskmill.dashboard.pages.workers import Condition
 from taskmill.dashboard.preferences import THEMES
 from taskmill.domain.activity import Window
 from taskmill.domain.blockers import BlockerName
+from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.lifecycle import EventType, Reason, Status
+from taskmill.domain.schedule_health import ScheduleTrouble
+from taskmill.domain.schedules.spec import ClockNote
 
 PACKAGE = Path(taskmill.dashboard.app.__file__).parent
 # All but the docstring that explains how to add a page.
@@ -82,6 +87,14 @@ def test_every_value_of_a_closed_set_has_its_text() -> None:
         *(f"nav.{one.name}" for one in NAVIGATION),
         *(f"worker.{prefix}.{one}" for one in Condition for prefix in ("is", "means")),
         *(f"queues.order.{one}" for one in ORDERS),
+        *(f"schedule.is.{one}" for one in schedule_shown.Condition),
+        *(f"schedule.kind.{one}" for one in SpecKind),
+        *(f"schedule.outcome.{one}" for one in FireOutcome),
+        *(f"schedule.cause.{one}" for one in FireCause),
+        *(f"schedule.note.{one}" for one in ClockNote),
+        *(f"schedule.trouble.{one}{end}" for one in ScheduleTrouble for end in ("", ".text")),
+        *(f"schedule.choice.{name}.{one}" for name, ones in CHOICES.items() for one in ones),
+        *(f"schedule.field.{name}" for name in CHOICES),
     }
     assert wanted - set(texts.catalogue("en")) == set()
 

@@ -94,6 +94,7 @@ async def show_task(view: View) -> Response:
         is_cut=len(events) == _MOST_EVENTS,
         phases=list(_phases(task, events, now)),
         blockers=blockers,
+        tick=explanation.tick,
         holding=next(one for one in blockers if one.blocker is explanation.holding),
         lines=[_line(line) for line in lines],
         lines_are_cut=len(lines) == _MOST_LINES,

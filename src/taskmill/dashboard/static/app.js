@@ -122,7 +122,7 @@
   });
   // A refused action is shown in the dialog; a failed update leaves the page as it is.
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    if (detail.xhr.status < 400 || detail.requestConfig.verb !== "post" || detail.target.id === "same") return;
+    if (detail.xhr.status < 400 || detail.requestConfig.verb !== "post" || ["same", "preview"].includes(detail.target.id)) return;
     detail.shouldSwap = true;
     detail.target = $("#sheet-body");
     detail.swapOverride = "innerHTML";
