@@ -5,15 +5,31 @@ differ.
 """
 # ruff: noqa: INP001 - a program of its own
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # no stubs for one call
 
+from taskmill.domain.attention import NoticeKind
+from taskmill.domain.attention_texts import TEXTS
+
+KINDS = [str(kind) for kind in NoticeKind]
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 PAGE = ROOT / "docs" / "operations" / "alerts.md"
+
+FOUND = """\
+## What the service finds itself
+
+The overview, `taskmill top`, `taskmill attention` and `GET /attention` show these, whether or not there is
+Prometheus ([why one place decides](../decisions/0090-one-place-decides-what-needs-attention.md)). The kind is the
+`kind` of a notice in JSON.
+
+| kind | for example | what ends it |
+|---|---|---|
+"""
 
 INTRODUCTION = """\
 # Alerts
@@ -37,7 +53,20 @@ def alerts() -> Iterator[dict[str, Any]]:
 
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([INTRODUCTION, *(line for alert in alerts() for line in _lines(alert))])
+    lines = (line for alert in alerts() for line in _lines(alert))
+    return "\n".join([INTRODUCTION, FOUND + "\n".join(_found()), "", *lines])
+
+
+def _found() -> Iterator[str]:
+    """Yield a row for each sentence of a notice, in the order in which they are shown."""
+    for name, text in sorted(TEXTS.items(), key=lambda one: KINDS.index(one[0].split(".")[0])):
+        sentence = text.sentence if isinstance(text.sentence, str) else text.sentence[1]
+        kind, _, _ = name.partition(".")
+        yield f"| `{kind}` | {_plain(sentence)} | {_plain(text.action)} |"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"{(\w+)}", r"*\1*", text)
 
 
 def _lines(alert: dict[str, Any]) -> Iterator[str]:

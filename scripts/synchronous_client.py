@@ -19,6 +19,7 @@ SOURCE: Final = ROOT / "src/taskmill/client/asynchronous"
 MADE: Final = SOURCE.with_name("synchronous")
 
 _NAMES: Final = {
+    "AsyncAttentionCalls": "AttentionCalls",
     "AsyncBaseTransport": "BaseTransport",
     "AsyncContractCalls": "ContractCalls",
     "AsyncPools": "Pools",

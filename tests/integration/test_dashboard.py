@@ -137,11 +137,12 @@ async def test_the_first_view_of_a_page_is_small(pages: Served, stage: Stage) ->
 
 async def test_the_language_is_the_browsers_until_one_is_chosen(pages: Served) -> None:
     russian = await pages.get("/ui/tasks", headers={"accept-language": "ru-RU,ru;q=0.9"})
-    assert (title_of(russian.text), 'lang="ru"' in russian.text) == ("Задачи", True)
+    assert (title_of(russian.text), 'lang="ru"' in russian.text) == ("(1) Задачи", True)
     changed = await pages.post("/ui/preferences", b"language=ru&back=/ui/tasks?queue=a")
     assert (changed.status_code, changed.headers["location"]) == (303, "/ui/tasks?queue=a")
     assert (
-        title_of((await pages.get("/ui/tasks", headers={"accept-language": "en"})).text) == "Задачи"
+        title_of((await pages.get("/ui/tasks", headers={"accept-language": "en"})).text)
+        == "(1) Задачи"
     )
     dark = await pages.post("/ui/preferences", b"theme=dark&back=//elsewhere.example/")
     assert dark.headers["location"] == "/"

@@ -238,14 +238,17 @@ async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, sta
         " FROM taskmill.webhook"
     )
     html = (await pages.get("/")).text
-    problems = html.partition('class="card problems"')[2].partition("</section>")[0]
-    assert re.findall(r'href="([^"]+)"', problems) == ["/ui/rejections", "/webhooks"]
+    assert "4 things need attention" in html
+    notices = html.partition('class="card attention trouble"')[2].partition("</section>")[0]
+    pages_of = [page for page in re.findall(r'href="([^"]+)"', notices) if "attention" not in page]
+    assert pages_of == ["/webhooks", "/ui/workers", "/ui/rejections"]
     for words in (
-        "2 messages were rejected in the last 24 hours",
-        "1 webhook delivers nothing",
+        "2 messages were refused in 24 h",
+        "The webhook to \u2068example.org\u2069 has failed for 1\u00a0h; 1 delivery waits.",
         "a delivery has been due for 10\u00a0min",
+        "No worker is alive",
     ):
-        assert words in problems
+        assert words in notices
 
 
 async def test_levels_axes_and_numbers_are_in_the_readers_language(

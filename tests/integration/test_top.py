@@ -56,7 +56,7 @@ async def test_it_shows_what_happens_as_it_happens(api: Served, stage: Stage) ->
         shown = await asyncio.to_thread(terminal.shows, "QUEUES 2", "first fail отчёт", "last 15m")
         assert len(shown) == 24
         assert "new 1  running 0  succeeded 1  failed 1" in shown[1]
-        assert "✗ no live worker, and 1 task waits" in shown[5]
+        assert "No worker is alive, and 1 task waits." in shown[5]
         assert COLOUR.search(terminal.sent)
         assert "no such customer\\x1b[2J" in "\n".join(shown)
         async with a_worker(stage, {"fail": fail}):
@@ -92,7 +92,7 @@ async def test_a_queue_is_paused_and_resumed_after_a_yes(api: Served, stage: Sta
         await asyncio.to_thread(terminal.shows, "nothing was changed")
         assert await paused() == []
         terminal.type("Py")
-        await asyncio.to_thread(terminal.shows, "reports is paused", "paused with tasks waiting")
+        await asyncio.to_thread(terminal.shows, "reports is paused", "Queue reports is paused")
         assert await paused() == ["reports"]
         terminal.type("Py")
         await asyncio.to_thread(terminal.shows, "reports is open")

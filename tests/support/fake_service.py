@@ -50,6 +50,7 @@ class FakeService(FakeTasks):
                 Route("/workers", self._workers),
                 Route("/workers/{id}/{action}", self._set_worker_request, methods=["POST"]),
                 Route("/stats", self._stats),
+                Route("/attention", self._attention),
                 Route("/readyz", self._ready),
                 *self.webhooks.routes,
                 *self.types.routes,
@@ -63,9 +64,11 @@ class FakeService(FakeTasks):
         self.refused: dict[str, dict[str, Any]] = {}
         self.paused: set[str] = set()
         self.workers = ["host-1"]
+        self.types_of_workers = ["emulate"]
         self.trouble: str | None = None
         self.returns_html = False
         self.parts = {"database": "ok", "schema": "ok", "broker": "ok", "intake": "ok"}
+        self.notices: list[dict[str, Any]] = []
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.webhooks.clear()
         self.types.clear()
@@ -186,7 +189,7 @@ class FakeService(FakeTasks):
             "id": str(UUID(int=1)),
             "name": name,
             "queues": [],
-            "types": ["emulate"],
+            "types": self.types_of_workers,
             "slots": 1000,
             "running": 7,
             "started_at": moment,
@@ -213,6 +216,14 @@ class FakeService(FakeTasks):
         if "window" in request.query_params:
             stats["activity"] = self._activity(dict(request.query_params))
         return refused or json_response(stats)
+
+    async def _attention(self, request: Request) -> Response:
+        refused = await self.record(request)
+        count = sum(one["count"] for one in self.notices)
+        troubled = any(one["severity"] == "trouble" for one in self.notices)
+        verdict = "trouble" if troubled else "warning" if count else "well"
+        fields = {"at": START.isoformat(), "verdict": verdict, "count": count}
+        return refused or json_response({**fields, "items": self.notices})
 
     def _activity(self, query: dict[str, str]) -> dict[str, Any]:
         """Return one queue and type, in which each event type happened once more than the one before."""

@@ -14,8 +14,10 @@ from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.summary import Options
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import COUNTED
+from taskmill.domain.attention import NoticeKind, Severity
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.wire.activity import ActivityView
+from taskmill.wire.attention import AttentionView, NoticeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
 from tests.support.fake_service import unused_url
@@ -127,6 +129,7 @@ def a_snapshot(
     workers: Sequence[WorkerView] = (),
     failures: Sequence[Failure] = (),
     activity: ActivityView | None = None,
+    notices: Sequence[NoticeView] = (),
     **stats: Any,  # noqa: ANN401 - the fields of the response
 ) -> Snapshot:
     """The system with these queues and workers; `stats` overrides what follows from them."""
@@ -148,7 +151,32 @@ def a_snapshot(
         queues=queues,
         workers=workers,
         failures=failures,
+        attention=AttentionView(
+            at=NOW,
+            verdict="warning" if notices else "well",
+            count=len(notices),
+            items=list(notices),
+        ),
     )
+
+
+def a_notice(sentence: str, kind: NoticeKind = NoticeKind.PAUSED, **parts: Any) -> NoticeView:  # noqa: ANN401 - its fields
+    """A notice with a sentence of its own."""
+    usual: dict[str, Any] = {
+        "id": UUID(int=7),
+        "kind": kind,
+        "severity": Severity.WARNING,
+        "sentence": sentence,
+        "action": "wait",
+        "queue": None,
+        "since": None,
+        "tasks": None,
+        "are_more": False,
+        "count": 1,
+        "page": None,
+        "facts": {},
+    }
+    return NoticeView.model_validate({**usual, **parts})
 
 
 def a_picture(snapshot: Snapshot) -> Picture:

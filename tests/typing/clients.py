@@ -17,6 +17,7 @@ from taskmill.client import (
     TaskNotFound,
 )
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.attention import AttentionView, NoticeView
 from taskmill.wire.audit import AuditEntryView
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
@@ -112,6 +113,10 @@ def sessions(client: Client) -> None:
     assert_type(client.sessions(), Sequence[SessionView])
     client.end_session(ID)
     assert_type(client.login_link(), LoginLinkView)
+    assert_type(client.attention(), AttentionView)
+    assert_type(client.acknowledge(ID, "known"), NoticeView)
+    assert_type(client.silence(ID), NoticeView)
+    assert_type(client.reopen(str(ID)), NoticeView)
 
 
 def schedules(client: Client) -> None:

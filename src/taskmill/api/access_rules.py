@@ -98,6 +98,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /tasks/{id}/logs": _RUN_TASK,
     "GET /events": _READ_VISIBLE,
     "GET /stats": _READ_VISIBLE,
+    "GET /attention": _READ_VISIBLE,
+    "PATCH /attention/{id}": _OPERATE_VISIBLE,
     "GET /queues": _READ_VISIBLE,
     "GET /workers": _READ_VISIBLE,
     "GET /rejections": _READ_VISIBLE,

@@ -31,6 +31,7 @@ from taskmill.api.openapi import install, short_id
 from taskmill.api.rate_limiting import RateLimiting
 from taskmill.api.request_record import RequestRecords
 from taskmill.api.routers import (
+    attention,
     audit,
     batches,
     claims,
@@ -70,6 +71,7 @@ from taskmill.runtime.rate_limits import RateLimits
 from taskmill.settings import Settings
 from taskmill.settings.auth import requires_keys
 from taskmill.version import version
+from taskmill.wire.attention import NoticeChange
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.leases import RenewLease, TakeLease
@@ -126,6 +128,7 @@ _BODIES: Final = (
     CancelSelection,
     RetrySelection,
     QueueChange,
+    NoticeChange,
     TakeLease,
     RenewLease,
     FinishClaim,
@@ -333,6 +336,7 @@ def _described() -> FastAPI:
         batches.router,
         explanations.router,
         system.router,
+        attention.router,
         schedules.router,
         stored_schedules.router,
         types.router,

@@ -113,6 +113,9 @@ LeaseId = Annotated[
     UUID, Depends(_id_of("a lease's id", "the lease's id", "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"))
 ]
 RejectionId = Annotated[UUID, Depends(_id_of("a refused message's id", "the refused message's id"))]
+NoticeId = Annotated[
+    UUID, Depends(_id_of("a notice's id", "the notice's id, as GET /attention shows it"))
+]
 WorkerId = Annotated[
     UUID, Depends(_id_of("a worker's id", "the id of the worker's lease, as GET /workers shows it"))
 ]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import orjson
 
+from taskmill.api.attention_examples import ATTENTION
 from taskmill.api.schedule_examples import SCHEDULES
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import (
@@ -324,6 +325,7 @@ RESPONSES: Final[dict[str, Json]] = {
         "path": "/ui/login/link#oXfM5XzvGm1hVYb0Yk0WlX3n0Jm1n2a4h6V8c9d0e1f",
         "expires_at": "2026-11-25T01:24:32.820000Z",
     },
+    **ATTENTION,
     **SCHEDULES,
     "SchedulePreviewView": {
         "words": "at 02:30 every day, Europe/Berlin",

@@ -58,6 +58,7 @@ _SECTIONS: Sections = {
         "session": Lazy("sessions", "session", "List who is logged in; log somebody out."),
         "audit": Lazy("audit", "audit", "List who did what: cancels, pauses, changes."),
         "stats": Lazy("system", "stats", "Count tasks by queue and status."),
+        "attention": Lazy("attention", "attention", "List what needs attention, and what ends it."),
         "top": Lazy("top.command", "top", "Show live what happens, and what needs attention."),
         "health": Lazy("health", "health", "Check whether the service is ready."),
         "completion": Lazy("completion", "completion", "Complete commands in bash, zsh or fish."),

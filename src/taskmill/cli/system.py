@@ -1,6 +1,6 @@
 """The commands for the system as a whole: queue, worker, stats."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import assert_never
 from uuid import UUID
@@ -21,6 +21,7 @@ from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
 _STATUSES = tuple(Status)
+_MOST_NAMES = 8
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 
 
@@ -198,11 +199,18 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
         state,
         str(item.running),
         str(item.slots),
-        ",".join(item.queues) or "all",
-        ",".join(item.types),
+        _few(item.queues) or "all",
+        _few(item.types),
         show.age(item.started_at),
         show.age(item.renewed_at),
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Show the first names of a list, on a pipe, too: `--json` has all of them."""
+    more = len(names) - _MOST_NAMES
+    shown = ",".join(names[:_MOST_NAMES])
+    return f"{shown},+{more}" if more > 0 else shown
 
 
 _WORKER_COLUMNS = Columns(

@@ -13,6 +13,7 @@
     │   ├── TypeNotFound
     │   ├── WorkerNotFound
     │   ├── LeaseNotFound
+    │   ├── NoticeNotFound
     │   ├── RejectionNotFound
     │   ├── WebhookNotFound
     │   ├── DeliveryNotFound
@@ -200,6 +201,10 @@ class WorkerNotFound(NotFound):
 
 class LeaseNotFound(NotFound):
     """No worker that pulls over HTTP has this lease."""
+
+
+class NoticeNotFound(NotFound):
+    """Nothing that needs attention now has this id; it may have ended."""
 
 
 class RejectionNotFound(NotFound):

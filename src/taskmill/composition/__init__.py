@@ -22,6 +22,7 @@ from taskmill.composition.announcement import Announcement
 from taskmill.composition.creation import intake_services
 from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import API_GRACE_S, Process
+from taskmill.composition.process_report import ProcessReport
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import kinds, logs
@@ -191,10 +192,24 @@ async def _run(
             if "api" in roles:
                 services += await process.api(stack)
             services[:0] = process.notifiers()
+            services.insert(0, _report_of(process, roles, services))
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)
             await run_services(services, stop, grace_s=longest_stop_s(settings) + _STOP_MARGIN_S)
+
+
+def _report_of(
+    process: Process, roles: Sequence[str], services: Sequence[Service]
+) -> ProcessReport:
+    return ProcessReport(
+        process.database,
+        process.clock,
+        process.ids(),
+        process_name=process.settings.worker.name,
+        roles=roles,
+        services=services,
+    )
 
 
 def _describe_process(settings: Settings, roles: Sequence[str]) -> None:

@@ -58,6 +58,7 @@ log = logs.get_logger(__name__)
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
 _UNUSED_S = 60.0
+_RECORD_S = 60.0
 _CERTIFICATE_S = 5.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
@@ -269,7 +270,8 @@ class Process(ProcessContext):
         certificate = self._certificate()
         self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
-        beside = [service.refusals, *page_services, *key_services]
+        recorder = Periodic("record-attention", service.attention.record, interval_s=_RECORD_S)
+        beside: list[Service] = [service.refusals, recorder, *page_services, *key_services]
         services: list[Service] = [contracts, drainer, feed, pull, *beside]
         if certificate is not None:
             services.append(Periodic("certificate", certificate.refresh, interval_s=_CERTIFICATE_S))

@@ -16,10 +16,12 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from taskmill.dashboard import guard, rendering
+from taskmill.dashboard.attention import with_attention
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.page_rules import SESSION, Need, PageRule, rule_of
 from taskmill.dashboard.pages import (
+    attention,
     audit,
     create,
     errors,
@@ -130,7 +132,7 @@ class Dashboard:
                     raise
                 visibility = await self._admit(view, rule_of(scope["method"], scope[ROUTE]))
                 with limited_to(visibility):
-                    return await endpoint(view), visibility
+                    return await endpoint(await with_attention(view)), visibility
         except TimeoutError:
             raise Unavailable(1.0, "the database") from None
 
@@ -180,6 +182,7 @@ def _all_routes() -> Routes:
         login_link.ROUTES,
         sessions.ROUTES,
         overview.ROUTES,
+        attention.ROUTES,
         tasks.ROUTES,
         task.ROUTES,
         queues.ROUTES,

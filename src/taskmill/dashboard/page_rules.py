@@ -74,6 +74,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/sweeps": _OPERATE_VISIBLE,
     "GET /ui/jobs/{id}": _OPERATE_VISIBLE,
     "POST /ui/jobs/{id}/stop": _OPERATE_VISIBLE,
+    "GET /ui/attention/{id}": _READ_VISIBLE,
+    "POST /ui/attention/{id}": _OPERATE_VISIBLE,
     "GET /ui/queues": _READ_VISIBLE,
     "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,

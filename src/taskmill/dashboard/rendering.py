@@ -12,6 +12,7 @@ from taskmill.dashboard.navigation import NAVIGATION
 from taskmill.dashboard.preferences import THEMES
 from taskmill.dashboard.prose import prose
 from taskmill.dashboard.texts import LANGUAGES
+from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import Reason
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -46,6 +47,7 @@ def environment() -> Environment:
         languages=LANGUAGES,
         themes=THEMES,
         navigation=NAVIGATION,
+        is_late=is_late,
         reasons=frozenset(Reason),
     )
     return shared

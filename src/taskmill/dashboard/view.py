@@ -20,6 +20,7 @@ from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
 from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.menu_counts import menu_counts
 from taskmill.dashboard.navigation import NavigationEntry
 from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.preferences import Preferences
@@ -27,6 +28,7 @@ from taskmill.dashboard.texts import text
 from taskmill.dashboard.visitors import visit
 from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
+from taskmill.domain.attention import Attention
 from taskmill.domain.errors import TooLarge, Unavailable
 from taskmill.domain.fires import ScheduleContent
 from taskmill.domain.grants import Scope
@@ -35,6 +37,7 @@ from taskmill.domain.task import Task
 from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.http_scope import API_KEY
 from taskmill.runtime.offload import Offload
+from taskmill.wire.attention import verdict
 from taskmill.wire.masking import ShownTask
 
 Pairs = list[tuple[str, str]]
@@ -54,6 +57,8 @@ class View:
     request: Request
     context: Context
     preferences: Preferences
+    attention: Attention | None = None
+    """What needs attention; None where that is not shown, or not known."""
 
     @property
     def wants_fragment(self) -> bool:
@@ -192,9 +197,13 @@ class View:
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Render a page; for htmx only its block `live`. One with an error, or not `is_live`, is not refreshed."""
-        block = "live" if self.wants_fragment else None
         given = {**self._shared(), "is_live": status == HTTPStatus.OK, **values}
-        return self._html(rendering.render(template, given, block), status)
+        if not self.wants_fragment:
+            return self._html(rendering.render(template, given, None), status)
+        live = rendering.render(template, given, "live")
+        # What is outside of the block, and follows what needs attention.
+        frame = rendering.render("frame.html", given, None) if self.attention else ""
+        return self._html(live + frame, status)
 
     def fragment(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Render a template that is only a part of a page."""
@@ -225,6 +234,9 @@ class View:
             "may_request": self.may_request,
             "may_schedule": self.may_schedule,
             "may_some": self.may_some,
+            "things": 0 if self.attention is None else self.attention.count,
+            "verdict": "well" if self.attention is None else verdict(self.attention),
+            "menu_counts": menu_counts(self.attention),
             "visitor": None if self.key is None else self.key.draft.name,
             # Links to the JSON API lead to a 401 where it needs a key: cookies count for pages only.
             "has_api_links": self.context.sessions is None,

@@ -40,6 +40,9 @@ class AuditAction(StrEnum):
     SCHEDULE_RESUME = "schedule.resume"
     SCHEDULE_RUN = "schedule.run"
     SCHEDULE_BACKFILL = "schedule.backfill"
+    NOTICE_ACKNOWLEDGE = "notice.acknowledge"
+    NOTICE_SILENCE = "notice.silence"
+    NOTICE_REOPEN = "notice.reopen"
     KEY_CREATE = "key.create"
     KEY_ROTATE = "key.rotate"
     KEY_REVOKE = "key.revoke"
@@ -61,6 +64,7 @@ class TargetType(StrEnum):
     TYPE = "type"
     REJECTION = "rejection"
     SCHEDULE = "schedule"
+    NOTICE = "notice"
     KEY = "key"
     SESSION = "session"
 

@@ -14,6 +14,7 @@
     ├── TypeLimitReached        no more types may have contracts
     ├── UnservedTypeLimitReached no more types may wait without a worker or contract
     ├── RejectionNotFound       no such refused message
+    ├── NoticeNotFound          nothing of that needs attention now
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
     ├── TransitionRefused       the task's status does not allow the action
@@ -194,6 +195,14 @@ class UnservedTypeLimitReached(TaskmillError):
             "such types may: start a worker for the type, or register a contract"
         )
         self.limit = limit
+
+
+class NoticeNotFound(TaskmillError):
+    """Nothing that needs attention now has this id; it may have ended."""
+
+    def __init__(self, notice_id: UUID) -> None:
+        super().__init__(f"there is no notice {notice_id}; it may have ended")
+        self.notice_id = notice_id
 
 
 class RejectionNotFound(TaskmillError):

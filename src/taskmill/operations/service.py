@@ -26,6 +26,7 @@ from taskmill.domain.system import (
 )
 from taskmill.domain.task import Task
 from taskmill.operations import cancel, explain, queues, retry, system, workers
+from taskmill.operations.attention import AttentionReading
 from taskmill.operations.audit import AuditLog, filter_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
@@ -59,10 +60,10 @@ class TaskService:
     """Controls tasks, and shows the system. What is a class of its own is an attribute.
 
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
-    handlers logged, `figures` those of the whole system. `audit` records what operators ask for, and
-    `refusals` counts what may not be served; its process runs it. `contracts` are the current contracts of types;
-    the process that runs the service refreshes them. `masking` hides what they mark as secret. `offload` runs what
-    would block the loop, such as reading large bodies.
+    handlers logged, `figures` those of the whole system, `attention` what needs it.
+    `audit` records what operators ask for, and `refusals` counts what may not be served; its process runs it.
+    `contracts` are the current contracts of types; the process that runs the service refreshes them. `masking`
+    hides what they mark as secret. `offload` runs what would block the loop, such as reading large bodies.
 
     `creation` and `reading` are async context managers, to be entered before it is used.
 
@@ -92,6 +93,7 @@ class TaskService:
         self.creation = creation
         self.reading = reading
         self.broker = broker
+        self.attention = AttentionReading(database, broker, self.figures, self.audit)
         # Reading what happened takes tens of ms: most connections stay free for quick statements.
         self._activity_limit = asyncio.Semaphore(_MOST_ACTIVITY_READS)
         self._has_lists = False

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.attention_snapshot import LostWorker
 from taskmill.domain.errors import InvalidInput, WorkerGone, WorkerNotFound
 from taskmill.domain.system import Liveness, WorkerRequest, WorkerState
 from taskmill.operations.authorisation import missing
 from taskmill.operations.visibility import current_visibility, visible_queues
-from taskmill.storage import leases, queues
+from taskmill.storage import attention, leases, queues
 from taskmill.storage.database import Database
 
 _MOST_WORKERS: Final = 1000
@@ -23,8 +24,9 @@ _MOST_WORKERS: Final = 1000
 async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
     """Return the live workers, and those that ended in the last hour, newest first; then remote leases.
 
-    With `only`, return just that one. For who may see some queues only, they are those that serve one of these,
-    with what they run of them; of one that serves others, too, only types are shown that these queues have.
+    With `only`, return just that one, also if it was lost in the last day. For who may see some queues only, they
+    are those that serve one of these, with what they run of them; of one that serves others, too, only types are
+    shown that these queues have.
     """
     visible = await visible_queues(database)
     rows = await database.fetch(
@@ -38,6 +40,19 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
         return limited
     types = await queues.types_in(database, visible)
     return [one.with_types_of(types) if one.is_shared else one for one in limited]
+
+
+async def lost_workers(database: Database) -> list[LostWorker]:
+    """Return the workers that were lost in the last day, the latest first, with what was taken back from each.
+
+    For who may see some queues only, they are those that served one of these, with the lost tasks of them.
+    """
+    visible = await visible_queues(database)
+    found = await attention.lost_workers(database, None if visible is None else sorted(visible))
+    if visible is None:
+        return found
+    lost = await leases.count_lost(database, [one.id for one in found if one.tasks], visible)
+    return [replace(one, tasks=lost.get(one.id, 0)) for one in found]
 
 
 async def set_worker_request(

@@ -35,6 +35,10 @@ class SystemClock:
         """Return the machine's monotonic seconds."""
         return time.monotonic()
 
+    def machine_ahead_s(self) -> float:
+        """Return by how many seconds the machine's own clock is ahead of PostgreSQL's."""
+        return time.time() - self._offset - time.monotonic()
+
     def anchor(self, database_time: datetime, *, requested_at: float, received_at: float) -> None:
         """Correct the clock by a time that PostgreSQL returned between two monotonic readings.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import DUTY_ROUNDS
@@ -14,6 +15,14 @@ _LONGEST_PAUSE_S = 30.0
 _LONGEST_INTERVALS = 8
 # Every pause is at its longest by then; without a limit a long outage would overflow the float.
 _MOST_DOUBLINGS = 16
+
+
+class DutyFailure(NamedTuple):
+    """How a duty fails: how often in a row, since when by the loop's clock, and the class of the last error."""
+
+    failures: int
+    since_s: float
+    error: str
 
 
 class Periodic:
@@ -46,6 +55,8 @@ class Periodic:
         self._pause_s = pause_s
         self._on_demand = on_demand
         self._woken = asyncio.Event()
+        self.failure: DutyFailure | None = None
+        """How it fails; None while it does not."""
 
     def wake(self) -> None:
         """Start the next round at once."""
@@ -65,14 +76,20 @@ class Periodic:
             more = False
             try:
                 more = bool(await self._duty())
-                failures = 0
+                failures, self.failure = 0, None
                 DUTY_ROUNDS.add(1, (self.name, "done"))
             except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 failures += 1
+                self._note(failures, error)
                 DUTY_ROUNDS.add(1, (self.name, "failed"))
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
                 await self._pause(failures, stop)
+
+    def _note(self, failures: int, error: Exception) -> None:
+        now_s = asyncio.get_running_loop().time()
+        since_s = now_s if self.failure is None else self.failure.since_s
+        self.failure = DutyFailure(failures, since_s, type(error).__name__)
 
     async def _pause(self, failures: int, stop: asyncio.Event) -> None:
         if failures:

@@ -58,6 +58,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "alembic_version": TableRights(app="S"),
         # Keys are made and revoked by commands, with the login that migrates.
         "api_key": TableRights(app="S", updated=("last_used_at",), hidden=("secret_hash",)),
+        "attention": TableRights(app="SIU"),
         "audit_entry": TableRights(app="SI"),
         "audit_outcome": TableRights(app="SI"),
         "callback_key": TableRights(app="S", hidden=("*",)),
@@ -70,6 +71,8 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "feed_delivery": TableRights(app="SIU"),
         "idempotency": TableRights(app="SIU", maintenance="D"),
         "lease": TableRights(app="SIU", maintenance="D"),
+        "notice": TableRights(app="SIUD"),
+        "process": TableRights(app="SIUD"),
         "pulled_type": TableRights(app="SIU", maintenance="D"),
         "queue": TableRights(app="SIUD"),
         "queue_failure": TableRights(app="S", maintenance="IUD"),

@@ -3,7 +3,8 @@
 The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are only in the
 migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
 sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`,
-those of failures in `schema_failures`, those of schedules in `schema_schedules`.
+those of failures in `schema_failures`, those of schedules in `schema_schedules`, those of notices in
+`schema_attention`.
 """
 
 from sqlalchemy import (
@@ -27,7 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 
-from taskmill.storage import schema_audit, schema_failures, schema_schedules, schema_types
+from taskmill.storage import (
+    schema_attention,
+    schema_audit,
+    schema_failures,
+    schema_schedules,
+    schema_types,
+)
 from taskmill.storage.schema_api_keys import api_key
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
 from taskmill.storage.schema_sessions import session
@@ -36,6 +43,7 @@ from taskmill.storage.schema_webhooks import task_callback, webhook, webhook_del
 __all__ = [
     "api_key",
     "metadata",
+    "schema_attention",
     "schema_audit",
     "schema_failures",
     "schema_schedules",

@@ -1,5 +1,6 @@
 """The screen at all sizes, with few and many rows, and with hostile names."""
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -7,8 +8,10 @@ from rich.cells import cell_len
 
 from taskmill.cli.top.app import Top
 from taskmill.cli.top.reading import Snapshot
+from taskmill.domain.attention import Severity
 from tests.support.pictures import (
     a_failure,
+    a_notice,
     a_queue,
     a_snapshot,
     a_top,
@@ -58,6 +61,7 @@ def few() -> Snapshot:
             succeeded=450,
             failed=90,
         ),
+        [a_notice("Queue reports is paused, 2 tasks wait.", queue="reports")],
     )
 
 
@@ -66,6 +70,7 @@ def many() -> Snapshot:
         [a_queue(f"queue-{number:03}", waiting=number, oldest_s=number) for number in range(300)],
         [a_worker_view(f"host-{number}", number) for number in range(300)],
         [a_failure(f"task {number}", number) for number in range(1, 201)],
+        notices=[a_notice(f"notice {number}") for number in range(9)],
     )
 
 
@@ -81,6 +86,7 @@ def hostile() -> Snapshot:
             a_failure(name, number, error_type=name, message=name, queue="q" * 63, type="t" * 63)
             for number, name in numbered
         ],
+        notices=[a_notice("\x1b[31mno\n" * 99, severity=Severity.TROUBLE)],
         broker={"state": "away", "trouble": "\x1b[31mno\n" * 99, "policy": "rabbitmq"},
     )
 
@@ -148,7 +154,7 @@ async def test_a_small_terminal_has_all_three_tables_and_what_needs_attention() 
     assert shown[3].startswith("ended   0.6/s")
     assert "failed  0.1/s" in shown[4]
     assert "7 of 100  1 worker" in shown[4]
-    assert shown[5] == "! paused with tasks waiting: reports (2)"
+    assert shown[5] == "! Queue reports is paused, 2 tasks wait."
     columns = "QUEUES 3 STATE WAITING RUNNING ENDED/S FAILED/S OLDEST"
     assert shown[7].split() == columns.split()
     assert [line.split()[:4] for line in shown[8:11]] == [
@@ -180,7 +186,8 @@ async def test_rows_that_do_not_fit_are_counted() -> None:
     assert "QUEUES 1-5 of 300" in text
     assert "WORKERS 1-3 of 300" in text
     assert "FAILURES 1-5 " in text
-    assert "waiting long: queue-299 4m 59s, queue-298 4m 58s, queue-297 4m 57s and 237 mo…" in text
+    assert "! notice 0" in text
+    assert re.search(r"! notice 1 .*  and 7 more$", text, re.MULTILINE)
 
 
 async def test_a_table_gets_no_more_room_than_it_needs() -> None:
@@ -203,7 +210,7 @@ async def test_one_table_can_have_all_the_room() -> None:
 async def test_an_empty_system_shows_how_to_begin() -> None:
     text = "\n".join(await rendered(a_snapshot()))
 
-    assert "✓ nothing needs attention" in text
+    assert "✓ all well" in text
     assert "no queues yet: a queue is made by its first task" in text
     assert "no workers: start one with `taskmill run worker`" in text
     assert "no failures" in text
@@ -223,12 +230,18 @@ async def test_workers_over_http_are_one_row_for_each_name() -> None:
         a_worker_view("puller", number, remote=True, slots=1, running=1) for number in range(1, 9)
     ]
     ended = a_worker_view("old", 99, state="closed", closed_at=before(minutes=9))
+    lost = a_worker_view(
+        "gone", 98, state="closed", closed_at=before(minutes=9), close_reason="expired"
+    )
 
-    shown = await rendered(a_snapshot(workers=[ended, *leases]))
-    position = at(shown, "WORKERS 2")
+    shown = await rendered(a_snapshot(workers=[ended, lost, *leases]))
+    position = at(shown, "WORKERS 3")
 
     assert shown[position + 1].split()[:6] == ["puller", "over", "HTTP", "8", "of", "8"]
-    assert shown[position + 2].split()[:2] == ["old", "ended"]
+    assert [shown[position + row].split()[:2] for row in (2, 3)] == [
+        ["gone", "lost"],
+        ["old", "ended"],
+    ]
 
 
 async def test_details_of_a_queue_name_who_serves_it_and_what_failed() -> None:

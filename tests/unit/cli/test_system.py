@@ -161,3 +161,13 @@ def test_an_unknown_or_ambiguous_name_of_a_worker_is_an_error(
     service.workers = ["twin", "twin"]
     status, _, err = taskmill("worker", "stop", "twin")
     assert (status, "2 workers are called twin" in err) == (1, True)
+
+
+def test_long_lists_of_types_are_cut_on_a_pipe_too(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    service.types_of_workers = [f"type-{number}" for number in range(40)]
+
+    _, out, _ = taskmill("worker", "list")
+
+    assert "type-7,+32" in out

@@ -22,6 +22,7 @@ from taskmill.domain.errors import (
     LeaseClosed,
     LeaseNotFound,
     MalformedJson,
+    NoticeNotFound,
     QueueLimitReached,
     QueueNotEmpty,
     QueueNotFound,
@@ -125,6 +126,11 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
         {"limit": 500},
     ),
     (lambda: RejectionNotFound(ID), f"there is no rejection {ID}", {"rejection_id": ID}),
+    (
+        lambda: NoticeNotFound(ID),
+        f"there is no notice {ID}; it may have ended",
+        {"notice_id": ID},
+    ),
     (lambda: WorkerNotFound(ID), f"there is no worker {ID}", {"lease_id": ID}),
     (lambda: WorkerGone(ID), f"worker {ID} has ended", {"lease_id": ID}),
     (

@@ -16,6 +16,7 @@ from taskmill.domain.errors import (
     InvalidInput,
     KeyInFlight,
     MalformedJson,
+    NoticeNotFound,
     QueueLimitReached,
     QueueNotEmpty,
     QueueNotFound,
@@ -69,6 +70,7 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
             409,
             {"waiting": 2, "running": 1},
         ),
+        (NoticeNotFound(TASK_ID), "notice-not-found", 404, {}),
         (RejectionNotFound(TASK_ID), "rejection-not-found", 404, {}),
         (
             TransitionRefused(TASK_ID, Status.FAILED, "cancel"),

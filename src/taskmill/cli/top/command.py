@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from dataclasses import asdict
 from shutil import get_terminal_size
 
 import click
@@ -101,8 +100,7 @@ async def _print_once(options: Options, *, as_json: bool) -> None:
             await asyncio.sleep(options.interval_s)
         snapshot = await picture.read(client, options.window)
     if as_json:
-        notices = [asdict(one) for one in picture.notices]
-        show.json_lines([fields_of(options.url, snapshot, notices)])
+        show.json_lines([fields_of(options.url, snapshot)])
         return
     # Printed text can be scrolled: only the width matters.
     width = max(get_terminal_size(_PLAIN_SIZE).columns, _NARROWEST)

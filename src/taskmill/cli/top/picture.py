@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from taskmill.cli.top.notices import Notice, notices
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Failures, Snapshot, read
 from taskmill.cli.top.rows import Board, board
@@ -12,18 +11,18 @@ from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.errors import ClientError
 from taskmill.client.refusals import ChangesForgotten
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.attention import NoticeView
 
 _FOLLOW_AGAIN_S: Final = 1.0
 
 
 class Picture:
-    """The newest snapshot, None before the first one, with its rates, rows and notices."""
+    """The newest snapshot, None before the first one, with its rates and rows."""
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.rates = Rates()
         self.board = Board(queues=(), workers=(), failures=())
-        self.notices: Sequence[Notice] = ()
         self._failures = Failures()
 
     async def read(
@@ -39,7 +38,12 @@ class Picture:
         self.snapshot = snapshot
         self.rates.add(snapshot.activity)
         self.board = board(snapshot, self.rates)
-        self.notices = notices(snapshot, self.board)
+
+    @property
+    def notices(self) -> Sequence[NoticeView]:
+        """What needs attention, as the service decides, and nobody has seen to."""
+        items = self.snapshot.attention.items if self.snapshot else ()
+        return [one for one in items if one.mark is None]
 
     async def follow(self, client: AsyncTaskmillClient) -> None:
         """Follow failures all the time; the next snapshot has them."""

@@ -1,16 +1,17 @@
 """Reads what one picture of the service needs.
 
-Each snapshot takes three requests, whose cost depends on the numbers of queues and workers, not of tasks.
+Each snapshot takes four requests, whose cost depends on the numbers of queues and workers, not of tasks.
 Failures come by the feed, which carries no payloads.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.activity import ActivityView
+from taskmill.wire.attention import AttentionView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
@@ -102,6 +103,7 @@ class Snapshot:
     queues: Sequence[QueueView]
     workers: Sequence[WorkerView]
     failures: Sequence[Failure]
+    attention: AttentionView
     of_queue: ActivityView | None = None
 
     @property
@@ -123,6 +125,7 @@ async def read(
     activity = stats.activity
     assert activity is not None  # noqa: S101 - a window was requested
     queues, workers = await client.queues(), await client.workers()
+    attention = await client.attention()
     await failures.catch_up(client, stats.by_status[Status.FAILED])
     return Snapshot(
         stats=stats,
@@ -130,6 +133,7 @@ async def read(
         queues=queues,
         workers=workers,
         failures=failures.newest(),
+        attention=attention,
         of_queue=of_queue,
     )
 
@@ -166,14 +170,13 @@ def _failure_of_task(task: TaskView) -> Failure:
     )
 
 
-def as_json(
-    url: str, snapshot: Snapshot, notices: Sequence[Mapping[str, str]]
-) -> dict[str, object]:
+def as_json(url: str, snapshot: Snapshot) -> dict[str, object]:
     """Return a snapshot for programs."""
     return {
         "url": url,
         "at": snapshot.at.isoformat(),
-        "notices": notices,
+        "verdict": snapshot.attention.verdict,
+        "notices": [one.model_dump(mode="json") for one in snapshot.attention.items],
         "stats": snapshot.stats.model_dump(mode="json"),
         "queues": [queue.model_dump(mode="json") for queue in snapshot.queues],
         "workers": [worker.model_dump(mode="json") for worker in snapshot.workers],

@@ -8,12 +8,13 @@ from typing import TypeAlias
 
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Failure, Snapshot
+from taskmill.domain.attention import NoticeKind
+from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import EventType, Status
-from taskmill.domain.system import Liveness, WorkerRequest
+from taskmill.domain.system import EXPIRED, Liveness, WorkerRequest
 from taskmill.wire.activity import DurationsView
+from taskmill.wire.queues import QueueView
 from taskmill.wire.system import WorkerView
-
-LATE_S = 60.0
 
 CREATED = (EventType.CREATED, EventType.RUN_AGAIN)
 ENDED = (EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED, EventType.CANCELLED)
@@ -78,6 +79,7 @@ class WorkerRow:
     name: str
     trouble: WorkerTrouble | None
     has_ended: bool
+    is_lost: bool
     is_remote: bool
     slots: int
     running: int
@@ -131,20 +133,13 @@ def board(snapshot: Snapshot, rates: Rates) -> Board:
 
 def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
     waits = {one.queue: one.waiting for one in snapshot.activity.queues}
-    alive = [one for one in snapshot.workers if one.state == Liveness.ALIVE]
-    all_are_served = any(not one.queues for one in alive)
-    served = {name for one in alive for name in one.queues}
     for queue in snapshot.queues:
         due_at = queue.oldest_due_at
         oldest_s = None if due_at is None else snapshot.seconds_since(due_at)
         yield QueueRow(
             name=queue.name,
             is_paused=queue.paused,
-            trouble=_queue_trouble(
-                is_paused=queue.paused and bool(queue.counts[Status.NEW]),
-                is_served=all_are_served or queue.name in served,
-                oldest_s=oldest_s,
-            ),
+            trouble=_queue_trouble(snapshot, queue),
             waiting=queue.counts[Status.NEW],
             running=queue.counts[Status.IN_PROGRESS],
             created=rates.of(queue.name, *CREATED),
@@ -155,16 +150,17 @@ def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
         )
 
 
-def _queue_trouble(
-    *, is_paused: bool, is_served: bool, oldest_s: float | None
-) -> QueueTrouble | None:
-    if is_paused:
+def _queue_trouble(snapshot: Snapshot, queue: QueueView) -> QueueTrouble | None:
+    """Return what the service's notices say of a queue. Not each late one has its own: these are few of a kind."""
+    if queue.paused and queue.counts[Status.NEW]:
         return QueueTrouble.PAUSED
-    if oldest_s is None:
+    notices = snapshot.attention.items
+    kinds = {one.kind for one in notices if one.queue in {None, queue.name}}
+    if queue.oldest_due_at is None:
         return None
-    if not is_served:
+    if kinds & {NoticeKind.UNSERVED, NoticeKind.NO_WORKERS}:
         return QueueTrouble.UNSERVED
-    return QueueTrouble.LATE if oldest_s >= LATE_S else None
+    return QueueTrouble.LATE if is_late(queue.oldest_due_at, snapshot.at) else None
 
 
 def _queue_order(row: QueueRow) -> tuple[object, ...]:
@@ -190,6 +186,7 @@ def _worker(key: str, views: Sequence[WorkerView], snapshot: Snapshot) -> Worker
         name=views[0].name,
         trouble=_worker_trouble(views),
         has_ended=all(one.state == Liveness.CLOSED for one in views),
+        is_lost=all(one.close_reason == EXPIRED for one in views),
         is_remote=views[0].remote,
         slots=sum(one.slots for one in views),
         running=sum(one.running for one in views),

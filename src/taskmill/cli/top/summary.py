@@ -10,14 +10,15 @@ from rich.text import Text
 from taskmill.cli import show
 from taskmill.cli.show import Cell
 from taskmill.cli.top.drawing import bar, beside, cell, count, per_second, seconds, spark
-from taskmill.cli.top.notices import Level, Notice
 from taskmill.cli.top.picture import Picture
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED
+from taskmill.domain.attention import Severity
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.activity import ActivityView, DurationsView, PointView
+from taskmill.wire.attention import NoticeView
 
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
 # The rate of a step that has only begun would be far off.
@@ -172,10 +173,10 @@ def _broker(snapshot: Snapshot) -> Text:
             assert_never(state)
 
 
-def notice_lines(found: Sequence[Notice], width: int, height: int) -> list[Text]:
+def notice_lines(found: Sequence[NoticeView], width: int, height: int) -> list[Text]:
     """Return what needs attention in `height` lines, so that the lines below do not move."""
     if not found:
-        lines = [cell(show.good("✓ nothing needs attention"), width)]
+        lines = [cell(show.good("✓ all well"), width)]
         return lines + [Text()] * (height - 1)
     fits = len(found) <= height
     lines = [cell(_notice(one), width) for one in (found if fits else found[: height - 1])]
@@ -187,14 +188,14 @@ def notice_lines(found: Sequence[Notice], width: int, height: int) -> list[Text]
     return lines + [Text()] * (height - len(lines))
 
 
-def _notice(one: Notice) -> Text:
-    match one.level:
-        case Level.TROUBLE:
-            return show.failure(f"✗ {one.text}")
-        case Level.WARNING:
-            return show.warning(f"! {one.text}")
+def _notice(one: NoticeView) -> Text:
+    match one.severity:
+        case Severity.TROUBLE:
+            return show.failure(f"✗ {one.sentence}")
+        case Severity.WARNING:
+            return show.warning(f"! {one.sentence}")
         case _:
-            assert_never(one.level)
+            assert_never(one.severity)
 
 
 def _label(text: str) -> Text:

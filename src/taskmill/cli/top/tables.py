@@ -148,6 +148,8 @@ def _worker(one: Row, _: Snapshot) -> Cells:
 
 def worker_state(one: WorkerRow) -> Text:
     """Return the state of a worker, in a word."""
+    if one.is_lost:
+        return show.failure("lost")
     if one.has_ended:
         return show.dim("ended")
     match one.trouble:

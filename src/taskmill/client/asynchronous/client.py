@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls, many, sweeps
+from taskmill.client.asynchronous.attention import AsyncAttentionCalls
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
 from taskmill.client.asynchronous.schedules import AsyncScheduleCalls
 from taskmill.client.asynchronous.sessions import AsyncSessionCalls
@@ -45,7 +46,11 @@ from taskmill.wire.tasks import TaskList, TaskView
 
 
 class AsyncTaskmillClient(
-    AsyncWebhookCalls, AsyncContractCalls, AsyncSessionCalls, AsyncScheduleCalls
+    AsyncWebhookCalls,
+    AsyncContractCalls,
+    AsyncSessionCalls,
+    AsyncScheduleCalls,
+    AsyncAttentionCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 

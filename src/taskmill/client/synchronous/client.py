@@ -15,6 +15,7 @@ from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
+from taskmill.client.synchronous.attention import AttentionCalls
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.schedules import ScheduleCalls
 from taskmill.client.synchronous.sessions import SessionCalls
@@ -31,7 +32,7 @@ from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
 
-class TaskmillClient(WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls):
+class TaskmillClient(WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls, AttentionCalls):
     """A connection pool to one Taskmill service; close it, or use it in a `with`.
 
     Safe to share between threads, and across a fork.

@@ -1,37 +1,27 @@
-"""The first page: numbers of tasks, throughput, problems, and workers."""
+"""The first page: the verdict and what needs attention, numbers of tasks, throughput, and workers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
+from taskmill.dashboard.form import first
 from taskmill.dashboard.gather import gather
+from taskmill.dashboard.notice_text import shown_notices
 from taskmill.dashboard.pages import windows
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
-from taskmill.domain.figures import MOST_REFUSED, QueueFigures, SystemFigures
+from taskmill.domain.attention import Attention, NoticeKind
+from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import EventType, Status
-from taskmill.domain.system import BrokerPresence, Stats
+from taskmill.domain.system import Stats
+from taskmill.wire.attention import verdict
 
-_MOST_PROBLEMS: Final = 8
-_LATE_S: Final = 60.0
+_FIRST_NOTICES: Final = 6
 _LEAST_SHARE: Final = 0.2
-_OVERDUE_LEASES: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that needs attention; its text is `problem.NAME`, with `values`, and `path` leads to details."""
-
-    name: str
-    values: Mapping[str, object]
-    queue: str | None = None
-    path: str | None = None
-    is_severe: bool = False
 
 
 async def show_overview(view: View) -> Response:
@@ -45,8 +35,9 @@ async def show_overview(view: View) -> Response:
         service.stats,
         ttl_s=windows.TTL_S,
     )
-    activity, (stats, figures) = await gather(
-        windows.activity(view, window), gather(counted, service.figures.get())
+    (activity, attention), (stats, figures) = await gather(
+        gather(windows.activity(view, window), _attention(view)),
+        gather(counted, service.figures.get()),
     )
     return view.page(
         "overview.html",
@@ -55,7 +46,7 @@ async def show_overview(view: View) -> Response:
         counts=_totals(stats),
         figures=figures,
         oldest=_oldest(figures),
-        problems=list(_problems(stats, figures))[:_MOST_PROBLEMS],
+        **_notices(view, attention),
         windows=list(Window),
         window=window,
         flow=activity.total,
@@ -76,49 +67,23 @@ def _oldest(figures: SystemFigures | None) -> QueueFigures | None:
     return max(queues, key=lambda one: one.oldest_due_s, default=None)
 
 
-def _problems(stats: Stats, figures: SystemFigures | None) -> Iterator[Problem]:
-    if stats.broker.presence is BrokerPresence.AWAY:
-        yield Problem(name="broker_away", values={}, is_severe=stats.broker.policy == "rabbitmq")
-    if figures is None:
-        return
-    if not stats.workers_alive:
-        yield Problem(name="no_workers", values={}, is_severe=True)
-    if figures.database.overdue_leases >= _OVERDUE_LEASES:
-        values = {"n": figures.database.overdue_leases}
-        yield Problem(name="overdue_leases", values=values, is_severe=True)
-    yield from _problems_outside(figures)
-    for queue in sorted(figures.queues, key=lambda one: -one.oldest_due_s):
-        yield from _problems_of_queue(queue)
+async def _attention(view: View) -> Attention:
+    return view.attention or await view.context.service.attention.read()
 
 
-def _problems_outside(figures: SystemFigures) -> Iterator[Problem]:
-    """Return the problems with producers of messages, and with endpoints."""
-    if figures.refused:
-        name = "refused" if figures.refused < MOST_REFUSED else "refused_many"
-        yield Problem(name=name, values={"n": figures.refused}, path="/ui/rejections")
-    deliveries = figures.deliveries
-    if deliveries.failing:
-        values = {"n": deliveries.failing}
-        yield Problem(name="webhooks_failing", values=values, path="/webhooks")
-    for name, seconds in (
-        ("deliveries_late", deliveries.late_s),
-        ("deliveries_unmade", deliveries.unread_s),
-    ):
-        if seconds >= _LATE_S:
-            yield Problem(name=name, values={"seconds": seconds}, is_severe=True)
-
-
-def _problems_of_queue(queue: QueueFigures) -> Iterator[Problem]:
-    waiting = queue.counts.get(Status.NEW, 0)
-    name: dict[str, object] = {"queue": queue.name}
-    if queue.is_paused and waiting:
-        yield Problem(name="paused", values={**name, "n": waiting}, queue=queue.name)
-    if queue.unserved_types:
-        values = {**name, "n": queue.unserved_types}
-        yield Problem(name="unserved", values=values, queue=queue.name, is_severe=True)
-    elif queue.oldest_due_s >= _LATE_S:
-        values = {**name, "seconds": queue.oldest_due_s}
-        yield Problem(name="late", values=values, queue=queue.name)
+def _notices(view: View, attention: Attention) -> dict[str, Any]:
+    """Return what is shown of it: the first ones, and all of them when these are requested."""
+    shown = shown_notices(view.words, attention.notices)
+    is_all = first(view.query, "attention") == "all"
+    cut = len(shown) if is_all or len(shown) == _FIRST_NOTICES + 1 else _FIRST_NOTICES
+    return {
+        "verdict": verdict(attention),
+        "things": attention.count,
+        "well_since": attention.well_since,
+        "notices": shown[:cut],
+        "more_notices": sum(one.notice.count for one in shown[cut:]),
+        "is_feed_behind": any(one.kind is NoticeKind.FEED_BEHIND for one in attention.notices),
+    }
 
 
 def _rates(activity: Activity) -> dict[str, float | None]:

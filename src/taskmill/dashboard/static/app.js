@@ -10,6 +10,8 @@
   const sizes = [["3", 86400], ["2", 3600], ["1", 60], ["0", 1]];
   const two = (number) => String(number).padStart(2, "0");
   const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  // Of a day of the past with its date.
+  const since = (at) => (at.toDateString() === new Date().toDateString() ? clock(at).slice(0, 5) : full(at).slice(0, 16));
   const full = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`;
   // A reader's clock may be wrong; the page was rendered a moment ago.
   const off = new Date(body.dataset.now) - Date.now(), skewMs = Math.abs(off) > 3000 ? off : 0;
@@ -22,7 +24,7 @@
   function showTimes(root) {
     for (const time of all("time", root)) {
       const at = new Date(time.dateTime);
-      const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? clock(at) : ago(at);
+      const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? clock(at) : "since" in time.dataset ? since(at) : ago(at);
       if (time.textContent !== text) time.textContent = text;
       if ("ago" in time.dataset && !time.dataset.titled) { time.title = full(at); time.dataset.titled = "1"; }
     }

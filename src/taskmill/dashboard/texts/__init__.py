@@ -62,7 +62,16 @@ def why(language: str, key: str, values: Mapping[str, object]) -> str | None:
 
     English has none: its sentences are part of the explanation.
     """
-    found = _reasons(language).get(key)
+    return _from_folder("why", language, key, values)
+
+
+def notice_text(language: str, key: str, values: Mapping[str, object]) -> str | None:
+    """Return a text about what needs attention; None as for `why`, and English has none for the same reason."""
+    return _from_folder("attention", language, key, values)
+
+
+def _from_folder(folder: str, language: str, key: str, values: Mapping[str, object]) -> str | None:
+    found = _more_texts(folder, language).get(key)
     try:
         return None if found is None else _filled_in(language, found, values)
     except KeyError:
@@ -70,8 +79,8 @@ def why(language: str, key: str, values: Mapping[str, object]) -> str | None:
 
 
 @cache
-def _reasons(language: str) -> Mapping[str, Forms]:
-    path = _FOLDER / "why" / f"{language}.json"
+def _more_texts(folder: str, language: str) -> Mapping[str, Forms]:
+    path = _FOLDER / folder / f"{language}.json"
     texts: Mapping[str, Forms] = orjson.loads(path.read_bytes()) if path.is_file() else {}
     return texts
 

@@ -7,7 +7,9 @@ import orjson
 import pytest
 
 from taskmill.cli.top import command
+from taskmill.domain.attention import NoticeKind, Severity
 from tests.support.fake_service import FakeService, unused_url
+from tests.support.pictures import a_notice
 
 Taskmill = Callable[..., tuple[int, str, str]]
 
@@ -44,22 +46,30 @@ def test_one_picture_is_plain_text(
 
 def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeService) -> None:
     busy.workers = []
-    busy.broker = {"state": "away", "trouble": "refused", "policy": "auto"}
+    notice = a_notice("the broker is away", NoticeKind.BROKER_AWAY, severity=Severity.TROUBLE)
+    busy.notices = [notice.model_dump(mode="json")]
 
     status, out, _ = taskmill("top", "--json", "--window", "1h")
 
     [line] = out.splitlines()
     result = orjson.loads(line)
     assert status == 0
-    assert result.keys() == {"url", "at", "notices", "stats", "queues", "workers", "failures"}
+    assert result.keys() == {
+        "url",
+        "at",
+        "verdict",
+        "notices",
+        "stats",
+        "queues",
+        "workers",
+        "failures",
+    }
     assert result["stats"]["activity"]["window"] == "1h"
     assert [queue["name"] for queue in result["queues"]] == ["mail", "reports"]
     assert result["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
     assert result["failures"][0]["name"] == "отчёт 🎉"
-    assert result["notices"][0] == {
-        "level": "trouble",
-        "text": "the broker is away, PostgreSQL stands in: refused",
-    }
+    assert result["verdict"] == "trouble"
+    assert result["notices"] == [orjson.loads(notice.model_dump_json())]
 
 
 @pytest.mark.usefixtures("busy")
@@ -72,7 +82,7 @@ def test_one_snapshot_takes_as_many_requests_however_many_tasks_there_are(
     taskmill("top", "--json")
 
     paths = [request[1].partition("?")[0].rpartition("/")[2] for request in service.requests]
-    assert paths == ["stats", "queues", "workers", "tasks"]
+    assert paths == ["stats", "queues", "workers", "attention", "tasks"]
 
 
 @pytest.fixture

@@ -1,0 +1,21 @@
+"""The calls for what needs attention."""
+
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from taskmill.client.calls import Call, got, path_of, sent
+from taskmill.wire.attention import AttentionView, NoticeView
+
+NoticeId: TypeAlias = UUID | str
+NoticeState: TypeAlias = Literal["acknowledged", "silenced", "open"]
+
+
+def everything() -> Call[AttentionView]:
+    """Read what needs attention."""
+    return got("/attention", AttentionView)
+
+
+def change(notice_id: NoticeId, state: NoticeState, note: str | None) -> Call[NoticeView]:
+    """Acknowledge or silence a notice, or let it count again."""
+    body = {"state": state, "note": note}
+    return sent("PATCH", path_of("attention", str(notice_id)), body, NoticeView, repeatable=True)

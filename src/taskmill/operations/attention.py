@@ -1,0 +1,189 @@
+"""What needs attention: reads the state of the service, and has the rules decide. Every view shows this.
+
+Who may see some queues only gets what concerns these. What one reader has read, others get for a moment as well.
+Operators acknowledge notices, or silence them; a service of the API records which there are.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from taskmill.domain.attention import MORE, Attention, MarkState, Notice, conclude
+from taskmill.domain.attention_rules import RECENTLY, find_notices
+from taskmill.domain.attention_snapshot import (
+    AttentionSnapshot,
+    FailedTasks,
+    FailingWebhook,
+    RefusedMessages,
+    TroubledSchedule,
+)
+from taskmill.domain.audit import Actor, AuditAction, Target, TargetType
+from taskmill.domain.errors import NoticeNotFound
+from taskmill.domain.grants import Scope
+from taskmill.domain.system import Liveness
+from taskmill.operations import workers
+from taskmill.operations.audit import AuditLog, current_origin
+from taskmill.operations.authorisation import missing
+from taskmill.operations.broker import BrokerWatch
+from taskmill.operations.figures import FiguresCache
+from taskmill.operations.visibility import current_visibility, visible_queues
+from taskmill.runtime.ttl_cache import TtlCache
+from taskmill.storage import attention as rows, notices, processes
+from taskmill.storage.database import Database
+
+MAX_AGE_S: Final = 1.0
+SLOW_MAX_AGE_S: Final = 5.0
+"""How old may be what changes slowly: messages that were refused, kinds of errors, webhooks, schedules."""
+
+SILENCE: Final = timedelta(hours=1)
+"""For how long a notice is silenced."""
+
+_USUAL_MAX_AGE_S: Final = 60.0
+_PAUSE_RATIO: Final = 9
+_ACTIONS: Final[Mapping[MarkState | None, AuditAction]] = {
+    MarkState.ACKNOWLEDGED: AuditAction.NOTICE_ACKNOWLEDGE,
+    MarkState.SILENCED: AuditAction.NOTICE_SILENCE,
+    None: AuditAction.NOTICE_REOPEN,
+}
+
+_Visible = frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slow:
+    """What changes slowly."""
+
+    new_errors: list[FailedTasks]
+    lost_tasks: list[FailedTasks]
+    refused: list[RefusedMessages]
+    webhooks: list[FailingWebhook]
+    schedules: list[TroubledSchedule]
+
+
+class AttentionReading:
+    """Reads what needs attention in this context, and marks it."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: BrokerWatch,
+        figures: FiguresCache,
+        audit: AuditLog,
+        *,
+        max_age_s: float = MAX_AGE_S,
+        slow_max_age_s: float = SLOW_MAX_AGE_S,
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._figures = figures
+        self._audit = audit
+        self._max_age_s = max_age_s
+        self._slow_max_age_s = slow_max_age_s
+        self._took_s = 0.0
+        self._cache: TtlCache[Attention] = TtlCache()
+        self._slow: TtlCache[_Slow] = TtlCache()
+        self._usual: TtlCache[Mapping[rows.Pair, tuple[int, int]]] = TtlCache()
+
+    async def read(self) -> Attention:
+        """Return what needs attention, at most a second old unless reading is slow. Raises `Unavailable`."""
+        visible = await visible_queues(self._database)
+        # At most a tenth of the time is spent on reading.
+        ttl_s = max(self._max_age_s, _PAUSE_RATIO * self._took_s) if self._max_age_s else 0.0
+        return await self._cache.get(visible, lambda: self._read(visible), ttl_s=ttl_s)
+
+    async def mark(
+        self, notice_id: UUID, state: MarkState | None, *, note: str | None = None
+    ) -> Notice:
+        """Acknowledge a notice until it ends, silence it for an hour, or (None) undo that; return it.
+
+        Raises:
+            NoticeNotFound: There is none with this id now, or it stands for others.
+            ScopeMissing: It is about more than the queues that this context may change.
+        """
+        notice = self._find(await self.read(), notice_id)
+        if notice.queue is None and current_visibility() is not None:
+            raise missing(Scope.TASKS_OPERATE, None)
+        details = {"kind": notice.kind, "subject": notice.subject, "note": note}
+        target = Target(TargetType.NOTICE, str(notice_id))
+        async with self._audit.record(_ACTIONS[state], target, details=details):
+            await notices.mark(
+                self._database,
+                notice,
+                state,
+                by=_name_of(current_origin().actor),
+                lasts=SILENCE if state is MarkState.SILENCED else None,
+                note=note,
+            )
+        self._cache = TtlCache()
+        return self._find(await self.read(), notice_id)
+
+    @staticmethod
+    def _find(attention: Attention, notice_id: UUID) -> Notice:
+        for one in attention.notices:
+            if one.id == notice_id and one.case != MORE:
+                return one
+        raise NoticeNotFound(notice_id)
+
+    async def record(self) -> None:
+        """Record which notices there are, so that it is known since when."""
+        attention = await self._read(None)
+        await notices.record(self._database, attention.notices)
+
+    async def _read(self, visible: _Visible) -> Attention:
+        now = asyncio.get_running_loop().time
+        began_s = now()
+        snapshot = await self._snapshot(visible)
+        found = find_notices(snapshot)
+        stored = await notices.records(self._database, [one.id for one in found])
+        well_since = stored.well_since if visible is None else None
+        self._took_s = now() - began_s
+        return conclude(snapshot.at, found, stored.notices, well_since)
+
+    async def _snapshot(self, visible: _Visible) -> AttentionSnapshot:
+        database, names = self._database, None if visible is None else sorted(visible)
+        now: datetime = await database.fetch_value("clock_now")
+        usual = await self._usual.get(
+            visible,
+            lambda: rows.usual_ends(database, names, RECENTLY),
+            ttl_s=min(_USUAL_MAX_AGE_S, 12 * self._slow_max_age_s),
+        )
+        flows = await rows.flows(database, names, RECENTLY, usual)
+        queues = await rows.loads(database, names, flows)
+        slow = await self._slow.get(
+            visible, lambda: self._read_slow(names, now), ttl_s=self._slow_max_age_s
+        )
+        found = await workers.list_workers(database)
+        return AttentionSnapshot(
+            at=now,
+            is_whole=visible is None,
+            broker=self._broker.state(),
+            queues=queues,
+            due=await rows.due(database, [one.name for one in queues if one.paused_at is None]),
+            workers=[one for one in found if one.state is not Liveness.CLOSED],
+            lost_workers=await workers.lost_workers(database),
+            ends=flows.ends,
+            new_errors=slow.new_errors,
+            lost_tasks=slow.lost_tasks,
+            refused=slow.refused,
+            webhooks=slow.webhooks,
+            schedules=slow.schedules,
+            processes=await processes.all_processes(database) if visible is None else [],
+            figures=await self._figures.get() if visible is None else None,
+        )
+
+    async def _read_slow(self, names: rows.Visible, now: datetime) -> _Slow:
+        database = self._database
+        return _Slow(
+            new_errors=await rows.new_errors(database, names),
+            lost_tasks=await rows.exhausted_losses(database, names),
+            refused=await rows.refusals(database, names, now),
+            webhooks=await rows.failing_webhooks(database) if names is None else [],
+            schedules=await rows.troubled_schedules(database, names),
+        )
+
+
+def _name_of(actor: Actor) -> str:
+    return actor.name or actor.address or actor.kind

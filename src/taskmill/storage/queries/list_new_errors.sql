@@ -1,0 +1,23 @@
+-- Purpose: kinds of failures that began within the last hour, the most frequent first: they failed no task in all the
+-- days before of which failures are kept. $1 integer: the most; $2 text[]: only what failed in these queues, null
+-- for all.
+-- Reads only; relies on the primary keys: its cost is the number of kinds of each day.
+WITH fresh AS (
+    SELECT type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at
+    FROM taskmill.failure
+    WHERE step_s = 86400 AND type <> '*'
+    GROUP BY type, error
+    HAVING min(first_at) > now() - interval '1 hour'
+),
+seen AS (
+    SELECT type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at
+    FROM taskmill.queue_failure
+    WHERE $2::text[] IS NOT NULL AND step_s = 600 AND at > now() - interval '70 minutes' AND queue = ANY($2::text[])
+    GROUP BY type, error
+)
+SELECT type, error, coalesce(seen.tasks, fresh.tasks) AS tasks, coalesce(seen.first_at, fresh.first_at) AS first_at
+FROM fresh
+LEFT JOIN seen USING (type, error)
+WHERE $2::text[] IS NULL OR seen.tasks IS NOT NULL
+ORDER BY tasks DESC, type, error
+LIMIT $1
