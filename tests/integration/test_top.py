@@ -56,7 +56,7 @@ async def test_it_shows_what_happens_as_it_happens(api: Served, stage: Stage) ->
         shown = await asyncio.to_thread(terminal.shows, "QUEUES 2", "first fail отчёт", "last 15m")
         assert len(shown) == 24
         assert "new 1  running 0  succeeded 1  failed 1" in shown[1]
-        assert "No worker is alive, and 1 task waits." in shown[5]
+        assert "No worker is alive, and 1 task waits." in shown[6]
         assert COLOUR.search(terminal.sent)
         assert "no such customer\\x1b[2J" in "\n".join(shown)
         async with a_worker(stage, {"fail": fail}):

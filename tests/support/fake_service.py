@@ -111,8 +111,17 @@ class FakeService(FakeTasks):
             "paused_at": created_at if name in self.paused else None,
             "created_at": created_at,
             "counts": self._counts(name),
+            "waiting": self._waiting(name),
             "oldest_due_at": None,
         }
+
+    def _waiting(self, name: str) -> dict[str, Any]:
+        """Return what new tasks wait for: an operator, in a paused queue, else a slot."""
+        counts = {one: {"tasks": 0, "are_more": False} for one in ("scheduled", "retrying")}
+        new = {"tasks": self._counts(name)["new"], "are_more": False}
+        none = {"tasks": 0, "are_more": False}
+        ready, held = (none, new) if name in self.paused else (new, none)
+        return {"ready": ready, **counts, "held": held}
 
     async def _queues(self, request: Request) -> Response:
         refused = await self.record(request)

@@ -14,6 +14,7 @@ from taskmill.api.responses import JSON, RawResponse
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected, format_timestamp
 from taskmill.wire.masking import ShownTask
@@ -48,6 +49,17 @@ class ListingQuery(BaseModel):
 
     status: Annotated[list[Status], Expected(f"one of {', '.join(Status)}", reveal=True)] = Field(
         default=[], description="only these statuses; may be repeated"
+    )
+    waiting: (
+        Annotated[
+            Literal["ready", "scheduled", "retrying", "held"],
+            Expected(f"one of {', '.join(WaitingState)}", reveal=True),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="only new tasks that are `ready` (due, and served), `scheduled` (due later), `retrying` (due "
+        "later, after a failed attempt) or `held` (due, but paused or unserved)",
     )
     queue: fields.Slug | None = Field(default=None, description="only this queue")
     type: fields.Slug | None = Field(default=None, description="only this type")
@@ -95,6 +107,7 @@ class ListingQuery(BaseModel):
             type=self.type,
             labels=tuple(labels),
             name=self.name,
+            waiting=None if self.waiting is None else WaitingState(self.waiting),
             created_after=self.created_after,
             created_before=self.created_before,
         )
@@ -141,6 +154,7 @@ def digest(wanted: TaskFilter, order: object) -> bytes:
         wanted.type,
         wanted.labels,
         wanted.name,
+        *([] if wanted.waiting is None else [wanted.waiting]),
         [time and format_timestamp(time) for time in times],
         order,
     )

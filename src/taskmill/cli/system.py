@@ -17,12 +17,16 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import EXPIRED, BrokerPresence, Liveness, WorkerRequest
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
+from taskmill.wire.waiting import WaitingCountView
 
 _STATUSES = tuple(Status)
-_MOST_NAMES = 8
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
+_AFTER_NEW = tuple(status for status in _STATUSES if status is not Status.NEW)
+_MOST_NAMES = 8
+_QUEUE_NUMBERS = tuple(one.value.upper() for one in (*WaitingState, *_AFTER_NEW))
 
 
 @click.group()
@@ -161,6 +165,9 @@ def _print_counts(found: StatsView) -> None:
     headings = ("QUEUE", *_STATUS_HEADINGS)
     show.table(headings, [*rows, total], cut="QUEUE", numbers=headings[1:])
     show.line()
+    if found.waiting is not None:
+        counts = ((found.waiting.of(state), state) for state in WaitingState)
+        show.line("new:", ", ".join(f"{count.text} {state}" for count, state in counts))
     show.line(_capacity(found))
     show.line(*_broker(found.broker))
 
@@ -175,15 +182,35 @@ def _queue_state(item: QueueView) -> show.Cell:
 
 def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
     waiting = show.elapsed(item.oldest_due_at) if item.oldest_due_at else "-"
-    return (item.name, _queue_state(item), *_counts(item.counts), waiting)
+    return (
+        item.name,
+        _queue_state(item),
+        *_waiting(item),
+        *_counts(item.counts, _AFTER_NEW),
+        waiting,
+    )
+
+
+def _waiting(item: QueueView) -> list[show.Cell]:
+    """Return what the new tasks wait for; of a service that does not count that, how many they are."""
+    if item.waiting is None:
+        return [*_counts(item.counts, (Status.NEW,)), "-", "-", "-"]
+    counts = [(state, item.waiting.of(state)) for state in WaitingState]
+    return [_waiting_count(state, one) for state, one in counts]
+
+
+def _waiting_count(state: WaitingState, count: WaitingCountView) -> show.Cell:
+    if not count.tasks:
+        return show.dim("0")
+    return show.warning(count.text) if state is WaitingState.HELD else count.text
 
 
 _QUEUE_COLUMNS = Columns(
-    headings=("QUEUE", "STATE", *_STATUS_HEADINGS, "LONGEST WAIT"),
+    headings=("QUEUE", "STATE", *_QUEUE_NUMBERS, "LONGEST WAIT"),
     row=_queue_row,
     cut="QUEUE",
     empty="no queues yet: a queue is made by its first task",
-    numbers=_STATUS_HEADINGS,
+    numbers=_QUEUE_NUMBERS,
 )
 
 
@@ -252,10 +279,12 @@ def _request_text(item: WorkerView) -> str:
             return "take no more tasks"
 
 
-def _counts(counts: Mapping[Status, int]) -> list[show.Cell]:
+def _counts(
+    counts: Mapping[Status, int], statuses: Sequence[Status] = _STATUSES
+) -> list[show.Cell]:
     return [
         show.status(status, f"{counts[status]:,}") if counts.get(status) else show.dim("0")
-        for status in _STATUSES
+        for status in statuses
     ]
 
 

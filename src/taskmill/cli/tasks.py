@@ -26,6 +26,7 @@ from taskmill.cli.watching import as_unknown_outcome, follow, follow_as_json, wa
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire.tasks import TaskView
 
 _CREATE_EPILOG = """\b
@@ -38,6 +39,7 @@ _LIST_EPILOG = """\b
 Examples:
   taskmill task list --status failed --status cancelled --queue reports
   taskmill task list --label team=finance --created-after 2030-01-31
+  taskmill task list --waiting held
   taskmill task list --all --json | jq -r .id
 """
 
@@ -111,6 +113,11 @@ def _follow_new(client: TaskmillClient, created: TaskView, output: Output) -> in
 
 @task.command("list", epilog=_LIST_EPILOG)
 @filter_options(*Status)
+@click.option(
+    "--waiting",
+    type=click.Choice([state.value for state in WaitingState]),
+    help="Only new tasks that wait for a slot, for their time, for another attempt, or for you.",
+)
 @click.option(
     "--order", type=click.Choice(["desc", "asc"]), help="asc is oldest first.  [default: desc]"
 )

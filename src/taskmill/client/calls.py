@@ -56,7 +56,8 @@ class TaskFields(TypedDict, total=False):
 class Filters(TypedDict, total=False):
     """Which tasks a listing shows; several values of one filter are alternatives.
 
-    `label` is `key=value`; `name` is a part of the name; `order` is `desc` (newest first) or `asc`.
+    `label` is `key=value`; `name` is a part of the name; `waiting` is ready, scheduled, retrying or held; `order`
+    is `desc` (newest first) or `asc`.
     """
 
     status: str | Iterable[str]
@@ -64,6 +65,7 @@ class Filters(TypedDict, total=False):
     type: str | Iterable[str]
     label: str | Iterable[str]
     name: str
+    waiting: str
     created_after: datetime | str
     created_before: datetime | str
     order: str

@@ -1,7 +1,7 @@
 """What the system reports about itself: history, pages of tasks, queues, workers and counts."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
@@ -12,6 +12,7 @@ from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.task import Task
 from taskmill.domain.visibility import Visibility
+from taskmill.domain.waiting import WaitingCounts, WaitingState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,9 @@ class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
     Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
-    `labels` must all be there. `error` is that of a `FailureGroup`, `lease` that of the worker that runs them.
-    Nothing of a queue that is not in `visible` is found; None: all queues are in it.
+    `labels` must all be there. With `waiting`, only new tasks that wait for that. `error` is that of a
+    `FailureGroup`, `lease` that of the worker that runs them. Nothing of a queue that is not in `visible` is
+    found; None: all queues are in it.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -51,6 +53,7 @@ class TaskFilter:
     created_before: datetime | None = None
     error: str | None = None
     lease: UUID | None = None
+    waiting: WaitingState | None = None
     visible: frozenset[str] | None = None
 
 
@@ -95,13 +98,17 @@ Counts = Mapping[Status, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits."""
+    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits.
+
+    `waiting` is what those wait for that are new; None where that was not counted.
+    """
 
     name: str
     paused_at: datetime | None
     created_at: datetime
     oldest_due_at: datetime | None
     counts: Counts
+    waiting: WaitingCounts | None = None
 
 
 class Liveness(StrEnum):
@@ -233,7 +240,7 @@ class IntakeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How many tasks there are, by queue and status, and the capacity to run them.
+    """How many tasks there are, by queue and status, what the new ones wait for, and the capacity to run them.
 
     `activity` is what happened lately, if that was requested.
     """
@@ -243,6 +250,7 @@ class Stats:
     slots: int
     running: int
     broker: BrokerState
+    waiting: WaitingCounts = field(default_factory=WaitingCounts)
     activity: Activity | None = None
 
 

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Final
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound, Unavailable
+from taskmill.domain.lifecycle import Status
 from taskmill.domain.quotas import Quota
 from taskmill.domain.system import QueueState
+from taskmill.domain.waiting import WaitingCounts
 from taskmill.observability.logs import get_logger
 from taskmill.operations.known_names import KnownNames
 from taskmill.operations.quotas import Share
 from taskmill.runtime.clock import Clock
-from taskmill.storage import counts, queues as rows
+from taskmill.storage import counts, queues as rows, waiting
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.queues import QueueRow
 
@@ -67,7 +69,7 @@ async def list_queues(
 ) -> list[QueueState]:
     """Return all queues that are `visible` (None: all), by name.
 
-    Brief ones are without `oldest_due_at`, which reads what waits.
+    Brief ones are without `oldest_due_at` and `waiting`, which read what waits.
     """
     counted = await counts.by_queue(database)
     queues = [
@@ -81,7 +83,15 @@ async def list_queues(
         for row in await rows.all_queues(database)
         if visible is None or row.name in visible
     ]
-    return queues if is_brief else await with_oldest(database, queues)
+    return queues if is_brief else await with_waiting(database, await with_oldest(database, queues))
+
+
+async def with_waiting(database: Database, queues: Sequence[QueueState]) -> list[QueueState]:
+    """Return queues in the same order, with what their new tasks wait for."""
+    names = [one.name for one in queues if one.counts.get(Status.NEW)]
+    paused = [one.name for one in queues if one.paused_at is not None]
+    counted = await waiting.count(database, names, paused)
+    return [replace(one, waiting=counted.get(one.name, WaitingCounts())) for one in queues]
 
 
 async def with_oldest(
@@ -122,6 +132,7 @@ async def one_queue(database: Database, queue: QueueRow) -> QueueState:
         counts=counted.get(queue.name, {}),
     )
     [state] = await with_oldest(database, [state], most=_MOST_BUCKETS_OF_ONE)
+    [state] = await with_waiting(database, [state])
     return state
 
 

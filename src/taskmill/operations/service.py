@@ -187,6 +187,10 @@ class TaskService:
         """Return some brief queues in the same order, with the time since which their oldest due task waits."""
         return await queues.with_oldest(self.database, states)
 
+    async def with_waiting(self, states: Sequence[QueueState]) -> list[QueueState]:
+        """Return some brief queues in the same order, with what their new tasks wait for."""
+        return await queues.with_waiting(self.database, states)
+
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue, which is created if needed, and return it. Raises `QueueLimitReached`."""
         action = AuditAction.QUEUE_PAUSE if paused else AuditAction.QUEUE_RESUME

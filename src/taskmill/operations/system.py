@@ -1,15 +1,17 @@
 """The state of the whole system: counts, capacity, readiness."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import asyncpg
 
 from taskmill.domain.activity import ActivityRequest
 from taskmill.domain.errors import ConfigurationError, TaskmillError
-from taskmill.domain.system import Readiness, Stats
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import Counts, Readiness, Stats
+from taskmill.domain.waiting import WaitingCounts
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.writability import Writability
-from taskmill.storage import counts, faults, migrate, minutes
+from taskmill.storage import counts, faults, migrate, minutes, queues as rows, waiting
 from taskmill.storage.database import Database
 
 _UNWRITABLE = "it answers, but takes no writes"
@@ -29,16 +31,29 @@ async def stats(
     names = None if visible is None else sorted(visible)
     [capacity] = await database.fetch("sum_capacity", names)
     counted = await counts.by_queue(database)
+    if visible is not None:
+        counted = {queue: of_it for queue, of_it in counted.items() if queue in visible}
+    counted_waiting = await waiting_counts(database, counted)
     return Stats(
-        queues=counted
-        if visible is None
-        else {queue: of_it for queue, of_it in counted.items() if queue in visible},
+        queues=counted,
+        waiting=WaitingCounts.total(counted_waiting.values()),
         workers_alive=capacity["workers"],
         slots=capacity["slots"],
         running=capacity["running"],
         broker=broker.state(),
         activity=None if request is None else await minutes.read(database, request, visible),
     )
+
+
+async def waiting_counts(
+    database: Database, queues: Mapping[str, Counts]
+) -> dict[str, WaitingCounts]:
+    """Return what the new tasks of some queues wait for, by queue."""
+    names = [name for name, counted in queues.items() if counted.get(Status.NEW)]
+    if not names:
+        return {}
+    paused = {row.name for row in await rows.all_queues(database) if row.paused_at is not None}
+    return await waiting.count(database, names, paused)
 
 
 async def readiness(

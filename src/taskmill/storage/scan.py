@@ -19,7 +19,9 @@ from taskmill.domain import identity
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.name_search import name_pattern
 from taskmill.domain.system import PageRequest, TaskFilter
+from taskmill.domain.waiting import WaitingState
 from taskmill.storage.schema import current_task, dispatch, running, task
+from taskmill.storage.waiting_conditions import NEEDS_ATTEMPT, waiting_conditions
 
 Condition = sa.ColumnElement[bool]
 Walk = Callable[..., sa.Select[UUID]]
@@ -87,7 +89,7 @@ class Place:
 
 def _of_task(task_id: sa.ColumnElement[UUID]) -> sa.FromClause:
     """Return what else is known of a task. LIMIT has it looked up for each: a join might read all tasks."""
-    columns = (task.c.type, task.c.name, task.c.labels, task.c.error)
+    columns = (task.c.type, task.c.name, task.c.labels, task.c.error, task.c.attempt)
     return sa.select(*columns).where(task.c.id == task_id).limit(1).lateral()
 
 
@@ -103,6 +105,17 @@ def _has_failed(place: Place, error: str) -> list[Condition]:
     """Return the conditions of the index of the kind of error."""
     column = place.column("error")
     return [column.is_not(None), sa.func.taskmill.error_shape(column) == error]
+
+
+def _waits(place: Place, state: WaitingState) -> list[Condition]:
+    """Return the conditions of new tasks that wait for something."""
+    return waiting_conditions(
+        state,
+        run_at=place.column("run_at"),
+        attempt=place.column("attempt") if state in NEEDS_ATTEMPT else None,
+        queue_name=place.column("queue"),
+        task_type=place.column("type"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +158,9 @@ class Scan:
     def places(self) -> Sequence[Place]:
         """Return the places to walk one by one: one for each status, unless there is an index without it."""
         wanted = self.wanted
+        if wanted.waiting is not None:
+            may_wait = sa.literal(Status.NEW in (wanted.statuses or Status))
+            return [replace(Place.of(Status.NEW), conditions=[may_wait])]
         if wanted.lease is not None:
             may_run = sa.literal(Status.IN_PROGRESS in (wanted.statuses or Status))
             its_own = [running.c.lease_id == wanted.lease, may_run]
@@ -188,6 +204,8 @@ class Scan:
             conditions += self._of_those_that_failed(place)
         elif wanted.type is not None and wanted.queue is not None:
             conditions.append(place.column("queue") == wanted.queue)
+        if wanted.waiting is not None:
+            conditions += _waits(place, wanted.waiting)
         if wanted.name is not None:
             conditions.append(has_in_name(wanted.name, place.column("name")))
         if wanted.labels:
@@ -230,6 +248,8 @@ class Scan:
             conditions.append(current_task.c.status.in_(sorted(self.wanted.statuses)))
         if self.wanted.lease is not None:
             conditions.append(current_task.c.lease_id == self.wanted.lease)
+        if self.wanted.waiting is not None:
+            conditions.append(current_task.c.status == Status.NEW)
         return conditions
 
     def ordered(self, column: sa.ColumnElement[UUID]) -> sa.UnaryExpression[UUID]:
@@ -259,7 +279,9 @@ class Scan:
             conditions.append(place.id <= upto if oldest_first else place.id >= upto)
         query = sa.select(place.id).select_from(place.id.table)
         filters = ("type", "error", "name", "labels") if is_checked else self._indexed_filters
-        given = (name for name in filters if getattr(self.wanted, name) not in (None, ()))
+        given = [name for name in filters if getattr(self.wanted, name) not in (None, ())]
+        if is_checked and self.wanted.waiting in NEEDS_ATTEMPT:
+            given.append("attempt")
         if place.rest is not None and not all(map(place.has, given)):
             query = query.join(place.rest, sa.true())
         return query.where(*conditions)

@@ -10,6 +10,7 @@ from taskmill.wire.encoding import encode_json, fields_of
 from taskmill.wire.fields import Flag, Timestamp
 from taskmill.wire.system import every_status
 from taskmill.wire.violations import validated
+from taskmill.wire.waiting import WaitingView, waiting_fields
 
 
 class QueueView(BaseModel):
@@ -20,6 +21,10 @@ class QueueView(BaseModel):
     paused_at: Timestamp | None
     created_at: Timestamp
     counts: dict[Status, int] = Field(description="tasks by status; every status is there")
+    waiting: WaitingView | None = Field(
+        default=None,
+        description="what those wait for that are new; counted up to about 10,000 each",
+    )
     oldest_due_at: Timestamp | None = Field(
         description="since when the longest waiting due task could have run, its creation at the earliest; null "
         "if none waits"
@@ -70,4 +75,5 @@ def _fields(queue: QueueState) -> dict[str, object]:
         queue,
         paused=queue.paused_at is not None,
         counts=every_status(queue.counts),
+        waiting=waiting_fields(queue.waiting),
     )

@@ -23,6 +23,7 @@ from taskmill.wire.activity import ActivityView, activity_fields
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp, fields_of
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.tasks import TaskError
+from taskmill.wire.waiting import WaitingView, waiting_fields
 
 
 class EventView(BaseModel):
@@ -106,6 +107,9 @@ class StatsView(BaseModel):
     total: int = Field(description="all tasks")
     by_status: dict[Status, int] = Field(description="every status is there")
     by_queue: dict[str, dict[Status, int]]
+    waiting: WaitingView | None = Field(
+        default=None, description="what those wait for that are new, in all queues"
+    )
     workers_alive: int
     slots: int = Field(description="tasks that the live workers can run at once")
     running: int = Field(description="tasks that they run now")
@@ -142,6 +146,7 @@ def stats_json(stats: Stats) -> bytes:
             "total": sum(by_status.values()),
             "by_status": by_status,
             "by_queue": by_queue,
+            "waiting": waiting_fields(stats.waiting),
             "workers_alive": stats.workers_alive,
             "slots": stats.slots,
             "running": stats.running,

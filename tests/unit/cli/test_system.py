@@ -21,7 +21,9 @@ def test_queues_are_listed_with_their_state_and_counts(
 
     _, out, _ = taskmill("queue", "list")
 
-    assert out.splitlines()[1].split() == ["mail", "paused", "1", "0", "1", "0", "0", "-"]
+    assert out.splitlines()[1].split() == [
+        *("mail", "paused", "0", "0", "0", "1", "0", "1", "0", "0", "-"),
+    ]
 
 
 def test_queues_are_deleted_and_those_that_are_not_empty_are_named(

@@ -24,6 +24,7 @@ from taskmill.cli.top.summary import series, times
 from taskmill.cli.top.tables import queue_state, worker_state
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.system import Liveness
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.system import WorkerView
 
@@ -82,6 +83,9 @@ def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield Text.assemble(show.strong(f"queue {one.name}"), "  ", queue_state(one))
     yield Text()
     yield _labelled("waiting", count(one.waiting), *_oldest(one))
+    if one.counts is not None:
+        for state in WaitingState:
+            yield _labelled(f"{state}", one.counts.of(state).text)
     yield _labelled("running", count(one.running))
     yield _labelled("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
     activity = snapshot.of_queue

@@ -15,6 +15,7 @@ from taskmill.domain.system import EXPIRED, Liveness, WorkerRequest
 from taskmill.wire.activity import DurationsView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import WorkerView
+from taskmill.wire.waiting import WaitingView
 
 CREATED = (EventType.CREATED, EventType.RUN_AGAIN)
 ENDED = (EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED, EventType.CANCELLED)
@@ -47,12 +48,13 @@ class WorkerTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A queue: rates per second, times in seconds, None if unknown."""
+    """A queue: rates per second, times in seconds, and what new tasks wait for, None if unknown."""
 
     name: str
     is_paused: bool
     trouble: QueueTrouble | None
     waiting: int
+    counts: WaitingView | None
     running: int
     created: float
     ended: float
@@ -141,6 +143,7 @@ def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
             is_paused=queue.paused,
             trouble=_queue_trouble(snapshot, queue),
             waiting=queue.counts[Status.NEW],
+            counts=queue.waiting,
             running=queue.counts[Status.IN_PROGRESS],
             created=rates.of(queue.name, *CREATED),
             ended=rates.of(queue.name, *ENDED),

@@ -17,8 +17,10 @@ from taskmill.cli.top.rows import CREATED, ENDED, FAILED
 from taskmill.domain.attention import Severity
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire.activity import ActivityView, DurationsView, PointView
 from taskmill.wire.attention import NoticeView
+from taskmill.wire.waiting import WaitingCountView
 
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
 # The rate of a step that has only begun would be far off.
@@ -65,6 +67,7 @@ def summary(snapshot: Snapshot, rates: Rates, width: int) -> list[Text]:
     )
     return [
         cell(_counts(snapshot, width), width),
+        *_waiting(snapshot, width),
         *(Text.assemble(cell(one, left), " " * _GAP, cell(other, right)) for one, other in pairs),
     ]
 
@@ -82,6 +85,24 @@ def _counts(snapshot: Snapshot, width: int) -> Text:
     )
     total = Text.assemble(_label("tasks"), _as_text(count(stats.total), "bold"), "  ")
     return Text.assemble(total if total.cell_len + statuses.cell_len <= width else "", statuses)
+
+
+def _waiting(snapshot: Snapshot, width: int) -> list[Text]:
+    """Return the line of what new tasks wait for; none where nothing waits."""
+    waiting = snapshot.stats.waiting
+    if waiting is None or not snapshot.stats.by_status[Status.NEW]:
+        return []
+    parts = Text("  ").join(
+        Text.assemble(show.dim(state), " ", _waiting_number(state, waiting.of(state)))
+        for state in WaitingState
+    )
+    return [cell(Text.assemble(_label("new"), parts), width)]
+
+
+def _waiting_number(state: WaitingState, number: WaitingCountView) -> Text:
+    if not number.tasks:
+        return show.dim("0")
+    return show.warning(number.text) if state is WaitingState.HELD else show.strong(number.text)
 
 
 def _as_text(value: Cell, style: str) -> Text:

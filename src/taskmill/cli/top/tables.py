@@ -10,6 +10,7 @@ from taskmill.cli.show import Cell
 from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_second, row, seconds
 from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import Pane, QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
+from taskmill.domain.waiting import WaitingState
 
 _BAR = 10
 
@@ -18,6 +19,9 @@ _QUEUES: Final = (
     Column(heading="QUEUES", width=16, most=63),
     Column(heading="STATE", width=9),
     Column(heading="WAITING", width=7, is_number=True),
+    Column(heading="READY", width=7, is_number=True, rank=6),
+    Column(heading="LATER", width=7, is_number=True, rank=8),
+    Column(heading="HELD", width=7, is_number=True, rank=7),
     Column(heading="RUNNING", width=7, is_number=True),
     Column(heading="NEW/S", width=6, is_number=True, rank=4),
     Column(heading="ENDED/S", width=7, is_number=True, rank=1),
@@ -106,6 +110,7 @@ def _queue(one: Row, _: Snapshot) -> Cells:
         one.name,
         queue_state(one),
         count(one.waiting),
+        *(_waiting(one, *states) for states in _READY_LATER_HELD),
         count(one.running),
         per_second(one.created),
         per_second(one.ended),
@@ -114,6 +119,22 @@ def _queue(one: Row, _: Snapshot) -> Cells:
         seconds(p95_s),
         show.dim("-") if one.oldest_s is None else age(one.oldest_s),
     )
+
+
+_READY_LATER_HELD: Final = (
+    (WaitingState.READY,),
+    (WaitingState.SCHEDULED, WaitingState.RETRYING),
+    (WaitingState.HELD,),
+)
+
+
+def _waiting(one: QueueRow, *states: WaitingState) -> Cell:
+    """Show how many new tasks wait for one of these."""
+    if one.counts is None:
+        return show.dim("-")
+    found = [one.counts.of(state) for state in states]
+    number = count(sum(part.tasks for part in found))
+    return Text.assemble(number, "+") if any(part.are_more for part in found) else number
 
 
 def queue_state(one: QueueRow) -> Text:

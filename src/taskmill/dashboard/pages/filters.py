@@ -11,6 +11,7 @@ from taskmill.dashboard.form import every, first
 from taskmill.dashboard.ids import find_id
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import TaskFilter
+from taskmill.domain.waiting import WaitingState
 from taskmill.wire.fields import is_name, parse_timestamp
 
 Pairs = list[tuple[str, str]]
@@ -27,7 +28,7 @@ SINCE: Final = {
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _WITHOUT_SECONDS = 16
 _SINGLE = (
-    *("queue", "type", "name", "error", "worker"),
+    *("waiting", "queue", "type", "name", "error", "worker"),
     *("since", "created_after", "created_before"),
 )
 _LONGEST_NAME = 200
@@ -45,6 +46,7 @@ class Filters:
     """
 
     statuses: frozenset[Status] = frozenset()
+    waiting: str = ""
     queue: str = ""
     type: str = ""
     labels: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class Filters:
     def of(cls, query: Pairs) -> "Filters":
         """Parse a query; an invalid value stays as it is, and gets a complaint."""
         filters = cls(
+            waiting=first(query, "waiting"),
             queue=first(query, "queue"),
             type=first(query, "type"),
             labels=tuple(every(query, "label")),
@@ -95,6 +98,7 @@ class Filters:
     def _complaints(self) -> dict[str, str]:
         keys = [label.partition("=")[0] for label in self.labels]
         bad = {
+            "waiting": self.waiting and self.waiting not in set(WaitingState) and "waiting",
             "queue": self.queue and not is_name(self.queue) and "name",
             "type": self.type and not is_name(self.type) and "name",
             "label": (
@@ -128,6 +132,7 @@ class Filters:
                 )
             ),
             name=self.name or None,
+            waiting=WaitingState(self.waiting) if self.waiting else None,
             created_after=after,
             created_before=_moment(self.created_before),
             error=self.error or None,
@@ -155,14 +160,19 @@ class Filters:
         return self.statuses ^ {status}
 
     def with_only(self, statuses: frozenset[Status]) -> Pairs:
-        """Return the same query with other statuses."""
-        others = [(name, value) for name, value in self.pairs if name != "status"]
+        """Return the same query with other statuses; what new tasks wait for is left out."""
+        others = [(name, value) for name, value in self.pairs if name not in {"status", "waiting"}]
         return [("status", str(status)) for status in Status if status in statuses] + others
+
+    def waiting_for(self, state: WaitingState) -> Pairs:
+        """Return the same query for new tasks that wait for something; for all new ones if it is that already."""
+        only_new = self.with_only(frozenset({Status.NEW}))
+        return only_new if self.waiting == state else [*only_new, ("waiting", str(state))]
 
     @property
     def has_index(self) -> bool:
         """Whether matching tasks are found without scanning others."""
-        return not (self.labels or self.name or self.worker)
+        return not (self.labels or self.name or self.worker or self.waiting)
 
     @property
     def is_empty(self) -> bool:

@@ -51,7 +51,7 @@ async def show_queues(view: View) -> Response:
     name = slices.searched(view.query, "name")
     queues = await view.context.service.queues(is_brief=True)
     wanted = [queue for queue in queues if name.lower() in queue.name]
-    part = await _part(view, wanted, order)
+    part = await _with_waiting(view, await _part(view, wanted, order))
     return view.page(
         "queues.html",
         title=view.t("nav.queues"),
@@ -116,6 +116,10 @@ async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[Q
         return slices.cut(_sorted(await with_oldest(wanted), order), view.query)
     part = slices.cut(_sorted(wanted, order), view.query)
     return replace(part, items=await with_oldest(part.items))
+
+
+async def _with_waiting(view: View, part: Slice[QueueState]) -> Slice[QueueState]:
+    return replace(part, items=await view.context.service.with_waiting(part.items))
 
 
 def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:

@@ -17,6 +17,7 @@ from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, Sweep, TaskPage
 from taskmill.domain.task import Task
+from taskmill.domain.waiting import WaitingState
 
 _ON_A_PAGE: Final = 50
 _MOST_NEWER: Final = 99
@@ -49,6 +50,7 @@ async def show_tasks(view: View) -> Response:
         offered=_offered(filters, page),
         fits=_fits,
         statuses=list(Status),
+        waiting_states=list(WaitingState),
         sweeps=list(Sweep),
         since=SINCE,
         scanned_until=page.next_after and identity.created_at(page.next_after),

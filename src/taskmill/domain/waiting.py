@@ -1,0 +1,103 @@
+"""What a waiting task waits for, as an operator tells them apart. It is derived from time, pause and workers.
+
+All of them have the status `new`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class WaitingState(StrEnum):
+    """Why a task waits: for a slot, for its time, for its next attempt, or for an operator."""
+
+    READY = "ready"
+    SCHEDULED = "scheduled"
+    RETRYING = "retrying"
+    HELD = "held"
+
+
+class WaitingCount(NamedTuple):
+    """A number of tasks; at least that if there `are_more`."""
+
+    tasks: int = 0
+    are_more: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.tasks:,}{'+' if self.are_more else ''}"
+
+    def plus(self, other: "WaitingCount") -> "WaitingCount":
+        """Return the sum of both."""
+        return WaitingCount(self.tasks + other.tasks, self.are_more or other.are_more)
+
+
+NO_TASKS: Final = WaitingCount()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingCounts:
+    """How many tasks wait, by what they wait for.
+
+    `ready`: due, and a live worker serves them. `scheduled`: due later, for the first time. `retrying`: due later,
+    after a failed attempt. `held`: due, but their queue is paused, or no live worker serves them.
+    """
+
+    ready: WaitingCount = NO_TASKS
+    scheduled: WaitingCount = NO_TASKS
+    retrying: WaitingCount = NO_TASKS
+    held: WaitingCount = NO_TASKS
+
+    def of(self, state: str) -> WaitingCount:
+        """Return the count of a state."""
+        count: WaitingCount = getattr(self, WaitingState(state).value)
+        return count
+
+    @classmethod
+    def total(cls, counts: Iterable["WaitingCounts"]) -> "WaitingCounts":
+        """Return the sum of several."""
+        sums = dict.fromkeys(WaitingState, NO_TASKS)
+        for one in counts:
+            for state in WaitingState:
+                sums[state] = sums[state].plus(one.of(state))
+        return cls(**{str(state): count for state, count in sums.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedWaiting:
+    """What was counted of a queue: `all` exactly, the others up to a bound, with whether there are more.
+
+    `due` are due now; `unserved` are those among them that no live worker serves.
+    """
+
+    all: int
+    is_paused: bool
+    scheduled: int
+    retrying: int
+    later_are_more: bool
+    due: WaitingCount
+    unserved: WaitingCount
+
+    def counts(self) -> WaitingCounts:
+        """Return the counts by what the tasks wait for."""
+        due = self._due()
+        held = due if self.is_paused else self.unserved
+        return WaitingCounts(
+            ready=NO_TASKS if self.is_paused else _difference(due, self.unserved),
+            scheduled=WaitingCount(self.scheduled, self.later_are_more and self.scheduled > 0),
+            retrying=WaitingCount(self.retrying, self.later_are_more and self.retrying > 0),
+            held=held,
+        )
+
+    def _due(self) -> WaitingCount:
+        """Return how many are due: what is left of all, if the others were all counted."""
+        if not self.due.are_more:
+            return self.due
+        if self.later_are_more:
+            return self.due
+        return WaitingCount(max(self.all - self.scheduled - self.retrying, self.due.tasks))
+
+
+def _difference(due: WaitingCount, unserved: WaitingCount) -> WaitingCount:
+    tasks = max(due.tasks - unserved.tasks, 0)
+    return WaitingCount(tasks, due.are_more and tasks > 0)
