@@ -6,7 +6,7 @@ The previous program runs with it: it records and reports nothing, and knows no 
 from alembic import op
 
 revision = "0045"
-down_revision = "0041"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
