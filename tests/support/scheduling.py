@@ -112,6 +112,7 @@ class Scheduler:
                 SET cursor_at = cursor_at - $1::interval,
                     next_at = least(next_at, now()),
                     held_tick = held_tick - $1::interval,
+                    undeclared_at = undeclared_at - $1::interval,
                     paused_at = paused_at - $1::interval
                 WHERE schedule_id IN (
                     SELECT id FROM taskmill.schedule WHERE cardinality($2::text[]) = 0 OR name = ANY($2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, assert_type
 
 from pydantic import BaseModel
@@ -75,6 +75,26 @@ def adds(totals: Totals) -> float:
     if totals["net"] < 0:
         raise PermanentFailure("a negative net")
     raise Stopped("asked to")
+
+
+managed = Taskmill("shop")
+
+
+@managed.task(
+    "nightly",
+    queue="reports",
+    cron="30 2 * * *",
+    zone="Europe/Moscow",
+    overlap="skip",
+    catch_up="latest",
+    within=timedelta(hours=2),
+)
+def nightly(context: Context) -> int:
+    return context.attempt
+
+
+@managed.task(every=timedelta(minutes=15), jitter_s=30, starts_at=datetime(2031, 1, 1, tzinfo=UTC))
+def refresh() -> None: ...
 
 
 class Mailer:

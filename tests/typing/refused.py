@@ -15,6 +15,8 @@ app.task("a", priority="high")  # type: ignore[arg-type]  # pyright: ignore[repo
 app.task("a", isolation="thread")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.task("a", retry=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.task("a", retries=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+app.task("a", cron=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.task("a", overlap="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.task("a")(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ships(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ships()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

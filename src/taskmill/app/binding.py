@@ -89,6 +89,16 @@ class Binding(NamedTuple):
         payload: dict[str, Any] = orjson.loads(text)
         return payload
 
+    def refusal_of_nothing(self) -> str | None:
+        """Return why a task without a payload is refused, None if it is not."""
+        if self.whole is not None and self.defaults:
+            return None
+        try:
+            self.adapter.validate_json(_NONE_GIVEN)
+        except ValidationError as error:
+            return _refusal_text(error)
+        return None
+
     def json_schema(self, title: str) -> dict[str, Any]:
         """Return the JSON Schema (draft 2020-12) of the payload."""
         schema = {**self.adapter.json_schema(mode="validation"), "title": title}

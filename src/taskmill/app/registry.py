@@ -8,12 +8,14 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, Unpack
 
 from taskmill.app.binding import Binding, binding_of
+from taskmill.app.schedules import OPTIONS, DeclaredSchedule, ScheduleOptions, declared
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.retry import RetryPolicy
+from taskmill.wire.fields import NAME_WORDS, is_name
 from taskmill.wire.retry import spec_of
 from taskmill.wire.tasks import to_draft
 
@@ -42,6 +44,7 @@ class TaskType(Generic[P, R]):
         exclusive: bool,
     ) -> None:
         self.name = name
+        self.schedule: DeclaredSchedule | None = None
         self.function = function
         self.options = options
         self.isolation = isolation
@@ -92,9 +95,15 @@ class Taskmill:
         async def send_email(to: str, subject: str = "Hello") -> None: ...
 
     A worker runs them when it is started with `taskmill run worker --app my.module:app`.
+
+    An app that declares schedules needs a `name`, under which they are managed: 1 to 63 characters a-z, 0-9, '.',
+    '_' or '-'. All of its workers, of every version, have the same one, and no other app has it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and not is_name(name):
+            raise ValueError(f"expected {NAME_WORDS}, got {name!r}")
+        self.name = name
         self._types: dict[str, TaskType[..., Any]] = {}
 
     def task(
@@ -109,6 +118,7 @@ class Taskmill:
         timeout: timedelta | float | None = None,
         isolation: Isolation | None = None,
         exclusive: bool = False,
+        **schedule: Unpack[ScheduleOptions],
     ) -> Callable[[Callable[P, R]], TaskType[P, R]]:
         """Make a function the handler of a task type, which is called `name` or like the function.
 
@@ -126,12 +136,13 @@ class Taskmill:
             timeout: How long one attempt may run, in seconds when it is a number.
             isolation: None or `"process"`.
             exclusive: Whether two attempts must not overlap, as far as a worker can prevent it.
+            schedule: When it has tasks by itself (`cron`, `every` or `at`, `zone`, `overlap`…), without a payload.
 
         Raises:
             TypeError: The function can't be a handler, or the parentheses are missing.
             ValueError: An option is out of its bounds, or the name is bad or taken.
         """
-        _check_kinds(name, retry)
+        _check_kinds(name, retry, schedule)
         given = {
             "queue": queue,
             "priority": priority,
@@ -148,6 +159,7 @@ class Taskmill:
             made = TaskType(
                 chosen, function, options=options, isolation=isolation, exclusive=exclusive
             )
+            made.schedule = self._schedule(made, schedule)
             self._types[chosen] = made
             return made
 
@@ -163,6 +175,27 @@ class Taskmill:
     def __len__(self) -> int:
         return len(self._types)
 
+    @property
+    def schedules(self) -> list[DeclaredSchedule]:
+        """The schedules that its types declare."""
+        return [one.schedule for one in self if one.schedule is not None]
+
+    def _schedule(
+        self, made: "TaskType[..., Any]", schedule: ScheduleOptions
+    ) -> DeclaredSchedule | None:
+        if not schedule:
+            return None
+        if self.name is None:
+            raise ValueError(
+                f'type {made.name} has a schedule, so its app needs a name, as in Taskmill("shop")'
+            )
+        if (refusal := made.binding.refusal_of_nothing()) is not None:
+            raise TypeError(
+                f"tasks of the schedule of type {made.name} have no payload, which does not fit ({refusal}): give "
+                "its parameters defaults"
+            )
+        return declared(made.name, schedule, made.options)
+
     def _check(self, name: str, options: Mapping[str, Any], isolation: str | None) -> None:
         if name in BUILT_IN:
             raise ValueError(f"type {name} is built in: choose another name")
@@ -176,12 +209,14 @@ class Taskmill:
             raise ValueError(f"type {name}: {error}") from None
 
 
-def _check_kinds(name: object, retry: object) -> None:
+def _check_kinds(name: object, retry: object, schedule: Mapping[str, object]) -> None:
     """Refuse errors that would show late or never, such as `@app.task` without parentheses."""
     if not isinstance(name, str | None):
         raise TypeError(f"expected the name of a task type, got {name!r}: write @app.task()")
     if not isinstance(retry, RetryPolicy | None):
         raise TypeError(f"expected a RetryPolicy, got {retry!r}")
+    if unknown := schedule.keys() - OPTIONS:
+        raise TypeError(f"task() got an unexpected keyword argument {min(unknown)!r}")
 
 
 def _is_async(function: Callable[..., object]) -> bool:

@@ -35,9 +35,14 @@ def schedule_lines(found: ScheduleView) -> Lines:
         yield show.labelled("jitter", f"up to {show.duration(found.jitter_s)}")
     yield show.labelled("task", show.fields(found.task))
     if found.managed_by is not None:
-        yield show.labelled("managed by", found.managed_by)
+        yield show.labelled("managed by", found.managed_by, *_undeclared(found))
     if found.request is not None:
         yield from _request_lines(found, found.request)
+
+
+def _undeclared(found: ScheduleView) -> Iterator[show.Cell]:
+    if found.undeclared_at is not None:
+        yield show.warning(f"its code has it no longer, {show.age(found.undeclared_at)}")
 
 
 def _request_lines(found: ScheduleView, request: ScheduleRequestView) -> Lines:

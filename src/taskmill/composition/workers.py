@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
+from taskmill.composition.declared_schedules import ScheduleRegistration, schedule_registration
 from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.registration import Registration
@@ -54,12 +55,13 @@ def worker_services(context: ProcessContext, end_process: Callable[[], None]) ->
     ]
     contracts = [contract for pool in found for contract in pool.contracts]
     registration = Registration(context.database, context.settings.worker.name, contracts)
+    schedules = schedule_registration(context, context.app)
     watch = StallWatch(
         context.clock,
         [worker.pool for worker in workers],
         longest_s=context.settings.worker.blocked_s,
     )
-    return [watch, *services, _WorkerGroup(workers, registration)]
+    return [watch, *services, _WorkerGroup(workers, registration, schedules)]
 
 
 class _WorkerGroup:
@@ -67,15 +69,23 @@ class _WorkerGroup:
 
     name = "worker"
 
-    def __init__(self, workers: Sequence[Worker], registration: Registration) -> None:
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        registration: Registration,
+        schedules: ScheduleRegistration | None,
+    ) -> None:
         self._workers = workers
         self._registration = registration
+        self._schedules = schedules
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Register their contracts, then run all of them until stopped."""
+        """Register their contracts, then run all of them until stopped; register their schedules meanwhile."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registration.register_until(stop))
             await self._registration.wait()
+            if self._schedules is not None:
+                group.create_task(self._schedules.register_until(stop))
             for worker in self._workers:
                 group.create_task(worker.run(stop))
 

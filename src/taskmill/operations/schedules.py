@@ -27,7 +27,7 @@ from taskmill.operations.schedule_changes import (
     locked_schedule,
 )
 from taskmill.operations.visibility import current_visibility
-from taskmill.storage import schedule_requests, schedules as rows
+from taskmill.storage import declared_schedules, schedule_requests, schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.wire.schedule_requests import ScheduleDraft
 from taskmill.wire.stored_schedules import requested_schedule
@@ -91,7 +91,7 @@ class Schedules:
         found = await rows.get(self._database, name)
         request = (await schedule_requests.find(self._database, [name])).get(name)
         if found is not None:
-            return replace(found, request=request)
+            return replace(found, request=request, undeclared_at=await self._undeclared_at(found))
         if request is None or request.body is None:
             raise ScheduleNotFound(name)
         return requested_schedule(request)
@@ -108,7 +108,12 @@ class Schedules:
         page = await rows.page(self._database, after=after, limit=limit, queues=queues)
         names = [one.name for one in page]
         requests = await schedule_requests.find(self._database, names) if names else {}
-        shown = [replace(one, request=requests.get(one.name)) for one in page]
+        managed = [one.id for one in page if one.content.managed_by is not None]
+        undeclared = await declared_schedules.find_undeclared(self._database, managed)
+        shown = [
+            replace(one, request=requests.get(one.name), undeclared_at=undeclared.get(one.id))
+            for one in page
+        ]
         if page.has_more or len(shown) == limit:
             has_more = page.has_more or bool(await self._requested(REQUESTED_IDS, 1))
             return Part(shown, has_more=has_more)
@@ -214,6 +219,11 @@ class Schedules:
     def _report(self, fired: Fired) -> None:
         self._database.notify_committed()
         self._firing.report(fired)
+
+    async def _undeclared_at(self, found: StoredSchedule) -> datetime | None:
+        if found.content.managed_by is None:
+            return None
+        return (await declared_schedules.find_undeclared(self._database, [found.id])).get(found.id)
 
     async def _requested(self, after: int, limit: int) -> Part[StoredSchedule]:
         """Return what SQL has asked for and is not there, after an id of `REQUESTED_IDS` on."""

@@ -71,6 +71,10 @@ class ScheduleView(BaseModel):
     )
     last_task_id: UUID | None = Field(description="the task that it made last")
     managed_by: str | None = Field(description="the app whose code declares it; null for others")
+    undeclared_at: Timestamp | None = Field(
+        description="since when the code of that app declares it no longer, for which it was paused; in responses "
+        "to reads only"
+    )
     request: ScheduleRequestView | None = Field(
         description="what SQL has asked for and is not done; in responses to reads only"
     )
