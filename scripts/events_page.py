@@ -90,6 +90,7 @@ REASONS: Final = {
     Reason.LEASE_UNSURE: "the worker could not be sure of its lease, and the type is exclusive",
     Reason.NO_HANDLER: "the worker has no handler for the type; due again in 30 s",
     Reason.CONTRACT_UNREAD: "it came by SQL, and its contract could not be read; due in a second",
+    Reason.TICK_UNREAD: "the tick of the schedule that made it could not be read; due in a second",
     Reason.CANCELLED: "a cancel was requested",
     Reason.EXPIRED: "its `expires_at` came",
     Reason.OPERATOR: "it was retried by hand",

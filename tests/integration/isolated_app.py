@@ -29,6 +29,17 @@ def doubles(n: int) -> Doubled:
 
 
 @app.task(isolation="process")
+def ticks(context: Context) -> list[str]:
+    tick = context.schedule
+    return [] if tick is None else [tick.name, tick.tick.isoformat()]
+
+
+@app.task()
+async def ticks_in_loop(context: Context) -> list[str]:
+    return ticks(context)
+
+
+@app.task(isolation="process")
 async def doubles_later(n: int) -> int:
     await asyncio.sleep(0.01)
     return 2 * n

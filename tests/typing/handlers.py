@@ -12,6 +12,7 @@ from taskmill import (
     PermanentFailure,
     RetryLater,
     RetryPolicy,
+    ScheduledTick,
     Stopped,
     Taskmill,
     TaskType,
@@ -89,8 +90,13 @@ managed = Taskmill("shop")
     catch_up="latest",
     within=timedelta(hours=2),
 )
-def nightly(context: Context) -> int:
-    return context.attempt
+def nightly(context: Context) -> str:
+    tick = context.schedule
+    assert_type(tick, ScheduledTick | None)
+    if tick is None:
+        return "by hand"
+    assert_type(tick.previous_tick, datetime | None)
+    return f"{tick.name} {tick.tick} {tick.is_catch_up}"
 
 
 @managed.task(every=timedelta(minutes=15), jitter_s=30, starts_at=datetime(2031, 1, 1, tzinfo=UTC))

@@ -1,6 +1,6 @@
 """For writing handlers: `Taskmill`, the context, and the exceptions that a handler may raise."""
 
-from taskmill.app.context import Context
+from taskmill.app.context import Context, ScheduledTick
 from taskmill.app.errors import PayloadRefused, PermanentFailure, RetryLater, Stopped
 from taskmill.app.registry import Isolation, Taskmill, TaskType
 from taskmill.domain.retry import RetryPolicy
@@ -14,6 +14,7 @@ __all__ = [
     "PermanentFailure",
     "RetryLater",
     "RetryPolicy",
+    "ScheduledTick",
     "Stopped",
     "TaskType",
     "Taskmill",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -32,17 +33,34 @@ class HandlerRuntime(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledTick:
+    """The tick of a schedule for which a task was made; of one that was asked for by hand, when that was.
+
+    `previous_tick` is the latest tick before it that made a task, None if there is none: so from one task to the
+    next nothing is left out, whatever was skipped in between. `is_catch_up` is whether the tick was missed, and
+    its task made later.
+    """
+
+    name: str
+    tick: datetime
+    previous_tick: datetime | None = None
+    is_catch_up: bool = False
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Context:
     """The handler's view of its attempt.
 
     `fence` names the claim: an outside system that remembers the highest `claim_no` of a task can refuse a worker
-    that has lost the task.
+    that has lost the task. `schedule` is the tick for which a schedule made the task; None if no schedule did, or
+    what became of the tick is no longer stored (90 days unless set).
     """
 
     task: ClaimedTask
     fence: Fence
     runtime: HandlerRuntime = field(repr=False)
+    schedule: ScheduledTick | None = None
 
     @property
     def attempt(self) -> int:

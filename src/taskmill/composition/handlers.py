@@ -25,6 +25,7 @@ from taskmill.worker.calling import in_loop, in_processes, in_threads
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.isolation.pool import IsolatedProcesses
+from taskmill.worker.scheduled_ticks import with_ticks
 from taskmill.worker.threads import Threads
 
 
@@ -76,13 +77,13 @@ def built_in_pool(context: ProcessContext, name: str) -> Pool:
 
 def _loop_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]) -> Pool:
     settings = context.settings.worker
-    handlers = _built_in(context) | {one.name: in_loop(one) for one in types}
+    handlers = _built_in(context) | {one.name: _ticked(context, one, in_loop(one)) for one in types}
     return _pool(context, settings.name, handlers, settings.concurrency, types)
 
 
 def _thread_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]) -> Pool:
     settings, threads = context.settings.worker, Threads()
-    handlers: dict[str, Handler] = {one.name: in_threads(one, threads) for one in types}
+    handlers = {one.name: _ticked(context, one, in_threads(one, threads)) for one in types}
     return _pool(context, f"{settings.name}-threads", handlers, settings.threads, types)
 
 
@@ -94,9 +95,14 @@ def _process_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]
         result_bytes=context.settings.limits.result_bytes,
         stop_timeout_s=settings.stop_timeout_s,
     )
-    handlers: dict[str, Handler] = {one.name: in_processes(one, processes) for one in types}
+    handlers = {one.name: _ticked(context, one, in_processes(one, processes)) for one in types}
     name = f"{settings.name}-processes"
     return _pool(context, name, handlers, settings.isolated, types, beside=[processes])
+
+
+def _ticked(context: ProcessContext, made: "TaskType[..., Any]", handler: Handler) -> Handler:
+    """Return a handler whose context has the schedule of its task, if the function takes a context."""
+    return handler if made.binding.context is None else with_ticks(handler, context.database)
 
 
 def _built_in(context: ProcessContext) -> dict[str, Handler]:

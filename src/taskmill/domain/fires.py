@@ -138,6 +138,14 @@ class StoredSchedule:
         return None if self.held_tick is None else self.moment + HOLD_POLL
 
 
+class TickOfTask(NamedTuple):
+    """The tick for which a task was made, and the latest one before it that made a task."""
+
+    tick: datetime
+    cause: FireCause
+    previous_tick: datetime | None
+
+
 class ScheduleRevision(NamedTuple):
     """A spec (with its policy, in JSON) that a schedule had for the ticks after `from_tick`."""
 

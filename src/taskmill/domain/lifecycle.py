@@ -66,6 +66,7 @@ class Reason(StrEnum):
     LEASE_UNSURE = "lease_unsure"
     NO_HANDLER = "no_handler"
     CONTRACT_UNREAD = "contract_unread"
+    TICK_UNREAD = "tick_unread"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     OPERATOR = "operator"

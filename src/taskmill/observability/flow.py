@@ -59,7 +59,8 @@ RETRIES: Final = _tasks.tally(
 )
 HANDED_BACK: Final = _tasks.tally(
     "tasks_handed_back_total",
-    "Attempts given back unspent: `worker_stopped`, `lease_unsure`, `no_handler` or `contract_unread`",
+    "Attempts given back unspent: `worker_stopped`, `lease_unsure`, `no_handler`, `contract_unread` or "
+    "`tick_unread`",
     "queue",
     "type",
     "reason",

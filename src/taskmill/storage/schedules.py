@@ -19,6 +19,7 @@ from taskmill.domain.fires import (
     ScheduleRevision,
     ScheduleStep,
     StoredSchedule,
+    TickOfTask,
 )
 from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.storage.api_keys import known_limits
@@ -262,6 +263,15 @@ async def find_fires(
     """Return the fires of a schedule from one tick to another, in order."""
     rows = await connection.fetch(statement("find_fires"), schedule_id, first, last)
     return [fire_of(row) for row in rows]
+
+
+async def tick_of_task(database: Database, task_id: UUID) -> TickOfTask | None:
+    """Return the tick for which a task was made, None if it is no longer stored, or there was none."""
+    rows = await database.fetch("find_scheduled_tick", task_id)
+    if not rows:
+        return None
+    [row] = rows
+    return TickOfTask(row["tick"], FireCause(row["cause"]), row["previous_tick"])
 
 
 async def refill(connection: Connection, fires: Sequence[Fire]) -> set[tuple[int, datetime]]:

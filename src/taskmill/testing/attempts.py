@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import orjson
 from structlog.typing import FilteringBoundLogger
 
-from taskmill.app import Context, TaskType
+from taskmill.app import Context, ScheduledTick, TaskType
 from taskmill.domain.lifecycle import ErrorInfo, Outcome, Retry, Succeeded
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.worker.execution import execute, without_loop
@@ -76,23 +76,24 @@ def attempt(
     *,
     number: int | None = None,
     is_cancelled: bool | None = None,
+    schedule: ScheduledTick | None = None,
     **fields: Any,  # noqa: ANN401 - the payload's fields
 ) -> Attempted:
     """Run one attempt of a task type, async or not, with a payload or its fields.
 
     The payload is validated and turned into arguments as in a worker. `number` is the attempt's, 1 by default;
-    with `is_cancelled` the context requires the attempt to stop from the beginning. There is no isolation: a plain
-    function is called in the test's own thread.
+    with `is_cancelled` the context requires the attempt to stop from the beginning, and `schedule` is the tick for
+    which it has its task. There is no isolation: a plain function is called in the test's own thread.
 
     Raises:
-        TypeError: the payload has a field with one of these two names: give the payload as a whole.
+        TypeError: the payload has a field with one of these names: give the payload as a whole.
         RuntimeError: the function is async and an event loop runs already: use `attempt_async`.
     """
     if payload is None:
-        _check_names(task_type, number=number, is_cancelled=is_cancelled)
+        _check_names(task_type, number=number, is_cancelled=is_cancelled, schedule=schedule)
         payload = fields
     task = _claimed(task_type, payload, number or 1)
-    return attempt_now(task_type, task, is_cancelled=bool(is_cancelled))
+    return attempt_now(task_type, task, is_cancelled=bool(is_cancelled), schedule=schedule)
 
 
 async def attempt_async(
@@ -102,31 +103,40 @@ async def attempt_async(
     *,
     number: int | None = None,
     is_cancelled: bool | None = None,
+    schedule: ScheduledTick | None = None,
     **fields: Any,  # noqa: ANN401 - the payload's fields
 ) -> Attempted:
     """Do what `attempt` does, in the event loop that runs."""
     if payload is None:
-        _check_names(task_type, number=number, is_cancelled=is_cancelled)
+        _check_names(task_type, number=number, is_cancelled=is_cancelled, schedule=schedule)
         payload = fields
     task = _claimed(task_type, payload, number or 1)
-    return await attempt_of(task_type, task, is_cancelled=bool(is_cancelled))
+    return await attempt_of(task_type, task, is_cancelled=bool(is_cancelled), schedule=schedule)
 
 
 def attempt_now(
-    task_type: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+    task_type: "TaskType[..., Any]",
+    task: ClaimedTask,
+    *,
+    is_cancelled: bool = False,
+    schedule: ScheduledTick | None = None,
 ) -> Attempted:
     """Run an attempt of an existing task; a plain function without an event loop around it."""
-    running = attempt_of(task_type, task, is_cancelled=is_cancelled)
+    running = attempt_of(task_type, task, is_cancelled=is_cancelled, schedule=schedule)
     return asyncio.run(running) if task_type.is_async else without_loop(running)
 
 
 async def attempt_of(
-    task_type: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+    task_type: "TaskType[..., Any]",
+    task: ClaimedTask,
+    *,
+    is_cancelled: bool = False,
+    schedule: ScheduledTick | None = None,
 ) -> Attempted:
     """Run an attempt of an existing task."""
     runtime = _TestRuntime(is_cancelled=is_cancelled)
     fence = Fence(task_id=task.id, lease_id=UUID(int=0), claim_no=task.claim_no)
-    context = Context(task=task, fence=fence, runtime=runtime)
+    context = Context(task=task, fence=fence, runtime=runtime, schedule=schedule)
 
     async def handle(context: Context) -> object:
         try:

@@ -1,11 +1,11 @@
 """Running handlers directly in tests of programs."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskmill import Context, PermanentFailure, RetryLater, Taskmill
+from taskmill import Context, PermanentFailure, RetryLater, ScheduledTick, Taskmill
 from taskmill.testing import Line, attempt, attempt_async
 
 app = Taskmill()
@@ -36,6 +36,26 @@ def fails(how: str) -> None:
 @app.task("stops-early", isolation="process")
 def stops_early(context: Context) -> None:
     context.raise_if_cancelled()
+
+
+@app.task("covers")
+def covers(context: Context) -> list[str]:
+    tick = context.schedule
+    if tick is None:
+        return []
+    return [tick.name, str(tick.previous_tick), str(tick.tick), str(tick.is_catch_up)]
+
+
+def test_a_handler_gets_the_tick_that_the_test_gives_it() -> None:
+    noon = datetime(2031, 1, 31, 12, tzinfo=UTC)
+    assert attempt(covers).result == []
+    given = ScheduledTick(name="nightly", tick=noon, is_catch_up=True)
+    assert attempt(covers, schedule=given).result == ["nightly", "None", str(noon), "True"]
+
+
+async def test_an_async_test_may_give_one_too() -> None:
+    given = ScheduledTick(name="nightly", tick=datetime(2031, 1, 31, tzinfo=UTC))
+    assert (await attempt_async(covers, schedule=given)).result[0] == "nightly"
 
 
 def test_what_a_handler_does_is_recorded() -> None:

@@ -150,7 +150,7 @@ class _Process:
             message = f"app {self._start.app} has no type {order.task.type} in its process"
             return Permanent(error=ErrorInfo(type="NoHandler", message=message))
         fence = Fence(task_id=order.task.id, lease_id=order.lease_id, claim_no=order.task.claim_no)
-        context = Context(task=order.task, fence=fence, runtime=runtime)
+        context = Context(task=order.task, fence=fence, runtime=runtime, schedule=order.schedule)
         handler = _direct_handler(made, runtime)
         running = execute(handler, context, result_bytes=self._start.result_bytes)
         return _in_loop(running) if made.is_async else without_loop(running)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
+from taskmill.app import ScheduledTick
 from taskmill.domain.lifecycle import (
     Cancelled,
     Failed,
@@ -39,6 +40,7 @@ class Execute:
 
     task: ClaimedTask
     lease_id: UUID
+    schedule: ScheduledTick | None = None
     kind: Literal["execute"] = "execute"
 
 

@@ -165,7 +165,10 @@ class _Child(asyncio.SubprocessProtocol):
         if self._is_gone:
             self._die()
         self._context, self._variables = context, copy_context()
-        self._send(Execute(task=context.task, lease_id=context.fence.lease_id))
+        order = Execute(
+            task=context.task, lease_id=context.fence.lease_id, schedule=context.schedule
+        )
+        self._send(order)
         return await self._until_ended()
 
     async def stopped(self, stop_timeout_s: float) -> Outcome | None:
