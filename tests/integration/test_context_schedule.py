@@ -63,7 +63,7 @@ async def test_a_handler_gets_its_tick_and_the_one_before(scheduler: Scheduler) 
     second = first + SECOND
     await scheduler.put(at=[second.isoformat()])
     await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule SET cursor_at = $1, next_at = now()", first
+        "UPDATE taskmill.schedule_cursor SET cursor_at = $1, next_at = now()", first
     )
     await scheduler.fire()
     async with seeing(scheduler.stage) as seen:

@@ -112,12 +112,15 @@ class Scheduler:
                 SET cursor_at = cursor_at - $1::interval,
                     next_at = least(next_at, now()),
                     held_tick = held_tick - $1::interval,
-                    undeclared_at = undeclared_at - $1::interval,
                     paused_at = paused_at - $1::interval
                 WHERE schedule_id IN (
                     SELECT id FROM taskmill.schedule WHERE cardinality($2::text[]) = 0 OR name = ANY($2)
                 )
                 RETURNING schedule_id
+            ),
+            undeclared AS (
+                UPDATE taskmill.schedule AS s SET undeclared_at = s.undeclared_at - $1::interval
+                FROM aged WHERE s.id = aged.schedule_id
             )
             UPDATE taskmill.schedule_revision SET from_tick = from_tick - $1::interval
             WHERE schedule_id IN (SELECT schedule_id FROM aged)
