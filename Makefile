@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock sbom audit-dependencies
+.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock package-sizes sbom audit-dependencies
 
 up:
 	./taskmill up
@@ -49,6 +49,11 @@ bench-full:
 
 lock:
 	./scripts/lock
+
+# As in `make package-sizes EXTRAS="worker up"`; it needs an index of packages.
+package-sizes:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    PYTHONPATH=src .venv-test/bin/python -m tools.package_sizes $(EXTRAS)
 
 # Of requirements/$(LOCK).txt: what ./taskmill installs, or with LOCK=traces what an image with traces has.
 LOCK ?= run

@@ -20,7 +20,7 @@ from scripts.http_pages import link_to_bodies  # noqa: E402 - see above
 from scripts.schemas import Json, Link, fields, row, words  # noqa: E402
 from taskmill.api import asyncapi  # noqa: E402
 from taskmill.api.app import openapi_document  # noqa: E402
-from taskmill.version import version  # noqa: E402
+from taskmill.version import VERSION  # noqa: E402
 
 INTRODUCTION = """\
 # RabbitMQ: every message
@@ -36,7 +36,7 @@ DIRECTIONS = {"receive": "Taskmill receives", "send": "Taskmill sends"}
 
 def page() -> str:
     """Return the whole page."""
-    document = asyncapi.document(version())
+    document = asyncapi.document(VERSION)
     known = openapi_document()["components"]["schemas"]
     messages, schemas = (document["components"][kind] for kind in ("messages", "schemas"))
     own = {name: schema for name, schema in schemas.items() if name not in known}

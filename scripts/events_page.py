@@ -23,7 +23,8 @@ from scripts.schemas import fields, row  # noqa: E402
 from taskmill.amqp.names import EVENTS_EXCHANGE, event_key  # noqa: E402
 from taskmill.domain.history import NOTHING, STEPS  # noqa: E402
 from taskmill.domain.lifecycle import TERMINAL, EventType, Reason, Status  # noqa: E402
-from taskmill.wire.feed import CHANGE, CLOUD_EVENT, ChangeView, CloudEventView  # noqa: E402
+from taskmill.wire.basics import CHANGE  # noqa: E402
+from taskmill.wire.feed import CLOUD_EVENT, ChangeView, CloudEventView  # noqa: E402
 from taskmill.wire.system import EventView  # noqa: E402
 from taskmill.wire.webhooks import TEST_EVENT  # noqa: E402
 

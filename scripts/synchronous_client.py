@@ -33,6 +33,7 @@ _NAMES: Final = {
     "aiter_bytes": "iter_bytes",
     "aread": "read",
     "async_chunks": "chunks",
+    "async_pools": "pools",
     "asynchronous": "synchronous",
     "asyncio": "time",
 }

@@ -48,9 +48,15 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
-        return import_module(f"{__name__}.version").version()
+        return import_module(f"{__name__}.version").VERSION
     if name == "enqueue":
         return import_module(f"{__name__}.client.enqueue").enqueue
     if name in _CLIENTS:
         return getattr(import_module(f"{__name__}.client"), _CLIENTS[name])
-    return getattr(import_module(f"{__name__}.app"), name)
+    try:
+        app = import_module(f"{__name__}.app")
+    except ModuleNotFoundError as error:
+        not_installed = import_module(f"{__name__}.domain.extras").NotInstalled
+        what = f"{__name__}.{name}"
+        raise not_installed(what, extra="worker", missing=error.name or "") from error
+    return getattr(app, name)

@@ -1,14 +1,5 @@
-"""The version of this program, read when somebody asks: that takes as long as starting Python does."""
+"""The version of this program. The name of a release, of its packages and of its documents is made from it."""
 
-from functools import cache
+from typing import Final
 
-
-@cache
-def version() -> str:
-    """Return the version, such as `0.1.0`."""
-    from importlib.metadata import PackageNotFoundError, version as of  # noqa: PLC0415 - see above
-
-    try:
-        return of("taskmill")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0.1.0"
+VERSION: Final = "0.1.0"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "src/taskmill"
 VERSIONS = f"{SOURCE}/storage/migrations/versions"
 MOST_FILES = 12
-PAGES = ("http_pages", "cli_page")
+PAGES = ("client_views", "http_pages", "cli_page")
 # Each: the file, a text in it, and what comes behind that.
 EDITS = [
     (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill.version import VERSION
 from tests.bootstrap.conftest import Checkout, plain_environment
 
 STARTED = f"['one', 'two words'] ({sys.version_info[0]}, "
@@ -34,7 +35,7 @@ def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
     megabytes = sum(path.lstat().st_size for path in files) / 1e6
     assert 0.6 < megabytes / int(found[2]) < 1.6
     assert "taskmill" in first.stdout.lower()
-    assert "0.1" in first.stdout
+    assert VERSION in first.stdout
 
 
 def test_only_the_first_start_installs_and_prints(small: Checkout) -> None:

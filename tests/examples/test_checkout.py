@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from taskmill import Client
-from taskmill.wire.tasks import TaskView
+from taskmill.client.views.tasks import TaskView
 from tests.support.examples import CALLS_KEY, EVENTS_KEY, Worker, where
 from tests.support.polling import wait_until
 from tests.support.processes import Program

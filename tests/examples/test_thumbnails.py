@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from taskmill import Client
-from taskmill.wire.tasks import TaskView
+from taskmill.client.views.tasks import TaskView
 from tests.support.examples import Worker, python, where
 from tests.support.polling import wait_until
 from tests.support.processes import Program

@@ -195,3 +195,18 @@ async def test_the_address_that_the_start_prints_leads_to_the_documents(api: Ser
     response = await api.http.get("/")
     assert response.status_code == 307
     assert response.headers["location"] == "docs"
+
+
+async def test_a_packed_file_is_unpacked_for_clients_that_do_not_accept_gzip(api: Served) -> None:
+    page = (await api.get("/docs")).text
+    [library] = re.findall(r'src="(static/swagger[^"]+[.]js)"', page)
+    packed = await api.get(f"/{library}", headers={"Accept-Encoding": "gzip"})
+    plain = await api.get(f"/{library}", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert len(plain.content) > 1_000_000
+    for response in (packed, plain):
+        assert response.headers["content-type"].startswith("text/javascript")
+        assert response.headers["vary"] == "accept-encoding"
+        assert "immutable" in response.headers["cache-control"]

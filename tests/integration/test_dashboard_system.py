@@ -11,7 +11,7 @@ from taskmill.domain.system import WorkerRequest, WorkerState
 from taskmill.domain.task import Fence
 from taskmill.domain.webhooks import WebhookDraft
 from taskmill.storage import failures, leases
-from taskmill.version import version
+from taskmill.version import VERSION
 from tests.support.api import Served
 from tests.support.polling import eventually
 from tests.support.refusals import refused_message, store_refused
@@ -144,7 +144,7 @@ async def test_a_worker_shows_what_it_is_and_what_it_runs(pages: Served, stage: 
     taken = await stage.running(lease_id, name="A long task")
     html = (await pages.get("/ui/workers")).text
     assert f'href="/ui/workers/{lease_id}"' in html
-    assert f"Taskmill {version()}" in html
+    assert f"Taskmill {VERSION}" in html
     html = (await pages.get(f"/ui/workers/{lease_id}")).text
     for words in ("the-worker", "A long task", "Working", f"worker={lease_id}"):
         assert words in html

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from taskmill.wire.fields import format_timestamp
+from taskmill.wire.basics import format_timestamp
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key
 from tests.support.explanations import explained

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from taskmill.client import AsyncTaskmillClient, NotAccepted, TaskmillClient, Unreachable
+from taskmill.client.json_text import read_json
+from taskmill.client.views.feed import ChangeView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.feed import ChangeView
 from tests.support.api import LogLines, Served, serving
 from tests.support.builders import a_draft
 from tests.support.cutting import Cutter, a_cutter
@@ -23,6 +24,7 @@ from tests.support.fleet import a_fleet
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
+from tests.support.views import a_view
 from tests.support.workers import a_worker
 
 Received = list[tuple[str, int]]
@@ -303,7 +305,7 @@ async def test_the_command_prints_the_feed(
         assert await asyncio.to_thread(run, arguments) == 0
         # The service, in this process, writes its log there, too.
         [line] = [one for one in capsys.readouterr().out.splitlines() if one.startswith("{")]
-        change = ChangeView.model_validate_json(line)
+        change = a_view(ChangeView, read_json(line))
         assert (change.task_id, change.version) == (tasks[0].id, 2)
         assert await asyncio.to_thread(run, ["events", "--after", "99.9"]) == 1
         assert "cursor" in capsys.readouterr().err

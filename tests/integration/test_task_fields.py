@@ -42,7 +42,7 @@ def test_the_service_in_memory_keeps_a_field(field: TaskField) -> None:
     value = VALUES[field.kind]
     with ServiceInMemory().client() as client:
         made = client.create(**{"name": "a task", field.name: value})
-        assert client.get(made.id).model_dump(mode="json")[field.name] == value
+        assert client.get(made.id).to_json()[field.name] == value
 
 
 async def test_the_form_for_a_new_task_has_every_field(pages: Served) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import orjson
 from starlette.responses import Response
 
-from taskmill.wire.problems import MEDIA_TYPE
+from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 
 START = datetime(2030, 1, 31, 9, tzinfo=UTC)
 
@@ -18,4 +18,4 @@ def json_response(body: object, status: int = 200) -> Response:
 def problem(status: int, *, headers: dict[str, str] | None = None, **members: object) -> Response:
     """Make a problem response."""
     body = {"type": "/problems/test", "title": "No", "status": status, "detail": "", **members}
-    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_MEDIA_TYPE)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from taskmill.wire.batches import LINES_MEDIA_TYPE
+from taskmill.wire.basics import LINES_MEDIA_TYPE
 from tests.support.fake_requests import FakeRequests
 from tests.support.fake_responses import START, json_response, problem
 

@@ -8,7 +8,7 @@ import orjson
 
 from taskmill.api.examples import RESPONSES
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
-from taskmill.wire.problems import MEDIA_TYPE
+from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 
 TASK: dict[str, Any] = {**RESPONSES["TaskView"], "finished_at": None}
 ENDED = {**TASK, "status": "succeeded", "version": TASK["version"] + 1}
@@ -30,7 +30,9 @@ def a_response(body: object, status: int = 200) -> httpx.Response:
 def refused(status: int, type_: str = "about:blank") -> httpx.Response:
     body = {"type": type_, "title": "No", "status": status, "detail": "no"}
     return httpx.Response(
-        status, content=orjson.dumps(body), headers={"Content-Type": MEDIA_TYPE, "Retry-After": "0"}
+        status,
+        content=orjson.dumps(body),
+        headers={"Content-Type": PROBLEM_MEDIA_TYPE, "Retry-After": "0"},
     )
 
 

@@ -13,15 +13,16 @@ from taskmill.cli.top.picture import Picture
 from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.summary import Options
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
+from taskmill.client.views.activity import ActivityView
+from taskmill.client.views.attention import AttentionView, NoticeView
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.system import StatsView, WorkerView
 from taskmill.domain.activity import COUNTED
 from taskmill.domain.attention import NoticeKind, Severity
 from taskmill.domain.lifecycle import EventType, Status
-from taskmill.wire.activity import ActivityView
-from taskmill.wire.attention import AttentionView, NoticeView
-from taskmill.wire.queues import QueueView
-from taskmill.wire.system import StatsView, WorkerView
 from tests.support.fake_service import unused_url
 from tests.support.polling import eventually
+from tests.support.views import a_view
 
 NOW = datetime(2030, 1, 31, 9, 0, 30, tzinfo=UTC)
 _TIMES = {"tasks": 9, "mean_s": 1.0, "p50_s": 0.012, "p95_s": 4.5, "p99_s": 90.0}
@@ -49,7 +50,8 @@ def an_activity(
     """The activity of 15 minutes; the points end with the current minute."""
     minute = at.replace(second=0)
     begins = [minute - timedelta(minutes=back) for back in range(len(points))][::-1]
-    return ActivityView.model_validate(
+    return a_view(
+        ActivityView,
         {
             "window": "15m",
             "queue": None,
@@ -66,7 +68,7 @@ def an_activity(
                 {**a_flow(**point), "at": begin}
                 for begin, point in zip(begins, points, strict=True)
             ],
-        }
+        },
     )
 
 
@@ -85,12 +87,12 @@ def a_queue(
         created_at=NOW,
         counts={**dict.fromkeys(Status, 0), Status.NEW: waiting, Status.IN_PROGRESS: running},
         oldest_due_at=None if oldest_s is None else before(seconds=oldest_s),
-        window=0,
     )
 
 
 def a_worker_view(name: str = "host-1", number: int = 1, **parts: Any) -> WorkerView:  # noqa: ANN401 - its fields
-    return WorkerView.model_validate(
+    return a_view(
+        WorkerView,
         {
             "id": UUID(int=number),
             "name": name,
@@ -105,7 +107,7 @@ def a_worker_view(name: str = "host-1", number: int = 1, **parts: Any) -> Worker
             "close_reason": None,
             "state": "alive",
             **parts,
-        }
+        },
     )
 
 
@@ -146,7 +148,7 @@ def a_snapshot(
         **stats,
     }
     return Snapshot(
-        stats=StatsView.model_validate(values),
+        stats=a_view(StatsView, values),
         activity=activity or an_activity(),
         queues=queues,
         workers=workers,
@@ -176,7 +178,7 @@ def a_notice(sentence: str, kind: NoticeKind = NoticeKind.PAUSED, **parts: Any) 
         "page": None,
         "facts": {},
     }
-    return NoticeView.model_validate({**usual, **parts})
+    return a_view(NoticeView, {**usual, **parts})
 
 
 def a_picture(snapshot: Snapshot) -> Picture:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
 
 from taskmill import AsyncClient, Client
@@ -16,22 +16,22 @@ from taskmill.client import (
     ServiceUnavailable,
     TaskNotFound,
 )
+from taskmill.client.views.attention import AttentionView, NoticeView
+from taskmill.client.views.audit import AuditEntryView
+from taskmill.client.views.explanations import ExplanationView
+from taskmill.client.views.feed import ChangeView
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
+from taskmill.client.views.schedule_previews import SchedulePreviewView
+from taskmill.client.views.schedule_views import BackfillView, FireView, ScheduleView
+from taskmill.client.views.sessions import LoginLinkView, SessionView
+from taskmill.client.views.sweeps import SweepView
+from taskmill.client.views.system import EventView, StatsView, WorkerView
+from taskmill.client.views.task_log import LogLineView, LogPage
+from taskmill.client.views.tasks import TaskList, TaskView
+from taskmill.client.views.types import TypeSummaryView, TypeView
+from taskmill.client.views.webhooks import CallbackView, DeliveryView, WebhookView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.attention import AttentionView, NoticeView
-from taskmill.wire.audit import AuditEntryView
-from taskmill.wire.explanations import ExplanationView
-from taskmill.wire.feed import ChangeView
-from taskmill.wire.queues import QueueView
-from taskmill.wire.rejections import RejectionSummaryView, RejectionView
-from taskmill.wire.schedule_previews import SchedulePreviewView
-from taskmill.wire.schedule_views import BackfillView, FireView, ScheduleView
-from taskmill.wire.sessions import LoginLinkView, SessionView
-from taskmill.wire.sweeps import SweepView
-from taskmill.wire.system import EventView, StatsView, WorkerView
-from taskmill.wire.task_log import LogLineView, LogPage
-from taskmill.wire.tasks import TaskList, TaskView
-from taskmill.wire.types import TypeSummaryView, TypeView
-from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
 from tests.typing.handlers import send_email
 
 ID = UUID(int=7)
@@ -55,6 +55,8 @@ def tasks(client: Client) -> None:
     assert_type(made, TaskView)
     assert_type(made.id, UUID)
     assert_type(made.status, Status)
+    assert_type(made.to_json(), dict[str, Any])
+    assert_type(made.replace(name="another"), TaskView)
     assert_type(client.create(**send_email.request(to="ada@example.org")), TaskView)
     assert_type(client.create_batch([{"name": "a"}]), Sequence[UUID])
     assert_type(client.create_many({"name": str(n)} for n in range(9)), Sequence[UUID])

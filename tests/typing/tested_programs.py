@@ -5,9 +5,9 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from taskmill import AsyncClient, Client, PayloadRefused
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import ErrorInfo
 from taskmill.testing import Attempted, Line, ServiceInMemory, attempt, attempt_async
-from taskmill.wire.tasks import TaskView
 from tests.typing.handlers import Order, app, send_email, ships
 
 

@@ -70,7 +70,7 @@ from taskmill.runtime.page_limit import PageLimit
 from taskmill.runtime.rate_limits import RateLimits
 from taskmill.settings import Settings
 from taskmill.settings.auth import requires_keys
-from taskmill.version import version
+from taskmill.version import VERSION
 from taskmill.wire.attention import NoticeChange
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
@@ -314,7 +314,7 @@ def _described() -> FastAPI:
     """Make an app with the routes that the document describes."""
     app = FastAPI(
         title="Taskmill",
-        version=version(),
+        version=VERSION,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -361,7 +361,7 @@ async def _redirect_to_documents(_: Request) -> Response:
 
 
 def _legacy_mount(context: Context) -> Mount:
-    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=version()))
+    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=VERSION))
     # Starlette's "." does not match a line break: such a path would get the 404 of the main API.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

@@ -20,7 +20,8 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.listeners import End, Stream
 from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
 from taskmill.wire import fields
-from taskmill.wire.feed import EVENT_STREAM, LIVE, notice_frame
+from taskmill.wire.basics import EVENT_STREAM, LIVE
+from taskmill.wire.feed import notice_frame
 from taskmill.wire.fields import Expected
 from taskmill.wire.wording import describe
 

@@ -16,7 +16,8 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.waiting import WaitingState
 from taskmill.wire import fields
-from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.basics import format_timestamp
+from taskmill.wire.fields import Expected
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import tasks_page_json
 

@@ -20,8 +20,9 @@ from taskmill.api.access_rules import RULES, Check
 from taskmill.api.listings import ListingQuery
 from taskmill.api.request_record import REQUEST_ID
 from taskmill.runtime.http_access import OPEN_PATHS
+from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 from taskmill.wire.hops import DEFAULT_LIMIT, HEADER
-from taskmill.wire.problems import MEDIA_TYPE, Problem
+from taskmill.wire.problems import Problem
 
 Json = dict[str, Any]
 
@@ -92,7 +93,9 @@ def refusals(*own: int, has_body: bool = False) -> dict[int | str, Json]:
     return {status: refusal(status) for status in statuses}
 
 
-def refusal(status: int, model: type[BaseModel] = Problem, media_type: str = MEDIA_TYPE) -> Json:
+def refusal(
+    status: int, model: type[BaseModel] = Problem, media_type: str = PROBLEM_MEDIA_TYPE
+) -> Json:
     """Describe one problem."""
     content: Json = {"schema": {"$ref": _REF.format(model=model.__name__)}}
     if model is Problem:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from taskmill.domain.errors import InvalidInput
-from taskmill.wire.durations import format_duration
+from taskmill.wire.basics import format_duration
 
 if TYPE_CHECKING:
     from taskmill.wire.schedule_requests import ScheduleDraft

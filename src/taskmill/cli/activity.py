@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from taskmill.cli import show
+from taskmill.client.views.activity import ActivityView, DurationsView, RatedFlowView
 from taskmill.domain.lifecycle import EventType
-from taskmill.wire.activity import ActivityView, DurationsView, RatedFlowView
 
 # One column for each, in the order of a task's life; an expired task has failed.
 _COUNTS: Final = {

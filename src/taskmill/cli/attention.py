@@ -10,8 +10,8 @@ from taskmill.cli.output import Output
 from taskmill.cli.server import over_http
 from taskmill.client.attention import NoticeState
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.attention import AttentionView, NoticeView
 from taskmill.domain.attention import Severity
-from taskmill.wire.attention import AttentionView, NoticeView
 
 _ID_DIGITS: Final = 8
 _EPILOG = """\b

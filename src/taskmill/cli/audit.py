@@ -10,8 +10,8 @@ from taskmill.cli.parameters import Moment
 from taskmill.cli.server import given, limit_options, over_http
 from taskmill.client.calls import AuditFilters
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.audit import ActorView, AuditEntryView
 from taskmill.domain.audit import AuditAction, AuditOutcome
-from taskmill.wire.audit import ActorView, AuditEntryView
 
 _EPILOG = """\b
 Examples:

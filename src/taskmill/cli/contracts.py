@@ -11,7 +11,7 @@ from taskmill.cli.output import Columns, Output
 from taskmill.cli.parameters import PayloadParam
 from taskmill.cli.server import over_http
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.wire.types import TypeSummaryView, TypeView
+from taskmill.client.views.types import TypeSummaryView, TypeView
 
 _EPILOG = """\b
 Examples:

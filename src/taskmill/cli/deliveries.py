@@ -8,8 +8,8 @@ from taskmill.cli import show
 from taskmill.cli.output import Columns, Lines, Output
 from taskmill.cli.server import over_http
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.webhooks import DeliveryView
 from taskmill.domain.webhooks import DeliveryState
-from taskmill.wire.webhooks import DeliveryView
 
 
 @click.command()

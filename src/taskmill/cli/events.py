@@ -10,8 +10,8 @@ from taskmill.cli.output import Lines, Output
 from taskmill.cli.server import over_http
 from taskmill.client.following import Wanted
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.feed import ChangeView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.feed import ChangeView
 
 _OLDEST = "0"
 _EPILOG = """\b

@@ -9,9 +9,9 @@ from taskmill.cli import show
 from taskmill.cli.output import Lines, Output
 from taskmill.cli.server import over_http
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.explanations import BlockerView, ExplanationView, TaskTickView
 from taskmill.domain.blockers import BlockerName, BlockerState
 from taskmill.domain.fires import FireCause
-from taskmill.wire.explanations import BlockerView, ExplanationView, TaskTickView
 
 _NAME_WIDTH = max(map(len, BlockerName))
 _INDENT = " " * (_NAME_WIDTH + 3)

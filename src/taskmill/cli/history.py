@@ -5,10 +5,10 @@ from datetime import datetime
 
 from taskmill.cli import show
 from taskmill.cli.show import Cell
+from taskmill.client.views.system import EventView
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.task_fields import SHOWN, Kind
-from taskmill.wire.system import EventView
-from taskmill.wire.tasks import TaskView
 
 _LABEL_WIDTH = 11
 
@@ -110,7 +110,7 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
 def _options(task: TaskView) -> Iterator[tuple[Cell, ...]]:
     """Yield its retry policy, and the fields that have rows of their own, where they are set."""
     if task.retry is not None:
-        yield _labelled("retry", show.fields(task.retry.model_dump()))
+        yield _labelled("retry", show.fields(task.retry.to_json()))
     for field in SHOWN:
         value = getattr(task, field.name)
         if field.is_row and value is not None:

@@ -11,9 +11,9 @@ from taskmill.cli.output import Lines, Output
 from taskmill.cli.server import over_http
 from taskmill.client.calls import LARGEST_LOG_PAGE
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.task_log import LogLineView
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.task_log import LineLevel
-from taskmill.wire.task_log import LogLineView
 
 _PAUSE_S = 0.25
 # Lines are stored a little after they were written: an ended task may still get some.

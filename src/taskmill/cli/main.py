@@ -1,7 +1,8 @@
 """The program's entry: the tree of commands, and the exit status of each.
 
 Every expected error is one message on standard error and an exit status: 2 for a wrong command
-line, 1 for the rest. Commands raise; only this module turns errors into exit statuses.
+line, or one whose packages are not installed, 1 for the rest. Commands raise; only this module
+turns errors into exit statuses.
 """
 
 import errno
@@ -13,9 +14,11 @@ import click
 
 from taskmill.cli.lazy import Lazy, LazyGroup, Sections
 from taskmill.domain.errors import TaskmillError
-from taskmill.version import version
+from taskmill.domain.extras import NotInstalled
+from taskmill.version import VERSION
 
 _INTERRUPTED = 130
+_NOT_INSTALLED = 2
 # Full disks and quotas, and a terminal that has gone.
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
@@ -81,7 +84,7 @@ Examples:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(version(), message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def program() -> None:
     """Taskmill: hand it work over HTTP, watch it run, never lose it.
 
@@ -128,7 +131,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except TaskmillError as error:
         click.echo(f"Error: {error}", err=True)
-        return 1
+        return _NOT_INSTALLED if isinstance(error, NotInstalled) else 1
     return status if isinstance(status, int) else 0
 
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel
-
 from taskmill.cli import show
 
 LARGEST_PAGE: Final = 500
 """How many items the service returns at once at most."""
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model")
 Item = TypeVar("Item")
 Lines = Iterable[Sequence[show.Cell]]
 

@@ -6,7 +6,8 @@ from taskmill.cli import show
 from taskmill.cli.output import Columns, Limit, Lines, Output
 from taskmill.cli.server import for_each, limit_options, over_http
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.wire.rejections import BodyEncoding, RejectionSummaryView, RejectionView
+from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
+from taskmill.domain.rejection import BodyEncoding
 
 _EPILOG = """\b
 Examples:

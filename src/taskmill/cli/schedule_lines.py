@@ -7,9 +7,9 @@ from typing import assert_never
 from taskmill.cli import show
 from taskmill.cli.output import Columns, Lines
 from taskmill.cli.schedule_preview import local_text
+from taskmill.client.views.schedule_views import FireView, ScheduleRequestView, ScheduleView
 from taskmill.domain.fires import FireOutcome
 from taskmill.domain.schedules.zones import zone_names, zone_of
-from taskmill.wire.schedule_views import FireView, ScheduleRequestView, ScheduleView
 
 
 def schedule_lines(found: ScheduleView) -> Lines:

@@ -12,14 +12,14 @@ from taskmill.cli.parameters import Moment
 from taskmill.cli.schedule_options import spec_options
 from taskmill.cli.server import given, over_http
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.domain.schedules.preview import DEFAULT_COUNT
-from taskmill.domain.schedules.spec import ClockNote
-from taskmill.wire.preview_requests import MOST_PREVIEWED
-from taskmill.wire.schedule_previews import (
+from taskmill.client.views.schedule_previews import (
     ClockChangeView,
     PreviewedTickView,
     SchedulePreviewView,
 )
+from taskmill.domain.schedules.preview import DEFAULT_COUNT
+from taskmill.domain.schedules.spec import ClockNote
+from taskmill.wire.preview_requests import MOST_PREVIEWED
 
 _EPILOG = """\b
 Examples:

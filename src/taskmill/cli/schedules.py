@@ -30,8 +30,8 @@ from taskmill.cli.schedule_preview import preview, preview_lines
 from taskmill.cli.server import for_each, given, limit_options, over_http
 from taskmill.client.schedules import ScheduleFields, SpecFields
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.schedule_views import BackfillView, FireView, ScheduleView
 from taskmill.domain.fires import FireCause, FireOutcome
-from taskmill.wire.schedule_views import BackfillView, FireView, ScheduleView
 
 _EPILOG = """\b
 Examples:
@@ -87,8 +87,8 @@ def show_(*, name: str, client: TaskmillClient, output: Output) -> None:
     """
     found, last = client.schedule(name), _last_fire(client, name)
     if output.as_json:
-        fire = None if last is None else last.model_dump(mode="json")
-        show.json_lines([{**found.model_dump(mode="json"), "last_fire": fire}])
+        fire = None if last is None else last.to_json()
+        show.json_lines([{**found.to_json(), "last_fire": fire}])
         return
     for cells in (*schedule_lines(found), *last_tick_lines(found, last)):
         show.line(*cells)

@@ -6,7 +6,7 @@ from taskmill.cli import show
 from taskmill.cli.output import Columns, Output
 from taskmill.cli.server import for_each, over_http
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.wire.sessions import SessionView
+from taskmill.client.views.sessions import SessionView
 
 _EPILOG = """\b
 Examples:

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import orjson
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -37,6 +36,13 @@ _WIDEST_IN_PIPE = 40
 _GAP = 2
 _SHORTEST_CUT = 12
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+
+
+@runtime_checkable
+class _Shown(Protocol):
+    """What the service has shown."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 def forget_reader() -> None:
@@ -153,11 +159,11 @@ def note(text: str) -> None:
 
 
 def json_lines(values: Iterable[object]) -> None:
-    """Print values, or the service's models, as JSON, one a line, always as UTF-8."""
+    """Print values, or what the service has shown, as JSON, one a line, always as UTF-8."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     for value in values:
-        text = value.model_dump_json() if isinstance(value, BaseModel) else json_text(value)
+        text = json_text(value.to_json() if isinstance(value, _Shown) else value)
         sys.stdout.write(text + "\n")
 
 

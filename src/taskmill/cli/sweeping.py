@@ -13,8 +13,8 @@ from taskmill.cli.parameters import LabelParam, Moment
 from taskmill.cli.server import Command, given, with_options
 from taskmill.client.errors import ClientError
 from taskmill.client.sweeps import Selected
+from taskmill.client.views.sweeps import SweepView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.sweeps import SweepView
 
 _BAR_WIDTH = 30
 _MOST_UNTYPED = 1_000

@@ -13,14 +13,14 @@ from taskmill.cli.output import Columns, Lines, Output
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import for_each, over_http
+from taskmill.cli.waiting import counts_of
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.system import BrokerView, StatsView, WorkerView
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import EXPIRED, BrokerPresence, Liveness, WorkerRequest
-from taskmill.domain.waiting import WaitingState
-from taskmill.wire.queues import QueueView
-from taskmill.wire.system import BrokerView, StatsView, WorkerView
-from taskmill.wire.waiting import WaitingCountView
+from taskmill.domain.waiting import WaitingCount, WaitingState
 
 _STATUSES = tuple(Status)
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
@@ -166,8 +166,8 @@ def _print_counts(found: StatsView) -> None:
     show.table(headings, [*rows, total], cut="QUEUE", numbers=headings[1:])
     show.line()
     if found.waiting is not None:
-        counts = ((found.waiting.of(state), state) for state in WaitingState)
-        show.line("new:", ", ".join(f"{count.text} {state}" for count, state in counts))
+        counts = ((counts_of(found.waiting).of(state), state) for state in WaitingState)
+        show.line("new:", ", ".join(f"{count} {state}" for count, state in counts))
     show.line(_capacity(found))
     show.line(*_broker(found.broker))
 
@@ -195,14 +195,14 @@ def _waiting(item: QueueView) -> list[show.Cell]:
     """Return what the new tasks wait for; of a service that does not count that, how many they are."""
     if item.waiting is None:
         return [*_counts(item.counts, (Status.NEW,)), "-", "-", "-"]
-    counts = [(state, item.waiting.of(state)) for state in WaitingState]
+    counts = [(state, counts_of(item.waiting).of(state)) for state in WaitingState]
     return [_waiting_count(state, one) for state, one in counts]
 
 
-def _waiting_count(state: WaitingState, count: WaitingCountView) -> show.Cell:
+def _waiting_count(state: WaitingState, count: WaitingCount) -> show.Cell:
     if not count.tasks:
         return show.dim("0")
-    return show.warning(count.text) if state is WaitingState.HELD else count.text
+    return show.warning(str(count)) if state is WaitingState.HELD else str(count)
 
 
 _QUEUE_COLUMNS = Columns(

@@ -25,9 +25,9 @@ from taskmill.cli.task_options import task_options
 from taskmill.cli.watching import as_unknown_outcome, follow, follow_as_json, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.waiting import WaitingState
-from taskmill.wire.tasks import TaskView
 
 _CREATE_EPILOG = """\b
 Examples:
@@ -146,8 +146,8 @@ def show_(*, task_id: str, client: TaskmillClient, output: Output) -> None:
     """
     found, events = client.get(task_id), client.events(task_id)
     if output.as_json:
-        history = [event.model_dump(mode="json") for event in events]
-        show.json_lines([{**found.model_dump(mode="json"), "events": history}])
+        history = [event.to_json() for event in events]
+        show.json_lines([{**found.to_json(), "events": history}])
         return
     for cells in (*task_lines(found), *history_lines(events)):
         show.line(*cells)

@@ -13,8 +13,8 @@ from taskmill.cli.history import event_line
 from taskmill.client.calls import TaskId
 from taskmill.client.errors import ClientError, StillRunning
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import TERMINAL, Status
-from taskmill.wire.tasks import TaskView
 
 # How often the status line is refreshed.
 _HOLD_S = 1.0

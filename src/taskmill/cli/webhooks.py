@@ -11,10 +11,10 @@ from taskmill.cli.deliveries import COLUMNS as DELIVERY_COLUMNS, delivery_lines
 from taskmill.cli.output import Columns, Limit, Lines, Output
 from taskmill.cli.server import for_each, given, limit_options, over_http, with_options
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.webhooks import WebhookView
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.webhooks import DeliveryState, WebhookState
-from taskmill.wire.webhooks import WebhookView
 
 _EPILOG = """\b
 Examples:

@@ -6,10 +6,12 @@
         task = taskmill.create("monthly report", payload={"customer": 4711})
         print(taskmill.wait(task.id, timeout_s=60).status)
 
-It knows the wire format, but nothing about the server.
+It knows the wire format, but nothing about the server. The asynchronous client is imported, with asyncio, when
+somebody asks for it.
 """
 
-from taskmill.client.asynchronous.client import AsyncTaskmillClient
+from typing import TYPE_CHECKING
+
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.chunks import CreateResult
 from taskmill.client.contracts import ContractDefaults
@@ -82,6 +84,9 @@ from taskmill.client.schedules import ScheduleFields
 from taskmill.client.sweeps import Selected
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
+
+if TYPE_CHECKING:
+    from taskmill.client.asynchronous.client import AsyncTaskmillClient
 
 __all__ = [
     "AsyncTaskmillClient",
@@ -156,3 +161,11 @@ __all__ = [
     "WorkerGone",
     "WorkerNotFound",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "AsyncTaskmillClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from taskmill.client.asynchronous import client  # noqa: PLC0415 - see above
+
+    return client.AsyncTaskmillClient

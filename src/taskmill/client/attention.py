@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from taskmill.client.calls import Call, got, path_of, sent
-from taskmill.wire.attention import AttentionView, NoticeView
+from taskmill.client.views.attention import AttentionView, NoticeView
 
 NoticeId: TypeAlias = UUID | str
 NoticeState: TypeAlias = Literal["acknowledged", "silenced", "open"]

@@ -1,6 +1,5 @@
 """Builds requests, and reads their responses, for both clients; it sends nothing itself."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,21 +7,21 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
-import orjson
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
 
 from taskmill.client.errors import Unreachable
 from taskmill.client.filters import Parameters, parameters_of
+from taskmill.client.json_text import json_bytes
 from taskmill.client.responses import NOT_MODIFIED, read_response, reader
-from taskmill.wire.audit import AuditEntryList
-from taskmill.wire.batches import BatchCreated
-from taskmill.wire.explanations import ExplanationView
-from taskmill.wire.queues import QueueList, QueueView
-from taskmill.wire.rejections import RejectionList, RejectionView
-from taskmill.wire.system import EventList, StatsView, WorkerList, WorkerView
-from taskmill.wire.task_log import LogPage
-from taskmill.wire.tasks import TaskList, TaskView, etag
+from taskmill.client.view import View
+from taskmill.client.views.audit import AuditEntryList
+from taskmill.client.views.batches import BatchCreated
+from taskmill.client.views.explanations import ExplanationView
+from taskmill.client.views.queues import QueueList, QueueView
+from taskmill.client.views.rejections import RejectionList, RejectionView
+from taskmill.client.views.system import EventList, StatsView, WorkerList, WorkerView
+from taskmill.client.views.task_log import LogPage
+from taskmill.client.views.tasks import TaskList, TaskView
+from taskmill.wire.basics import etag
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str | int
@@ -350,42 +349,11 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
 
 
-def json_bytes(value: object) -> bytes:
-    """Return a value as JSON. Raises TypeError or ValueError if it can't be JSON."""
-    try:
-        quick = orjson.dumps(value, option=_NO_MORE)
-    except TypeError:
-        return _ENCODER.encode(value).encode()
-    # orjson also writes NaN and infinity as null.
-    return _ENCODER.encode(value).encode() if b"null" in quick else quick
-
-
-def plain(value: object) -> object:
-    """Convert a value that JSON does not have (a time, a model, an id, an address…) to one that it has.
-
-    Raises:
-        ValueError: It can't be converted.
-    """
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)
-
-
-# orjson takes a third of the standard library's time; with these options it takes little beyond JSON's types.
-_NO_MORE: Final = (
-    orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
-# The standard library takes every whole number as it is, and refuses NaN.
-_ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
-
-
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
     return {"Content-Type": "application/json", **more}
 
 
-class _Ready(BaseModel):
+class _Ready(View):
     """The body of ``/readyz``."""
 
     parts: dict[str, str]

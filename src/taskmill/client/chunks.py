@@ -10,20 +10,20 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx
-import orjson
-from pydantic import TypeAdapter
 
 from taskmill.client.calls import Call
 from taskmill.client.errors import NotAccepted
+from taskmill.client.json_text import read_json
+from taskmill.client.reading import reader_of
 from taskmill.client.refusal_kinds import refusal
 from taskmill.client.tries import Tries
-from taskmill.wire.batches import LINES_MEDIA_TYPE
-from taskmill.wire.problems import Problem
+from taskmill.client.views.problems import Problem
+from taskmill.wire.basics import LINES_MEDIA_TYPE
 
 # A service creates a thousand tasks at a time.
 _LONGER_S: Final = 20.0
 _THERE: Final = 200
-_IDS: Final = TypeAdapter(list[UUID])
+_PROBLEM: Final = reader_of(Problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,13 +168,13 @@ class Chunk:
                 raise IndexError(number)
             at = self._sent[number - 1]
             if (problem := line.get("problem")) is not None:
-                self._refused[at] = refusal(Problem.model_validate(problem))
+                self._refused[at] = refusal(_PROBLEM(problem))
                 continue
             positions.append(at)
             ids.append(line["id"])
             if line["status"] == _THERE:
                 self._there.add(at)
-        for at, made in zip(positions, _IDS.validate_python(ids), strict=True):
+        for at, made in zip(positions, [UUID(one) for one in ids], strict=True):
             self._ids[at] = made
 
 
@@ -193,7 +193,7 @@ class _ResponseLines:
         if not lines or self._fault is not None:
             return
         try:
-            self._note(orjson.loads(b"[%b]" % b",".join(lines)))
+            self._note(read_json(b"[%b]" % b",".join(lines)))
         except ValueError as error:
             self._fault = error
         except (AttributeError, IndexError, KeyError, TypeError):

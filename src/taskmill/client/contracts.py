@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 from taskmill.client.calls import Call, deleted, got, path_of, sent
 from taskmill.client.responses import reader
-from taskmill.wire.types import TypeList, TypeSummaryView, TypeView
+from taskmill.client.views.types import TypeList, TypeSummaryView, TypeView
 
 
 class ContractDefaults(TypedDict, total=False):

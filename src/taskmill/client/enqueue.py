@@ -4,29 +4,36 @@
         session.add(order)
         enqueue(session, "send invoice", type="send-invoice", payload={"order": order.id})
 
-It checks the payload against the contract of its type, and calls the database's `taskmill.create_task` on the
-given connection: SQLAlchemy's `Connection`, `Session`, `AsyncConnection` or `AsyncSession`, asyncpg's
-`Connection`, psycopg's `Connection` or `AsyncConnection`. None of them is imported here: they are recognized by
-their methods.
+It checks the payload against the contract of its type, if it can (see `payload_check`), and calls the database's
+`taskmill.create_task` on the given connection: SQLAlchemy's `Connection`, `Session`, `AsyncConnection` or
+`AsyncSession`, asyncpg's `Connection`, psycopg's `Connection` or `AsyncConnection`. None of them is imported here:
+they are recognized by their methods.
 """
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias, Unpack, overload
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from taskmill.client.calls import TaskFields, plain
+from taskmill.client.calls import TaskFields
 from taskmill.client.errors import NotAccepted
+from taskmill.client.json_text import plain, read_json
+from taskmill.client.reading import reader_of
 from taskmill.client.refusal_kinds import refusal
-from taskmill.domain.task_fields import DEFAULT_TYPE, GIVEN, Kind
-from taskmill.wire.contracts.contract import Contract
-from taskmill.wire.first_claim import payload_problem
-from taskmill.wire.problems import Problem, problem_json
-from taskmill.wire.push import TYPE as PUSH
+from taskmill.client.views.problems import Problem
+from taskmill.domain.task_fields import GIVEN, Kind
+
+_Call: TypeAlias = tuple[str, tuple[str, ...]]
+_Calls: TypeAlias = Generator[_Call, str | None, UUID]
+_Check: TypeAlias = Callable[[Mapping[str, str], Sequence[str]], Generator[_Call, str | None, None]]
+try:
+    from taskmill.client import payload_check
+except ModuleNotFoundError:  # the packages of `taskmill[contracts]`
+    _check_payload: _Check | None = None
+else:
+    _check_payload = payload_check.check_payload
 
 # Every value is sent as text and cast in the database, so that drivers' handling of JSON and times is irrelevant.
 _TYPES: Final = {
@@ -77,8 +84,9 @@ def enqueue(connection: Executes, name: str, **fields: Unpack[TaskFields]) -> UU
 def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     """Create a task in the connection's transaction and return its id; await that on an asynchronous connection.
 
-    The fields are those of `POST /tasks`; one that is None is left out. A payload that does not fit is refused
-    before it is sent, and the transaction can go on; any other refusal aborts the transaction.
+    The fields are those of `POST /tasks`; one that is None is left out. With the packages of `taskmill[contracts]`
+    a payload that does not fit is refused before it is sent, and the transaction can go on; without them, the
+    task fails at its first claim. Any other refusal aborts the transaction.
 
     Raises:
         NotAccepted: The task is refused, with the problem that the API would return.
@@ -122,54 +130,14 @@ async def _in_async_session(session: Any, given: dict[str, str]) -> UUID:  # noq
     return made
 
 
-_Call: TypeAlias = tuple[str, tuple[str, ...]]
-_Calls: TypeAlias = Generator[_Call, str | None, UUID]
-
-
 def _calls(given: dict[str, str], mark: str) -> _Calls:
     """Yield the queries to run, with their parameters; the one value that each returns is sent back in."""
-    task_type = given.get("type", DEFAULT_TYPE)
-    contract = known = _CONTRACTS.get(task_type)
-    if task_type not in _BUILT_IN:
-        digest = "" if known is None else known[0]
-        found = yield _FIND_CONTRACT.format(*_marks(mark, 2)), (task_type, digest)
-        contract = _current_contract(task_type, found, known)
-    contracts = {} if contract is None else {task_type: contract[1]}
-    problem = payload_problem(
-        task_type, given.get("payload"), contracts, given.get("payload_secrets")
-    )
-    if problem is not None:
-        raise refusal(Problem.model_validate_json(problem_json(problem)[2]))
+    if _check_payload is not None:
+        yield from _check_payload(given, _marks(mark, 2))
     made = yield _statement(given, mark), tuple(given.values())
     if made is None:
         raise TypeError("the connection gave no id")
     return UUID(made)
-
-
-_BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
-_FIND_CONTRACT: Final = """
-SELECT (SELECT json_build_object('digest', encode(contract_digest, 'hex'), 'schema', contract_schema)::text
-FROM taskmill.contract_of({}::text, decode({}::text, 'hex'))) AS id
-"""
-# By type: the digest of its contract, and the contract. Another database may have another one, with another
-# digest.
-_CONTRACTS: Final[dict[str, tuple[str, Contract]]] = {}
-_MOST_CONTRACTS: Final = 500
-
-
-def _current_contract(
-    task_type: str, found: str | None, known: tuple[str, Contract] | None
-) -> tuple[str, Contract] | None:
-    """Return the contract of a type from a row of the database; without a schema, the known one is current."""
-    if found is None:
-        return None
-    row = json.loads(found)
-    if row["schema"] is None:
-        return known
-    if len(_CONTRACTS) >= _MOST_CONTRACTS:
-        _CONTRACTS.clear()
-    sent = _CONTRACTS[task_type] = row["digest"], Contract(task_type, 0, row["schema"])
-    return sent
 
 
 def _run(calls: _Calls, execute: Callable[..., Any]) -> Any:  # noqa: ANN401 - a UUID, or its awaitable
@@ -266,10 +234,9 @@ def _refusal(error: BaseException) -> NotAccepted | None:
     """Return the refusal in an error of the database, None for any other error."""
     for detail in _details(error):
         try:
-            problem = Problem.model_validate_json(detail)
-        except ValidationError:
+            return refusal(reader_of(Problem)(read_json(detail)))
+        except ValueError:
             continue
-        return refusal(problem)
     return None
 
 

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from taskmill.client.views.problems import Problem
 from taskmill.domain.errors import TaskmillError, Violation
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.problems import Problem
 
 E = TypeVar("E", bound=BaseException)
 

@@ -8,9 +8,11 @@ import httpx
 from taskmill.client.calls import Call
 from taskmill.client.errors import Unexpected
 from taskmill.client.filters import parameters_of
-from taskmill.client.responses import shortly
+from taskmill.client.json_text import read_json
+from taskmill.client.reading import reader_of
 from taskmill.client.tries import Tries, is_temporary, retry_after_s
-from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
+from taskmill.client.views.feed import ChangeView
+from taskmill.wire.basics import CHANGE, EVENT_STREAM, LIVE
 
 _OK: Final = 200
 # Three heartbeats of a service with the default settings.
@@ -126,9 +128,10 @@ class Following:
 
     def _change(self, data: str) -> ChangeView:
         try:
-            return ChangeView.model_validate_json(data)
+            change: ChangeView = reader_of(ChangeView)(read_json(data))
         except ValueError as error:
-            raise Unexpected(f"{self._base_url}/events", _OK, shortly(error)) from error
+            raise Unexpected(f"{self._base_url}/events", _OK, str(error)) from error
+        return change
 
 
 class _Lines:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
 
-from taskmill.client.calls import json_bytes
 from taskmill.client.chunks import Chunk, Room
 from taskmill.client.errors import NotAccepted, NotAllCreated
+from taskmill.client.json_text import json_bytes
 from taskmill.client.tries import Tries
 
 Tasks: TypeAlias = Iterable[Mapping[str, Any]]

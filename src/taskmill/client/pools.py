@@ -1,9 +1,8 @@
-"""The connection pools of the clients, and a new one after a cancelled call."""
+"""The connection pools of the synchronous client, and what both clients' pools share."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import httpx
@@ -12,13 +11,13 @@ from taskmill.client.errors import Unreachable
 
 # A call that waits for a task keeps a connection while the service holds the response. With httpx's default of
 # 100, calls would soon time out waiting for a connection.
-_LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
+LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
 # What httpx raises for unknown kinds of proxies, and for missing certificates.
 _UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
 
 
 @contextmanager
-def _checked_environment(url: str) -> Iterator[None]:
+def checked_environment(url: str) -> Iterator[None]:
     """Raise `Unreachable` when the environment has proxies or certificates that can't be used."""
     try:
         yield
@@ -28,7 +27,7 @@ def _checked_environment(url: str) -> Iterator[None]:
         ) from error
 
 
-def _headers_of(api_key: str | None) -> dict[str, str]:
+def headers_of(api_key: str | None) -> dict[str, str]:
     """Return the headers of every request. Raises `ValueError`, without the key, for what can't be one."""
     if api_key is None:
         return {}
@@ -54,7 +53,7 @@ class Pools:
     ) -> None:
         self._url = url
         self._transport = transport
-        self._headers = _headers_of(api_key)
+        self._headers = headers_of(api_key)
         self._current, self._process = self._opened(), os.getpid()
 
     @contextmanager
@@ -72,66 +71,5 @@ class Pools:
         return self._current
 
     def _opened(self) -> httpx.Client:
-        with _checked_environment(self._url):
-            return httpx.Client(limits=_LIMITS, transport=self._transport, headers=self._headers)
-
-
-class _Pool:
-    """A pool, and how many calls use it."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-        self.calls = 0
-
-
-class AsyncPools:
-    """For asynchronous Python: the pool for new calls, and earlier pools that calls still use.
-
-    A cancelled call may leave its connection taken for ever (httpcore 1.0.9, github.com/encode/httpcore
-    issue 1093); after some hundreds, no call would find one. So its pool gets no more calls, and is closed after
-    its last one.
-    """
-
-    def __init__(
-        self, url: str, transport: httpx.AsyncBaseTransport | None, api_key: str | None = None
-    ) -> None:
-        self._transport = transport
-        self._headers = _headers_of(api_key)
-        with _checked_environment(url):
-            self._tls = httpx.create_ssl_context()
-            self._current = self._opened()
-        self._left: set[_Pool] = set()
-
-    @asynccontextmanager
-    async def borrowed(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a call the connections."""
-        pool = self._current
-        pool.calls += 1
-        try:
-            yield pool.http
-        except asyncio.CancelledError:
-            self._leave(pool)
-            raise
-        finally:
-            pool.calls -= 1
-            if pool in self._left and not pool.calls:
-                self._left.discard(pool)
-                await pool.http.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        for pool in (self._current, *self._left):
-            await pool.http.aclose()
-
-    def _leave(self, pool: _Pool) -> None:
-        # A transport of the caller can't be replaced; and a closed client needs no new one.
-        if pool is self._current and self._transport is None and not pool.http.is_closed:
-            self._left.add(pool)
-            self._current = self._opened()
-
-    def _opened(self) -> _Pool:
-        return _Pool(
-            httpx.AsyncClient(
-                limits=_LIMITS, transport=self._transport, verify=self._tls, headers=self._headers
-            )
-        )
+        with checked_environment(self._url):
+            return httpx.Client(limits=LIMITS, transport=self._transport, headers=self._headers)

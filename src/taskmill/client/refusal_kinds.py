@@ -26,7 +26,9 @@ from taskmill.client.refusals import (
     UriTooLong,
     VersionMismatch,
 )
-from taskmill.wire.problems import ALL_KINDS, PATH_NOT_FOUND, Problem, ProblemKind
+from taskmill.client.views.problems import Problem
+
+PATH_NOT_FOUND: Final = "/problems/not-found"
 
 BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = {
     400: BadRequest,
@@ -60,19 +62,15 @@ def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
 _BY_NAME: Final = {kind.__name__: kind for kind in _descendants(NotAccepted)}
 
 
-def _class_of(kind: ProblemKind) -> type[NotAccepted]:
-    name = "".join(map(str.capitalize, kind.slug.split("-")))
-    return _BY_NAME.get(name, BY_STATUS[kind.status])
-
-
-BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = {
-    **{kind.type: _class_of(kind) for kind in ALL_KINDS},
-    PATH_NOT_FOUND.type: PathNotFound,
-}
-"""The class of each type of problem that the service can return: the one of its name, or that of its status."""
+def refusal_class(problem_type: str, status: int) -> type[NotAccepted]:
+    """Return the class of a type of problem: the one of its name, else that of its status."""
+    if problem_type == PATH_NOT_FOUND:
+        return PathNotFound
+    slug = problem_type.rpartition("/")[2]
+    name = "".join(map(str.capitalize, slug.split("-")))
+    return _BY_NAME.get(name) or BY_STATUS.get(status, NotAccepted)
 
 
 def refusal(problem: Problem) -> NotAccepted:
     """Return the error that a problem is."""
-    by_status = BY_STATUS.get(problem.status, NotAccepted)
-    return BY_TYPE.get(problem.type, by_status)(problem)
+    return refusal_class(problem.type, problem.status)(problem)

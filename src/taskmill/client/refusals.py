@@ -65,7 +65,7 @@ from typing import Final
 from uuid import UUID
 
 from taskmill.client.errors import NotAccepted
-from taskmill.wire.problems import Problem
+from taskmill.client.views.problems import Problem
 
 _USUAL_PAUSE_S: Final = 1.0
 

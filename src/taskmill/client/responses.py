@@ -1,29 +1,30 @@
 """Reads responses: the result, a refusal, or what no Taskmill service would send."""
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
 from taskmill.client.errors import NotAccepted, Unexpected
-from taskmill.client.refusal_kinds import refusal
+from taskmill.client.json_text import read_json
+from taskmill.client.reading import reader_of
+from taskmill.client.refusal_kinds import PATH_NOT_FOUND, refusal
 from taskmill.client.tries import retry_after_s
-from taskmill.wire.batches import LINES_MEDIA_TYPE
-from taskmill.wire.problems import MEDIA_TYPE, PATH_NOT_FOUND, Problem
+from taskmill.client.views.problems import Problem
+from taskmill.wire.basics import LINES_MEDIA_TYPE, PROBLEM_MEDIA_TYPE
 
 T = TypeVar("T")
 
 NOT_MODIFIED: Final = 304
 _ERROR: Final = 400
 _NO_CONTENT: Final = 204
-_MEDIA_TYPES: Final = ("application/json", LINES_MEDIA_TYPE, MEDIA_TYPE)
+_MEDIA_TYPES: Final = ("application/json", LINES_MEDIA_TYPE, PROBLEM_MEDIA_TYPE)
 
 
 def reader(model: type[T]) -> Callable[[httpx.Response], T]:
     """Return a function that reads a body of this model; it raises ValueError for any other."""
-    adapter = TypeAdapter(model)
-    return lambda response: adapter.validate_json(response.content)
+    read = reader_of(model)
+    return lambda response: cast(T, read(read_json(response.content)))
 
 
 def read_response(response: httpx.Response, read: Callable[[httpx.Response], T]) -> T:
@@ -43,28 +44,20 @@ def read_response(response: httpx.Response, read: Callable[[httpx.Response], T])
         if response.status_code >= _ERROR:
             raise _refusal(response)
         return read(response)
-    except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
-        raise _unexpected(response, shortly(error)) from error
+    except ValueError as error:
+        raise _unexpected(response, str(error)) from error
 
 
 def _refusal(response: httpx.Response) -> NotAccepted:
-    problem = Problem.model_validate_json(response.content)
-    changes: dict[str, object] = {"status": response.status_code}
-    if problem.type == PATH_NOT_FOUND.type:
+    problem = reader(Problem)(response)
+    changes: dict[str, Any] = {"status": response.status_code}
+    if problem.type == PATH_NOT_FOUND:
         address = response.request.url.copy_with(userinfo=b"", query=None)
         changes["detail"] = f"{problem.detail or problem.title}: {address}"
     if problem.retry_after_s is None and "Retry-After" in response.headers:
         changes["retry_after_s"] = retry_after_s(response)
-    return refusal(problem.model_copy(update=changes))
+    return refusal(problem.replace(**changes))
 
 
 def _unexpected(response: httpx.Response, what: str) -> Unexpected:
     return Unexpected(str(response.request.url), response.status_code, what)
-
-
-def shortly(error: ValueError) -> str:
-    """Return what is wrong with a response, without its content."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)

@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from taskmill.client.calls import Call, deleted, got, path_of, sent
 from taskmill.client.responses import reader
-from taskmill.wire.schedule_previews import SchedulePreviewView
-from taskmill.wire.schedule_views import BackfillView, FireList, ScheduleList, ScheduleView
-from taskmill.wire.tasks import TaskView, etag
+from taskmill.client.views.schedule_previews import SchedulePreviewView
+from taskmill.client.views.schedule_views import BackfillView, FireList, ScheduleList, ScheduleView
+from taskmill.client.views.tasks import TaskView
+from taskmill.wire.basics import etag
 
 T = TypeVar("T")
 Time: TypeAlias = datetime | str

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.client.calls import Call, deleted, path_of
 from taskmill.client.responses import reader
-from taskmill.wire.sessions import LoginLinkView, SessionList, SessionView
+from taskmill.client.views.sessions import LoginLinkView, SessionList, SessionView
 
 SessionId: TypeAlias = UUID | str
 

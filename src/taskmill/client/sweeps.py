@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from taskmill.client.calls import Call, sent
-from taskmill.wire.sweeps import SweepView
+from taskmill.client.views.sweeps import SweepView
 
 Sweep: TypeAlias = Literal["cancel", "retry"]
 OnStep: TypeAlias = Callable[[SweepView], None] | None
@@ -47,4 +47,4 @@ def added(before: SweepView | None, done: SweepView) -> SweepView:
     if before is None:
         return done
     sums = {name: getattr(before, name) + getattr(done, name) for name in _SUMMED}
-    return done.model_copy(update=sums)
+    return done.replace(**sums)

@@ -11,8 +11,8 @@ from taskmill.client.calls import Call
 from taskmill.client.errors import ClientError, StillRunning, Unexpected, Unreachable
 from taskmill.client.refusals import ServiceUnavailable
 from taskmill.client.tries import AWAY
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import TERMINAL
-from taskmill.wire.tasks import TaskView
 
 LONGEST_HOLD_S: Final = 30.0
 _PAUSE_AFTER_TROUBLE_S: Final = 1.0

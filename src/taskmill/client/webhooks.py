@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.client.calls import Call, TaskId, deleted, got, path_of, sent
 from taskmill.client.responses import reader
-from taskmill.wire.webhooks import (
+from taskmill.client.views.webhooks import (
     CallbackView,
     DeliveryList,
     DeliveryView,

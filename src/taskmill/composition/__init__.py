@@ -34,6 +34,7 @@ from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
 from taskmill.settings.auth import check_auth
+from taskmill.version import VERSION
 
 ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 
@@ -215,12 +216,11 @@ def _report_of(
 def _describe_process(settings: Settings, roles: Sequence[str]) -> None:
     """Set the metrics that describe this process, and the bound on their labels."""
     # Imported here: finding the version takes as long as starting Python.
-    from taskmill.version import version  # noqa: PLC0415
 
     kinds.bound(settings.metrics.kinds)
     if settings.broker_starts:
         expect_start()
-    BUILD.labels(version(), ",".join(sorted(roles))).set(1)
+    BUILD.labels(VERSION, ",".join(sorted(roles))).set(1)
 
 
 def longest_stop_s(settings: Settings) -> float:

@@ -15,6 +15,7 @@ from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.storage import processes
 from taskmill.storage.database import Database
+from taskmill.version import VERSION
 
 _INTERVAL_S: Final = 60.0
 _REMOVAL_TIMEOUT_S: Final = 2.0
@@ -52,15 +53,12 @@ class ProcessReport:
 
     async def report(self) -> None:
         """Report once."""
-        # Imported here: finding the version takes as long as starting Python.
-        from taskmill.version import version  # noqa: PLC0415
-
         await processes.report(
             self._database,
             self._id,
             name=self._process_name,
             roles=self._roles,
-            version=version(),
+            version=VERSION,
             clock_ahead_s=self._clock.machine_ahead_s(),
             failing=self._failing(),
         )

@@ -3,22 +3,20 @@
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from taskmill.domain.errors import ConfigurationError
+from taskmill.domain.extras import NotInstalled
 from taskmill.runtime.clock import Clock
 from taskmill.settings import Settings
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
 
-_NOT_INSTALLED = """TASKMILL_TRACES is on, but OpenTelemetry's SDK and its OTLP exporter are not installed:
-pip install 'taskmill[traces]'"""
-
 
 def open_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> "Traces | None":
     """Return what creates this process's spans, None when traces are off; leaving the stack ends the export.
 
     Raises:
-        ConfigurationError: OpenTelemetry is not installed, or one of its variables is invalid.
+        NotInstalled: OpenTelemetry is not installed.
+        ConfigurationError: One of its variables is invalid.
     """
     if settings.traces == "off":
         return None
@@ -26,7 +24,7 @@ def open_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> "Tra
         # Imported here: it takes 0.1 s, and need not be installed.
         from taskmill.observability.span_export import open_export  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError(_NOT_INSTALLED) from error
+        raise NotInstalled("TASKMILL_TRACES", extra="traces") from error
     export = open_export(settings.worker.name, clock.monotonic)
     stack.push_async_callback(export.close)
     return export.traces

@@ -5,8 +5,16 @@ What is refused, and what a problem looks like, `wire` decides.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from uuid import UUID
+
+
+class BodyEncoding(StrEnum):
+    """How a body is encoded."""
+
+    TEXT = "utf-8"
+    BASE64 = "base64"
 
 
 @dataclass(slots=True, kw_only=True)

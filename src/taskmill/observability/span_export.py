@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from taskmill.domain.errors import ConfigurationError
 from taskmill.observability.logs import get_logger
 from taskmill.observability.traces import Traces
-from taskmill.version import version
+from taskmill.version import VERSION
 
 log = get_logger(__name__)
 
@@ -130,7 +130,7 @@ def _resource(instance: str) -> Resource:
     """Return the attributes of all spans of this process; those of the environment go before ours."""
     ours = {
         "service.name": "taskmill",
-        "service.version": version(),
+        "service.version": VERSION,
         "service.instance.id": instance,
     }
     return Resource.create(ours).merge(OTELResourceDetector().detect())

@@ -21,7 +21,7 @@ from opentelemetry.trace import (
 )
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from taskmill.version import version
+from taskmill.version import VERSION
 from taskmill.wire.traceparent import valid_traceparent
 
 Attributes = Mapping[str, str | int]
@@ -33,7 +33,7 @@ class Traces:
     """Starts spans. Each is a child of the incoming context, or begins a trace of its own."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer("taskmill", version())
+        self._tracer = provider.get_tracer("taskmill", VERSION)
 
     def start(
         self,

@@ -11,7 +11,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
-from taskmill.version import version
+from taskmill.version import VERSION
 
 log = get_logger(__name__)
 
@@ -56,7 +56,7 @@ async def open_lease(
         card.slots,
         ttl_s,
         request,
-        version(),
+        VERSION,
         stop_when_empty,
     )
 

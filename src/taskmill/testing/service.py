@@ -20,13 +20,16 @@ from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
 from taskmill.client.calls import TaskFields
 from taskmill.client.enqueue import AsyncExecutes, Executes, is_async
+from taskmill.client.json_text import read_json
+from taskmill.client.reading import reader_of
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError, VersionMismatch
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
 from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
 from taskmill.testing.store import InMemoryStore, StoredTask
+from taskmill.wire.basics import LINES_MEDIA_TYPE
 from taskmill.wire.batches import (
-    LINES_MEDIA_TYPE,
     LineDraft,
     batch_created_json,
     line_created_json,
@@ -39,9 +42,10 @@ from taskmill.wire.masking import plain
 from taskmill.wire.problems import problem_for_status, problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import TaskView, task_json, to_draft
+from taskmill.wire.tasks import task_json, to_draft
 
 _ADDRESS: Final = "http://taskmill.test"
+_SHOWN: Final = reader_of(TaskView)
 Action: TypeAlias = Callable[[InMemoryStore, Task], httpx.Response]
 
 
@@ -94,7 +98,7 @@ class ServiceInMemory:
     def tasks(self) -> list[TaskView]:
         """All tasks as they are now, in the order in which they were created."""
         stored = self._store.tasks.values()
-        return [TaskView.model_validate_json(task_json(plain(one.task))) for one in stored]
+        return [_SHOWN(read_json(task_json(plain(one.task)))) for one in stored]
 
     def attempts(self, task_id: UUID) -> list[Attempted]:
         """Return how a task's attempts ended, oldest first. Raises `TaskNotFound`."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.activity import COUNTED, OTHER_TYPES, Activity, Durations, Flow, Window
 from taskmill.domain.lifecycle import EventType
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.basics import format_timestamp
+from taskmill.wire.fields import Timestamp
 
 
 class DurationsView(BaseModel):

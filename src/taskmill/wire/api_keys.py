@@ -1,7 +1,7 @@
 """API keys as programs see them: never with a secret."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -22,6 +22,10 @@ class ApiKeyView(BaseModel):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values of JSON."""
+        return self.model_dump(mode="json")
 
     @classmethod
     def of(cls, key: ApiKey, now: datetime) -> Self:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.array_items import PIECE_BYTES, array_items
+from taskmill.wire.basics import LINES_MEDIA_TYPE
 from taskmill.wire.encoding import Fragment, encode_json, encode_json_line
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
@@ -23,9 +24,8 @@ from taskmill.wire.tasks import to_draft
 from taskmill.wire.violations import MOST_VIOLATIONS
 
 LINES_MEDIA_TYPES: Final = frozenset(
-    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
+    {LINES_MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/jsonlines"}
 )
-LINES_MEDIA_TYPE: Final = "application/x-ndjson"
 _MOST_WARNINGS: Final = 20
 
 _NOT_BLANK: Final = re.compile(rb"\S")

@@ -24,8 +24,9 @@ from taskmill.domain.lifecycle import (
 )
 from taskmill.domain.task_log import LineLevel, SentLine
 from taskmill.wire import fields
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json
-from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.strict_json import compact
 from taskmill.wire.violations import validated
 

@@ -29,19 +29,6 @@ def parse_duration(text: object) -> timedelta:
     return timedelta(**parts)
 
 
-def format_duration(duration: timedelta) -> str:
-    """Return an ISO 8601 duration of days, hours, minutes and seconds."""
-    minutes, seconds = divmod(duration - timedelta(days=duration.days), timedelta(minutes=1))
-    hours, minutes = divmod(minutes, 60)
-    time = _part(hours, "H") + _part(minutes, "M") + _part(seconds.total_seconds(), "S")
-    days = _part(duration.days, "D")
-    return f"P{days}T{time}" if time else f"P{days or 'T0S'}"
-
-
-def _part(number: float, unit: str) -> str:
-    return f"{number:.6f}".rstrip("0").rstrip(".") + unit if number else ""
-
-
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

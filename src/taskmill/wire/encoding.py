@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from taskmill.wire.fields import format_timestamp
+from taskmill.wire.basics import format_timestamp
 
 Fragment: Final = orjson.Fragment
 """JSON text that is inserted unchanged."""

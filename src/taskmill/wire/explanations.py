@@ -11,8 +11,9 @@ from taskmill.domain.blockers import Blocker, BlockerName, BlockerState
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.fires import FireCause, TaskTick
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json, fields_of
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.fields import Timestamp
 
 
 class BlockerView(BaseModel):

@@ -10,16 +10,12 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.feed import Change, Cursor
 from taskmill.domain.lifecycle import EventType
+from taskmill.wire.basics import CHANGE
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.system import EventView, event_fields
 
-EVENT_STREAM: Final = "text/event-stream"
 CLOUD_EVENT: Final = "application/cloudevents+json"
-CHANGE: Final = "change"
-"""The type of a change's event in a stream."""
-LIVE: Final = "live"
-"""The comment that a stream has reached the present."""
 
 _TYPE: Final = "taskmill.task"
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from taskmill.domain.task_fields import DAY_S, TASK_FIELDS, WEEK_S, Kind
+from taskmill.wire.basics import format_timestamp
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 # White space, controls, and characters without width or ink: Unicode's White_Space and
@@ -84,13 +85,6 @@ def parse_timestamp(text: object) -> datetime:
         if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
             return moment
     raise ValueError("outside the years 2000 to 2100")
-
-
-def format_timestamp(moment: datetime) -> str:
-    """Return RFC 3339 in UTC, always with six digits after the second: texts sort as times."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _bounded(members: object) -> object:

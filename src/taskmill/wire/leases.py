@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.task import ClaimedTask
 from taskmill.wire import fields
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import Fragment, encode_json
-from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.violations import validated
 
 _BODY: Final = ConfigDict(strict=True, extra="forbid", frozen=True)

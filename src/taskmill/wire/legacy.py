@@ -16,8 +16,9 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.wire import fields
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.fields import Timestamp
 from taskmill.wire.tasks import to_draft
 
 LegacyStatus = Literal["Создана", "В процессе", "Завершена успешно", "Ошибка"]

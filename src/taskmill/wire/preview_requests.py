@@ -10,8 +10,9 @@ from taskmill.domain.schedules.spec import ScheduleSpec
 from taskmill.domain.schedules.words import in_words
 from taskmill.domain.schedules.zones import TZ_VERSION, ClockChange
 from taskmill.wire import fields
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json
-from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.fields import Expected
 from taskmill.wire.schedule_requests import SpecFields, checked
 
 MOST_PREVIEWED: Final = 100

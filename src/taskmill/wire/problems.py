@@ -60,9 +60,9 @@ from taskmill.domain.schedule_errors import (
     ScheduleMismatch,
     ScheduleNotFound,
 )
+from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 from taskmill.wire.wording import safe_text
 
-MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_DETAIL = 500
 _LONGEST_INSTANCE = 200
 
@@ -329,7 +329,7 @@ def _rendered(
     if instance is not None:
         problem["instance"] = safe_text(instance, _LONGEST_INSTANCE)
     problem.update(members)
-    headers = {"content-type": MEDIA_TYPE}
+    headers = {"content-type": PROBLEM_MEDIA_TYPE}
     retry_after_s = members.get("retry_after_s")
     if isinstance(retry_after_s, float | int):
         headers["retry-after"] = str(max(1, ceil(retry_after_s)))

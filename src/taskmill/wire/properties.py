@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskmill.wire.fields import format_timestamp
+from taskmill.wire.basics import format_timestamp
 
 PRIORITY_UNSET: Final = 0
 """The priority that clients send by default."""

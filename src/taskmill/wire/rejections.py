@@ -2,24 +2,16 @@
 
 from base64 import b64encode
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from taskmill.domain.rejection import Rejection, RejectionSummary
+from taskmill.domain.rejection import BodyEncoding, Rejection, RejectionSummary
 from taskmill.wire.contracts.secret_fields import MASK
 from taskmill.wire.encoding import Fragment, encode_json, fields_of
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.problems import Problem
-
-
-class BodyEncoding(StrEnum):
-    """How a body is encoded."""
-
-    TEXT = "utf-8"
-    BASE64 = "base64"
 
 
 class RejectionSummaryView(BaseModel):

@@ -1,4 +1,4 @@
-"""A preview of a schedule as it is shown. It imports nothing that knows zones, so that clients start fast."""
+"""A preview of a schedule as it is shown."""
 
 from typing import Literal
 

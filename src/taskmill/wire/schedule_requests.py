@@ -20,12 +20,12 @@ from taskmill.domain.schedules.spec import (
 from taskmill.domain.task import TaskDraft
 from taskmill.domain.task_fields import DAY_S
 from taskmill.wire import fields
+from taskmill.wire.basics import format_duration, format_timestamp
 from taskmill.wire.durations import (
     DURATION_WORDS,
     Duration,
-    format_duration,
 )
-from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.fields import Expected
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
 from taskmill.wire.strict_json import compact
 from taskmill.wire.tasks import to_draft

@@ -1,7 +1,4 @@
-"""Schedules and what became of their ticks, as they are shown.
-
-It imports nothing that knows zones, so that clients start fast.
-"""
+"""Schedules and what became of their ticks, as they are shown."""
 
 from typing import Any
 from uuid import UUID

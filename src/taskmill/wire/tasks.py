@@ -17,9 +17,10 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import IdempotencyKey, PolicyPart, Progress, Task, TaskDraft
 from taskmill.domain.task_fields import DEFAULT_TYPE, TASK_FIELDS, Kind
 from taskmill.wire import fields
+from taskmill.wire.basics import etag, format_timestamp
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
-from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.payload_secrets import pointers_in, without_values
 from taskmill.wire.push import TYPE as PUSH
@@ -333,11 +334,6 @@ def tasks_page_json(
         page["total_at_least"] = total_at_least
     page["next_cursor"] = next_cursor
     return encode_json(page)
-
-
-def etag(version: int, progress: int = 0) -> str:
-    """Return the entity tag of a task, quotes included."""
-    return f'"{version}.{progress}"'
 
 
 def task_etag(task: Task) -> str:

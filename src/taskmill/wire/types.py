@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.contracts import ContractVersion, RegisteredType, TypeContract
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.contracts.defaults import DefaultsSpec
 from taskmill.wire.encoding import Fragment, encode_json, fields_of
-from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.strict_json import compact
 from taskmill.wire.violations import validated
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from taskmill.domain.waiting import WaitingCount, WaitingCounts, WaitingState
+from taskmill.domain.waiting import WaitingCounts, WaitingState
 
 
 class WaitingCountView(BaseModel):
@@ -10,11 +10,6 @@ class WaitingCountView(BaseModel):
 
     tasks: int
     are_more: bool = Field(description="there are more than that")
-
-    @property
-    def text(self) -> str:
-        """The number, with a plus if there are more."""
-        return str(WaitingCount(self.tasks, self.are_more))
 
 
 class WaitingView(BaseModel):
@@ -26,11 +21,6 @@ class WaitingView(BaseModel):
     held: WaitingCountView = Field(
         description="due, but their queue is paused, or no live worker serves them"
     )
-
-    def of(self, state: WaitingState) -> WaitingCountView:
-        """Return one of the counts."""
-        count: WaitingCountView = getattr(self, state.value)
-        return count
 
 
 def waiting_fields(counts: WaitingCounts | None) -> dict[str, dict[str, object]] | None:

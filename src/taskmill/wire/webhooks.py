@@ -14,8 +14,9 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.signing import MASKED, is_secret
 from taskmill.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookDraft, WebhookState
 from taskmill.wire import fields
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json, fields_of
-from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import validated
 

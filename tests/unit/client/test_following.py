@@ -9,7 +9,7 @@ import pytest
 from taskmill.api.examples import RESPONSES
 from taskmill.client import ClientError, NotAccepted, ServiceUnavailable, Unexpected, Unreachable
 from taskmill.client.following import Following
-from taskmill.wire.problems import MEDIA_TYPE
+from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 from tests.support.fake_transport import FakeTransport, of_a_proxy, refused
 
 CHANGE: dict[str, Any] = RESPONSES["ChangeView"]
@@ -96,7 +96,7 @@ def test_trouble_is_an_error_at_first_and_retried_later() -> None:
 
 def a_problem(status: int) -> httpx.Response:
     body = {"type": "/problems/x", "title": "No", "status": status, "detail": "so it is"}
-    headers = {"Content-Type": MEDIA_TYPE, "Retry-After": "3"}
+    headers = {"Content-Type": PROBLEM_MEDIA_TYPE, "Retry-After": "3"}
     return stream(status, headers=headers, content=orjson.dumps(body))
 
 

@@ -1,17 +1,22 @@
 """Payloads become JSON, or are not sent."""
 
 import json
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from enum import Enum, IntEnum
+from ipaddress import ip_address
+from pathlib import PurePath
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 import pytest
 from pydantic import BaseModel
 
-from taskmill.client.calls import json_bytes, plain
+from taskmill.client import json_text
+from taskmill.client.json_text import json_bytes, plain, read_json
 from tests.support.fake_transport import ID, TASK, FakeTransport, a_response
 
 
@@ -110,3 +115,35 @@ def test_what_can_not_be_json_is_not_sent(value: object) -> None:
     with pytest.raises(ValueError, match=r"serialize|decode|compliant"):
         transport.client().create("a task", payload={"value": value})
     assert transport.requests == []
+
+
+@pytest.fixture
+def without_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installation of the client alone has."""
+    monkeypatch.setattr(json_text, "_quick", None)
+    monkeypatch.setattr(json_text, "_loads", json.loads)
+
+
+VALUES: list[object] = [
+    {"a": [None, True, 1, -1.5, "ä\u2028", (1, 2)], "at": datetime(2030, 1, 1, tzinfo=UTC)},
+    [ID, Colour.RED, Size(3), Order(at=datetime(2030, 1, 1, tzinfo=UTC)), {1}, Level.HIGH],
+    [timedelta(days=-1, seconds=-1.5), PurePath("a/b"), ip_address("::1"), Decimal("1.50"), b"x"],
+    [deque([1]), (n for n in (1, 2)), MappingProxyType({"a": 1}), OrderedDict(b=2)],
+]
+
+
+def test_values_are_written_alike_with_and_without_orjson(
+    request: pytest.FixtureRequest,
+) -> None:
+    quick = [read_json(json_bytes(value)) for value in VALUES[:3]]
+    request.getfixturevalue("without_orjson")
+    assert [read_json(json_bytes(value)) for value in VALUES[:3]] == quick
+
+
+@pytest.mark.usefixtures("without_orjson")
+def test_what_json_lacks_is_converted_without_orjson() -> None:
+    assert read_json(json_bytes(VALUES[2])) == ["-P1DT1.5S", "a/b", "::1", "1.50", "x"]
+    assert read_json(json_bytes(VALUES[3])) == [[1], [1, 2], {"a": 1}, {"b": 2}]
+    for wrong in (object(), float("nan"), b"\xff"):
+        with pytest.raises(ValueError, match=r"serialize|decode|compliant"):
+            json_bytes([wrong])

@@ -28,8 +28,9 @@ from taskmill.client import (
     TooManyRequests,
     TransitionRefused,
 )
-from taskmill.client.refusal_kinds import BY_STATUS, BY_TYPE
+from taskmill.client.refusal_kinds import BY_STATUS, PATH_NOT_FOUND, refusal_class
 from taskmill.domain.errors import Unavailable
+from taskmill.wire import problems
 from taskmill.wire.problems import ALL_KINDS, PROBLEMS, ProblemKind
 from tests.support.fake_responses import problem
 from tests.support.fake_service import FakeService
@@ -76,22 +77,26 @@ async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
             await other.stats()
     caught.append(asynchronous.type)
 
-    assert caught == [BY_TYPE[kind.type]] * 2
+    assert caught == [refusal_class(kind.type, kind.status)] * 2
     assert ordinary.value.status == kind.status
     assert issubclass(caught[0], BY_STATUS[kind.status]), "whoever catches the status has it, too"
 
 
 def test_each_status_has_a_class_and_each_error_of_the_service_one_of_its_name() -> None:
     assert set(BY_STATUS) == {kind.status for kind in ALL_KINDS}
-    names = {error.__name__: BY_TYPE[kind.type].__name__ for error, kind in PROBLEMS.items()}
+    names = {
+        error.__name__: refusal_class(kind.type, kind.status).__name__
+        for error, kind in PROBLEMS.items()
+    }
     assert names.pop(Unavailable.__name__) == "ServiceUnavailable"
     assert all(name == other for name, other in names.items()), names
+    assert problems.PATH_NOT_FOUND.type == PATH_NOT_FOUND
 
 
 def test_all_of_them_can_be_imported_from_the_package_and_are_in_the_tree() -> None:
     from taskmill.client import refusals  # noqa: PLC0415 - its docstring
 
-    kinds = {*BY_TYPE.values(), *BY_STATUS.values()}
+    kinds = {refusal_class(kind.type, kind.status) for kind in ALL_KINDS} | {*BY_STATUS.values()}
     for kind in kinds:
         assert getattr(package, kind.__name__) is kind
         assert kind.__name__ in package.__all__

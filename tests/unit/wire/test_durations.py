@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.wire.durations import format_duration, parse_duration
+from taskmill.wire.basics import format_duration
+from taskmill.wire.durations import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from taskmill.domain.system import (
     TaskEvent,
     WorkerState,
 )
+from taskmill.wire.basics import etag, format_timestamp
 from taskmill.wire.encoding import encode_json, encode_json_line, fast_timestamp
-from taskmill.wire.fields import format_timestamp
 from taskmill.wire.masking import plain
 from taskmill.wire.queues import (
     QueueList,
@@ -40,7 +40,7 @@ from taskmill.wire.system import (
     stats_json,
     workers_json,
 )
-from taskmill.wire.tasks import TaskList, TaskView, etag, task_json, tasks_page_json
+from taskmill.wire.tasks import TaskList, TaskView, task_json, tasks_page_json
 from tests.unit.wire.builders import NOON, TASK_ID, a_task
 
 ON_THE_WIRE = (

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.wire.fields import format_timestamp, parse_timestamp
+from taskmill.wire.basics import format_timestamp
+from taskmill.wire.fields import parse_timestamp
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from taskmill.api.openapi import query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.audit import AuditAction, AuditFilter
 from taskmill.wire.audit import AuditEntryList, audit_entries_json
-from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.basics import format_timestamp
+from taskmill.wire.fields import Expected
 
 router = APIRouter(tags=["audit"])
 

@@ -27,8 +27,8 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.create import CreationFuture
 from taskmill.operations.storing import BATCH_TASK_S
 from taskmill.runtime.http_scope import set_deadline
+from taskmill.wire.basics import LINES_MEDIA_TYPE
 from taskmill.wire.batches import (
-    LINES_MEDIA_TYPE,
     BatchCreated,
     LineDraft,
     array_drafts,

@@ -3,9 +3,12 @@
 Pages and documents use relative addresses, so they work below any prefix of a proxy.
 """
 
+import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
+from mimetypes import guess_type
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -19,13 +22,14 @@ from starlette.types import Scope
 
 from taskmill.api import asyncapi
 from taskmill.api.cached_documents import REVALIDATE, CachedDocument
+from taskmill.api.compression import accepts_gzip
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import headers, refusal
 from taskmill.api.responses import RawResponse
 from taskmill.api.typed_documents import with_types_asyncapi, with_types_openapi
 from taskmill.operations.contracts import Contracts
-from taskmill.version import version
+from taskmill.version import VERSION
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
 _SWAGGER: Final = "swagger-ui-5.35.0"
@@ -69,7 +73,10 @@ def shown_contracts(context: Context) -> Contracts | None:
 
 
 class PackageFiles(StaticFiles):
-    """The files of the pages; browsers may cache folders with a version in their name for ever."""
+    """The files of the pages; browsers may cache folders with a version in their name for ever.
+
+    Large ones are stored as `NAME.gz`, so that the package is small, and unpacked for clients that do not do that.
+    """
 
     def __init__(self) -> None:
         super().__init__(directory=_STATIC)
@@ -80,11 +87,25 @@ class PackageFiles(StaticFiles):
             raise HTTPException(
                 HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(_READING)}
             )
-        response = await super().get_response(path, scope)
+        full, packed = await asyncio.to_thread(self.lookup_path, f"{path}.gz")
+        if packed is None:
+            response = await super().get_response(path, scope)
+        elif accepts_gzip(scope["headers"]):
+            response = self.file_response(full, packed, scope)
+            response.headers["content-encoding"] = "gzip"
+        else:
+            body = await asyncio.to_thread(_unpacked, Path(full))
+            response = Response(body, media_type=guess_type(path)[0])
+        if packed is not None:
+            response.headers["vary"] = "accept-encoding"
         response.headers["cache-control"] = (
             REVALIDATE.decode() if path.startswith(_OWN) else _IMMUTABLE
         )
         return response
+
+
+def _unpacked(file: Path) -> bytes:
+    return gzip.decompress(file.read_bytes())
 
 
 def add_documents(
@@ -148,6 +169,6 @@ def _cached_asyncapi(request: Request) -> CachedDocument:
     """Return this app's copy, since each app has contracts of its own."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
-        state.asyncapi = CachedDocument(partial(asyncapi.document, version()), with_types_asyncapi)
+        state.asyncapi = CachedDocument(partial(asyncapi.document, VERSION), with_types_asyncapi)
     document: CachedDocument = state.asyncapi
     return document

@@ -8,7 +8,7 @@ from taskmill.api import queries
 from taskmill.api.dependencies import InContext
 from taskmill.api.feeds import LAST_EVENT_ID, REPEATABLE, EventStream, FeedQuery, start_cursor
 from taskmill.api.openapi import query_parameters, refusals, request_header
-from taskmill.wire.feed import EVENT_STREAM
+from taskmill.wire.basics import EVENT_STREAM
 
 router = APIRouter(tags=["events"])
 

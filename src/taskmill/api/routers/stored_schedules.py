@@ -35,6 +35,7 @@ from taskmill.api.single_tasks import IDEMPOTENCY_KEY, created_response
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.fires import FireOutcome, StoredSchedule
 from taskmill.operations.manual_fires import BackfillRequest
+from taskmill.wire.basics import etag
 from taskmill.wire.fields import Expected
 from taskmill.wire.rules import key_violations
 from taskmill.wire.schedule_requests import PutSchedule, to_schedule
@@ -49,7 +50,7 @@ from taskmill.wire.schedules import (
     to_backfill,
     to_schedule_change,
 )
-from taskmill.wire.tasks import TaskView, etag
+from taskmill.wire.tasks import TaskView
 
 router = APIRouter(tags=["schedules"])
 

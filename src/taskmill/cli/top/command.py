@@ -19,14 +19,12 @@ from taskmill.cli.top.tables import Table, table
 from taskmill.client import calls
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import Window
+from taskmill.domain.extras import NotInstalled
 from taskmill.settings.client_key import client_key
 
 _PLAIN_SIZE = (120, 50)
 _NARROWEST = 60
 _NOTICES, _ROWS = 3, 20
-_NOT_INSTALLED = (
-    "the live view needs Textual: pip install 'taskmill[top]' (--once works without it)"
-)
 _EPILOG = """\b
 Examples:
   taskmill top
@@ -86,7 +84,7 @@ def _live(options: Options) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "textual":
             raise
-        raise click.ClickException(_NOT_INSTALLED) from None
+        raise NotInstalled("taskmill top without --once", extra="top", missing="textual") from None
     return asyncio.run(run(options))
 
 

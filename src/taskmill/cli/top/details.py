@@ -22,11 +22,12 @@ from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED, QueueRow, Row, WorkerRow
 from taskmill.cli.top.summary import series, times
 from taskmill.cli.top.tables import queue_state, worker_state
+from taskmill.cli.waiting import counts_of
+from taskmill.client.views.activity import ActivityView
+from taskmill.client.views.system import WorkerView
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.system import Liveness
 from taskmill.domain.waiting import WaitingState
-from taskmill.wire.activity import ActivityView
-from taskmill.wire.system import WorkerView
 
 _LABEL = 10
 _FAILURES_SHOWN = 10
@@ -85,7 +86,7 @@ def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield _labelled("waiting", count(one.waiting), *_oldest(one))
     if one.counts is not None:
         for state in WaitingState:
-            yield _labelled(f"{state}", one.counts.of(state).text)
+            yield _labelled(f"{state}", str(counts_of(one.counts).of(state)))
     yield _labelled("running", count(one.running))
     yield _labelled("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
     activity = snapshot.of_queue

@@ -10,8 +10,8 @@ from taskmill.cli.top.rows import Board, board
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.errors import ClientError
 from taskmill.client.refusals import ChangesForgotten
+from taskmill.client.views.attention import NoticeView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.attention import NoticeView
 
 _FOLLOW_AGAIN_S: Final = 1.0
 

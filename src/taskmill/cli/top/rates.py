@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
+from taskmill.client.views.activity import ActivityView
 from taskmill.domain.lifecycle import EventType
-from taskmill.wire.activity import ActivityView
 
 PerSecond: TypeAlias = Mapping[EventType, float]
 

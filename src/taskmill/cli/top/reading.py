@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
+from taskmill.client.views.activity import ActivityView
+from taskmill.client.views.attention import AttentionView
+from taskmill.client.views.feed import ChangeView
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.system import StatsView, WorkerView
+from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.activity import ActivityView
-from taskmill.wire.attention import AttentionView
-from taskmill.wire.feed import ChangeView
-from taskmill.wire.queues import QueueView
-from taskmill.wire.system import StatsView, WorkerView
-from taskmill.wire.tasks import TaskView
 
 _LISTED = 20
 _LONGEST_MESSAGE = 20_000
@@ -176,10 +176,10 @@ def as_json(url: str, snapshot: Snapshot) -> dict[str, object]:
         "url": url,
         "at": snapshot.at.isoformat(),
         "verdict": snapshot.attention.verdict,
-        "notices": [one.model_dump(mode="json") for one in snapshot.attention.items],
-        "stats": snapshot.stats.model_dump(mode="json"),
-        "queues": [queue.model_dump(mode="json") for queue in snapshot.queues],
-        "workers": [worker.model_dump(mode="json") for worker in snapshot.workers],
+        "notices": [one.to_json() for one in snapshot.attention.items],
+        "stats": snapshot.stats.to_json(),
+        "queues": [queue.to_json() for queue in snapshot.queues],
+        "workers": [worker.to_json() for worker in snapshot.workers],
         "failures": [_failure_fields(failure) for failure in snapshot.failures],
     }
 

@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Failure, Snapshot
+from taskmill.client.views.activity import DurationsView
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.system import WorkerView
+from taskmill.client.views.waiting import WaitingView
 from taskmill.domain.attention import NoticeKind
 from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import EXPIRED, Liveness, WorkerRequest
-from taskmill.wire.activity import DurationsView
-from taskmill.wire.queues import QueueView
-from taskmill.wire.system import WorkerView
-from taskmill.wire.waiting import WaitingView
 
 CREATED = (EventType.CREATED, EventType.RUN_AGAIN)
 ENDED = (EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED, EventType.CANCELLED)

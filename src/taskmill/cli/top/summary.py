@@ -14,13 +14,13 @@ from taskmill.cli.top.picture import Picture
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED
+from taskmill.cli.waiting import counts_of
+from taskmill.client.views.activity import ActivityView, DurationsView, PointView
+from taskmill.client.views.attention import NoticeView
 from taskmill.domain.attention import Severity
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
-from taskmill.domain.waiting import WaitingState
-from taskmill.wire.activity import ActivityView, DurationsView, PointView
-from taskmill.wire.attention import NoticeView
-from taskmill.wire.waiting import WaitingCountView
+from taskmill.domain.waiting import WaitingCount, WaitingState
 
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
 # The rate of a step that has only begun would be far off.
@@ -93,16 +93,16 @@ def _waiting(snapshot: Snapshot, width: int) -> list[Text]:
     if waiting is None or not snapshot.stats.by_status[Status.NEW]:
         return []
     parts = Text("  ").join(
-        Text.assemble(show.dim(state), " ", _waiting_number(state, waiting.of(state)))
+        Text.assemble(show.dim(state), " ", _waiting_number(state, counts_of(waiting).of(state)))
         for state in WaitingState
     )
     return [cell(Text.assemble(_label("new"), parts), width)]
 
 
-def _waiting_number(state: WaitingState, number: WaitingCountView) -> Text:
+def _waiting_number(state: WaitingState, number: WaitingCount) -> Text:
     if not number.tasks:
         return show.dim("0")
-    return show.warning(number.text) if state is WaitingState.HELD else show.strong(number.text)
+    return show.warning(str(number)) if state is WaitingState.HELD else show.strong(str(number))
 
 
 def _as_text(value: Cell, style: str) -> Text:

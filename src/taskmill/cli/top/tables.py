@@ -10,6 +10,7 @@ from taskmill.cli.show import Cell
 from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_second, row, seconds
 from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import Pane, QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
+from taskmill.cli.waiting import counts_of
 from taskmill.domain.waiting import WaitingState
 
 _BAR = 10
@@ -132,7 +133,7 @@ def _waiting(one: QueueRow, *states: WaitingState) -> Cell:
     """Show how many new tasks wait for one of these."""
     if one.counts is None:
         return show.dim("-")
-    found = [one.counts.of(state) for state in states]
+    found = [counts_of(one.counts).of(state) for state in states]
     number = count(sum(part.tasks for part in found))
     return Text.assemble(number, "+") if any(part.are_more for part in found) else number
 

@@ -3,7 +3,7 @@
 from taskmill.client import attention
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.attention import NoticeId
-from taskmill.wire.attention import AttentionView, NoticeView
+from taskmill.client.views.attention import AttentionView, NoticeView
 
 
 class AsyncAttentionCalls(AsyncSender):

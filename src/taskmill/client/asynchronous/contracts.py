@@ -6,7 +6,7 @@ from typing import Any
 from taskmill.client import contracts
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.contracts import ContractDefaults
-from taskmill.wire.types import TypeSummaryView, TypeView
+from taskmill.client.views.types import TypeSummaryView, TypeView
 
 
 class AsyncContractCalls(AsyncSender):

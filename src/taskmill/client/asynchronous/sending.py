@@ -6,8 +6,9 @@ from typing import Self, TypeVar
 import httpx
 
 from taskmill.client import calls
+from taskmill.client.async_pools import AsyncPools
 from taskmill.client.calls import Call
-from taskmill.client.pools import AsyncPools, timeout_of
+from taskmill.client.pools import timeout_of
 from taskmill.client.tries import Tries
 
 T = TypeVar("T")

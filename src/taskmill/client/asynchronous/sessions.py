@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from taskmill.client import sessions
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.sessions import SessionId
-from taskmill.wire.sessions import LoginLinkView, SessionView
+from taskmill.client.views.sessions import LoginLinkView, SessionView
 
 
 class AsyncSessionCalls(AsyncSender):

@@ -7,8 +7,8 @@ from taskmill.client import webhooks
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.calls import TaskId
 from taskmill.client.filters import is_many
+from taskmill.client.views.webhooks import CallbackView, DeliveryView, WebhookView
 from taskmill.client.webhooks import States, WebhookChanges, WebhookFields, WebhookId
-from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
 
 
 class AsyncWebhookCalls(AsyncSender):

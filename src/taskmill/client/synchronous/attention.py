@@ -3,7 +3,7 @@
 from taskmill.client import attention
 from taskmill.client.attention import NoticeId
 from taskmill.client.synchronous.sending import Sender
-from taskmill.wire.attention import AttentionView, NoticeView
+from taskmill.client.views.attention import AttentionView, NoticeView
 
 
 class AttentionCalls(Sender):

@@ -20,16 +20,16 @@ from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.schedules import ScheduleCalls
 from taskmill.client.synchronous.sessions import SessionCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
+from taskmill.client.views.audit import AuditEntryView
+from taskmill.client.views.explanations import ExplanationView
+from taskmill.client.views.feed import ChangeView
+from taskmill.client.views.queues import QueueView
+from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
+from taskmill.client.views.sweeps import SweepView
+from taskmill.client.views.system import EventView, StatsView, WorkerView
+from taskmill.client.views.task_log import LogLineView, LogPage
+from taskmill.client.views.tasks import TaskList, TaskView
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
-from taskmill.wire.audit import AuditEntryView
-from taskmill.wire.explanations import ExplanationView
-from taskmill.wire.feed import ChangeView
-from taskmill.wire.queues import QueueView
-from taskmill.wire.rejections import RejectionSummaryView, RejectionView
-from taskmill.wire.sweeps import SweepView
-from taskmill.wire.system import EventView, StatsView, WorkerView
-from taskmill.wire.task_log import LogLineView, LogPage
-from taskmill.wire.tasks import TaskList, TaskView
 
 
 class TaskmillClient(WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls, AttentionCalls):

@@ -6,7 +6,7 @@ from typing import Any
 from taskmill.client import contracts
 from taskmill.client.contracts import ContractDefaults
 from taskmill.client.synchronous.sending import Sender
-from taskmill.wire.types import TypeSummaryView, TypeView
+from taskmill.client.views.types import TypeSummaryView, TypeView
 
 
 class ContractCalls(Sender):

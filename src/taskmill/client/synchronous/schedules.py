@@ -8,9 +8,9 @@ from taskmill.client import schedules
 from taskmill.client.filters import is_many
 from taskmill.client.schedules import Outcomes, ScheduleFields, SpecFields, Time
 from taskmill.client.synchronous.sending import Sender
-from taskmill.wire.schedule_previews import SchedulePreviewView
-from taskmill.wire.schedule_views import BackfillView, FireView, ScheduleView
-from taskmill.wire.tasks import TaskView
+from taskmill.client.views.schedule_previews import SchedulePreviewView
+from taskmill.client.views.schedule_views import BackfillView, FireView, ScheduleView
+from taskmill.client.views.tasks import TaskView
 
 
 class ScheduleCalls(Sender):

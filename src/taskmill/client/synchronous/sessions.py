@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from taskmill.client import sessions
 from taskmill.client.sessions import SessionId
 from taskmill.client.synchronous.sending import Sender
-from taskmill.wire.sessions import LoginLinkView, SessionView
+from taskmill.client.views.sessions import LoginLinkView, SessionView
 
 
 class SessionCalls(Sender):

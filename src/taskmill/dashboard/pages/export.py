@@ -19,7 +19,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.runtime.http_scope import ABORT, HEAD_ONLY, UNTIMED, set_deadline
-from taskmill.wire.fields import format_timestamp
+from taskmill.wire.basics import format_timestamp
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe

@@ -27,9 +27,8 @@ from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.fires import StoredSchedule
 from taskmill.domain.schedules.spec import CatchUp, Fold, Gap, Overlap, ScheduleSpec, TickPolicy
 from taskmill.domain.task_fields import GIVEN, TaskField
+from taskmill.wire.basics import format_duration, format_timestamp
 from taskmill.wire.contracts.contract import Contract
-from taskmill.wire.durations import format_duration
-from taskmill.wire.fields import format_timestamp
 
 _OWN_TIMES: Final = frozenset({"run_at", "delay_s", "expires_at", "idempotency_key"})
 

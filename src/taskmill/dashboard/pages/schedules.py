@@ -20,7 +20,8 @@ from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.operations import schedule_reports
 from taskmill.operations.visibility import current_visibility
-from taskmill.wire.fields import format_timestamp, is_name, parse_timestamp
+from taskmill.wire.basics import format_timestamp
+from taskmill.wire.fields import is_name, parse_timestamp
 from taskmill.wire.wording import describe
 
 _ON_A_PAGE: Final = 50

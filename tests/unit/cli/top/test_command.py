@@ -47,7 +47,7 @@ def test_one_picture_is_plain_text(
 def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeService) -> None:
     busy.workers = []
     notice = a_notice("the broker is away", NoticeKind.BROKER_AWAY, severity=Severity.TROUBLE)
-    busy.notices = [notice.model_dump(mode="json")]
+    busy.notices = [notice.to_json()]
 
     status, out, _ = taskmill("top", "--json", "--window", "1h")
 
@@ -69,7 +69,7 @@ def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeSer
     assert result["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
     assert result["failures"][0]["name"] == "отчёт 🎉"
     assert result["verdict"] == "trouble"
-    assert result["notices"] == [orjson.loads(notice.model_dump_json())]
+    assert result["notices"] == [notice.to_json()]
 
 
 @pytest.mark.usefixtures("busy")
@@ -102,9 +102,12 @@ def test_without_its_extra_one_line_says_how_to_install_it(
     monkeypatch.setattr(command, "_is_terminal", lambda: True)
 
     assert taskmill("top", "--url", unused_url()) == (
-        1,
+        2,
         "",
-        "Error: the live view needs Textual: pip install 'taskmill[top]' (--once works without it)\n",
+        (
+            "Error: taskmill top without --once needs packages that are not installed (textual): "
+            "pip install 'taskmill[top]'\n"
+        ),
     )
 
 

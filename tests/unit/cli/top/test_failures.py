@@ -6,9 +6,10 @@ import pytest
 
 from taskmill.cli.top.reading import Failures
 from taskmill.client.asynchronous.client import AsyncTaskmillClient
-from taskmill.wire.feed import ChangeView
+from taskmill.client.views.feed import ChangeView
 from tests.support.fake_service import FakeService
 from tests.support.pictures import a_failure
+from tests.support.views import a_view
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def fail(service: FakeService, name: str) -> ChangeView:
     task = service.add(name=name)
     service.end(task, "failed", error={"type": "ValueError", "message": "no"})
     parts = {key: task[key] for key in ("queue", "type", "name", "labels")}
-    return ChangeView.model_validate({**service.events[task["id"]][-1], **parts, "cursor": "1.1"})
+    return a_view(ChangeView, {**service.events[task["id"]][-1], **parts, "cursor": "1.1"})
 
 
 def names(failures: Failures) -> list[str]:

@@ -1,0 +1,1 @@
+"""What the client returns, generated from `taskmill.wire` by `scripts/client_views.py`: a module for each."""

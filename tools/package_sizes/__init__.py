@@ -1,0 +1,1 @@
+"""What `pip install taskmill` brings, with each of its extras."""
