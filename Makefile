@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock package-sizes sbom audit-dependencies
+.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock package-sizes sbom audit-dependencies release
 
 up:
 	./taskmill up
@@ -63,3 +63,8 @@ sbom:
 
 audit-dependencies:
 	./scripts/audit-dependencies $(LOCK)
+
+# The files of a release in dist/taskmill-VERSION, and the image where docker or podman works; it publishes nothing.
+release:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    PYTHONPATH=src .venv-test/bin/python -m tools.release $(ARGS)

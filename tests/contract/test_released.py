@@ -1,0 +1,157 @@
+"""What the last release promised, and how the next one is made."""
+
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from taskmill.version import VERSION
+from tools.release import making as release, surface
+
+RELEASED = surface.read(release.SNAPSHOT.read_text(encoding="utf-8"))
+BEFORE = {
+    "POST /tasks": "",
+    "POST /tasks query dry_run": "optional",
+    "TaskView": "",
+    "TaskView.id": "uuid",
+    "TASKMILL_API__PORT": "8000",
+    "taskmill_tasks_total": "counter by queue, type",
+    "taskmill task create": "",
+    "taskmill task create --type": "optional",
+}
+
+
+def unreleased() -> str:
+    return release.section_of(release.CHANGELOG.read_text(encoding="utf-8"), "Unreleased")
+
+
+def test_what_the_last_release_promised_stays_or_its_break_is_named() -> None:
+    changes = unreleased()
+    found = surface.breaks(RELEASED, surface.current())
+    unnamed = [f"`{name}` {why}" for name, why in found.items() if not surface.named(name, changes)]
+    assert unnamed == [], "the changelog's Unreleased section has to name these, in backticks"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"TaskView.id": None}, "is gone"),
+        ({"TaskView.id": "string"}, "was uuid, and is string"),
+        ({"TASKMILL_API__PORT": "80"}, "was 8000, and is 80"),
+        ({"taskmill_tasks_total": "counter by queue"}, "was counter by queue, type, and is"),
+        ({"taskmill task create --type": None}, "is gone"),
+        ({"taskmill task create --name": "required"}, "is new, and required"),
+        ({"POST /tasks query dry_run": "required"}, "was optional, and is required"),
+        ({"TaskView.zone": "required string"}, "is new, and required"),
+    ],
+)
+def test_each_kind_of_break_is_noticed(change: dict[str, str | None], why: str) -> None:
+    now = {name: words for name, words in {**BEFORE, **change}.items() if words is not None}
+    [(name, reason)] = surface.breaks(BEFORE, now).items()
+    assert name in change
+    assert reason.startswith(why)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"TaskView.zone": "string"},
+        {"DELETE /tasks": "", "DELETE /tasks query all": "required"},
+        {"NewModel": "", "NewModel.name": "required string"},
+        {"TASKMILL_NEW": "1"},
+        {"taskmill task create --zone": "optional"},
+    ],
+)
+def test_what_is_only_new_is_no_break(change: dict[str, str]) -> None:
+    assert surface.breaks(BEFORE, {**BEFORE, **change}) == {}
+
+
+def test_a_break_is_named_by_its_own_name_in_backticks() -> None:
+    assert surface.named("TaskView.id", "- `TaskView.id` is a text now.")
+    assert not surface.named("TaskView.id", "- `TaskView.ids` and TaskView.id")
+
+
+def test_the_list_has_something_of_everything_that_is_promised() -> None:
+    now = surface.current()
+    for name, words in {
+        "POST /tasks": "",
+        "GET /tasks query status": "optional",
+        "TaskView.created_at": "date-time",
+        "CreateTask.name": "required string",
+        "TASKMILL_API__PORT": "8000",
+        "taskmill_tasks_created_total": None,
+        "log task.created": "",
+        "taskmill task create --payload": "optional",
+        "taskmill.create_task name": "required text",
+        "taskmill.create_task payload_secrets": "optional json",
+        "taskmill.pause_schedule paused": "optional boolean",
+        "Client.create name": "",
+    }.items():
+        assert name in now
+        assert words in (None, now[name]), (name, now[name])
+    assert surface.read(surface.text_of(now, "1.2.3")) == now
+
+
+def test_the_list_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = surface.current()
+    monkeypatch.setenv("TASKMILL_API__PORT", "1")
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(99)))
+    assert surface.current() == before
+
+
+def test_a_version_is_cut_in_the_changelog_the_source_and_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CHANGELOG", "VERSION_FILE", "SNAPSHOT"):
+        copy = tmp_path / name
+        copy.write_text(getattr(release, name).read_text(encoding="utf-8"), encoding="utf-8")
+        monkeypatch.setattr(release, name, copy)
+    text = release.CHANGELOG.read_text(encoding="utf-8")
+    release.CHANGELOG.write_text(
+        text.replace("## [Unreleased]\n", "## [Unreleased]\n\n### Added\n\n- Something.\n", 1),
+        encoding="utf-8",
+    )
+    release.cut("9.8.7", "2030-01-31")
+    cut = release.CHANGELOG.read_text(encoding="utf-8")
+    assert "## [Unreleased]\n\n## [9.8.7] - 2030-01-31\n\n### Added\n\n- Something." in cut
+    assert release.section_of(cut, "9.8.7").startswith("### Added\n\n- Something.\n")
+    assert '"9.8.7"' in release.VERSION_FILE.read_text(encoding="utf-8")
+    assert "Taskmill 9.8.7 promised" in release.SNAPSHOT.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="nothing is unreleased"):
+        release.cut("9.8.8", "2030-02-01")
+    with pytest.raises(ValueError, match="is no version"):
+        release.cut("9.8", "2030-02-01")
+
+
+def test_the_changelog_has_the_version_of_the_source() -> None:
+    assert release.section_of(release.CHANGELOG.read_text(encoding="utf-8"), VERSION)
+    first = release.SNAPSHOT.read_text(encoding="utf-8").splitlines()[0]
+    assert f"Taskmill {VERSION} promised" in first
+
+
+@pytest.mark.slow
+def test_the_files_of_a_release_are_the_same_each_time(tmp_path: Path) -> None:
+    contents = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        files = release.build_files(tmp_path / name)
+        contents.append({file.name: file.read_bytes() for file in files})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == {
+        f"taskmill-{VERSION}-py3-none-any.whl",
+        f"taskmill-{VERSION}.tar.gz",
+        f"taskmill-{VERSION}.cdx.json",
+        f"taskmill-{VERSION}-changes.md",
+        "SHA256SUMS",
+    }
+    folder = tmp_path / "first"
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True)  # noqa: S607 - coreutils
+    listed = json.loads(contents[0][f"taskmill-{VERSION}.cdx.json"])
+    assert listed["metadata"]["component"]["version"] == VERSION
+    with tarfile.open(folder / f"taskmill-{VERSION}.tar.gz") as source:
+        names = {name.partition("/")[2] for name in source.getnames()}
+    assert {"pyproject.toml", "CHANGELOG.md", "LICENSE", "src/taskmill/__init__.py"} <= names
+    assert not any(name.startswith(("tests/", "dist/", ".venv")) for name in names)
