@@ -81,7 +81,7 @@ def _without_fence(text: str) -> str:
     return in_own_name(_with(_FENCE, " AND $3::integer[] IS NOT NULL")(text))
 
 
-_ONE_FIRE = "\nON CONFLICT (schedule_id, tick) DO NOTHING"
+_ONE_FIRE = "\n    ON CONFLICT (schedule_id, tick) DO NOTHING"
 _AS_READ = " AND c.revision = moved.revision AND c.cursor_at = moved.was_at"
 
 # One worker renews its lease, asks for tasks, and never gets any.
@@ -115,8 +115,7 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
         # The lock decides who fires; the primary key is what holds when it does not.
         "tick": {
             "lock_due_schedules": _without("\nFOR UPDATE OF c SKIP LOCKED"),
-            "move_schedules": _without(_AS_READ),
-            "store_fires": _without(_ONE_FIRE),
+            "record_fires": lambda text: _without(_AS_READ)(_without(_ONE_FIRE)(text)),
         },
         "idle_worker": {"claim_tasks": _IDLE_WORKER},
     }

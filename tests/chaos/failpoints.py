@@ -16,7 +16,7 @@ FAILPOINTS = {
     "relay": ("before_hint",),
     "api": ("after_commit",),
     "intake": ("after_commit",),
-    "maintenance": ("after_fires", "before_commit"),
+    "maintenance": ("after_lock", "before_fires", "before_commit"),
 }
 
 
@@ -34,8 +34,9 @@ def watch(folder: Path) -> None:
     _die_before(claims, "end", "before_finish", die_at)
     _die_after(claims, "end", "after_finish", die_at)
     _die_after(tasks, "insert", "after_commit", die_at)
-    _die_after(schedules, "store_fires", "after_fires", die_at)
-    _die_after(schedules, "move", "before_commit", die_at)
+    _die_after(schedules, "lock_due", "after_lock", die_at)
+    _die_before(schedules, "record", "before_fires", die_at)
+    _die_after(tasks, "insert", "before_commit", die_at)
     _die_before(HintSender, "_publish", "before_hint", die_at)
 
 

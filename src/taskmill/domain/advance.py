@@ -199,6 +199,8 @@ def _newest(due: DueTicks) -> Tick | None:
 
 
 def _in_order(due: DueTicks) -> Iterator[Tick | SkippedTicks]:
+    if not due.skipped:
+        return iter(due.fired)
     ticks: list[Tick | SkippedTicks] = [*due.fired, *due.skipped]
     return iter(sorted(ticks, key=_start))
 

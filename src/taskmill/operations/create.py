@@ -26,7 +26,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
-from taskmill.operations.creation_reports import report_created
+from taskmill.operations.creation_reports import report_created, report_new
 from taskmill.operations.earlier_keys import EarlierKeys
 from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.known_names import KnownNames
@@ -337,6 +337,12 @@ class TaskCreation(ContextOwner):
         """Notify workers of tasks that a transaction of the caller's has stored and committed."""
         self._notifier.notify()
         self._report_created(results)
+
+    def report_new(self, new: Iterable[NewTask]) -> None:
+        """Do what `report_stored` does, of tasks that were not read back."""
+        self._notifier.notify()
+        self._database.notify_committed()
+        report_new(new)
 
     def _report_created(self, results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._database.notify_committed()

@@ -1,11 +1,14 @@
 """Counts and logs tasks that were created, after that was committed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from taskmill.domain.errors import IdempotencyConflict
 from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import Task, TaskDraft
 from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
+from taskmill.storage.tasks import NewTask
 
 log = get_logger(__name__)
 
@@ -15,11 +18,20 @@ def report_created(results: Iterable[CreatedTask | IdempotencyConflict]) -> None
     new = [
         result.task for result in results if isinstance(result, CreatedTask) and not result.replayed
     ]
-    count_created((task.queue, task.type) for task in new)
-    for task in new:
+    _report([(task.id, task) for task in new])
+
+
+def report_new(new: Iterable[NewTask]) -> None:
+    """Report tasks that are new, as they were sent."""
+    _report([(task.id, task.draft) for task in new])
+
+
+def _report(new: Sequence[tuple[UUID, Task | TaskDraft]]) -> None:
+    count_created((task.queue, task.type) for _, task in new)
+    for task_id, task in new:
         log.info(
             "task.created",
-            task_id=task.id,
+            task_id=task_id,
             queue=task.queue,
             type=task.type,
             source=task.source,

@@ -17,7 +17,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.fires import Fire, FireCause, FireOutcome, ScheduleStep, StoredSchedule
 from taskmill.domain.schedules.spec import CatchUp
 from taskmill.domain.schedules.zones import TZ_VERSION
-from taskmill.domain.system import CancelResult, CreatedTask
+from taskmill.domain.system import CancelResult
 from taskmill.operations import storing
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.fire_reports import report_cancels, report_fires
@@ -42,7 +42,7 @@ class Fired:
     """What a transaction has done, for reports after its commit. Some schedules may be left for the next one."""
 
     fires: list[tuple[StoredSchedule, Fire]] = field(default_factory=list)
-    created: list[CreatedTask] = field(default_factory=list)
+    created: list[NewTask] = field(default_factory=list)
     cancels: list[CancelResult] = field(default_factory=list)
     is_all: bool = True
 
@@ -112,7 +112,7 @@ class Firing:
     def report(self, fired: Fired) -> None:
         """Count and log what was committed, and notify workers."""
         if fired.created:
-            self._creation.report_stored(fired.created)
+            self._creation.report_new(fired.created)
         report_cancels(fired.cancels)
         report_fires(fired.fires)
 
@@ -178,21 +178,58 @@ class Firing:
         """Store what was planned: first the fires, whose key lets no tick fire twice, then their tasks."""
         to_cancel = [plan.to_cancel for plan in plans if plan.to_cancel is not None]
         cancelled = await cancel_within(connection, to_cancel)
-        fires = [
-            (plan, _with_receipt(fire, plan, cancelled)) for plan in plans for fire in plan.fires
-        ]
+        fires = [(plan, fire) for plan in plans for fire in plan.fires]
+        if cancelled:
+            fires = [(plan, _with_receipt(fire, plan, cancelled)) for plan, fire in fires]
         held = [(plan, plan.held) for plan in plans if plan.held is not None]
-        stored = await schedules.store_fires(connection, [fire for _, fire in fires])
-        stored |= await schedules.end_held(connection, [fire for _, fire in held])
-        done = [one for one in (*held, *fires) if (one[1].schedule_id, one[1].tick) in stored]
+        ended = await schedules.end_held(connection, [fire for _, fire in held])
+        held = [one for one in held if _key(one[1]) in ended]
+        done = [*held, *await _record(connection, plans, held, fires)]
         new = [plan.new[fire.tick] for plan, fire in done if fire.tick in plan.new]
-        results = await storing.store(connection, new) if new else []
-        await _move(connection, plans, [fire for _, fire in done])
         return Fired(
             fires=[(plan.ready.schedule, fire) for plan, fire in done],
-            created=[result for result in results if isinstance(result, CreatedTask)],
+            created=await storing.store_new(connection, new) if new else [],
             cancels=list(cancelled.values()),
         )
+
+
+async def _record(
+    connection: Connection,
+    plans: Sequence[_Plan],
+    held: Sequence[tuple[_Plan, Fire]],
+    fires: Sequence[tuple[_Plan, Fire]],
+) -> Sequence[tuple[_Plan, Fire]]:
+    """Record fires, and how far their schedules come with them; return those that are new. `held` have ended."""
+    steps = _steps(plans, [*held, *fires])
+    new = await schedules.record(connection, [fire for _, fire in fires], steps, TZ_VERSION)
+    if new is None:
+        return fires
+    done = [one for one in fires if _key(one[1]) in new]
+    moved = [
+        replace(step, schedule=replace(step.schedule, cursor_at=step.cursor_at))
+        for step in _steps(plans, [*held, *done])
+    ]
+    # The latest tasks are others: a tick that has its fire already makes none.
+    await schedules.move(connection, moved, TZ_VERSION)
+    return done
+
+
+def _key(fire: Fire) -> tuple[int, datetime]:
+    return fire.schedule_id, fire.tick
+
+
+def _steps(plans: Sequence[_Plan], done: Sequence[tuple[_Plan, Fire]]) -> list[ScheduleStep]:
+    latest = {fire.schedule_id: fire.task_id for _, fire in done if fire.task_id is not None}
+    return [
+        ScheduleStep(
+            schedule=(schedule := plan.ready.schedule),
+            cursor_at=plan.step.cursor_at,
+            next_at=plan.step.next_at,
+            held_tick=plan.step.held_tick,
+            last_task_id=latest.get(schedule.id, schedule.last_task_id),
+        )
+        for plan in plans
+    ]
 
 
 def _with_task(fire: Fire, new: Mapping[datetime, NewTask]) -> Fire:
@@ -237,22 +274,6 @@ def _with_receipt(fire: Fire, plan: _Plan, cancelled: Collection[UUID]) -> Fire:
     if fire.outcome is not FireOutcome.CREATED or plan.to_cancel not in cancelled:
         return fire
     return replace(fire, cancelled_task_id=plan.to_cancel)
-
-
-async def _move(connection: Connection, plans: Sequence[_Plan], done: Sequence[Fire]) -> None:
-    latest = {fire.schedule_id: fire.task_id for fire in done if fire.task_id is not None}
-    steps = [
-        ScheduleStep(
-            schedule=(schedule := plan.ready.schedule),
-            cursor_at=plan.step.cursor_at,
-            next_at=plan.step.next_at,
-            held_tick=plan.step.held_tick,
-            last_task_id=latest.get(schedule.id, schedule.last_task_id),
-        )
-        for plan in plans
-    ]
-    if not await schedules.move(connection, steps, TZ_VERSION):
-        raise RuntimeError("a schedule has changed while it was locked")
 
 
 async def _postpone(connection: Connection, later: Sequence[StoredSchedule]) -> None:

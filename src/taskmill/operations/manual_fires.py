@@ -213,11 +213,8 @@ class ManualFires:
         fresh = [one for one in made if one.tick not in existing]
         stored |= await rows.store_fires(connection, [*fresh, *rests])
         done = [one for one in made if (one.schedule_id, one.tick) in stored]
-        results = await storing.store(connection, [new[one.tick] for one in done])
-        return found, Fired(
-            fires=[(schedule, one) for one in done],
-            created=[result for result in results if isinstance(result, CreatedTask)],
-        )
+        created = await storing.store_new(connection, [new[one.tick] for one in done])
+        return found, Fired(fires=[(schedule, one) for one in done], created=created)
 
     async def _within_quotas(self, missing: Backfill, new: Mapping[datetime, NewTask]) -> Backfill:
         """Return the ticks up to where a quota is reached. Raises `QuotaExceeded` if that is at the first."""

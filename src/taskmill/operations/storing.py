@@ -55,6 +55,16 @@ async def _store_callbacks(
         await callbacks.insert(connection, new)
 
 
+async def store_new(connection: Connection, new: Sequence[NewTask]) -> list[NewTask]:
+    """Store tasks without idempotency keys, and return those that were new: all, unless this ran before.
+
+    Nobody reads them back, as nobody waits for a response.
+    """
+    created = await tasks.insert(connection, new)
+    await _store_callbacks(connection, callbacks_of(new), created)
+    return [task for task in new if task.id in created]
+
+
 async def results(
     connection: Connection, new: Sequence[NewTask], created: Mapping[UUID, StoredFacts]
 ) -> list[CreatedTask | IdempotencyConflict]:

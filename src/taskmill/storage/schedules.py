@@ -32,6 +32,7 @@ FIRST_ID = 0
 
 MOST_FIRES_READ: Final = 10_000
 """So many fires are looked at for those with some outcome."""
+_FIRE_COLUMNS: Final = 9
 
 
 async def lock_due(
@@ -172,7 +173,35 @@ async def move(connection: Connection, steps: Sequence[ScheduleStep], tz_version
     """Record how far locked schedules have come; False when one is not as it was read."""
     if not steps:
         return True
-    rows = [
+    moved = await connection.fetch(statement("move_schedules"), *_steps(steps, tz_version))
+    return len(moved) == len(steps)
+
+
+async def record(
+    connection: Connection,
+    fires: Sequence[Fire],
+    steps: Sequence[ScheduleStep],
+    tz_version: str,
+) -> set[tuple[int, datetime]] | None:
+    """Record what became of ticks, and how far locked schedules have come, by one statement.
+
+    Returns the ticks that had no fire before; None when all had none, as nearly always.
+
+    Raises:
+        RuntimeError: a schedule is not as it was read.
+    """
+    row = await connection.fetchrow(
+        statement("record_fires"), *_fires(fires), *_steps(steps, tz_version)
+    )
+    if row is None or row["schedules"] != len(steps):
+        raise RuntimeError("a schedule has changed while it was locked")
+    if row["fires"] == len(fires):
+        return None
+    return set(zip(row["ids"] or (), row["ticks"] or (), strict=True))
+
+
+def _steps(steps: Sequence[ScheduleStep], tz_version: str) -> Sequence[Sequence[object]]:
+    return columns(
         (
             step.schedule.id,
             step.schedule.revision,
@@ -184,16 +213,13 @@ async def move(connection: Connection, steps: Sequence[ScheduleStep], tz_version
             tz_version,
         )
         for step in steps
-    ]
-    moved = await connection.fetch(statement("move_schedules"), *columns(rows))
-    return len(moved) == len(steps)
+    )
 
 
-async def store_fires(connection: Connection, fires: Sequence[Fire]) -> set[tuple[int, datetime]]:
-    """Record fires; return those that are new by schedule and tick: the others must make no task."""
+def _fires(fires: Sequence[Fire]) -> Sequence[Sequence[object]]:
     if not fires:
-        return set()
-    rows = [
+        return [[]] * _FIRE_COLUMNS
+    return columns(
         (
             fire.schedule_id,
             fire.tick,
@@ -206,8 +232,14 @@ async def store_fires(connection: Connection, fires: Sequence[Fire]) -> set[tupl
             fire.problem,
         )
         for fire in fires
-    ]
-    stored = await connection.fetch(statement("store_fires"), *columns(rows))
+    )
+
+
+async def store_fires(connection: Connection, fires: Sequence[Fire]) -> set[tuple[int, datetime]]:
+    """Record fires; return those that are new by schedule and tick: the others must make no task."""
+    if not fires:
+        return set()
+    stored = await connection.fetch(statement("store_fires"), *_fires(fires))
     return {(row["schedule_id"], row["tick"]) for row in stored}
 
 
