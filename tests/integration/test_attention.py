@@ -280,9 +280,14 @@ async def test_a_webhook_that_fails_is_named_by_its_host_only(stage: Stage) -> N
 
 
 SCHEDULE = """
-    INSERT INTO taskmill.schedule (name, spec, task, queue, type, cursor_at, next_at, tz_version)
-    VALUES ($1, '{}', '{}', 'mail', 'send', now(), now() + $2::interval, '2026a')
-    RETURNING id
+    WITH made AS (
+        INSERT INTO taskmill.schedule (name, spec, task, queue, type)
+        VALUES ($1, '{}', '{}', 'mail', 'send')
+        RETURNING id
+    )
+    INSERT INTO taskmill.schedule_cursor (schedule_id, cursor_at, next_at, tz_version)
+    SELECT id, now(), now() + $2::interval, '2026a' FROM made
+    RETURNING schedule_id
 """
 
 

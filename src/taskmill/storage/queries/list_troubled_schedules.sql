@@ -3,11 +3,12 @@
 -- those of these queues, null for all.
 -- Reads only; relies on schedule_due and schedule_fire_at.
 (
-    SELECT name, queue, next_at AS since, 0 AS refused
-    FROM taskmill.schedule
-    WHERE paused_at IS NULL AND next_at < now() - make_interval(secs => $1)
-        AND ($4::text[] IS NULL OR queue = ANY($4::text[]))
-    ORDER BY next_at
+    SELECT s.name, s.queue, c.next_at AS since, 0 AS refused
+    FROM taskmill.schedule_cursor AS c
+    JOIN taskmill.schedule AS s ON s.id = c.schedule_id
+    WHERE c.paused_at IS NULL AND c.next_at < now() - make_interval(secs => $1)
+        AND ($4::text[] IS NULL OR s.queue = ANY($4::text[]))
+    ORDER BY c.next_at
     LIMIT $2
 )
 UNION ALL
