@@ -173,8 +173,8 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.NEW_ERROR: _FAILED,
     NoticeKind.REFUSED: "/ui/rejections",
     NoticeKind.WEBHOOK_FAILING: "/webhooks",
-    NoticeKind.SCHEDULE_REFUSED: "/schedules",
-    NoticeKind.SCHEDULE_LATE: "/schedules",
+    NoticeKind.SCHEDULE_REFUSED: "/ui/schedules/{subject}",
+    NoticeKind.SCHEDULE_LATE: "/ui/schedules/{subject}",
 }
 _FILTERS: Final = ("queue", "type", "error")
 

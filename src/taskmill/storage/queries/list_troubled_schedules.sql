@@ -1,7 +1,7 @@
 -- Purpose: schedules whose next tick is late, and those of which ticks of the last hour were refused, with how many.
 -- $1 double precision: how late in s; $2 integer: the most of each; $3 integer: most ticks to read; $4 text[]: only
 -- those of these queues, null for all.
--- Reads only; relies on schedule_due and schedule_fire_at.
+-- Reads only; relies on schedule_due, schedule_fire_at and the primary key of schedule.
 (
     SELECT s.name, s.queue, c.next_at AS since, 0 AS refused
     FROM taskmill.schedule_cursor AS c
