@@ -86,7 +86,7 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         first.process.kill()
         expect(row.locator(".status")).to_have_text("Silent", timeout=SHOWN_MS)
         expect(workers.locator(".tile strong").first).to_have_text("0")
-        expect(overview.locator(".problems")).to_contain_text(
+        expect(overview.locator(".attention")).to_contain_text(
             "No worker is alive", timeout=SHOWN_MS
         )
         expect(task.locator("main .status").first).to_have_text("In progress")
@@ -105,6 +105,9 @@ def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
         expect(newcomer.locator(".status")).to_have_text("Working", timeout=SHOWN_MS)
         expect(newcomer.locator(".slots")).to_contain_text("1 / ", timeout=SHOWN_MS)
         expect(row.locator(".status")).to_have_text("Lost")
-        expect(overview.locator(".problems")).to_have_count(0, timeout=SHOWN_MS)
+        # What was lost with the first one is said for a day.
+        expect(overview.locator(".attention li.trouble")).to_contain_text(
+            "was lost with 1 task", timeout=SHOWN_MS
+        )
         assert [has_stayed(page) for page in pages] == [True] * len(pages)
         assert window.errors == []

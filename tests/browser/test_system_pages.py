@@ -52,7 +52,7 @@ def test_a_queue_is_paused_and_resumed_and_fills_meanwhile_without_a_reload(
     task_id = window.mill.create(
         name="Waits", type="send-email", payload={"to": "x"}, queue="pauses"
     )
-    expect(row.locator("td").nth(1)).to_have_text("1")
+    expect(row.locator("td").nth(1).locator("a")).to_have_text(["1", "1 held"])
     assert has_stayed(page)
     row.get_by_role("button", name="Resume").click()
     expect(row).not_to_contain_text("Paused")

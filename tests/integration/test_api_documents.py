@@ -134,6 +134,8 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "/leases/{id}/renew",
         "/tasks/{id}/retry",
         "/stats",
+        "/attention",
+        "/attention/{id}",
         "/queues",
         "/queues/{name}",
         "/workers",

@@ -19,7 +19,7 @@ from tests.support.builders import ERROR
 from tests.support.stage import Stage
 
 # What depends on the time of a request: of `activity`, that which begins and ends with it.
-_TIMES = re.compile(r'"(since|until)":"[^"]*",')
+_TIMES = re.compile(r'"(since|until|at)":"[^"]*",')
 _RATES = re.compile(r',"per_second":\{[^}]*\}')
 _EMPTY_POINTS = re.compile(
     r'\{"counts":\{(?:"\w+":0,?)+\},"waiting":\{[^}]*\},"running":\{[^}]*\},"at":"[^"]*"\},?'
@@ -43,6 +43,7 @@ ADDRESSES = [
     "/schedules",
     "/schedules?limit=1",
     "/stats",
+    "/attention",
     "/stats?window=5m",
     "/stats?window=1h&queue=secret",
     "/stats?window=24h&type=send",

@@ -65,6 +65,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("PATCH", "/queues/{name}"): Recorded(
         action=AuditAction.QUEUE_PAUSE, target="queue", body={"paused": True}
     ),
+    ("PATCH", "/attention/{id}"): Recorded(
+        action=AuditAction.NOTICE_SILENCE, target="notice", body={"state": "silenced"}
+    ),
     ("DELETE", "/queues/{name}"): Recorded(action=AuditAction.QUEUE_DELETE, target="empty"),
     ("POST", "/workers/{id}/quiet"): Recorded(action=AuditAction.WORKER_QUIET, target="worker"),
     ("POST", "/workers/{id}/stop"): Recorded(action=AuditAction.WORKER_STOP, target="worker"),
@@ -135,6 +138,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/jobs/{id}/stop"): "the outcome of the job's sweep says that it was stopped",
     ("POST", "/ui/tasks/{id}/cancel"): Recorded(action=AuditAction.TASK_CANCEL, target="waiting"),
     ("POST", "/ui/tasks/{id}/retry"): Recorded(action=AuditAction.TASK_RETRY, target="failed"),
+    ("POST", "/ui/attention/{id}"): Recorded(
+        action=AuditAction.NOTICE_ACKNOWLEDGE, target="notice", body=form(state="acknowledged")
+    ),
     ("POST", "/ui/queues/{name}/pause"): Recorded(action=AuditAction.QUEUE_PAUSE, target="queue"),
     ("POST", "/ui/queues/{name}/resume"): Recorded(action=AuditAction.QUEUE_RESUME, target="queue"),
     ("POST", "/ui/queues/{name}/delete"): Recorded(action=AuditAction.QUEUE_DELETE, target="empty"),
@@ -168,7 +174,11 @@ FUNCTIONS: Final = {
 # Where the table has no route: counted at the edge, and recorded by a service; only where keys are required.
 ELSEWHERE: Final = {AuditAction.ACCESS_REFUSE, AuditAction.SESSION_END}
 # It has the same route as another one.
-SAME_ROUTE: Final = {AuditAction.QUEUE_RESUME, AuditAction.SCHEDULE_RESUME}
+SAME_ROUTE: Final = {
+    AuditAction.QUEUE_RESUME,
+    AuditAction.SCHEDULE_RESUME,
+    AuditAction.NOTICE_REOPEN,
+}
 
 TARGETS: Final = {
     "waiting": TargetType.TASK,
@@ -182,6 +192,7 @@ TARGETS: Final = {
     "delivery": TargetType.DELIVERY,
     "rejection": TargetType.REJECTION,
     "schedule": TargetType.SCHEDULE,
+    "notice": TargetType.NOTICE,
 }
 RECORDED: Final = [(*route, how) for route, how in ROUTES.items() if isinstance(how, Recorded)]
 
@@ -208,6 +219,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
     message = CreationMessage(body=b'{"name": "a"}')
     refused = refused_message(message, InvalidInput.at("/name", "another one", "this one"))
     [rejection] = await service.store(service.with_ids([refused]))
+    notice = (await stage.service.attention.read()).notices[0]
     await forget_entries(stage)
     return {
         "waiting": str(waiting.id),
@@ -221,6 +233,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
         "delivery": str(delivery["id"]),
         "rejection": str(rejection),
         "schedule": "nightly",
+        "notice": str(notice.id),
     }
 
 
