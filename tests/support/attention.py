@@ -145,6 +145,8 @@ _AWAY = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="refuse
 
 CASES: Mapping[str, Mapping[str, Any]] = {
     "database_slow.slow": {"figures": None},
+    "database_unwritable.full": {"unwritable": "could not extend file: No space left on device"},
+    "database_unwritable.other": {"unwritable": "nothing was committed within 1 s"},
     "no_maintenance.overdue": {"workers": [worker(), silent(90, number=2)]},
     "no_workers.waiting": {"workers": [], "queues": [queue(waiting=3)]},
     "no_workers.idle": {"workers": []},

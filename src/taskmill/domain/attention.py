@@ -24,7 +24,7 @@ class NoticeKind(StrEnum):
     """What may need attention, in the order in which it is shown. Programs may rely on these names."""
 
     DATABASE_SLOW = "database_slow"
-    DISK_FULL = "disk_full"
+    DATABASE_UNWRITABLE = "database_unwritable"
     NO_MAINTENANCE = "no_maintenance"
     ROLE_MISSING = "role_missing"
     NO_WORKERS = "no_workers"

@@ -148,6 +148,8 @@ class ProcessState:
 class AttentionSnapshot:
     """All facts. `is_whole`: of all queues, and of the service itself.
 
+    `unwritable` is why the database takes no writes, None if it does; it may name hosts and users.
+
     `workers` are those that have not ended. `figures` is None when the database did not return them in time.
     """
 
@@ -165,6 +167,7 @@ class AttentionSnapshot:
     webhooks: Sequence[FailingWebhook] = ()
     schedules: Sequence[TroubledSchedule] = ()
     processes: Sequence[ProcessState] = ()
+    unwritable: str | None = None
     figures: SystemFigures | None = None
 
     def ago(self, moment: datetime) -> timedelta:

@@ -11,6 +11,7 @@ from taskmill.domain.figures import DatabaseFigures, SystemFigures
 from taskmill.domain.system import BrokerPresence, Liveness
 
 _WEBHOOKS: Final = "webhooks"
+_NO_SPACE: Final = "No space left on device"
 _LATE_S: Final = 60.0
 _UNNUMBERED_S: Final = 10.0
 _OLD_SNAPSHOT_S: Final = 300.0
@@ -22,9 +23,16 @@ _OVERDUE: Final = timedelta(minutes=1)
 
 
 def system_notices(snapshot: AttentionSnapshot) -> Iterator[Notice]:
-    """Yield what concerns the service itself; who sees some queues only sees the broker, and its schedules."""
+    """Yield what concerns the service itself.
+
+    Who sees some queues only sees its schedules, the broker, and that nothing is written.
+    """
     yield from _broker(snapshot)
     yield from _schedules(snapshot)
+    if snapshot.unwritable is not None:
+        is_full = _NO_SPACE in snapshot.unwritable
+        case = "full" if is_full else "other"
+        yield _notice(NoticeKind.DATABASE_UNWRITABLE, case, Severity.TROUBLE)
     if not snapshot.is_whole:
         return
     yield from _webhooks(snapshot)

@@ -34,6 +34,14 @@ TEXTS: Final[Mapping[str, NoticeText]] = {
         "PostgreSQL does not answer in time: what else needs attention is not known.",
         "See what keeps it: its load, its disk, locks.",
     ),
+    "database_unwritable.full": NoticeText(
+        "PostgreSQL takes no writes: its disk is full. Nothing is created, and no result is recorded.",
+        "Make room on its disk. Tasks that have ended are recorded then.",
+    ),
+    "database_unwritable.other": NoticeText(
+        "PostgreSQL answers, but takes no writes. Nothing is created, and no result is recorded.",
+        "See why with taskmill health: a lock, a standby that is missing, a read-only server.",
+    ),
     "no_maintenance.overdue": NoticeText(
         _many(
             "A lease ran out {span} ago and is not closed: no maintenance runs.",

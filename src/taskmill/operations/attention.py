@@ -30,6 +30,7 @@ from taskmill.operations.authorisation import missing
 from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.visibility import current_visibility, visible_queues
+from taskmill.operations.writability import Writability
 from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.storage import attention as rows, notices, processes
 from taskmill.storage.database import Database
@@ -72,6 +73,7 @@ class AttentionReading:
         broker: BrokerWatch,
         figures: FiguresCache,
         audit: AuditLog,
+        writability: Writability | None = None,
         *,
         max_age_s: float = MAX_AGE_S,
         slow_max_age_s: float = SLOW_MAX_AGE_S,
@@ -80,6 +82,7 @@ class AttentionReading:
         self._broker = broker
         self._figures = figures
         self._audit = audit
+        self._writability = writability
         self._max_age_s = max_age_s
         self._slow_max_age_s = slow_max_age_s
         self._took_s = 0.0
@@ -171,6 +174,7 @@ class AttentionReading:
             webhooks=slow.webhooks,
             schedules=slow.schedules,
             processes=await processes.all_processes(database) if visible is None else [],
+            unwritable=await self._writability.trouble() if self._writability else None,
             figures=await self._figures.get() if visible is None else None,
         )
 

@@ -93,7 +93,9 @@ class TaskService:
         self.creation = creation
         self.reading = reading
         self.broker = broker
-        self.attention = AttentionReading(database, broker, self.figures, self.audit)
+        self.attention = AttentionReading(
+            database, broker, self.figures, self.audit, creation.writability
+        )
         # Reading what happened takes tens of ms: most connections stay free for quick statements.
         self._activity_limit = asyncio.Semaphore(_MOST_ACTIVITY_READS)
         self._has_lists = False

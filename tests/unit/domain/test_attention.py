@@ -58,6 +58,7 @@ def test_all_is_well_where_nothing_is_wrong() -> None:
 
 def test_every_sentence_has_a_case_and_every_case_a_sentence() -> None:
     assert CASES.keys() == TEXTS.keys()
+    assert {name.partition(".")[0] for name in TEXTS} == set(NoticeKind)
 
 
 @pytest.mark.parametrize("case", CASES)
