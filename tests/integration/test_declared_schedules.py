@@ -22,7 +22,7 @@ from taskmill.settings import Settings
 from taskmill.storage import declared_schedules as rows
 from taskmill.wire.schedule_requests import to_schedule
 from tests.support.polling import eventually
-from tests.support.scheduling import Scheduler
+from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage
 from tests.support.verifying import found_in
 
@@ -246,6 +246,26 @@ async def test_of_two_versions_that_start_at_once_one_holds_for_all_schedules(
     await asyncio.gather(*(declared(scheduler).register(one) for one in versions))  # noqa: TID251 - at once
     specs = {(await scheduler.get(name)).content.spec for name in names}
     assert len(specs) == 1
+
+
+async def test_a_version_that_is_replaced_while_it_registers_stores_nothing_more(
+    scheduler: Scheduler, stage: Stage
+) -> None:
+    await start(scheduler, report={**HOURLY, "every": "PT3H"})
+    slow = {**NIGHTLY, "task": {"name": "report", "queue": "new"}}
+
+    async def is_in_force() -> bool:
+        found = await rows.get(scheduler.database, "shop")
+        return found is not None and len(found.replaced) == 1
+
+    async with asyncio.TaskGroup() as group:
+        async with queues_locked(stage):
+            older = group.create_task(start(scheduler, report=slow))
+            await eventually(is_in_force, "the older version")
+            await start(scheduler, report=HOURLY)
+        await older
+    assert await every(scheduler) == "PT1H"
+    assert (await scheduler.get()).revision == 2
 
 
 async def test_only_the_latest_declarations_are_remembered(scheduler: Scheduler) -> None:
