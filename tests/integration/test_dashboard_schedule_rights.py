@@ -11,6 +11,7 @@ from tests.support.api import Served
 from tests.support.api_keys import REQUIRED
 from tests.support.pages import serving_pages
 from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import put_schedule
 from tests.support.stage import Stage
 from tests.support.visitors import FORM, visitor
 
@@ -166,3 +167,17 @@ async def test_actions_have_entries_in_the_audit_log(closed: Served, stage: Stag
     assert actions[-4:] == [f"schedule.{one}" for one in ("pause", "resume", "run", "delete")]
     log = (await closed.get("/ui/audit", headers=session)).text
     assert 'href="/ui/schedules/own"' in log
+
+
+async def test_what_sql_has_asked_for_belongs_to_its_queue(closed: Served, stage: Stage) -> None:
+    for name, queue in (("own", "mail"), ("foreign", "secret")):
+        await put_schedule(stage.sql, name, task={"name": "x", "queue": queue})
+    session = await visitor(closed, stage, "tasks:read queue=mail")
+    listed = (await closed.get("/ui/schedules", headers=session)).text
+    assert 'href="/ui/schedules/own"' in listed
+    assert "foreign" not in listed
+    answers = [
+        (await closed.get(f"/ui/schedules/{name}", headers=session)).status_code
+        for name in ("own", "foreign", "missing")
+    ]
+    assert answers == [200, 404, 404]

@@ -13,6 +13,7 @@ from taskmill.domain.fires import FireOutcome
 from tests.support.api import Served
 from tests.support.pages import HTMX, fields_of
 from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
 
 BERLIN = {"cron": "30 2 * * *", "zone": "Europe/Berlin"}
@@ -328,3 +329,50 @@ async def test_a_backfill_that_does_not_fit_is_refused_at_its_field(
     assert refused.status_code == 422
     assert f'<a href="#f-{field}">' in refused.text
     assert f'id="bad-{field}"' in refused.text
+
+
+async def test_what_sql_has_asked_for_is_shown_until_it_is_done(
+    pages: Served, stage: Stage, scheduler: Scheduler
+) -> None:
+    await scheduler.put("there")
+    await put_schedule(stage.sql, "there", every="1 hour")
+    await put_schedule(stage.sql, "asked", cron="30 2 * * *")
+    listed = await shown(pages, "/ui/schedules")
+    assert "Asked for" in listed
+    assert "/ui/schedules/asked/run" not in listed
+    html = await shown(pages, "/ui/schedules/asked")
+    assert "has asked for a change in SQL" in html
+    assert "once maintenance has made it" in html
+    assert not [one for one in ("run", "pause", "backfill", "edit") if f"asked/{one}" in html]
+    assert "has asked for a change in SQL" in await shown(pages, "/ui/schedules/there")
+    for path in ("edit", "backfill"):
+        assert (await pages.get(f"/ui/schedules/asked/{path}")).status_code == 422
+    for path in ("run", "pause", "resume"):
+        assert (await send(pages, f"/ui/schedules/asked/{path}")).status_code == 404
+    await do_requests(scheduler)
+    assert "Active" in await shown(pages, "/ui/schedules/asked")
+
+
+async def test_what_sql_has_asked_for_in_vain_is_red_and_can_be_deleted(
+    pages: Served, stage: Stage, scheduler: Scheduler
+) -> None:
+    await put_schedule(stage.sql, "asked", cron="0 0 31 2 *", zone="Europe/Berlin")
+    assert "Asked for" in await shown(pages, "/ui/schedules/asked")
+    await do_requests(scheduler)
+    html = await shown(pages, "/ui/schedules/asked")
+    assert "Request refused" in html
+    assert "/cron expected one that matches a date" in html
+    assert "in-trouble" in await shown(pages, "/ui/schedules")
+    assert (await send(pages, "/ui/schedules/asked/delete")).status_code == 303
+    assert (await pages.get("/ui/schedules/asked")).status_code == 404
+
+
+async def test_a_list_goes_on_with_what_sql_has_asked_for(
+    pages: Served, stage: Stage, scheduler: Scheduler
+) -> None:
+    await scheduler.put("there")
+    for number in range(52):
+        await put_schedule(stage.sql, f"asked{number}")
+    first = await shown(pages, "/ui/schedules")
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    assert (first.count('<tr id="s'), (await shown(pages, older)).count('<tr id="s')) == (50, 3)

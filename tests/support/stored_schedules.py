@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taskmill.domain.fires import Fire, FireCause, FireOutcome, ScheduleContent, StoredSchedule
+from taskmill.domain.schedule_requests import ScheduleRequest
 
 NOW = datetime(2030, 1, 31, 9, 0, 30, tzinfo=UTC)
 MADE = datetime(2029, 1, 1, tzinfo=UTC)
@@ -34,3 +35,19 @@ def a_fire(back: float, outcome: FireOutcome = FireOutcome.CREATED, **parts: Any
     facts: dict[str, Any] = {"schedule_id": 7, "cause": FireCause.TICK}
     tick = NOW - timedelta(minutes=back)
     return Fire(tick=tick, outcome=outcome, **{**facts, **parts})
+
+
+def a_request(problem: str | None = None) -> ScheduleRequest:
+    """What SQL has asked for; with a problem it was refused."""
+    return ScheduleRequest(
+        id=1,
+        name="nightly",
+        body="{}",
+        queue="reports",
+        type="report",
+        replaced_queue=None,
+        paused=None,
+        asked_by="app",
+        asked_at=NOW,
+        problem=problem,
+    )

@@ -26,11 +26,12 @@ from taskmill.domain.grants import Scope as KeyScope
 from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.visibility import Visibility
 from taskmill.operations.key_verification import KeyVerifier
+from taskmill.operations.schedule_access import names_of
 from taskmill.operations.service import TaskService
 from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import ABORT, API_KEY, UNTIMED
 from taskmill.runtime.offload import caller
-from taskmill.storage import remote_leases, schedule_requests, schedules
+from taskmill.storage import remote_leases
 from taskmill.wire.fields import is_name
 
 _BODY: Final = "http.response.body"
@@ -154,18 +155,9 @@ class Authentication:
         """Refuse a schedule of others like one that is not there."""
         if not is_name(name):
             return  # as above
-        queue, type_ = await self._schedules_names(name)
-        if queue is None or not key.permits(scope, queue=queue, type=type_):
+        found = await names_of(self._service.database, name)
+        if found is None or not key.permits(scope, queue=found.queue, type=found.type):
             raise ScheduleNotFound(name)
-
-    async def _schedules_names(self, name: str) -> tuple[str | None, str | None]:
-        """Return the queue and the type of a schedule that is there, or that SQL has asked for."""
-        database = self._service.database
-        found = await schedules.get(database, name)
-        if found is not None:
-            return found.content.queue, found.content.type
-        request = (await schedule_requests.find(database, [name])).get(name)
-        return (None, None) if request is None else (request.queue, request.type)
 
     async def _require_lease(self, key: ApiKey, scope: KeyScope, text: str) -> None:
         """Refuse a lease under which tasks of others run like one that is not there."""

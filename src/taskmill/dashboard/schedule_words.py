@@ -54,8 +54,8 @@ def cron_text(words: Words, cron: str) -> str | None:
         return None
     found = _Cron(*fields)
     for shape in _SHAPES:
-        if (said := shape(words, found)) is not None:
-            return said
+        if (shown := shape(words, found)) is not None:
+            return shown
     return None
 
 

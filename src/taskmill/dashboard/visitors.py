@@ -19,10 +19,10 @@ from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.sessions import LONGEST
 from taskmill.domain.visibility import Visibility
 from taskmill.operations.authorisation import missing
+from taskmill.operations.schedule_access import names_of
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions, VerifiedSession
 from taskmill.runtime.offload import caller
-from taskmill.storage import schedules
 from taskmill.wire.fields import is_name
 
 SECURE_COOKIE: Final = "__Host-taskmill"
@@ -125,12 +125,11 @@ async def _require_for_some(
 
 async def _require_schedule(service: TaskService, key: ApiKey, wanted: Scope, name: str) -> None:
     """Refuse a schedule that may not be read like one that is not there."""
-    found = await schedules.get(service.database, name) if is_name(name) else None
-    if found is None or not key.permits(Scope.TASKS_READ, queue=found.content.queue):
+    found = await names_of(service.database, name) if is_name(name) else None
+    if found is None or not key.permits(Scope.TASKS_READ, queue=found.queue):
         raise ScheduleNotFound(name)
-    content = found.content
-    if not key.permits(wanted, queue=content.queue, type=content.type):
-        raise missing(wanted, content.queue, content.type)
+    if not key.permits(wanted, queue=found.queue, type=found.type):
+        raise missing(wanted, found.queue, found.type)
 
 
 def _require_in(key: ApiKey, wanted: Scope, queue: str) -> None:

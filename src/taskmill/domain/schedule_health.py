@@ -24,10 +24,12 @@ _MADE: Final = frozenset({FireOutcome.CREATED, FireOutcome.HELD})
 class ScheduleTrouble(StrEnum):
     """What needs attention about a schedule, the worst first.
 
-    Unreadable: a later release has stored it. Late: nothing fires it. Refused: its latest tick made no task, as
-    that was refused. Slow: it makes tasks less often than asked, and its latest one was not refused.
+    Request: what SQL has asked for was refused. Unreadable: a later release has stored it. Late: nothing fires it.
+    Refused: its latest tick made no task, as that was refused. Slow: it makes tasks less often than asked, and its
+    latest one was not refused.
     """
 
+    REQUEST = "request"
     UNREADABLE = "unreadable"
     LATE = "late"
     REFUSED = "refused"
@@ -84,13 +86,16 @@ def cadence(schedule: StoredSchedule, fires: Sequence[Fire]) -> Cadence | None:
 def troubles(
     schedule: StoredSchedule, fires: Sequence[Fire], *, is_readable: bool
 ) -> tuple[ScheduleTrouble, ...]:
-    """Return what needs attention about a schedule, given its latest fires; nothing while it is paused."""
-    if schedule.paused_at is not None:
-        return ()
+    """Return what needs attention about a schedule, given its latest fires; while it is paused only a request."""
+    request = schedule.request
+    of_request = request is not None and request.problem is not None
+    if schedule.paused_at is not None or not schedule.revision:
+        return (ScheduleTrouble.REQUEST,) if of_request else ()
     last, found = latest_tick(fires), cadence(schedule, fires)
     is_current = last is not None and last.tick > schedule.updated_at
     is_refused = is_current and last is not None and last.outcome is FireOutcome.REFUSED
     holds = {
+        ScheduleTrouble.REQUEST: of_request,
         ScheduleTrouble.UNREADABLE: not is_readable,
         ScheduleTrouble.LATE: _is_late(schedule),
         ScheduleTrouble.REFUSED: is_refused,

@@ -11,7 +11,7 @@ from taskmill.domain.schedule_health import (
     latest_tick,
     troubles,
 )
-from tests.support.stored_schedules import NOW, a_fire, a_schedule
+from tests.support.stored_schedules import NOW, a_fire, a_request, a_schedule
 
 MINUTE = timedelta(minutes=1)
 SKIPPED = FireOutcome.SKIPPED_OVERLAP
@@ -128,3 +128,12 @@ def test_what_needs_attention(
 
 def test_a_schedule_of_a_later_release_needs_attention() -> None:
     assert troubles(a_schedule(), [], is_readable=False) == (ScheduleTrouble.UNREADABLE,)
+
+
+def test_a_refused_request_needs_attention_whatever_the_schedule_does() -> None:
+    for parts in ({}, {"paused_at": NOW}, {"revision": 0}):
+        asked = a_schedule(**parts, request=a_request())
+        assert troubles(asked, [], is_readable=True) == (), "it waits"
+        refused = a_schedule(**parts, request=a_request(problem="{}"))
+        assert troubles(refused, [], is_readable=True) == (ScheduleTrouble.REQUEST,)
+    assert troubles(a_schedule(revision=0, request=a_request()), [], is_readable=False) == ()

@@ -69,12 +69,12 @@ def _segments(day: ScheduleDay) -> Iterator[Segment]:
 
 
 def _label(words: Words, day: ScheduleDay) -> str:
-    said = list(_numbers(words, day))
+    found = list(_numbers(words, day))
     if day.stretch is not None:
-        said.append(words.t(f"schedule.outcome.{day.stretch}"))
+        found.append(words.t(f"schedule.outcome.{day.stretch}"))
     if day.is_more:
-        said.append(words.t("schedule.day.more", n=MOST_OF_A_DAY))
-    rest = ", ".join(said) or words.t("schedule.day.none")
+        found.append(words.t("schedule.day.more", n=MOST_OF_A_DAY))
+    rest = ", ".join(found) or words.t("schedule.day.none")
     return f"{weekday(words, day.day.weekday())} {day.day}: {rest}"
 
 

@@ -25,6 +25,7 @@ from taskmill.domain.schedule_health import (
     troubles,
 )
 from taskmill.domain.schedules.preview import PreviewedTick, preview
+from taskmill.domain.schedules.rules import spec_violations
 from taskmill.domain.schedules.spec import ClockNote, ScheduleSpec, TickPolicy
 from taskmill.domain.schedules.zones import zone_of
 from taskmill.operations import schedule_reports
@@ -34,11 +35,12 @@ _MOST_ERRORS: Final = 3
 
 
 class Condition(StrEnum):
-    """The condition of a schedule. It has ended when it has no more ticks."""
+    """The condition of a schedule. It has ended when it has no more ticks; SQL may only have asked for it."""
 
     ACTIVE = "active"
     PAUSED = "paused"
     ENDED = "ended"
+    REQUESTED = "requested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class ShownSchedule:
     """A schedule; `spec` and what follows from it is None where a later release has stored it.
 
     `next_ticks` are those to come; of a paused one if it went on now. `skipped` counts ticks of its latest fires
-    that made no task.
+    that made no task. `refusal` is why what SQL has asked for was refused.
     """
 
     schedule: StoredSchedule
@@ -88,6 +90,7 @@ class ShownSchedule:
     cadence: Cadence | None
     skipped: int
     troubles: Sequence[ScheduleTrouble]
+    refusal: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,15 +132,24 @@ def zone_for(schedule: StoredSchedule) -> tzinfo:
 
 
 def spec_of(schedule: StoredSchedule) -> tuple[ScheduleSpec | None, TickPolicy | None]:
-    """Return what a schedule says; None for both where a later release has stored it."""
+    """Return what a schedule says; None for both where a later release has stored it, or SQL asks for nonsense."""
     try:
-        return read_spec(schedule.content.spec)
+        spec, policy = read_spec(schedule.content.spec)
     except ValueError:
         return None, None
+    if not schedule.revision and spec_violations(spec):
+        return None, None
+    return spec, policy
 
 
 def require_readable(schedule: StoredSchedule) -> tuple[ScheduleSpec, TickPolicy]:
-    """Return what a schedule says. Raises `InvalidInput` where a later release has stored it."""
+    """Return what a schedule says.
+
+    Raises:
+        InvalidInput: A later release has stored it, or it is not there yet.
+    """
+    if not schedule.revision:
+        raise InvalidInput.at("", "a schedule that is there", "one that SQL has only asked for")
     spec, policy = spec_of(schedule)
     if spec is None or policy is None:
         raise InvalidInput.at("", "a schedule that this release knows", "one of a later release")
@@ -157,7 +169,8 @@ def _shown(words: Words, schedule: StoredSchedule, known: Known, next_ticks: int
     zone = UTC if spec is None else zone_of(spec.zone)
     fires = known.fires.get(schedule.id, ())
     last = latest_tick(fires)
-    ticks = [] if spec is None else _next_ticks(words, schedule, spec, next_ticks)
+    has_ticks = spec is not None and schedule.revision > 0
+    ticks = _next_ticks(words, schedule, spec, next_ticks) if spec and has_ticks else []
     return ShownSchedule(
         schedule=schedule,
         spec=spec,
@@ -169,6 +182,7 @@ def _shown(words: Words, schedule: StoredSchedule, known: Known, next_ticks: int
         cadence=cadence(schedule, fires),
         skipped=sum(fire.ticks for fire in fires if fire.outcome in SKIPPED),
         troubles=troubles(schedule, fires, is_readable=spec is not None),
+        refusal=_refusal(schedule),
     )
 
 
@@ -183,6 +197,8 @@ def _next_ticks(
 
 
 def _condition(schedule: StoredSchedule, *, has_ticks: bool) -> Condition:
+    if not schedule.revision:
+        return Condition.REQUESTED
     if schedule.paused_at is not None:
         return Condition.PAUSED
     return Condition.ACTIVE if has_ticks or schedule.held_tick is not None else Condition.ENDED
@@ -202,6 +218,11 @@ def _fire(words: Words, zone: tzinfo, fire: Fire, statuses: Mapping[UUID, Status
 def shown_moment(words: Words, zone: tzinfo, at: datetime) -> ShownTick:
     """Return a moment in a schedule's zone."""
     return ShownTick(at=at, local=local_text(words, at.astimezone(zone)))
+
+
+def _refusal(schedule: StoredSchedule) -> str | None:
+    request = schedule.request
+    return None if request is None or request.problem is None else _why(request.problem)
 
 
 def _why(problem: str) -> str:

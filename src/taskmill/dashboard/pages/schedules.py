@@ -27,7 +27,8 @@ from taskmill.wire.wording import describe
 _ON_A_PAGE: Final = 50
 _NEXT_TICKS: Final = 5
 _DAYS_TTL_S: Final = 5.0
-_MOST_DIGITS: Final = 18
+_MOST_DIGITS: Final = 19
+_LARGEST: Final = 2**63 - 1
 _MADE: Final = "made"
 _NONE: Final = "none"
 _AFTER_ALL: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -180,7 +181,9 @@ def _after(query: Pairs) -> int:
     text = first(query, "after")
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (
+        text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= _LARGEST
+    ):
         raise InvalidInput.at(
             "query:after", "the number of a schedule", describe(text, reveal=True)
         )
