@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from taskmill.dashboard.navigation import FAILURES, REJECTIONS, WORKERS
+from taskmill.dashboard.navigation import FAILURES, REJECTIONS, SCHEDULES, WORKERS
 from taskmill.domain.attention import Attention, NoticeKind
 
 _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
@@ -23,6 +23,7 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
         NoticeKind.VERSIONS_DIFFER,
         NoticeKind.NO_MAINTENANCE,
     ),
+    SCHEDULES.name: (NoticeKind.SCHEDULE_REFUSED, NoticeKind.SCHEDULE_LATE),
 }
 
 
