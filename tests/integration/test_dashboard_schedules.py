@@ -166,6 +166,9 @@ async def test_a_schedule_that_nothing_fires_is_red(
         "UPDATE taskmill.schedule_cursor SET next_at = now() - interval '2 minutes'"
     )
     assert "is maintenance running?" in await shown(pages, "/ui/schedules/late")
+    overview = await shown(pages, "/")
+    assert re.search(r'<a class="button small" href="/ui/schedules/late">', overview)
+    assert re.search(r'id="count-schedules">1<', overview)
 
 
 async def test_a_schedule_of_a_later_release_has_a_page_but_no_form(
