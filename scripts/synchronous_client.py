@@ -22,6 +22,7 @@ _NAMES: Final = {
     "AsyncAttentionCalls": "AttentionCalls",
     "AsyncBaseTransport": "BaseTransport",
     "AsyncContractCalls": "ContractCalls",
+    "AsyncFailureCalls": "FailureCalls",
     "AsyncPools": "Pools",
     "AsyncScheduleCalls": "ScheduleCalls",
     "AsyncSender": "Sender",

@@ -60,6 +60,7 @@ OPERATIONS = {
     "run_schedule",
     "backfill_schedule",
     "list_fires",
+    "list_failures",
     "list_rejections",
     "get_rejection",
     "resend_rejection",

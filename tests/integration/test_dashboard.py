@@ -54,7 +54,7 @@ HOSTILE = [
     "/ui/failures?window=5m",
     "/ui/failures?window=%00",
     "/ui/tasks?worker=x",
-    "/ui/tasks?error=" + "x" * 303,
+    "/ui/tasks?error=" + "x" * 305,
 ]
 
 

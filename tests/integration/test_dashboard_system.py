@@ -303,7 +303,7 @@ async def test_all_of_a_kind_run_again_after_a_preview(pages: Served, stage: Sta
     for number in range(3):
         await fail(stage, f"host {number} does not answer")
     await fail(stage, "other")
-    form = b"what=retry&status=failed&type=emulate&error=Boom%3A+host+%23+does+not+answer"
+    form = b"what=retry&status=failed&error=Boom%3A+host+%23+does+not+answer"
     preview = await pages.post("/ui/sweeps/preview", form, headers={"hx-request": "true"})
     assert ">3</p>" in preview.text
     assert "failed like this" in preview.text
@@ -330,7 +330,7 @@ async def test_kinds_beyond_the_limit_are_shown_as_all_others(
         await fail(stage, word)
     await failures.fold(stage.maintenance_database)
     html = (await pages.get("/ui/failures")).text
-    assert "All other kinds" in html
+    assert "2 other tasks failed in kinds beyond the number" in html
     assert html.count('hx-post="/ui/sweeps/preview"') == 1
 
 

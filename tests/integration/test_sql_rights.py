@@ -89,7 +89,15 @@ async def test_objects_of_the_caller_are_not_taken_for_the_functions_own(stage: 
 # Triggers, functions that compute something of their arguments alone, and one that asks who calls it.
 OPEN_TO_ALL = {
     *("refuse_transition", "refuse_birth", "note_failure"),
-    *("error_shape", "duration_bucket", "packed_bucket"),
+    *(
+        "error_shape",
+        "error_kind",
+        "message_shape",
+        "markup_title",
+        "without_numbers",
+        "duration_bucket",
+        "packed_bucket",
+    ),
     "contract_of",
 }
 

@@ -83,7 +83,7 @@ async def test_defaults_and_indexes_are_those_of_the_metadata(
         # Indexes use it.
         connection.execute(
             sa.text(
-                "CREATE FUNCTION taskmill.error_shape(error jsonb) RETURNS text IMMUTABLE RETURN ''"
+                "CREATE FUNCTION taskmill.error_kind(error jsonb) RETURNS text IMMUTABLE RETURN ''"
             )
         )
         metadata.create_all(connection)

@@ -38,6 +38,8 @@ READS: Final = (
     "/stats?window=5m",
     "/stats?window=1h&queue=Q&type=T",
     "/workers",
+    "/failures",
+    "/failures?queue=Q&type=T&order=newest",
     "/rejections",
     "/types",
     "/types/T",

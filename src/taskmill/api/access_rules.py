@@ -102,6 +102,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "PATCH /attention/{id}": _OPERATE_VISIBLE,
     "GET /queues": _READ_VISIBLE,
     "GET /workers": _READ_VISIBLE,
+    "GET /failures": _READ_VISIBLE,
     "GET /rejections": _READ_VISIBLE,
     "GET /rejections/{id}": Rule(Scope.TASKS_READ, Check.REJECTION),
     "POST /rejections/{id}/resend": Rule(Scope.TASKS_OPERATE, Check.REJECTION),

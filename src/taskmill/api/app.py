@@ -38,6 +38,7 @@ from taskmill.api.routers import (
     documents,
     events,
     explanations,
+    failures,
     health,
     history,
     leases,
@@ -109,6 +110,7 @@ _TAGS: Final = [
     {"name": "schedules", "description": "Have tasks made at times: cron expressions, intervals."},
     {"name": "types", "description": "What payloads of each type have to look like."},
     {"name": "webhooks", "description": "Have events posted to an endpoint."},
+    {"name": "failures", "description": "What fails, by kind: how often, since when."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {
         "name": "audit",
@@ -341,6 +343,7 @@ def _described() -> FastAPI:
         stored_schedules.router,
         types.router,
         webhook_routes.router,
+        failures.router,
         rejections.router,
         audit.router,
         sessions.router,

@@ -45,6 +45,7 @@ _SECTIONS: Sections = {
             "queue",
             "List, pause, resume queues; publish to them; what they refused.",
         ),
+        "failure": Lazy("failures", "failure", "List what fails, by kind; how often, since when."),
         "worker": Lazy("system", "worker", "List workers; have one take no more tasks, or stop."),
         "type": Lazy("contracts", "type_", "List types with a contract; register or drop one."),
         "schedule": Lazy(

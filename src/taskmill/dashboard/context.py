@@ -7,7 +7,7 @@ from starlette.responses import Response
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
-from taskmill.domain.failures import Failures
+from taskmill.domain.failures import FailurePage
 from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
 from taskmill.operations.change_ticker import ChangeTicker
@@ -40,7 +40,7 @@ class Context:
     stats: TtlCache[Stats] = field(default_factory=TtlCache)
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
-    failures: TtlCache[Failures] = field(default_factory=TtlCache)
+    failures: TtlCache[FailurePage] = field(default_factory=TtlCache)
     schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)
     limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)
     """The pages for requests too many, by kinds of readers, which are few, and until when they are shown."""

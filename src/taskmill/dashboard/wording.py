@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from taskmill.dashboard.texts import grouped, text
+from taskmill.domain.error_kinds import title_of
 
 NOTHING: Final = "\N{EN DASH}"
 """Shown where there is no value."""
@@ -48,12 +49,6 @@ def shortened(content: str, longest: int) -> str:
 def is_traceback(message: str) -> bool:
     """Return whether a message is a traceback, which has the error at its end."""
     return message.lstrip().startswith("Traceback")
-
-
-def title_of_error(message: str) -> str:
-    """Return the line of a message that has the error, as `taskmill.error_shape` does."""
-    lines = message.strip().splitlines()
-    return lines[-1 if is_traceback(message) else 0] if lines else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,7 @@ class Words:
     def error(self, error: str) -> str:
         """Format an error, which is JSON text, in one line."""
         found = orjson.loads(error)
-        return f"{found.get('type', '')}: {title_of_error(str(found.get('message', '')))}"
+        return f"{found.get('type', '')}: {title_of(str(found.get('message', '')))}"
 
     def since(self, moment: datetime) -> str:
         """Format how long ago a time was."""

@@ -1,8 +1,12 @@
-"""Failures of tasks, by type and error."""
+"""Kinds of failures: which there are, how often, since when, and what operators decided about each.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+`error_kinds` says which kind an error is of.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -15,32 +19,108 @@ OTHER: Final = "*"
 """Stands for all kinds of failures beyond the number that is counted separately."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureGroup:
-    """Tasks of one type that failed with one kind of error: how many, when first and last, and the last one's id.
+class KindState(StrEnum):
+    """What operators decided about a kind. One that was resolved and failed again has come back by itself."""
 
-    `error` is the error's type and the first line of its message (of a traceback the last), with # for numbers and
-    ids.
+    OPEN = "open"
+    CAME_BACK = "came_back"
+    RESOLVED = "resolved"
+    IGNORED = "ignored"
+
+
+DECISIONS: Final = (KindState.OPEN, KindState.RESOLVED, KindState.IGNORED)
+"""The states that operators choose from."""
+
+
+class KindOrder(StrEnum):
+    """The order of kinds: most failures, seen first or last most recently, or growing by most failures.
+
+    Growth is by how many more failed in the second half of the window than in the first.
     """
 
-    type: str
-    error: str
+    MOST = "most"
+    NEWEST = "newest"
+    LATEST = "latest"
+    GROWING = "growing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindPosition:
+    """Where a page begins: after the kind with this id, and this value in the order."""
+
+    value: float
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindFilter:
+    """Which kinds to list, of what failed over one of `WINDOWS`.
+
+    `text` is in the kind or its message, in any case; with a `label`, a task that has it failed so. Open are those
+    that have come back, too.
+    """
+
+    window: Window = Window.DAY
+    queue: str | None = None
+    type: str | None = None
+    text: str | None = None
+    state: KindState | None = None
+    label: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """How many failed in a step, which begins at `at`."""
+
+    at: datetime
     tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureKind:
+    """A kind of failures over a window: how many, of which types, when first and last, and the last task's id.
+
+    `first_at` is when it was ever seen first, as far as that is known; `message` that of its first failure, None
+    where it may not be shown. `trend` has the steps in which there were any. `position` is for pages.
+    """
+
+    id: str
+    kind: str
+    message: str | None
+    types: Sequence[str]
+    tasks: int
+    growth: int
     first_at: datetime
     last_at: datetime
     task_id: UUID
+    state: KindState
+    state_at: datetime | None
+    state_by: str | None
+    trend: Sequence[TrendPoint]
+    value: float
 
     @property
-    def is_other(self) -> bool:
-        """Whether it sums up the kinds that are not counted separately."""
-        return self.type == OTHER
+    def position(self) -> KindPosition:
+        """Where the page after it begins."""
+        return KindPosition(value=self.value, id=self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failures:
-    """What failed over one of `WINDOWS`, the most frequent first; `kinds` and `tasks` count all, shown or not."""
+class FailurePage:
+    """A page of kinds; `counts` are those that fit by state, on any page, and `tasks` how many failed so.
 
-    window: Window
-    groups: Sequence[FailureGroup]
-    kinds: int
+    `other_tasks` failed in ways beyond the number that is counted separately. `steps` are when the steps of the
+    window begin, the last of them now.
+    """
+
+    items: Sequence[FailureKind]
+    has_more: bool
+    counts: Mapping[KindState, int] = field(default_factory=dict)
     tasks: int
+    other_tasks: int
+    steps: Sequence[datetime]
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds fit, whatever their state."""
+        return sum(self.counts.values())

@@ -74,10 +74,16 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorInfo:
-    """What went wrong in an attempt, as shown in the task's `error`."""
+    """What went wrong in an attempt, as shown in the task's `error`.
+
+    `place` is the innermost function of the handler's own code, `fingerprint` the handler's own name for errors of
+    this kind: `error_kinds` groups failures by them.
+    """
 
     type: str
     message: str
+    place: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

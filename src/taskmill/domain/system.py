@@ -39,8 +39,8 @@ class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
     Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
-    `labels` must all be there. With `waiting`, only new tasks that wait for that. `error` is that of a
-    `FailureGroup`, `lease` that of the worker that runs them. Nothing of a queue that is not in `visible` is
+    `labels` must all be there. With `waiting`, only new tasks that wait for that. `error` is the kind of a
+    `FailureKind`, `lease` that of the worker that runs them. Nothing of a queue that is not in `visible` is
     found; None: all queues are in it.
     """
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.explanation import Explanation
-from taskmill.domain.failures import Failures
 from taskmill.domain.system import (
     CancelResult,
     PageRequest,
@@ -31,6 +30,7 @@ from taskmill.operations.audit import AuditLog, filter_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.failures import FailureKinds
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.masking import Masking
 from taskmill.operations.read import TaskReading
@@ -38,7 +38,7 @@ from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
 from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
-from taskmill.storage import failures, leases, minutes
+from taskmill.storage import leases, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -60,8 +60,8 @@ class TaskService:
     """Controls tasks, and shows the system. What is a class of its own is an attribute.
 
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
-    handlers logged, `figures` those of the whole system, `attention` what needs it.
-    `audit` records what operators ask for, and `refusals` counts what may not be served; its process runs it.
+    handlers logged, `failures` the kinds of failures, `figures` those of the whole system, `attention` what needs
+    it. `audit` records what operators ask for, and `refusals` counts what may not be served; its process runs it.
     `contracts` are the current contracts of types; the process that runs the service refreshes them. `masking`
     hides what they mark as secret. `offload` runs what would block the loop, such as reading large bodies.
 
@@ -85,6 +85,7 @@ class TaskService:
         self.refusals = RefusalCounts(self.audit)
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
+        self.failures = FailureKinds(database)
         self.contracts = contracts or Contracts(database)
         self.masking = Masking(self.contracts)
         self.offload = self.contracts.offload
@@ -258,11 +259,6 @@ class TaskService:
         """Return what happened in some queues lately."""
         async with self._activity_limit:
             return await minutes.read_queues(self.database, window, queues)
-
-    async def failures(self, window: Window, limit: int) -> Failures:
-        """Return what failed over one of `domain.failures.WINDOWS`, at most `limit` kinds."""
-        visible = await visible_queues(self.database)
-        return await failures.read(self.database, window, limit, visible)
 
     async def readiness(self) -> Readiness:
         """Check that the database is reached and has the schema that this code needs. Never raises."""

@@ -259,8 +259,12 @@ def _running(row: asyncpg.Record) -> RunningAttempt:
 
 
 def error_text(error: ErrorInfo) -> str:
-    """Return an error as it is stored: JSON with type and message."""
-    return orjson.dumps({"type": error.type, "message": error.message}).decode()
+    """Return an error as it is stored: JSON with what is known of it."""
+    fields = {"type": error.type, "message": error.message}
+    for name in ("place", "fingerprint"):
+        if (value := getattr(error, name)) is not None:
+            fields[name] = value
+    return orjson.dumps(fields).decode()
 
 
 def retry_policy(stored: str | None) -> RetryPolicy | None:

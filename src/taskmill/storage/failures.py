@@ -1,26 +1,42 @@
-"""Failures by type and error. A trigger records each failure; `fold` adds them to rows by steps of time.
+"""Failures by kind of error. A trigger records each failure; `fold` adds them to rows by steps of time.
 
 Each failure goes into one row of each length of step, so a window is read from one length alone; and into one of
 its queue, for who may see some queues only.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Final
 
+import asyncpg
+import orjson
+
 from taskmill.domain.activity import Window
-from taskmill.domain.failures import FailureGroup, Failures
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.failures import (
+    FailureKind,
+    FailurePage,
+    KindFilter,
+    KindOrder,
+    KindPosition,
+    KindState,
+    TrendPoint,
+)
+from taskmill.domain.identity import lower_bound
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 # The steps in s, and for how many days their rows are retained: longer than any window reads them.
 RETAINED_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
-# Handlers make up their errors, so there may be very many.
-MOST_KINDS: Final = 200
+# Handlers make up their errors, so there may be very many. A kind counts once for each type.
+MOST_KINDS: Final = 500
 # Rows are kept for each queue, so of one there are fewer. Others use up nothing of its number.
-MOST_KINDS_OF_QUEUE: Final = 50
+MOST_KINDS_OF_QUEUE: Final = 100
 _STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Window.MONTH: 86_400}
 _MOST_TAKEN: Final = 10_000
 _MOST_PRUNED: Final = 5_000
+_MOST_OF_LABEL: Final = 2_000
+_LABEL_S: Final = 0.5
 
 
 async def fold(database: Database) -> bool:
@@ -51,35 +67,96 @@ async def prune(database: Database) -> bool:
             await database.fetch("prune_queue_failures", step, days, _MOST_PRUNED),
         )
     ]
+    await database.fetch("prune_failure_kinds", max(RETAINED_DAYS.values()))
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 
 
 async def read(
-    database: Database, window: Window, limit: int, visible: Collection[str] | None = None
-) -> Failures:
-    """Return what failed over a window in the `visible` queues (None: in all), `limit` kinds at most.
+    database: Database,
+    wanted: KindFilter,
+    order: KindOrder,
+    *,
+    limit: int,
+    after: KindPosition | None = None,
+    visible: Collection[str] | None = None,
+    kinds: Sequence[str] | None = None,
+) -> FailurePage:
+    """Return a page of the kinds that failed in the `visible` queues (None: in all), only of `kinds` if given.
 
-    It is current, and reads no task.
+    It is current, and reads no task. Who sees some queues only is shown nothing that comes from others.
     """
-    arguments = (_STEPS[window], window.length.total_seconds(), limit, _MOST_TAKEN)
-    rows = (
-        await database.fetch("list_failures", *arguments)
-        if visible is None
-        else await database.fetch("list_queue_failures", *arguments, sorted(visible))
+    queues = queues_of(wanted, visible)
+    rows = await database.fetch(
+        "list_failures",
+        _STEPS[wanted.window],
+        wanted.window.length.total_seconds(),
+        limit + 1,
+        _MOST_TAKEN,
+        queues,
+        wanted.type,
+        wanted.text,
+        wanted.state,
+        order,
+        None if after is None else after.value,
+        None if after is None else after.id,
+        visible is None,
+        kinds,
     )
-    return Failures(
-        window=window,
-        groups=[
-            FailureGroup(
-                type=row["type"],
-                error=row["error"],
-                tasks=row["tasks"],
-                first_at=row["first_at"],
-                last_at=row["last_at"],
-                task_id=row["task_id"],
-            )
-            for row in rows
-        ],
-        kinds=rows[0]["kinds"] if rows else 0,
-        tasks=rows[0]["failures"] if rows else 0,
+    found = [_kind(row) for row in rows if row["id"] is not None]
+    return FailurePage(
+        items=found[:limit],
+        has_more=len(found) > limit,
+        counts={KindState(name): n for name, n in orjson.loads(rows[0]["counts"]).items()},
+        tasks=rows[0]["failures"],
+        other_tasks=rows[0]["others"],
+        steps=rows[0]["window_steps"],
+    )
+
+
+def queues_of(wanted: KindFilter, visible: Collection[str] | None) -> list[str] | None:
+    """Return the queues whose failures count, None for all."""
+    if wanted.queue is None:
+        return None if visible is None else sorted(visible)
+    return [wanted.queue] if visible is None or wanted.queue in visible else []
+
+
+async def kinds_of_label(
+    database: Database, wanted: KindFilter, visible: Collection[str] | None
+) -> list[str] | None:
+    """Return the kinds of up to 2,000 tasks that failed and have the label; None if that takes too long.
+
+    They were created in the last 40 days.
+    """
+    assert wanted.label is not None  # noqa: S101 - who calls it has one
+    key, value = wanted.label
+    label = orjson.dumps({key: value}).decode()
+    oldest = await database.fetch_value("clock_now") - timedelta(days=max(RETAINED_DAYS.values()))
+    arguments = (label, lower_bound(oldest), queues_of(wanted, visible), _MOST_OF_LABEL)
+    try:
+        async with database.slow(timeout_s=_LABEL_S) as connection:
+            rows = await connection.fetch(statement("find_kinds_of_label"), *arguments)
+    except Unavailable as error:
+        if isinstance(error.__cause__, asyncpg.QueryCanceledError):
+            return None
+        raise
+    return [row["kind"] for row in rows]
+
+
+def _kind(row: asyncpg.Record) -> FailureKind:
+    points = zip(row["steps"], row["step_tasks"], strict=True)
+    return FailureKind(
+        id=row["id"],
+        kind=row["error"],
+        message=row["message"],
+        types=row["types"],
+        tasks=row["tasks"],
+        growth=row["growth"],
+        first_at=row["first_at"],
+        last_at=row["last_at"],
+        task_id=row["task_id"],
+        state=KindState(row["state"]),
+        state_at=row["state_at"],
+        state_by=row["state_by"],
+        trend=[TrendPoint(at=at, tasks=tasks) for at, tasks in points],
+        value=row["value"],
     )

@@ -68,6 +68,9 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "dispatch": TableRights(app="SIUD"),
         "failure": TableRights(app="S", maintenance="IUD"),
         "failure_delta": TableRights(app="SI", maintenance="UD"),
+        "failure_kind": TableRights(
+            app="SI", updated=("state", "state_at", "state_by"), maintenance="UD"
+        ),
         "feed_delivery": TableRights(app="SIU"),
         "idempotency": TableRights(app="SIU", maintenance="D"),
         "lease": TableRights(app="SIU", maintenance="D"),

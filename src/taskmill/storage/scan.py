@@ -104,7 +104,7 @@ def _names(queues: Iterable[str]) -> sa.ColumnElement[Any]:
 def _has_failed(place: Place, error: str) -> list[Condition]:
     """Return the conditions of the index of the kind of error."""
     column = place.column("error")
-    return [column.is_not(None), sa.func.taskmill.error_shape(column) == error]
+    return [column.is_not(None), sa.func.taskmill.error_kind(column) == error]
 
 
 def _waits(place: Place, state: WaitingState) -> list[Condition]:

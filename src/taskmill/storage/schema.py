@@ -106,8 +106,8 @@ task = Table(
         postgresql_where=text("labels <> '{}'"),
     ),
     Index(
-        "task_error",
-        text("taskmill.error_shape(error)"),
+        "task_error_kind",
+        text("taskmill.error_kind(error)"),
         "id",
         postgresql_where=text("error IS NOT NULL"),
     ),

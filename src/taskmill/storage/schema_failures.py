@@ -1,6 +1,6 @@
 """The tables of failures, as in `schema`."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import UUID
 
 from taskmill.storage.schema_columns import NOW, TIME, metadata, required
@@ -37,4 +37,18 @@ queue_failure = Table(
     *(required(name, TIME) for name in ("first_at", "last_at")),
     required("task_id", UUID(as_uuid=True)),
     Index("queue_failure_at", "step_s", "at"),
+    Index("queue_failure_error", "error", "step_s", "at"),
+)
+
+failure_kind = Table(
+    "failure_kind",
+    metadata,
+    Column("id", Text, primary_key=True),
+    required("kind", Text),
+    required("message", Text, text("''")),
+    *(required(name, TIME) for name in ("first_at", "last_at")),
+    required("task_id", UUID(as_uuid=True)),
+    required("state", Text, text("'open'")),
+    Column("state_at", TIME),
+    Column("state_by", Text),
 )

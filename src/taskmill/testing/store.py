@@ -203,7 +203,10 @@ class InMemoryStore:
 
 
 def _error_text(error: ErrorInfo) -> str:
-    return orjson.dumps({"type": error.type, "message": error.message}).decode()
+    fields = {name: getattr(error, name) for name in ("type", "message", "place", "fingerprint")}
+    return orjson.dumps(
+        {name: value for name, value in fields.items() if value is not None}
+    ).decode()
 
 
 def _fits(task: Task, wanted: TaskFilter) -> bool:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from taskmill.domain.error_kinds import LONGEST_KEY, is_fingerprint
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import (
     ErrorInfo,
@@ -35,6 +36,7 @@ _ID_LENGTH: Final = 36
 _LARGEST_CLAIM_NO: Final = 2**31 - 1
 _MOST_LINES: Final = 1000
 _LONGEST_LINE: Final = 100_000
+_KEY: Final = f"a string of 1 to {LONGEST_KEY} characters"
 _LEASE_ID: Final = "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"
 
 
@@ -45,6 +47,12 @@ def _plain_id(text: object) -> UUID:
         if str(found) == text.lower():
             return found
     raise ValueError("not a UUID of 36 characters")
+
+
+def _fingerprint(text: str) -> str:
+    if is_fingerprint(text):
+        return text
+    raise ValueError("it shows nothing, or stands for all others")
 
 
 Id = Annotated[UUID, BeforeValidator(_plain_id), Expected("a UUID of 36 characters", reveal=True)]
@@ -93,6 +101,25 @@ class FailureSpec(BaseModel):
         str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
     ] = Field(default="Error", description="its kind, for programs")
     message: ErrorMessage = Field(default="", description="for people")
+    place: Annotated[str, Field(min_length=1, max_length=LONGEST_KEY), Expected(_KEY)] | None = (
+        Field(
+            default=None,
+            description="the innermost function of the worker's own code, such as shop.mail.send: failures of one "
+            "type and place are one kind, whatever their messages",
+        )
+    )
+    fingerprint: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=LONGEST_KEY),
+            AfterValidator(_fingerprint),
+            Expected(f"{_KEY}, other than *"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="a name of your own for failures of one kind, instead of type and place",
+    )
 
 
 class FailClaim(ClaimOf):
@@ -233,7 +260,7 @@ def to_finish(body: object, *, result_bytes: int) -> tuple[ClaimOf, Outcome]:
 def to_failure(body: object) -> tuple[ClaimOf, Outcome]:
     """Return which claim has failed, and how. Raises `InvalidInput`."""
     request = validated(FailClaim, body)
-    error = ErrorInfo(type=request.error.type, message=request.error.message)
+    error = ErrorInfo(**request.error.model_dump())
     if request.permanent:
         if request.retry_after_s is not None:
             raise InvalidInput.at("/retry_after_s", "nothing, with permanent", "a time to wait")

@@ -231,11 +231,25 @@ def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
     return IdempotencyKey(key=key, request_hash=canonical_hash(keyless))
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class TaskError(BaseModel):
     """Why a task's latest failed attempt failed."""
 
     type: str = Field(description="a name for programs, such as that of the exception")
     message: str = Field(description="for people")
+    place: str | None = Field(
+        default=None,
+        exclude_if=_is_absent,
+        description="the innermost function of the handler's own code; absent if there is none",
+    )
+    fingerprint: str | None = Field(
+        default=None,
+        exclude_if=_is_absent,
+        description="the handler's own name for failures of this kind; absent if there is none",
+    )
 
 
 class ProgressView(BaseModel):

@@ -9,6 +9,7 @@ import orjson
 from pydantic_core import to_jsonable_python
 
 from taskmill.app import Context, PermanentFailure, RetryLater
+from taskmill.domain.error_kinds import LONGEST_KEY, is_fingerprint
 from taskmill.domain.lifecycle import (
     Cancelled,
     ErrorInfo,
@@ -20,6 +21,7 @@ from taskmill.domain.lifecycle import (
     Succeeded,
 )
 from taskmill.domain.task import ClaimedTask
+from taskmill.worker.error_place import find_place
 from taskmill.worker.handlers import Handler
 from taskmill.worker.storable import storable
 
@@ -120,10 +122,24 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return an exception's class and message as they are stored, in text that PostgreSQL accepts."""
+    """Return an exception's class, message and place as they are stored, in text that PostgreSQL accepts."""
+    place = find_place(error)
     return ErrorInfo(
         type=storable(type(error).__name__, _LONGEST_TYPE),
         message=storable(_message(error), _LONGEST_MESSAGE),
+        place=None if place is None else storable(place, LONGEST_KEY),
+        fingerprint=_fingerprint(error),
+    )
+
+
+def _fingerprint(error: BaseException) -> str | None:
+    """Return the attribute `fingerprint` of an exception, if it is a text that can be one."""
+    try:
+        value = getattr(error, "fingerprint", None)
+    except BaseException:  # noqa: BLE001 - a handler's exception may fail to give it
+        return None
+    return (
+        storable(value, LONGEST_KEY) if isinstance(value, str) and is_fingerprint(value) else None
     )
 
 

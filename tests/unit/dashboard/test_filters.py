@@ -68,7 +68,7 @@ def test_times_without_a_zone_are_in_utc_and_the_narrower_begin_holds() -> None:
         ("label", "=x"),
         ("name", "x" * 201),
         ("since", "1y"),
-        ("error", "x" * 303),
+        ("error", "x" * 305),
         ("worker", "worker-1"),
         ("created_after", "yesterday"),
         ("created_after", "9999-12-31T23:59"),

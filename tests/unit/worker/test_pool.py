@@ -230,7 +230,9 @@ async def test_a_handler_that_cancels_itself_fails_and_the_pool_goes_on() -> Non
         running.start(2)
         await running.pool.empty()
     assert running.ends.statuses() == {1: "failed", 2: "succeeded"}
-    assert attempt.outcome == Failed(error=ErrorInfo(type="CancelledError", message=""))
+    place = f"{__name__}.{cancels_itself.__qualname__}"
+    error = ErrorInfo(type="CancelledError", message="", place=place)
+    assert attempt.outcome == Failed(error=error)
 
 
 async def test_a_type_without_a_handler_is_handed_back() -> None:

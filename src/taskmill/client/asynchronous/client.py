@@ -16,6 +16,7 @@ import httpx
 from taskmill.client import calls, many, sweeps
 from taskmill.client.asynchronous.attention import AsyncAttentionCalls
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
+from taskmill.client.asynchronous.failures import AsyncFailureCalls
 from taskmill.client.asynchronous.schedules import AsyncScheduleCalls
 from taskmill.client.asynchronous.sessions import AsyncSessionCalls
 from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
@@ -51,6 +52,7 @@ class AsyncTaskmillClient(
     AsyncSessionCalls,
     AsyncScheduleCalls,
     AsyncAttentionCalls,
+    AsyncFailureCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 

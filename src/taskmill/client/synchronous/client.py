@@ -17,6 +17,7 @@ from taskmill.client.many import Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.synchronous.attention import AttentionCalls
 from taskmill.client.synchronous.contracts import ContractCalls
+from taskmill.client.synchronous.failures import FailureCalls
 from taskmill.client.synchronous.schedules import ScheduleCalls
 from taskmill.client.synchronous.sessions import SessionCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
@@ -32,7 +33,9 @@ from taskmill.client.views.tasks import TaskList, TaskView
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 
 
-class TaskmillClient(WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls, AttentionCalls):
+class TaskmillClient(
+    WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls, AttentionCalls, FailureCalls
+):
     """A connection pool to one Taskmill service; close it, or use it in a `with`.
 
     Safe to share between threads, and across a fork.

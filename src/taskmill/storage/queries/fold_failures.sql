@@ -1,10 +1,11 @@
 -- Purpose: add failures to the rows of their steps, one of each length, of all queues and of their queue. Atomic: each
--- failure counts once, whatever crashes.
+-- failure counts once, whatever crashes. Also notes each kind that is counted separately, when it was first seen and
+-- last.
 -- $1 integer: most to take at once, $2 integer: most kinds of failures in a step; the others count as *. $3
 -- integer[]: the lengths of steps in s. $4 integer: most kinds of failures of a queue in a step.
 -- Runs after lock_failures in the same transaction, or the limits would not hold. Locks: the deltas that are taken
--- (skips those of transactions in flight), rows of `failure` and of `queue_failure` in the order of their keys.
--- Relies on: the primary keys. Returns how many were taken.
+-- (skips those of transactions in flight), rows of `failure`, of `failure_kind` and of `queue_failure` in the order of
+-- their keys. Relies on: the primary keys, also of task for kinds that are new. Returns how many were taken.
 WITH folded AS (
     DELETE FROM taskmill.failure_delta
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM taskmill.failure_delta LIMIT $1 FOR UPDATE SKIP LOCKED))
@@ -51,6 +52,32 @@ stored AS (
             first_at = least(f.first_at, excluded.first_at),
             task_id = CASE WHEN excluded.last_at >= f.last_at THEN excluded.task_id ELSE f.task_id END,
             last_at = greatest(f.last_at, excluded.last_at)
+),
+-- Each failure is in one step of a day.
+noted AS (
+    SELECT
+        left(md5(error), 16) AS id, error AS kind, min(first_at) AS first_at, max(last_at) AS last_at,
+        (array_agg(task_id ORDER BY last_at DESC))[1] AS task_id
+    FROM labelled
+    WHERE has_room AND step_s = 86400
+    GROUP BY error
+),
+registered AS (
+    INSERT INTO taskmill.failure_kind AS k (id, kind, message, first_at, last_at, task_id)
+    SELECT
+        noted.id, noted.kind,
+        CASE WHEN EXISTS (SELECT FROM taskmill.failure_kind AS known WHERE known.id = noted.id) THEN ''
+        ELSE coalesce((
+            SELECT taskmill.message_shape(coalesce(t.error ->> 'message', '')) FROM taskmill.task AS t
+            WHERE t.id = noted.task_id AND taskmill.error_kind(t.error) = noted.kind
+        ), '') END,
+        noted.first_at, noted.last_at, noted.task_id
+    FROM noted
+    ORDER BY noted.id
+    ON CONFLICT (id) DO UPDATE
+        SET first_at = least(k.first_at, excluded.first_at),
+            task_id = CASE WHEN excluded.last_at >= k.last_at THEN excluded.task_id ELSE k.task_id END,
+            last_at = greatest(k.last_at, excluded.last_at)
 ),
 -- The same by queue, each with a limit of its own: what happens in one changes nothing of another.
 grouped_by_queue AS MATERIALIZED (

@@ -1,0 +1,8 @@
+-- The previous program's name of the same: PostgreSQL reads it as error_kind, and finds tasks by the index of that.
+DROP INDEX IF EXISTS taskmill.task_error;
+
+CREATE OR REPLACE FUNCTION taskmill.error_shape(error jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT taskmill.error_kind(error)
+$$;
