@@ -117,7 +117,7 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         for name, arguments in (
             ("cancel_waiting_tasks", ([task_id], "cancelled")),
-            ("run_tasks_again", ([task_id], ["cancelled"])),
+            ("run_tasks_again", ([task_id], ["cancelled"], None, 0.0)),
             ("request_cancels", ([task_id],)),
         ):
             _, plan = await session.fetch(name, *arguments)
@@ -134,7 +134,7 @@ async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
         for name, arguments, changed in (
             ("request_cancels", (ids,), 0),
             ("cancel_waiting_tasks", (ids, "cancelled"), BATCH),
-            ("run_tasks_again", (ids, ["cancelled"]), BATCH),
+            ("run_tasks_again", (ids, ["cancelled"], None, 0.0), BATCH),
         ):
             done, plan = await session.fetch(name, *arguments)
             assert len(done) == changed

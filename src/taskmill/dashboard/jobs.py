@@ -14,7 +14,7 @@ import asyncpg
 
 from taskmill.domain.audit import Origin
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.system import Sweep, SweepStart, TaskFilter
+from taskmill.domain.system import Pace, Sweep, SweepStart, TaskFilter
 from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import current_origin, filter_details
@@ -60,7 +60,7 @@ class Job:
 
     Its tasks are those with `ids`, or up to `most` that match `wanted`; it ends as `limited` if there are more.
     While the database is away it is `waiting`. It is recorded as one action, whose `origin` is the request, and
-    changes only what the request could see.
+    changes only what the request could see. Tasks that it retries are due as its `pace` says, else at once.
     """
 
     id: UUID
@@ -71,6 +71,7 @@ class Job:
     most: int
     expected: int | None = None
     visibility: Visibility | None = None
+    pace: Pace | None = None
     state: JobState = JobState.RUNNING
     matched: int = 0
     changed: int = 0
@@ -117,6 +118,7 @@ class Jobs:
         ids: Sequence[UUID] = (),
         most: int = MOST_UNTYPED,
         expected: int | None = None,
+        pace: Pace | None = None,
     ) -> Job:
         """Start a job; the same id again returns the existing one.
 
@@ -136,6 +138,7 @@ class Jobs:
             most=most,
             expected=expected,
             visibility=current_visibility(),
+            pace=pace,
         )
         self._jobs[job.id] = job
         self._forget_old()
@@ -173,6 +176,8 @@ class Jobs:
     async def _recorded(self, job: Job) -> JobState:
         """Do it as one action of the audit log. Until that has an entry, nothing is done."""
         details = {"ids": list(job.ids)} if job.ids else filter_details(job.wanted)
+        if job.pace is not None:
+            details |= {"first_at": job.pace.first_at, "spacing_s": job.pace.spacing_s}
         failures = 0
         while not job.stop.is_set():
             try:
@@ -216,7 +221,10 @@ class Jobs:
             step = await self._service.sweep_ids(job.what, job.ids)
         else:
             remaining = job.most - job.matched
-            step = await self._service.sweep_step(job.what, job.wanted, start, most=remaining)
+            pace = job.pace and job.pace.after(job.changed)
+            step = await self._service.sweep_step(
+                job.what, job.wanted, start, most=remaining, pace=pace
+            )
         job.matched += step.matched
         job.changed += step.changed
         job.requested += step.requested

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
@@ -290,6 +290,18 @@ class SweepStart:
 
     after: UUID
     until: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """When retried tasks are due: the first at `first_at`, each other one `spacing_s` after the one before."""
+
+    first_at: datetime
+    spacing_s: float = 0.0
+
+    def after(self, tasks: int) -> "Pace":
+        """Return the pace of those that follow so many tasks."""
+        return replace(self, first_at=self.first_at + timedelta(seconds=tasks * self.spacing_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

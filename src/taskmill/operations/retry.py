@@ -26,7 +26,7 @@ async def retry_task(
     """
     wanted = None if versions is None else sorted(versions)
     started = await database.fetch(
-        "run_tasks_again", [task_id], sorted(TERMINAL), wanted, for_one=True
+        "run_tasks_again", [task_id], sorted(TERMINAL), None, 0.0, wanted, for_one=True
     )
     found = (await tasks.get(database, {task_id})).get(task_id)
     if found is None:

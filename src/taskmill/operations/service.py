@@ -11,6 +11,7 @@ from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.system import (
     CancelResult,
+    Pace,
     PageRequest,
     QueueState,
     Readiness,
@@ -162,6 +163,7 @@ class TaskService:
         *,
         dry_run: bool = False,
         most: int | None = None,
+        pace: Pace | None = None,
     ) -> SweepStep:
         """Cancel or retry tasks that the filter admits, at most `most`, for as long as a request may take.
 
@@ -172,7 +174,9 @@ class TaskService:
         from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
 
         seen = await narrowed(self.database, wanted)
-        return await sweep.step(self.database, action, seen, start, dry_run=dry_run, most=most)
+        return await sweep.step(
+            self.database, action, seen, start, dry_run=dry_run, most=most, pace=pace
+        )
 
     async def sweep_ids(self, action: Sweep, ids: Collection[UUID]) -> SweepStep:
         """Cancel or retry the tasks with these ids, at most 1,000. The caller records the sweep."""

@@ -14,7 +14,7 @@ from uuid import UUID
 from taskmill.domain import identity
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Reason, Status
-from taskmill.domain.system import PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
+from taskmill.domain.system import Pace, PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
 from taskmill.domain.visibility import Visibility
 from taskmill.observability.flow import CANCELS, RUN_AGAIN
 from taskmill.observability.logs import get_logger
@@ -38,12 +38,14 @@ async def step(
     *,
     dry_run: bool,
     most: int | None = None,
+    pace: Pace | None = None,
 ) -> SweepStep:
     """Do what can be done in `BUDGET_S`, at least one chunk; with `dry_run` only count.
 
-    With `most`, from 1, it ends after so many tasks; more that match are left to the next step. Only tasks in a
-    status that allows the action are changed; where the filter has no such status, there are none. An outage after
-    the first chunk ends the step early: it returns what was done, and the next step continues.
+    Retried tasks are due at once, or as a `pace` says. With `most`, from 1, it ends after so many tasks; more that
+    match are left to the next step. Only tasks in a status that allows the action are changed; where the filter
+    has no such status, there are none. An outage after the first chunk ends the step early: it returns what was
+    done, and the next step continues.
 
     Raises:
         Unavailable: the database is away; nothing was done, unless the result of the first chunk was lost.
@@ -67,7 +69,9 @@ async def step(
         try:
             ids, following = await listing.ids(database, wanted, request)
             if ids and not dry_run:
-                more_changed, more_requested = await _act(database, action, wanted.statuses, ids)
+                more_changed, more_requested = await _act(
+                    database, action, wanted.statuses, ids, pace and pace.after(changed)
+                )
                 changed, requested = changed + more_changed, requested + more_requested
         except Unavailable:
             if after == start.after:
@@ -98,7 +102,7 @@ async def sweep_ids(
     if visibility is not None:
         found = await listing.of_ids(database, chosen)
         chosen = [task.id for task in found if visibility.shows(task.queue)]
-    changed, requested = await _act(database, action, action.statuses, chosen)
+    changed, requested = await _act(database, action, action.statuses, chosen, None)
     return SweepStep(matched=len(ids), changed=changed, requested=requested, next_start=None)
 
 
@@ -114,14 +118,21 @@ def _limited(wanted: TaskFilter, start: SweepStart) -> TaskFilter:
 
 
 async def _act(
-    database: Database, action: Sweep, statuses: Collection[Status], ids: list[UUID]
+    database: Database,
+    action: Sweep,
+    statuses: Collection[Status],
+    ids: list[UUID],
+    pace: Pace | None,
 ) -> tuple[int, int]:
     """Return how many of the tasks were changed, and how many running ones were asked to stop."""
     match action:
         case Sweep.CANCEL:
             return await _cancel(database, statuses, ids)
         case Sweep.RETRY:
-            rows = await database.fetch("run_tasks_again", sorted(ids), sorted(statuses))
+            first_at, spacing_s = (None, 0.0) if pace is None else (pace.first_at, pace.spacing_s)
+            rows = await database.fetch(
+                "run_tasks_again", sorted(ids), sorted(statuses), first_at, spacing_s
+            )
             RUN_AGAIN.add(len(rows))
             return len(_logged("task.run_again", (row["id"] for row in rows))), 0
         case _:

@@ -1,12 +1,14 @@
 """Cancels or retries many tasks: first a preview with their number, then a job that does it.
 
 Against slips it needs picked tasks or a filter, retries succeeded tasks only when that status is named, and has a
-number above `MOST_UNTYPED` typed. The job changes no more tasks than were confirmed.
+number above `MOST_UNTYPED` typed. The job changes no more tasks than were confirmed. Of what a filter admits, it
+may retry the oldest ones only, after a delay, or some each second: then they are due one after the other, and
+nothing has to keep the pace.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -22,13 +24,16 @@ from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import NOTHING
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import Sweep, TaskFilter
+from taskmill.domain.system import Pace, Sweep, TaskFilter
 from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.wording import describe
 
 MOST_SELECTED: Final = 500
 _MOST_BYTES: Final = 64 * 1024
 _MOST_DIGITS: Final = 15
+_MOST_TASKS: Final = 1_000_000_000
+# A week: what is due later is better scheduled.
+_LONGEST_DELAY_MIN: Final = 7 * 24 * 60
 # Separators of thousands in various languages.
 _BETWEEN_THOUSANDS: Final = dict.fromkeys(map(ord, " ,.'\u00a0\u2009\u202f"))
 # htmx stops polling at this status.
@@ -78,7 +83,9 @@ async def start(view: View) -> Response:
     what, ids, filters = _request(form)
     expected, typed = _number(first(form, "expected")), first(form, "typed")
     confirmed = _number(typed.translate(_BETWEEN_THOUSANDS))
-    if expected is not None and expected > MOST_UNTYPED and confirmed != expected:
+    pace, first_ones = _pace(form, what, view.context.clock.now()), _whole(form, "most")
+    concerned = expected if first_ones is None else min(expected or 0, first_ones)
+    if concerned is not None and concerned > MOST_UNTYPED and confirmed != expected:
         return await _counted(view, form, mistyped=typed or NOTHING)
     job_id = first(form, "job")
     job = view.context.jobs.start(
@@ -86,8 +93,9 @@ async def start(view: View) -> Response:
         what,
         wanted=None if ids else _wanted(form, what, filters, view.context.clock.now()),
         ids=ids,
-        most=max(confirmed or 0, MOST_UNTYPED),
-        expected=expected,
+        most=min(max(confirmed or 0, MOST_UNTYPED), first_ones or _MOST_TASKS),
+        expected=expected if first_ones is None else min(expected or first_ones, first_ones),
+        pace=pace,
     )
     return view.redirect("/ui/tasks", [*filters.pairs, ("job", str(job.id))])
 
@@ -110,6 +118,26 @@ async def stop_job(view: View) -> Response:
         raise JobUnknown
     job.stop.set()
     return view.fragment("job.html", job=job)
+
+
+def _pace(form: Pairs, what: Sweep, now: datetime) -> Pace | None:
+    """Return when the tasks are due, None for at once. Raises `InvalidInput`."""
+    delay_min, per_s = _whole(form, "delay_min"), _whole(form, "per_s")
+    if what is not Sweep.RETRY or not (delay_min or per_s):
+        return None
+    if (delay_min or 0) > _LONGEST_DELAY_MIN:
+        raise InvalidInput.at("/delay_min", f"at most {_LONGEST_DELAY_MIN}", f"{delay_min}")
+    first_at = now + timedelta(minutes=delay_min or 0)
+    return Pace(first_at=first_at, spacing_s=1 / per_s if per_s else 0.0)
+
+
+def _whole(form: Pairs, name: str) -> int | None:
+    """Return a whole number of a form, None when it is left empty or 0. Raises `InvalidInput`."""
+    text = first(form, name)
+    number = _number(text) if text else 0
+    if number is None or number > _MOST_TASKS:
+        raise InvalidInput.at(f"/{name}", "a whole number", describe(text, reveal=True))
+    return number or None
 
 
 def _number(text: str) -> int | None:

@@ -1,6 +1,7 @@
 -- Purpose: an operator starts a new run of finished tasks: attempts and losses from zero, while claim numbers go
 -- on. An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses:
--- others are left alone. The form for one has $3 integer[]: the versions that it may have, null for any.
+-- others are left alone. $3 timestamptz: when the first is due, null or the past: now; $4 double precision: s from one
+-- to the next, in the order of ids. The form for one has $5 integer[]: the versions that it may have, null for any.
 -- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues.
 -- Relies on the primary keys of task and running; `IS TRUE` hides the status from the planner. A task that is in
 -- `running` though it has ended is left alone: it would run twice. Returns the tasks whose run was started.
@@ -9,7 +10,7 @@ WITH finished AS MATERIALIZED (
     SELECT id, final_status FROM taskmill.task
     WHERE id = ANY($1) AND (final_status = ANY($2)) IS TRUE
         AND (SELECT r.claim_no FROM taskmill.running AS r WHERE r.task_id = id) IS NULL
-        -- For one: AND ($3::integer[] IS NULL OR version = ANY($3))
+        -- For one: AND ($5::integer[] IS NULL OR version = ANY($5))
     ORDER BY id
     FOR NO KEY UPDATE
 ),
@@ -20,7 +21,9 @@ again AS (
         attempt = 0,
         losses = 0,
         cancel_requested = false,
-        run_at = now(),
+        run_at = greatest(now(), $3::timestamptz) + make_interval(
+            secs => $4::double precision * width_bucket(id, ARRAY(SELECT id FROM finished ORDER BY id)) - $4
+        ),
         expires_at = NULL,
         started_at = NULL,
         finished_at = NULL,
