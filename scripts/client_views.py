@@ -25,6 +25,7 @@ from taskmill.wire.attention import AttentionView  # noqa: E402 - the source bes
 from taskmill.wire.audit import AuditEntryList  # noqa: E402
 from taskmill.wire.batches import BatchCreated  # noqa: E402
 from taskmill.wire.explanations import ExplanationView  # noqa: E402
+from taskmill.wire.failures import FailureKindDetails, FailureKindList  # noqa: E402
 from taskmill.wire.feed import ChangeView  # noqa: E402
 from taskmill.wire.problems import Problem  # noqa: E402
 from taskmill.wire.queues import QueueList  # noqa: E402
@@ -50,6 +51,8 @@ WANTED: Final[tuple[type[BaseModel], ...]] = (
     DeliveryList,
     EventList,
     ExplanationView,
+    FailureKindDetails,
+    FailureKindList,
     FireList,
     LogPage,
     LoginLinkView,

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
+from taskmill.domain.error_kinds import kind_id
 from taskmill.domain.failures import KindOrder
 from taskmill.storage import failures
-from taskmill.wire.failures import FailureKindList
+from taskmill.wire.failures import FailureKindDetails, FailureKindList
 from tests.support.api import Served, serving
 from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.commands import Taskmill, taskmill
@@ -121,6 +122,52 @@ async def test_what_fails_in_other_queues_changes_nothing_that_a_key_for_some_se
     assert [(await required.get(path, headers=shown(key))).json() for path in paths] == before
 
 
+async def test_a_kind_is_read_and_decided_on(api: Served, stage: Stage) -> None:
+    for queue, type_ in (("mail", "pay"), ("mail", "send"), ("news", "pay")):
+        await fail(stage, queue=queue, type=type_, place="shop.call")
+    path = f"/failures/{kind_id('E in shop.call')}"
+    found = FailureKindDetails.model_validate_json((await api.get(path)).content)
+    assert (found.tasks, found.state, sorted(found.types)) == (3, "open", ["pay", "send"])
+    assert [(one.name, one.tasks) for one in found.queue_counts] == [("mail", 2), ("news", 1)]
+    assert [(one.name, one.tasks) for one in found.type_counts] == [("pay", 2), ("send", 1)]
+    for decision, state in (("resolve", "resolved"), ("ignore", "ignored"), ("reopen", "open")):
+        response = await api.post(f"{path}/{decision}")
+        assert response.status_code == 200
+        assert FailureKindDetails.model_validate_json(response.content).state == state
+    assert (await api.get(f"{path}?window=5m")).status_code == 422
+
+
+async def test_an_unknown_kind_is_not_found(api: Served) -> None:
+    for method, path in (
+        ("GET", ""),
+        ("POST", "/resolve"),
+        ("POST", "/ignore"),
+        ("POST", "/reopen"),
+    ):
+        response = await api.http.request(method, f"/failures/0123456789abcdef{path}")
+        assert response.json()["type"] == "/problems/failure-kind-not-found"
+        wrong = await api.http.request(method, f"/failures/nonsense{path}")
+        assert wrong.json()["errors"][0]["pointer"] == "path:id"
+
+
+async def test_who_may_not_operate_all_queues_decides_nothing(
+    required: Served, stage: Stage
+) -> None:
+    await fail(stage, queue="mail", place="shop.call")
+    path = f"/failures/{kind_id('E in shop.call')}"
+    for grants, status in (
+        (("tasks:read queue=mail", "tasks:operate queue=mail"), 403),
+        (("tasks:read",), 403),
+        (("tasks:read", "tasks:operate"), 200),
+    ):
+        key = await a_new_key(stage.owner_database, *grants)
+        assert (await required.get(path, headers=shown(key))).status_code == 200
+        response = await required.post(f"{path}/resolve", headers=shown(key))
+        assert response.status_code == status, grants
+    other = await a_new_key(stage.owner_database, "tasks:read queue=news")
+    assert (await required.get(path, headers=shown(other))).status_code == 404
+
+
 async def test_a_place_and_a_fingerprint_of_a_worker_in_any_language_name_the_kind(
     api: Served,
 ) -> None:
@@ -153,6 +200,18 @@ async def lines_of(taskmill: Taskmill, *words: str) -> list[str]:
     status, out, err = await asyncio.to_thread(taskmill, "failure", *words)
     assert status == 0, err
     return [line for line in (out + err).splitlines() if "module=taskmill" not in line]
+
+
+async def test_the_commands_show_and_decide(api: Served, stage: Stage, taskmill: Taskmill) -> None:
+    await fail(stage, "no route", place="shop.call", queue="mail")
+    kind = kind_id("E in shop.call")
+
+    async def printed(*words: str) -> str:
+        return "\n".join(await lines_of(taskmill, *words, "--url", api.url))
+
+    assert "mail 1" in await printed("show", kind)
+    for decision, state in (("resolve", "resolved"), ("ignore", "ignored"), ("reopen", "open")):
+        assert await printed(decision, kind) == f"{kind}  {state}  E in shop.call"
 
 
 async def test_the_command_lists_kinds(api: Served, stage: Stage, taskmill: Taskmill) -> None:

@@ -18,6 +18,7 @@ from taskmill.composition import one_shot
 from taskmill.dashboard.app import _all_routes
 from taskmill.domain.api_keys import ApiKeyDraft
 from taskmill.domain.audit import Actor, ActorKind, AuditAction, AuditOutcome, TargetType
+from taskmill.domain.error_kinds import kind_id, kind_of
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.grants import Grant, Scope
 from taskmill.domain.lifecycle import Failed
@@ -88,6 +89,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/webhooks/{id}/deliveries/{delivery}/resend"): Recorded(
         action=AuditAction.DELIVERY_RESEND, target="delivery"
     ),
+    ("POST", "/failures/{id}/resolve"): Recorded(action=AuditAction.FAILURE_RESOLVE, target="kind"),
+    ("POST", "/failures/{id}/ignore"): Recorded(action=AuditAction.FAILURE_IGNORE, target="kind"),
+    ("POST", "/failures/{id}/reopen"): Recorded(action=AuditAction.FAILURE_REOPEN, target="kind"),
     ("POST", "/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
     ),
@@ -145,6 +149,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/queues/{name}/resume"): Recorded(action=AuditAction.QUEUE_RESUME, target="queue"),
     ("POST", "/ui/queues/{name}/delete"): Recorded(action=AuditAction.QUEUE_DELETE, target="empty"),
     ("POST", "/ui/workers/{id}/{what}"): Recorded(action=AuditAction.WORKER_QUIET, target="worker"),
+    ("POST", "/ui/failures/{id}/{decision}"): Recorded(
+        action=AuditAction.FAILURE_RESOLVE, target="kind"
+    ),
     ("POST", "/ui/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
     ),
@@ -190,6 +197,7 @@ TARGETS: Final = {
     "type": TargetType.TYPE,
     "webhook": TargetType.WEBHOOK,
     "delivery": TargetType.DELIVERY,
+    "kind": TargetType.FAILURE,
     "rejection": TargetType.REJECTION,
     "schedule": TargetType.SCHEDULE,
     "notice": TargetType.NOTICE,
@@ -231,6 +239,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
         "type": "held",
         "webhook": webhook["id"],
         "delivery": str(delivery["id"]),
+        "kind": kind_id(kind_of(ERROR)),
         "rejection": str(rejection),
         "schedule": "nightly",
         "notice": str(notice.id),
@@ -281,7 +290,7 @@ async def test_what_a_route_does_is_recorded_once(
         target = world.get(how.target or "", "")
         for parameter in ("{id}", "{name}", "{delivery}"):
             here = here.replace(parameter, target)
-        here = here.replace("{what}", "quiet")
+        here = here.replace("{what}", "quiet").replace("{decision}", "resolve")
         body = (
             how.body if how.body is None or isinstance(how.body, bytes) else orjson.dumps(how.body)
         )

@@ -292,7 +292,8 @@ async def test_failures_are_grouped_and_lead_to_their_tasks(pages: Served, stage
     html = (await pages.get("/ui/failures")).text
     assert "4 tasks failed · 2 kinds" in html
     assert html.index("host # &amp; co.") < html.index("other")
-    [address] = re.findall(r'href="(/ui/tasks\?[^"]+host[^"]+)"', html)
+    [kind, _] = re.findall(r'href="(/ui/failures/[^"]+)" title', html)
+    [address, *_] = re.findall(r'href="(/ui/tasks\?[^"]+)"', (await pages.get(kind)).text)
     listed = (await pages.get(unescape(address))).text
     assert listed.count('name="id"') == 3
     for window in ("24h", "7d", "30d"):

@@ -78,6 +78,8 @@ ERRORS: Final = (
     ("GET", "/tasks/01a2104d-0554-7000-aa31-7e1796e3ff04"),
     ("POST", "/workers/01a2104d-0554-7000-aa31-7e1796e3ff04/quiet"),
     ("GET", "/webhooks/01a2104d-0554-7000-aa31-7e1796e3ff04"),
+    ("GET", "/failures/0123456789abcdef"),
+    ("POST", "/failures/0123456789abcdef/resolve"),
     ("GET", "/rejections/01a2104d-0554-7000-aa31-7e1796e3ff04"),
 )
 OF_A_TASK: Final = ("", "/events", "/logs", "/explain", "/deliveries")

@@ -19,6 +19,7 @@ from taskmill.client import (
 from taskmill.client.views.attention import AttentionView, NoticeView
 from taskmill.client.views.audit import AuditEntryView
 from taskmill.client.views.explanations import ExplanationView
+from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 from taskmill.client.views.feed import ChangeView
 from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
@@ -76,6 +77,15 @@ def tasks(client: Client) -> None:
     assert_type(client.log_page(ID, claim=1, limit=5), LogPage)
     assert_type(client.feed(after="0", status="failed"), Generator[ChangeView, None, None])
     assert_type(client.callback(ID), CallbackView)
+
+
+def kinds_of_failures(client: Client) -> None:
+    kinds = client.failures(window="7d", order="newest", queue="mail")
+    assert_type(kinds, Iterator[FailureKindView])
+    assert_type(client.failure("0123456789abcdef", window="1h"), FailureKindDetails)
+    assert_type(client.resolve_failure("0123456789abcdef"), FailureKindDetails)
+    assert_type(client.ignore_failure("0123456789abcdef"), FailureKindDetails)
+    assert_type(client.reopen_failure("0123456789abcdef"), FailureKindDetails)
 
 
 def system(client: Client) -> None:

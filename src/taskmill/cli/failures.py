@@ -1,38 +1,47 @@
-"""The commands for kinds of failures: list."""
+"""The commands for kinds of failures: list, show, resolve, ignore, reopen."""
 
 import click
 
 from taskmill.cli import show
-from taskmill.cli.output import Columns, Limit, Output
-from taskmill.cli.server import given, limit_options, over_http
+from taskmill.cli.output import Columns, Limit, Lines, Output
+from taskmill.cli.server import for_each, given, limit_options, over_http
 from taskmill.client.failures import FailureFilters
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.failures import CountOf, FailureKindDetails, FailureKindView
 from taskmill.domain.activity import Window
 from taskmill.domain.failures import WINDOWS, KindOrder, KindState
-from taskmill.wire.failures import FailureKindView
 
 _EPILOG = """\b
 Examples:
   taskmill failure list
   taskmill failure list --window 7d --order newest
   taskmill failure list --queue mail --text timeout
+  taskmill failure show 5d41402abc4b2a76
+  taskmill failure resolve 5d41402abc4b2a76
 """
 _MOST_TYPES = 3
+_MOST_COUNTS = 10
 
 
 @click.group(epilog=_EPILOG)
 def failure() -> None:
-    """List what fails, by kind: class and place of the error, or the first line of its message."""
+    """List what fails, by kind: class and place of the error, or the first line of its message.
+
+    A kind that is resolved comes back when it fails again; an ignored one does not.
+    """
 
 
-@failure.command("list")
-@click.option(
+_window_option = click.option(
     "--window",
     type=click.Choice([window.value for window in WINDOWS]),
     default=Window.DAY.value,
     show_default=True,
     help="Of what failed since then.",
 )
+
+
+@failure.command("list")
+@_window_option
 @click.option("--queue", metavar="NAME", help="Only what failed in this queue.")
 @click.option("--type", metavar="NAME", help="Only what failed of this type.")
 @click.option("--label", metavar="KEY=VALUE", help="Only kinds of which a task with it failed.")
@@ -54,6 +63,66 @@ def list_(*, limit: Limit, client: TaskmillClient, output: Output, **wanted: str
     filters: FailureFilters = given(wanted)  # type: ignore[assignment]  # names are the options above
     found = client.failures(page_size=limit.page_size, **filters)
     output.items(limit.of(found), _COLUMNS, in_pages=True)
+
+
+@failure.command("show")
+@click.argument("kind_id", metavar="ID")
+@_window_option
+@over_http()
+def show_(*, kind_id: str, window: str, client: TaskmillClient, output: Output) -> None:
+    """Show a kind: how many failed in which queues, of which types, since when."""
+    output.item(client.failure(kind_id, window=window), _lines)
+
+
+@failure.command()
+@click.argument("kind_ids", metavar="ID...", nargs=-1, required=True)
+@over_http()
+def resolve(*, kind_ids: tuple[str, ...], client: TaskmillClient, output: Output) -> int:
+    """Note that kinds are resolved; one that fails again has come back."""
+    return for_each(kind_ids, lambda one: output.item(client.resolve_failure(one), _decided))
+
+
+@failure.command()
+@click.argument("kind_ids", metavar="ID...", nargs=-1, required=True)
+@over_http()
+def ignore(*, kind_ids: tuple[str, ...], client: TaskmillClient, output: Output) -> int:
+    """Ignore kinds, whatever fails so."""
+    return for_each(kind_ids, lambda one: output.item(client.ignore_failure(one), _decided))
+
+
+@failure.command()
+@click.argument("kind_ids", metavar="ID...", nargs=-1, required=True)
+@over_http()
+def reopen(*, kind_ids: tuple[str, ...], client: TaskmillClient, output: Output) -> int:
+    """Note that kinds are neither resolved nor ignored."""
+    return for_each(kind_ids, lambda one: output.item(client.reopen_failure(one), _decided))
+
+
+def _decided(found: FailureKindDetails) -> Lines:
+    yield (found.id, _state(found.state), found.kind)
+
+
+def _lines(found: FailureKindDetails) -> Lines:
+    yield (show.strong(found.kind),)
+    yield show.labelled("id", found.id)
+    if found.message:
+        yield show.labelled("message", found.message)
+    yield show.labelled("state", _state(found.state), show.dim(_by(found)))
+    yield show.labelled("failed", f"{found.tasks:,}")
+    yield show.labelled("first", show.age(found.first_at))
+    yield show.labelled("last", show.age(found.last_at), show.dim(f"task {found.task_id}"))
+    yield show.labelled("queues", _counts(found.queue_counts))
+    yield show.labelled("types", _counts(found.type_counts))
+
+
+def _by(found: FailureKindDetails) -> str:
+    return "" if found.state_at is None else f"{show.age(found.state_at)} by {found.state_by}"
+
+
+def _counts(counts: list[CountOf]) -> str:
+    shown = [f"{one.name} {one.tasks:,}" for one in counts[:_MOST_COUNTS]]
+    more = len(counts) - _MOST_COUNTS
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "") or "-"
 
 
 def _row(item: FailureKindView) -> tuple[show.Cell, ...]:

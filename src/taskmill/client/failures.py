@@ -2,8 +2,9 @@
 
 from typing import TypedDict
 
-from taskmill.client.calls import Call, got
-from taskmill.wire.failures import FailureKindList
+from taskmill.client.calls import Call, got, path_of
+from taskmill.client.responses import reader
+from taskmill.client.views.failures import FailureKindDetails, FailureKindList
 
 
 class FailureFilters(TypedDict, total=False):
@@ -24,3 +25,14 @@ class FailureFilters(TypedDict, total=False):
 def page(wanted: FailureFilters, cursor: str | None, limit: int) -> Call[FailureKindList]:
     """Read a page of the kinds of failures."""
     return got("/failures", FailureKindList, **wanted, limit=limit, cursor=cursor)
+
+
+def get(kind_id: str, window: str) -> Call[FailureKindDetails]:
+    """Read a kind."""
+    return got(path_of("failures", kind_id), FailureKindDetails, window=window)
+
+
+def decide(kind_id: str, decision: str) -> Call[FailureKindDetails]:
+    """Resolve, ignore or reopen a kind."""
+    path = path_of("failures", kind_id, decision)
+    return Call(method="POST", path=path, read=reader(FailureKindDetails))

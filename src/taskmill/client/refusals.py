@@ -15,6 +15,7 @@
     │   ├── LeaseNotFound
     │   ├── NoticeNotFound
     │   ├── RejectionNotFound
+    │   ├── FailureKindNotFound
     │   ├── WebhookNotFound
     │   ├── DeliveryNotFound
     │   ├── ScheduleNotFound
@@ -209,6 +210,10 @@ class NoticeNotFound(NotFound):
 
 class RejectionNotFound(NotFound):
     """No refused message has this id."""
+
+
+class FailureKindNotFound(NotFound):
+    """No kind of failures has this id; it may not have failed for 40 days."""
 
 
 class WebhookNotFound(NotFound):

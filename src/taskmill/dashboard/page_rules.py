@@ -84,6 +84,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/workers/{id}": PageRule(Scope.TASKS_READ, Need.WORKER),
     "POST /ui/workers/{id}/{what}": PageRule(Scope.TASKS_OPERATE, Need.WHOLE_WORKER),
     "GET /ui/failures": _READ_VISIBLE,
+    "GET /ui/failures/{id}": _READ_VISIBLE,
+    "POST /ui/failures/{id}/{decision}": PageRule(Scope.TASKS_OPERATE, Need.ALL),
     "GET /ui/schedules": _READ_VISIBLE,
     "GET /ui/schedules/{name}": _READ_SCHEDULE,
     "POST /ui/schedules/{name}/pause": _OPERATE_SCHEDULE,

@@ -19,6 +19,10 @@ from taskmill.domain.lifecycle import ErrorInfo
 LONGEST_KEY: Final = 200
 """The most characters of a fingerprint, and of a place."""
 
+KIND_ID_PATTERN: Final = r"^[0-9a-f]{16}$"
+KIND_ID_WORDS: Final = "16 hexadecimal digits, a to f in lower case"
+
+_IS_KIND_ID: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _LONGEST_TYPE: Final = 100
 _LONGEST_LINE: Final = 200
 _LONGEST_READ: Final = 4_000
@@ -57,6 +61,11 @@ def is_fingerprint(text: str) -> bool:
 def kind_id(kind: str) -> str:
     """Return the id of a kind: 16 digits, the same in every database."""
     return md5(kind.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def is_kind_id(text: str) -> bool:
+    """Return whether a text can be the id of a kind."""
+    return _IS_KIND_ID.fullmatch(text) is not None
 
 
 def message_shape(message: str) -> str:

@@ -14,6 +14,7 @@
     ├── TypeLimitReached        no more types may have contracts
     ├── UnservedTypeLimitReached no more types may wait without a worker or contract
     ├── RejectionNotFound       no such refused message
+    ├── FailureKindNotFound     no such kind of failures
     ├── NoticeNotFound          nothing of that needs attention now
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
@@ -211,6 +212,13 @@ class RejectionNotFound(TaskmillError):
     def __init__(self, rejection_id: UUID) -> None:
         super().__init__(f"there is no rejection {rejection_id}")
         self.rejection_id = rejection_id
+
+
+class FailureKindNotFound(TaskmillError):
+    """No kind of failures has this id; it may not have failed for 40 days."""
+
+    def __init__(self, kind_id: str) -> None:
+        super().__init__(f"there is no kind of failures {kind_id}")
 
 
 class WorkerNotFound(TaskmillError):

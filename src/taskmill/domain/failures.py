@@ -124,3 +124,16 @@ class FailurePage:
     def kinds(self) -> int:
         """How many kinds fit, whatever their state."""
         return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindDetails:
+    """A kind over a window, with how many failed by queue and by type, the most frequent first.
+
+    `steps` are those of the window. With none within it, the kind has no trend.
+    """
+
+    kind: FailureKind
+    queues: Mapping[str, int]
+    types: Mapping[str, int]
+    steps: Sequence[datetime]

@@ -1,19 +1,40 @@
 """Kinds of failures: which there are, and what operators decide about one. Retries are sweeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
-from taskmill.domain.errors import InvalidInput
-from taskmill.domain.failures import FailurePage, KindFilter, KindOrder, KindPosition
+from taskmill.domain.activity import Window
+from taskmill.domain.audit import AuditAction, Target, TargetType
+from taskmill.domain.errors import FailureKindNotFound, InvalidInput
+from taskmill.domain.failure_samples import FailureSample
+from taskmill.domain.failures import (
+    FailureKind,
+    FailurePage,
+    KindDetails,
+    KindFilter,
+    KindOrder,
+    KindPosition,
+    KindState,
+)
+from taskmill.operations.audit import AuditLog, current_origin
 from taskmill.operations.visibility import visible_queues
-from taskmill.storage import failures
+from taskmill.storage import failure_kinds, failures
 from taskmill.storage.database import Database
+
+_ACTIONS: Final[Mapping[KindState, AuditAction]] = {
+    KindState.RESOLVED: AuditAction.FAILURE_RESOLVE,
+    KindState.IGNORED: AuditAction.FAILURE_IGNORE,
+    KindState.OPEN: AuditAction.FAILURE_REOPEN,
+}
 
 
 class FailureKinds:
-    """Reads the kinds of failures that this context may see. Its methods raise `Unavailable`."""
+    """The kinds of failures that this context may see. Its methods raise `Unavailable`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: AuditLog) -> None:
         self._database = database
+        self._audit = audit
 
     async def page(
         self,
@@ -45,3 +66,40 @@ class FailureKinds:
             visible=visible,
             kinds=of_label,
         )
+
+    async def get(self, kind_id: str, window: Window) -> KindDetails:
+        """Return a kind over a window; `first_at` and `last_at` are of all that is known of it.
+
+        Raises:
+            FailureKindNotFound: there is none, or it has not failed for 40 days.
+        """
+        visible = await visible_queues(self._database)
+        known = await self._find(kind_id)
+        found = await failure_kinds.details(self._database, known, window, visible)
+        kind = replace(
+            found.kind, first_at=known.first_at, last_at=known.last_at, state=known.state
+        )
+        return replace(found, kind=kind)
+
+    async def sample(self, details: KindDetails) -> FailureSample:
+        """Return the newest tasks that are still failed in this way, and what to compare them with."""
+        visible = await visible_queues(self._database)
+        return await failure_kinds.sample(
+            self._database, details.kind, list(details.types), visible
+        )
+
+    async def decide(self, kind_id: str, state: KindState) -> None:
+        """Note that this context resolves or ignores a kind, or (open) neither. Raises `FailureKindNotFound`."""
+        target = Target(TargetType.FAILURE, kind_id)
+        async with self._audit.record(_ACTIONS[state], target) as outcome:
+            kind = await self._find(kind_id)
+            actor = current_origin().actor
+            await failure_kinds.decide(self._database, kind, state, actor.name or actor.address)
+            outcome["kind"] = kind.kind
+
+    async def _find(self, kind_id: str) -> FailureKind:
+        visible = await visible_queues(self._database)
+        found = await failure_kinds.find(self._database, kind_id, visible)
+        if found is None:
+            raise FailureKindNotFound(kind_id)
+        return found

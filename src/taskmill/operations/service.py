@@ -86,7 +86,7 @@ class TaskService:
         self.refusals = RefusalCounts(self.audit)
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
-        self.failures = FailureKinds(database)
+        self.failures = FailureKinds(database, self.audit)
         self.contracts = contracts or Contracts(database)
         self.masking = Masking(self.contracts)
         self.offload = self.contracts.offload

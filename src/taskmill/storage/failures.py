@@ -71,6 +71,11 @@ async def prune(database: Database) -> bool:
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 
 
+def step_s(window: Window) -> int:
+    """Return the length of the steps that a window is read from."""
+    return _STEPS[window]
+
+
 async def read(
     database: Database,
     wanted: KindFilter,

@@ -1,12 +1,12 @@
 """The shapes of kinds of failures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from taskmill.domain.failures import FailureKind, FailurePage, KindState
+from taskmill.domain.failures import FailureKind, FailurePage, KindDetails, KindState
 from taskmill.wire.encoding import encode_json, fast_timestamp, fields_of, format_optional
 from taskmill.wire.fields import Timestamp
 
@@ -57,6 +57,20 @@ class FailureKindView(BaseModel):
     )
 
 
+class CountOf(BaseModel):
+    """How many failed of one of these."""
+
+    name: str
+    tasks: int
+
+
+class FailureKindDetails(FailureKindView):
+    """A kind of failures, and where they happened. `first_at` and `last_at` are of all that is known of it."""
+
+    queue_counts: list[CountOf] = Field(description="by queue, the most frequent first")
+    type_counts: list[CountOf] = Field(description="by type, the most frequent first")
+
+
 class KindCounts(BaseModel):
     """How many kinds fit the filter, whatever their state; a state without any is left out."""
 
@@ -92,6 +106,18 @@ def failures_json(page: FailurePage, next_cursor: str | None) -> bytes:
             "other_tasks": page.other_tasks,
         }
     )
+
+
+def kind_json(found: KindDetails) -> bytes:
+    """Return a kind as `FailureKindDetails` in JSON."""
+    fields = kind_fields(found.kind) | {"types": list(found.types)}
+    return encode_json(
+        {**fields, "queue_counts": _counts(found.queues), "type_counts": _counts(found.types)}
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> list[dict[str, object]]:
+    return [{"name": name, "tasks": tasks} for name, tasks in counts.items()]
 
 
 def kind_fields(kind: FailureKind) -> dict[str, object]:

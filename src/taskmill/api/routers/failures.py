@@ -1,27 +1,50 @@
-"""Kinds of failures: list them."""
+"""Kinds of failures: list them, read one, and say what is to become of it."""
 
 import struct
 from hashlib import blake2s
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from taskmill.api import cursors, queries
-from taskmill.api.dependencies import InContext
+from taskmill.api.context import Context
+from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.activity import Window
+from taskmill.domain.error_kinds import KIND_ID_PATTERN, KIND_ID_WORDS, is_kind_id
+from taskmill.domain.errors import InvalidInput
 from taskmill.domain.failures import WINDOWS, KindFilter, KindOrder, KindPosition, KindState
 from taskmill.wire import fields
-from taskmill.wire.failures import FailureKindList, failures_json
+from taskmill.wire.failures import FailureKindDetails, FailureKindList, failures_json, kind_json
 from taskmill.wire.fields import Expected
+from taskmill.wire.wording import describe
 
 router = APIRouter(tags=["failures"])
 
+_NO_QUERY: Final = [Depends(refuse_query)]
 _POSITION: Final = struct.Struct(">d8s")
+
+
+def _kind_id(
+    id: Annotated[  # noqa: A002 - as in the path
+        str,
+        Path(
+            description="the id of the kind",
+            json_schema_extra={"pattern": KIND_ID_PATTERN},
+            examples=["5d41402abc4b2a76"],
+        ),
+    ],
+) -> str:
+    if not is_kind_id(id):
+        raise InvalidInput.at("path:id", KIND_ID_WORDS, describe(id, reveal=True))
+    return id
+
+
+KindId = Annotated[str, Depends(_kind_id)]
 
 
 def _one_of_windows(text: object) -> object:
@@ -133,6 +156,73 @@ async def list_failures(request: Request, context: InContext) -> Response:
     if page.has_more:
         next_cursor = cursors.encode(_packed(page.items[-1].position), listing)
     return RawResponse(200, failures_json(page, next_cursor)).to_starlette()
+
+
+class WindowQuery(BaseModel):
+    """Over which time failures are counted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: FailureWindow = Field(default=Window.DAY, description="of what failed within this time")
+
+
+@router.get(
+    "/failures/{id}",
+    summary="Read a kind of failures",
+    response_model=FailureKindDetails,
+    openapi_extra={"parameters": query_parameters(WindowQuery)},
+    responses=refusals(400, 404),
+)
+async def get_failure(request: Request, context: InContext, id: KindId) -> Response:  # noqa: A002 - as in the path
+    """Read a kind: its trend, and how many failed by queue and by type within the window."""
+    window = queries.read_query(request.scope, WindowQuery).window
+    return await _shown(context, id, window)
+
+
+@router.post(
+    "/failures/{id}/resolve",
+    summary="Resolve a kind of failures",
+    response_model=FailureKindDetails,
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def resolve_failure(context: InContext, id: KindId) -> Response:  # noqa: A002 - as in the path
+    """Note that a kind is resolved. If a task fails so afterwards, the kind has come back."""
+    return await _decided(context, id, KindState.RESOLVED)
+
+
+@router.post(
+    "/failures/{id}/ignore",
+    summary="Ignore a kind of failures",
+    response_model=FailureKindDetails,
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def ignore_failure(context: InContext, id: KindId) -> Response:  # noqa: A002 - as in the path
+    """Note that a kind is to be ignored, whatever fails so. It is counted on, and not among the open ones."""
+    return await _decided(context, id, KindState.IGNORED)
+
+
+@router.post(
+    "/failures/{id}/reopen",
+    summary="Reopen a kind of failures",
+    response_model=FailureKindDetails,
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def reopen_failure(context: InContext, id: KindId) -> Response:  # noqa: A002 - as in the path
+    """Note that a kind is neither resolved nor ignored."""
+    return await _decided(context, id, KindState.OPEN)
+
+
+async def _decided(context: Context, kind_id: str, state: KindState) -> Response:
+    await context.service.failures.decide(kind_id, state)
+    return await _shown(context, kind_id, Window.DAY)
+
+
+async def _shown(context: Context, kind_id: str, window: Window) -> Response:
+    found = await context.service.failures.get(kind_id, window)
+    return RawResponse(200, kind_json(found)).to_starlette()
 
 
 def _packed(position: KindPosition) -> UUID:

@@ -1,4 +1,4 @@
-"""The methods for kinds of failures: list them."""
+"""The methods for kinds of failures: list, read, resolve, ignore, reopen."""
 
 from collections.abc import AsyncIterator
 from typing import Unpack
@@ -6,7 +6,7 @@ from typing import Unpack
 from taskmill.client import failures
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.failures import FailureFilters
-from taskmill.wire.failures import FailureKindView
+from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 
 
 class AsyncFailureCalls(AsyncSender):
@@ -24,3 +24,19 @@ class AsyncFailureCalls(AsyncSender):
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def failure(self, kind_id: str, *, window: str = "24h") -> FailureKindDetails:
+        """Read a kind, with how many failed by queue and by type within the window."""
+        return await self._send(failures.get(kind_id, window))
+
+    async def resolve_failure(self, kind_id: str) -> FailureKindDetails:
+        """Note that a kind is resolved; if it fails again, it has come back."""
+        return await self._send(failures.decide(kind_id, "resolve"))
+
+    async def ignore_failure(self, kind_id: str) -> FailureKindDetails:
+        """Note that a kind is to be ignored."""
+        return await self._send(failures.decide(kind_id, "ignore"))
+
+    async def reopen_failure(self, kind_id: str) -> FailureKindDetails:
+        """Note that a kind is neither resolved nor ignored."""
+        return await self._send(failures.decide(kind_id, "reopen"))

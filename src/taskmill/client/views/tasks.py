@@ -17,6 +17,10 @@ class TaskError(View):
     """a name for programs, such as that of the exception"""
     message: str
     """for people"""
+    place: str | None = None
+    """the innermost function of the handler's own code; absent if there is none"""
+    fingerprint: str | None = None
+    """the handler's own name for failures of this kind; absent if there is none"""
 
 
 class ProgressView(View):

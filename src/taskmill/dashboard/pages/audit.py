@@ -23,6 +23,7 @@ _PAGES: Final[Mapping[str, str]] = {
     TargetType.TASK: "/ui/tasks/",
     TargetType.WORKER: "/ui/workers/",
     TargetType.REJECTION: "/ui/rejections/",
+    TargetType.FAILURE: "/ui/failures/",
     TargetType.SCHEDULE: "/ui/schedules/",
 }
 

@@ -9,6 +9,7 @@ from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.pages import slices
 from taskmill.dashboard.view import Pairs
 from taskmill.domain.activity import Window
+from taskmill.domain.error_kinds import is_kind_id
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.failures import KindFilter, KindOrder, KindPosition, KindState
 from taskmill.wire.fields import is_name
@@ -19,7 +20,6 @@ ALL: Final = "all"
 STATES: Final = (KindState.OPEN, KindState.RESOLVED, KindState.IGNORED, ALL)
 
 _LONGEST_LABEL: Final = 320
-_ID_DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,11 @@ class FailureFilters:
         return [*others, (name, value)] if value else others
 
     @property
+    def of_kind(self) -> Pairs:
+        """The query of the page of a kind."""
+        return [] if self.window is Window.DAY else [("window", self.window)]
+
+    @property
     def of_tasks(self) -> Pairs:
         """The conditions that a list of tasks can have, too."""
         given = (("queue", self.queue), ("type", self.type), ("label", self.label))
@@ -111,11 +116,6 @@ def _position(text: str) -> KindPosition:
     if found is None or not math.isfinite(found.value) or not is_kind_id(kind_id):
         raise InvalidInput.at("query:after", "where a page begins", describe(text, reveal=True))
     return found
-
-
-def is_kind_id(text: str) -> bool:
-    """Return whether a text can be the id of a kind."""
-    return len(text) == _ID_DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def _name(query: Pairs, name: str) -> str:

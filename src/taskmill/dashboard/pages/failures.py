@@ -46,6 +46,7 @@ async def show_failures(view: View) -> Response:
         orders=list(KindOrder),
         older=_older(filters, page),
         windows=WINDOWS,
+        here_pairs=filters.of_kind,
     )
 
 

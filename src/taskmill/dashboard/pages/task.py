@@ -12,7 +12,8 @@ from taskmill.dashboard.blocker_text import blocker_texts
 from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
-from taskmill.domain.lifecycle import TERMINAL, EventType, Status
+from taskmill.domain.error_kinds import kind_id, kind_of
+from taskmill.domain.lifecycle import TERMINAL, ErrorInfo, EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import SHOWN
@@ -46,11 +47,12 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """An error of the task or of an event, cut if it is very long."""
+    """An error of the task or of an event, cut if it is very long; `kind_id` is that of its kind of failure."""
 
     type: str
     message: str
     is_whole: bool
+    kind_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,17 +163,25 @@ def _phases(task: Task, events: Sequence[TaskEvent], now: datetime) -> Iterator[
         )
 
 
-def _trouble(error: str | None) -> Trouble | None:
-    if error is None:
+def _trouble(stored: str | None) -> Trouble | None:
+    if stored is None:
         return None
-    found = orjson.loads(error)
+    found = orjson.loads(stored)
     message = str(found.get("message", ""))
     is_whole = len(message) <= _LONGEST_ERROR
     if is_whole or not is_traceback(message):
         shown = shortened(message, _LONGEST_ERROR)
     else:
         shown = "…" + message[-_LONGEST_ERROR:]
-    return Trouble(type=str(found.get("type", "")), message=shown, is_whole=is_whole)
+    error = ErrorInfo(
+        type=str(found.get("type", "?")),
+        message=message,
+        place=found.get("place"),
+        fingerprint=found.get("fingerprint"),
+    )
+    return Trouble(
+        type=error.type, message=shown, is_whole=is_whole, kind_id=kind_id(kind_of(error))
+    )
 
 
 def _line(line: LogLine) -> Line:
