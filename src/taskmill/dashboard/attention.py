@@ -25,6 +25,6 @@ async def with_attention(view: View) -> View:
         return view
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            return replace(view, attention=await view.context.service.attention.read())
+            return replace(view, attention=await view.context.service.attention.recent())
     except (TimeoutError, Unavailable, asyncpg.PostgresError):
         return view

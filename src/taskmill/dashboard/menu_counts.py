@@ -14,6 +14,7 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
         NoticeKind.LOSSES_EXHAUSTED,
         NoticeKind.EXPIRIES,
     ),
+    SCHEDULES.name: (NoticeKind.SCHEDULE_REFUSED, NoticeKind.SCHEDULE_LATE),
     WORKERS.name: (
         NoticeKind.NO_WORKERS,
         NoticeKind.WORKER_LOST,

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from taskmill.domain.attention import MORE, Attention, MarkState, Notice, conclude
-from taskmill.domain.attention_rules import RECENTLY, find_notices
+from taskmill.domain.attention_rules import LATE, RECENTLY, find_notices
 from taskmill.domain.attention_snapshot import (
     AttentionSnapshot,
     FailedTasks,
@@ -44,6 +44,7 @@ SILENCE: Final = timedelta(hours=1)
 
 _USUAL_MAX_AGE_S: Final = 60.0
 _PAUSE_RATIO: Final = 9
+_MOST_LATEST: Final = 64
 _ACTIONS: Final[Mapping[MarkState | None, AuditAction]] = {
     MarkState.ACKNOWLEDGED: AuditAction.NOTICE_ACKNOWLEDGE,
     MarkState.SILENCED: AuditAction.NOTICE_SILENCE,
@@ -86,6 +87,7 @@ class AttentionReading:
         self._max_age_s = max_age_s
         self._slow_max_age_s = slow_max_age_s
         self._took_s = 0.0
+        self._latest: dict[_Visible, tuple[float, Attention]] = {}
         self._cache: TtlCache[Attention] = TtlCache()
         self._slow: TtlCache[_Slow] = TtlCache()
         self._usual: TtlCache[Mapping[rows.Pair, tuple[int, int]]] = TtlCache()
@@ -96,6 +98,15 @@ class AttentionReading:
         # At most a tenth of the time is spent on reading.
         ttl_s = max(self._max_age_s, _PAUSE_RATIO * self._took_s) if self._max_age_s else 0.0
         return await self._cache.get(visible, lambda: self._read(visible), ttl_s=ttl_s)
+
+    async def recent(self) -> Attention:
+        """Return what needed attention some seconds ago at most, without reading it again if possible."""
+        visible = await visible_queues(self._database)
+        now = asyncio.get_running_loop().time()
+        at_s, found = self._latest.get(visible, (0.0, None))
+        if found is None or now - at_s > self._slow_max_age_s:
+            return await self.read()
+        return found
 
     async def mark(
         self, notice_id: UUID, state: MarkState | None, *, note: str | None = None
@@ -121,6 +132,7 @@ class AttentionReading:
                 note=note,
             )
         self._cache = TtlCache()
+        self._latest.clear()
         return self._find(await self.read(), notice_id)
 
     @staticmethod
@@ -143,7 +155,11 @@ class AttentionReading:
         stored = await notices.records(self._database, [one.id for one in found])
         well_since = stored.well_since if visible is None else None
         self._took_s = now() - began_s
-        return conclude(snapshot.at, found, stored.notices, well_since)
+        attention = conclude(snapshot.at, found, stored.notices, well_since)
+        if len(self._latest) >= _MOST_LATEST:
+            self._latest.clear()
+        self._latest[visible] = now(), attention
+        return attention
 
     async def _snapshot(self, visible: _Visible) -> AttentionSnapshot:
         database, names = self._database, None if visible is None else sorted(visible)
@@ -164,7 +180,9 @@ class AttentionReading:
             is_whole=visible is None,
             broker=self._broker.state(),
             queues=queues,
-            due=await rows.due(database, [one.name for one in queues if one.paused_at is None]),
+            due=await rows.due(
+                database, [one.name for one in queues if one.paused_at is None], since=now - LATE
+            ),
             workers=[one for one in found if one.state is not Liveness.CLOSED],
             lost_workers=await workers.lost_workers(database),
             ends=flows.ends,

@@ -19,6 +19,7 @@ from taskmill.domain.attention_snapshot import (
     RefusedMessages,
     TroubledSchedule,
 )
+from taskmill.domain.schedules.missed import ON_TIME
 from taskmill.storage import counts, queues
 from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
@@ -26,14 +27,13 @@ from taskmill.storage.database import Database
 MOST_COUNTED: Final = 10_000
 """So many due tasks of a queue and type are counted; of very many of these, fewer."""
 
-_MOST_COUNTED_IN_ALL: Final = 100_000
+_MOST_COUNTED_IN_ALL: Final = 10_000
 _LEAST_COUNTED: Final = 100
-_MOST_PAIRS: Final = 500
+_MOST_PAIRS: Final = 100
 _MOST_ROWS: Final = 1_000
 _MOST_DELIVERIES: Final = 1_000
 _MOST_FIRES: Final = 10_000
 _FAILING_S: Final = 60.0
-_LATE_TICK_S: Final = 60.0
 _DAY: Final = timedelta(days=1)
 
 Visible = Sequence[str] | None
@@ -65,8 +65,11 @@ async def loads(database: Database, visible: Visible, flows: Flows) -> list[Queu
     ]
 
 
-async def due(database: Database, names: Collection[str]) -> list[DueTasks]:
-    """Return what is due in some queues by type, the oldest first, with how many workers serve it."""
+async def due(database: Database, names: Collection[str], *, since: datetime) -> list[DueTasks]:
+    """Return what is due in some queues by type, the oldest first, with how many workers serve it.
+
+    Counted is what is due since a moment or longer, and what no worker serves: of the rest there is one at least.
+    """
     workers = await Workers.read(database, with_remote=True)
     oldest = await queues.oldest_due(database, names) if names else []
     found = [
@@ -80,12 +83,14 @@ async def due(database: Database, names: Collection[str]) -> list[DueTasks]:
         )
         for one in sorted(oldest, key=lambda one: one.since)
     ]
-    return await _counted(database, found)
+    wanted = [one for one in found if one.since <= since or not one.workers]
+    return await _counted(database, found, wanted[:_MOST_PAIRS])
 
 
-async def _counted(database: Database, due: Sequence[DueTasks]) -> list[DueTasks]:
-    """Count what is due, for as many as there is time for."""
-    part = due[:_MOST_PAIRS]
+async def _counted(
+    database: Database, due: Sequence[DueTasks], part: Sequence[DueTasks]
+) -> list[DueTasks]:
+    """Return what is due, with some of it counted."""
     if not part:
         return list(due)
     most = max(min(MOST_COUNTED, _MOST_COUNTED_IN_ALL // len(part)), _LEAST_COUNTED)
@@ -202,7 +207,7 @@ async def failing_webhooks(database: Database) -> list[FailingWebhook]:
 async def troubled_schedules(database: Database, visible: Visible) -> list[TroubledSchedule]:
     """Return the schedules whose tick is late, and those of which ticks were refused lately."""
     rows = await database.fetch(
-        "list_troubled_schedules", _LATE_TICK_S, _MOST_ROWS, _MOST_FIRES, visible
+        "list_troubled_schedules", ON_TIME.total_seconds(), _MOST_ROWS, _MOST_FIRES, visible
     )
     return [
         TroubledSchedule(

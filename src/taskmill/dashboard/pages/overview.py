@@ -1,6 +1,7 @@
 """The first page: the verdict and what needs attention, numbers of tasks, throughput, and workers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,10 +37,11 @@ async def show_overview(view: View) -> Response:
         ttl_s=windows.TTL_S,
     )
     (activity, attention), (stats, figures) = await gather(
-        gather(windows.activity(view, window), _attention(view)),
+        gather(windows.activity(view, window), service.attention.read()),
         gather(counted, service.figures.get()),
     )
-    return view.page(
+    # The frame says the same as the page.
+    return replace(view, attention=attention).page(
         "overview.html",
         title=view.t("nav.overview"),
         stats=stats,
@@ -65,10 +67,6 @@ def _oldest(figures: SystemFigures | None) -> QueueFigures | None:
     """Return the queue whose oldest due task has waited longest."""
     queues = [] if figures is None else [one for one in figures.queues if one.oldest_due_s > 0]
     return max(queues, key=lambda one: one.oldest_due_s, default=None)
-
-
-async def _attention(view: View) -> Attention:
-    return view.attention or await view.context.service.attention.read()
 
 
 def _notices(view: View, attention: Attention) -> dict[str, Any]:
