@@ -14,10 +14,13 @@ from taskmill.operations.audit import AuditLog
 from taskmill.operations.broker import NO_BROKER
 from taskmill.operations.figures import FiguresCache
 from taskmill.storage import failures, leases, minutes
+from taskmill.storage.attention import troubled_schedules
 from tests.support.api import Served
 from tests.support.builders import an_end
 from tests.support.plans import explaining
 from tests.support.refusals import refused_message, store_refused
+from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage, a_webhooks
 
 WORKER = """
@@ -307,6 +310,21 @@ async def test_a_schedule_that_is_late_or_refused_is_named(stage: Stage) -> None
         NoticeKind.SCHEDULE_REFUSED: ("refused", "mail", 1),
         NoticeKind.SCHEDULE_LATE: ("late", "mail", 0),
     }
+
+
+async def test_a_schedule_that_sql_has_asked_for_in_vain_is_named(stage: Stage) -> None:
+    await a_worker(stage)
+    scheduler = Scheduler(stage)
+    for queue in ("mail", "other"):
+        task = {"name": "x", "queue": queue}
+        await put_schedule(stage.sql, f"never-{queue}", cron="0 0 31 2 *", task=task)
+    assert await texts(stage) == []
+    await do_requests(scheduler)
+    found = [(one.kind, one.subject, one.queue) for one in await notices(stage)]
+    kind = NoticeKind.SCHEDULE_REQUEST_REFUSED
+    assert found == [(kind, "never-mail", "mail"), (kind, "never-other", "other")]
+    rows = await troubled_schedules(stage.database, ["mail"])
+    assert [one.name for one in rows] == ["never-mail"]
 
 
 async def test_different_versions_and_full_slots_are_found(stage: Stage) -> None:

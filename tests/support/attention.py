@@ -176,6 +176,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "deliveries_late.late": {"figures": deliveries(late_s=61.0)},
     "deliveries_unread.late": {"figures": deliveries(unread_s=61.0)},
     "schedule_refused.refused": {"schedules": [replace(_TROUBLED, refused=3)]},
+    "schedule_request_refused.refused": {"schedules": [replace(_TROUBLED, is_request=True)]},
     "schedule_late.late": {"schedules": [_TROUBLED]},
     "feed_behind.behind": {"figures": database(unnumbered_s=11.0)},
     "follower_behind.behind": {"figures": figures(lags_s={"rabbitmq": 61.0})},

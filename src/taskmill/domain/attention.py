@@ -40,6 +40,7 @@ class NoticeKind(StrEnum):
     DELIVERIES_LATE = "deliveries_late"
     DELIVERIES_UNREAD = "deliveries_unread"
     SCHEDULE_REFUSED = "schedule_refused"
+    SCHEDULE_REQUEST_REFUSED = "schedule_request_refused"
     SCHEDULE_LATE = "schedule_late"
     DUTY_FAILING = "duty_failing"
     FEED_BEHIND = "feed_behind"

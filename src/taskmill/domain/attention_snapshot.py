@@ -113,12 +113,16 @@ class FailingWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubledSchedule:
-    """A schedule whose tick is late (since when it is due), or of which `refused` ticks made no task lately."""
+    """A schedule whose tick is late (since when it is due), or of which `refused` ticks made no task lately.
+
+    One that `is_request` is what SQL has asked for and maintenance has refused.
+    """
 
     name: str
     queue: str
     since: datetime
     refused: int = 0
+    is_request: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from taskmill.domain.attention import Notice, NoticeKind, Severity
 from taskmill.domain.attention_process_rules import process_notices
-from taskmill.domain.attention_snapshot import AttentionSnapshot, FailingWebhook
+from taskmill.domain.attention_snapshot import AttentionSnapshot, FailingWebhook, TroubledSchedule
 from taskmill.domain.figures import DatabaseFigures, SystemFigures
 from taskmill.domain.system import BrokerPresence, Liveness
 
@@ -64,10 +64,10 @@ def _broker(snapshot: AttentionSnapshot) -> Iterator[Notice]:
 
 def _schedules(snapshot: AttentionSnapshot) -> Iterator[Notice]:
     for one in snapshot.schedules:
-        is_refused = one.refused > 0
+        kind = _kind_of(one)
         yield Notice(
-            kind=NoticeKind.SCHEDULE_REFUSED if is_refused else NoticeKind.SCHEDULE_LATE,
-            case="refused" if is_refused else "late",
+            kind=kind,
+            case="late" if kind is NoticeKind.SCHEDULE_LATE else "refused",
             severity=Severity.TROUBLE,
             subject=one.name,
             queue=one.queue,
@@ -78,6 +78,12 @@ def _schedules(snapshot: AttentionSnapshot) -> Iterator[Notice]:
             },
             since=one.since,
         )
+
+
+def _kind_of(one: TroubledSchedule) -> NoticeKind:
+    if one.is_request:
+        return NoticeKind.SCHEDULE_REQUEST_REFUSED
+    return NoticeKind.SCHEDULE_REFUSED if one.refused else NoticeKind.SCHEDULE_LATE
 
 
 def _webhooks(snapshot: AttentionSnapshot) -> Iterator[Notice]:

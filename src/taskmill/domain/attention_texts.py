@@ -148,6 +148,10 @@ TEXTS: Final[Mapping[str, NoticeText]] = {
         ),
         "See why with taskmill schedule fires {schedule}, and correct its task.",
     ),
+    "schedule_request_refused.refused": NoticeText(
+        "Schedule {schedule} was asked for in SQL {span} ago, and refused.",
+        "See why with taskmill schedule show {schedule}; ask for one that is allowed, or delete it.",
+    ),
     "schedule_late.late": NoticeText(
         "Schedule {schedule}: its tick has been due for {span}.",
         "See whether maintenance runs, and whether its log has errors.",

@@ -205,13 +205,17 @@ async def failing_webhooks(database: Database) -> list[FailingWebhook]:
 
 
 async def troubled_schedules(database: Database, visible: Visible) -> list[TroubledSchedule]:
-    """Return the schedules whose tick is late, and those of which ticks were refused lately."""
+    """Return the schedules whose tick is late, those of which ticks were refused lately, and refused requests."""
     rows = await database.fetch(
         "list_troubled_schedules", ON_TIME.total_seconds(), _MOST_ROWS, _MOST_FIRES, visible
     )
     return [
         TroubledSchedule(
-            name=row["name"], queue=row["queue"], since=row["since"], refused=row["refused"]
+            name=row["name"],
+            queue=row["queue"],
+            since=row["since"],
+            refused=row["refused"],
+            is_request=row["is_request"],
         )
         for row in rows
     ]

@@ -174,6 +174,7 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.REFUSED: "/ui/rejections",
     NoticeKind.WEBHOOK_FAILING: "/webhooks",
     NoticeKind.SCHEDULE_REFUSED: "/ui/schedules/{subject}",
+    NoticeKind.SCHEDULE_REQUEST_REFUSED: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_LATE: "/ui/schedules/{subject}",
 }
 _FILTERS: Final = ("queue", "type", "error")
