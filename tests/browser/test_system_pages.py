@@ -133,4 +133,4 @@ def test_pages_of_the_system_are_reached_by_keys(window: Window) -> None:
         page.wait_for_url(f"**/ui/{path}")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/ui/tasks?status=failed*")
+    page.wait_for_url("**/ui/failures/*")
