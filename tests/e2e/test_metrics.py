@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from taskmill.version import VERSION
 from tests.support.exposition import Page
 from tests.support.polling import wait_until
 from tests.support.processes import FAST_LEASES, Program
@@ -109,7 +110,7 @@ def test_every_role_serves_a_valid_page_and_the_numbers_agree(system: System) ->
         1000,
         0,
     )
-    assert worker.value("taskmill_build_info", roles="worker", version="0.1.0") == 1
+    assert worker.value("taskmill_build_info", roles="worker", version=VERSION) == 1
     assert pages["relay"].value("taskmill_broker_up", link="relay") == 1
     assert pages["intake"].value("taskmill_database_pool_connections_max", pool="hot") == 8
 

@@ -43,8 +43,8 @@ async def lock_due(
     `by_owner`: as many of each owner, instead of those that are due for longest; one of each may be more than
     `limit`.
     """
-    name = "lock_due_of_owners" if by_owner else "lock_due_schedules"
-    rows = await connection.fetch(statement(name), limit)
+    locking = statement("lock_due_of_owners") if by_owner else statement("lock_due_schedules")
+    rows = await connection.fetch(locking, limit)
     return [_schedule(row) for row in rows]
 
 

@@ -46,7 +46,7 @@ def a_bar(language: str = "en", **parts: Any) -> tuple[list[tuple[str, float]], 
         ),
     ],
 )
-def test_a_day_is_drawn_and_said(
+def test_a_day_has_a_bar_and_words(
     parts: dict[str, Any], segments: list[tuple[str, float]], label: str
 ) -> None:
     assert a_bar(**parts) == (segments, label)
@@ -59,7 +59,7 @@ def test_a_single_failure_among_very_many_is_seen() -> None:
     assert sum(height for _, height in segments) == pytest.approx(HEIGHT, abs=0.1)
 
 
-def test_a_day_is_said_in_russian() -> None:
+def test_a_day_has_russian_words() -> None:
     assert a_bar("ru", ticks={CREATED: 3, MISSED: 2})[1] == (
         "пн 2026-11-30: 3 задачи, 2 срабатывания пропущено"
     )

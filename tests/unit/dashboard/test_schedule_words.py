@@ -50,14 +50,14 @@ def test_other_ones_have_none(cron: str) -> None:
     assert cron_text(EN, cron) is None
 
 
-def test_what_has_no_words_is_said_in_english() -> None:
+def test_what_has_no_words_is_in_english() -> None:
     spec = ScheduleSpec(cron="0 9 * * 1#1")
     words, language = spec_text(RU, spec)
     assert language == "en"
     assert words.startswith("at 09:00")
 
 
-def test_intervals_and_lists_of_times_are_said() -> None:
+def test_intervals_and_lists_of_times_have_words() -> None:
     assert (
         spec_text(EN, ScheduleSpec(every=timedelta(minutes=90))).words
         == "every 1\u00a0h 30\u00a0min"
@@ -87,7 +87,7 @@ def test_intervals_and_lists_of_times_are_said() -> None:
         ),
     ],
 )
-def test_a_moment_is_said_in_its_own_zone(moment: datetime, english: str, russian: str) -> None:
+def test_a_moment_is_in_its_own_zone(moment: datetime, english: str, russian: str) -> None:
     assert local_text(EN, moment) == (english, "+01:00")
     assert local_text(RU, moment).words == russian
 
