@@ -366,6 +366,7 @@ async def test_what_sql_has_asked_for_in_vain_is_red_and_can_be_deleted(
     assert "Request refused" in html
     assert "/cron expected one that matches a date" in html
     assert "in-trouble" in await shown(pages, "/ui/schedules")
+    assert re.search(r'id="count-schedules">1<', await shown(pages, "/"))
     assert (await send(pages, "/ui/schedules/asked/delete")).status_code == 303
     assert (await pages.get("/ui/schedules/asked")).status_code == 404
 

@@ -14,7 +14,6 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
         NoticeKind.LOSSES_EXHAUSTED,
         NoticeKind.EXPIRIES,
     ),
-    SCHEDULES.name: (NoticeKind.SCHEDULE_REFUSED, NoticeKind.SCHEDULE_LATE),
     WORKERS.name: (
         NoticeKind.NO_WORKERS,
         NoticeKind.WORKER_LOST,
@@ -24,7 +23,11 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
         NoticeKind.VERSIONS_DIFFER,
         NoticeKind.NO_MAINTENANCE,
     ),
-    SCHEDULES.name: (NoticeKind.SCHEDULE_REFUSED, NoticeKind.SCHEDULE_LATE),
+    SCHEDULES.name: (
+        NoticeKind.SCHEDULE_REFUSED,
+        NoticeKind.SCHEDULE_REQUEST_REFUSED,
+        NoticeKind.SCHEDULE_LATE,
+    ),
 }
 
 
