@@ -83,11 +83,15 @@ class CountedWaiting:
         due = self._due()
         held = due if self.is_paused else self.unserved
         return WaitingCounts(
-            ready=NO_TASKS if self.is_paused else _difference(due, self.unserved),
+            ready=NO_TASKS if self.is_paused else self._ready(due),
             scheduled=WaitingCount(self.scheduled, self.later_are_more and self.scheduled > 0),
             retrying=WaitingCount(self.retrying, self.later_are_more and self.retrying > 0),
             held=held,
         )
+
+    def _ready(self, due: WaitingCount) -> WaitingCount:
+        """Return how many of those due a worker serves; of what was counted, if not all unserved ones were."""
+        return _difference(self.due if self.unserved.are_more else due, self.unserved)
 
     def _due(self) -> WaitingCount:
         """Return how many are due: what is left of all, if the others were all counted."""

@@ -65,10 +65,18 @@ def test_what_is_not_known_exactly_is_said_to_be_more() -> None:
     assert found == states("0", "10,001+", "0", "0")
 
 
-@pytest.mark.parametrize("unserved", [WaitingCount(10_000, are_more=True)])
-def test_many_that_no_worker_serves_are_at_least_so_many(unserved: WaitingCount) -> None:
-    found = counted(all=50_000, due=WaitingCount(10_000, are_more=True), unserved=unserved)
-    assert found["held"] == "10,000+"
+@pytest.mark.parametrize(
+    ("unserved", "ready"), [(10_000, "0"), (9_997, "3+")], ids=["all of them", "not all"]
+)
+def test_many_that_no_worker_serves_are_at_least_so_many_and_none_of_them_is_ready(
+    unserved: int, ready: str
+) -> None:
+    found = counted(
+        all=50_000,
+        due=WaitingCount(10_000, are_more=True),
+        unserved=WaitingCount(unserved, are_more=True),
+    )
+    assert found == states(ready, "0", "0", f"{unserved:,}+")
 
 
 def test_counts_of_queues_are_added_up() -> None:
