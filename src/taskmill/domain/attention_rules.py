@@ -175,8 +175,8 @@ def _late(
     since = min((one.since for one in due), default=snapshot.at)
     if not is_late(since, snapshot.at):
         return
-    tasks = sum(one.tasks for one in due)
-    case, trend = _trend(queue, tasks)
+    tasks, are_more = sum(one.tasks for one in due), any(one.are_more for one in due)
+    case, trend = _trend(queue, None if are_more else tasks)
     is_growing = case == "growing"
     yield Notice(
         kind=NoticeKind.BACKLOG_GROWING if is_growing else NoticeKind.LATE,
@@ -187,16 +187,19 @@ def _late(
         facts={"queue": queue.name, "n": tasks, "span": snapshot.ago(since), **trend},
         since=since,
         tasks=tasks,
-        are_more=any(one.are_more for one in due),
+        are_more=are_more,
     )
 
 
-def _trend(queue: QueueLoad, tasks: int) -> tuple[str, Facts]:
-    """Return how the backlog of a queue changes: as many more a minute, or when it will be gone."""
+def _trend(queue: QueueLoad, tasks: int | None) -> tuple[str, Facts]:
+    """Return how the backlog of a queue changes: as many more a minute, or when it will be gone.
+
+    That can't be said of more tasks than were counted, which is None.
+    """
     more = queue.entered - queue.left
     if more >= max(_LEAST_GROWTH, _GROWING_SHARE * queue.entered):
         return "growing", {"rate": more / _MINUTES}
-    if more < 0:
+    if more < 0 and tasks is not None:
         return "shrinking", {"gone_in": RECENTLY * (tasks / -more)}
     return "waiting", {}
 

@@ -165,6 +165,13 @@ def test_a_backlog_grows_when_clearly_more_comes_than_goes(
     assert found.severity is (Severity.TROUBLE if is_growing else Severity.WARNING)
 
 
+def test_when_a_backlog_will_be_gone_is_not_said_of_one_that_was_not_counted_to_its_end() -> None:
+    large = due(since=ago(hours=1), tasks=10_000, are_more=True)
+    [found] = notices(queues=[queue(waiting=5_000_000, entered=0, left=900)], due=[large])
+    assert (found.text, found.are_more) == ("late.waiting", True)
+    assert "gone" not in sentence(found)
+
+
 @pytest.mark.parametrize(
     ("counts", "text", "severity"),
     [
