@@ -157,11 +157,11 @@ def _queue_trouble(snapshot: Snapshot, queue: QueueView) -> QueueTrouble | None:
     """Return what the service's notices say of a queue. Not each late one has its own: these are few of a kind."""
     if queue.paused and queue.counts[Status.NEW]:
         return QueueTrouble.PAUSED
-    notices = snapshot.attention.items
-    kinds = {one.kind for one in notices if one.queue in {None, queue.name}}
     if queue.oldest_due_at is None:
         return None
-    if kinds & {NoticeKind.UNSERVED, NoticeKind.NO_WORKERS}:
+    # The last one of a kind may stand for others: it is about no queue.
+    found = {(one.kind, one.queue) for one in snapshot.attention.items}
+    if found & {(NoticeKind.UNSERVED, queue.name), (NoticeKind.NO_WORKERS, None)}:
         return QueueTrouble.UNSERVED
     return QueueTrouble.LATE if is_late(queue.oldest_due_at, snapshot.at) else None
 
