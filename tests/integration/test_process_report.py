@@ -3,6 +3,8 @@
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from taskmill.composition.process_report import ProcessReport
 from taskmill.domain.attention_snapshot import ProcessState
 from taskmill.runtime.periodic import Periodic
@@ -72,6 +74,25 @@ async def test_a_duty_that_fails_is_reported_until_it_succeeds(stage: Stage) -> 
         await report.report()
         assert (await stored(stage)).failing == []
         stop.set()
+
+
+async def test_a_report_that_failed_is_repeated_before_the_process_is_taken_for_gone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, paused = asyncio.Event(), list[float]()
+
+    async def record(_: asyncio.Event, seconds: float) -> None:
+        paused.append(seconds)
+        if len(paused) == 3:
+            stop.set()
+
+    monkeypatch.setattr("taskmill.runtime.periodic.pause", record)
+    await stage.sql.execute("ALTER TABLE taskmill.process RENAME TO elsewhere")
+    try:
+        await a_report(stage).run(stop)
+    finally:
+        await stage.sql.execute("ALTER TABLE taskmill.elsewhere RENAME TO process")
+    assert paused == [60, 60, 60]
 
 
 async def test_a_process_that_stops_in_order_is_there_no_more(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from taskmill.composition.keys import key_verifier, keys_to_resend
 from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext, calling
+from taskmill.composition.process_report import each_minute
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
@@ -58,7 +59,6 @@ log = logs.get_logger(__name__)
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
 _UNUSED_S = 60.0
-_RECORD_S = 60.0
 _CERTIFICATE_S = 5.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
@@ -270,7 +270,7 @@ class Process(ProcessContext):
         certificate = self._certificate()
         self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
-        recorder = Periodic("record-attention", service.attention.record, interval_s=_RECORD_S)
+        recorder = each_minute("record-attention", service.attention.record)
         beside: list[Service] = [service.refusals, recorder, *page_services, *key_services]
         services: list[Service] = [contracts, drainer, feed, pull, *beside]
         if certificate is not None:

@@ -1,7 +1,7 @@
 """A process reports once a minute that it lives: roles, version, duties that fail, and its machine's clock."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,11 @@ from taskmill.version import VERSION
 
 _INTERVAL_S: Final = 60.0
 _REMOVAL_TIMEOUT_S: Final = 2.0
+
+
+def each_minute(name: str, duty: Callable[[], Awaitable[None]]) -> Periodic:
+    """Return what does a duty each minute, also after failures: who is late with it is taken for gone."""
+    return Periodic(name, duty, interval_s=_INTERVAL_S, longest_s=_INTERVAL_S)
 
 
 class ProcessReport:
@@ -46,7 +51,7 @@ class ProcessReport:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Report until `stop` is set."""
-        await Periodic("report-process", self.report, interval_s=_INTERVAL_S).run(stop)
+        await each_minute("report-process", self.report).run(stop)
         with suppress(TimeoutError, Unavailable, asyncpg.PostgresError):
             async with asyncio.timeout(_REMOVAL_TIMEOUT_S):
                 await processes.remove(self._database, self._id)
