@@ -138,6 +138,18 @@ async def test_what_has_ended_is_forgotten_after_a_day(
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.notice") == 0
 
 
+async def test_processes_with_the_same_name_and_trouble_do_not_keep_notices_from_being_recorded(
+    stage: Stage, reading: AttentionReading
+) -> None:
+    await stage.open_lease()
+    await stage.sql.execute(
+        "INSERT INTO taskmill.process (id, name, roles, version, clock_ahead_s)"
+        " SELECT gen_random_uuid(), 'set-by-hand', ARRAY['api'], '', 60 FROM generate_series(1, 2)"
+    )
+    await reading.record()
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.notice") > 0
+
+
 async def test_what_does_not_need_attention_has_no_mark(reading: AttentionReading) -> None:
     [notice] = (await reading.read()).notices
     with pytest.raises(NoticeNotFound):

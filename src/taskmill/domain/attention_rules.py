@@ -6,6 +6,7 @@ They are the only ones: pages, `taskmill top` and the API show what they find.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from taskmill.domain.attention import Facts, Notice, NoticeKind, Severity
@@ -43,16 +44,18 @@ def is_late(oldest_due_at: datetime, now: datetime) -> bool:
 
 
 def find_notices(snapshot: AttentionSnapshot) -> list[Notice]:
-    """Decide what needs attention, in any order and however much it is."""
-    return [
-        *_workers(snapshot),
-        *_queues(snapshot),
-        *_slots(snapshot),
-        *_ends(snapshot),
-        *_errors(snapshot),
-        *_refused(snapshot),
-        *system_notices(snapshot),
-    ]
+    """Decide what needs attention, in any order and however much it is; no two have the same id."""
+    found = chain(
+        _workers(snapshot),
+        _queues(snapshot),
+        _slots(snapshot),
+        _ends(snapshot),
+        _errors(snapshot),
+        _refused(snapshot),
+        system_notices(snapshot),
+    )
+    # Processes may share a name, and duties of a process, too.
+    return list({one.id: one for one in found}.values())
 
 
 def _workers(snapshot: AttentionSnapshot) -> Iterator[Notice]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -252,6 +253,13 @@ def test_a_role_is_missing_when_its_last_process_did_not_stop_in_order() -> None
 def test_a_duty_may_fail_twice_and_a_clock_may_differ_a_little() -> None:
     duty = FailingDuty(name="rescue", failures=2, for_s=9.0, error="OSError")
     assert kinds(processes=[process(failing=[duty], clock_ahead_s=-4.9)]) == []
+
+
+def test_what_is_the_same_of_several_is_one_notice() -> None:
+    duty = FailingDuty(name="contracts", failures=3, for_s=9.0, error="OSError")
+    assert kinds(processes=[process(failing=[duty, duty])]) == [NoticeKind.DUTY_FAILING]
+    skewed = process("set-by-hand", clock_ahead_s=60.0)
+    assert kinds(processes=[skewed, replace(skewed, id=UUID(int=4))]) == [NoticeKind.CLOCK_SKEW]
 
 
 def test_trouble_comes_first_and_then_the_order_of_kinds() -> None:
