@@ -201,6 +201,24 @@ async def test_who_may_operate_a_queue_may_see_to_its_notices_and_to_no_others(
     ]
 
 
+async def test_a_note_on_more_than_one_queue_is_not_for_who_sees_some_only(
+    required: Served, stage: Stage, reading: AttentionReading
+) -> None:
+    await stage.created(queue="mail")
+    await stage.service.set_queue_paused("mail", paused=True)
+    for notice in (await reading.read()).notices:
+        await reading.mark(notice.id, MarkState.ACKNOWLEDGED, note=f"see {notice.kind}")
+
+    async def notes(grant: str) -> dict[str, object]:
+        key = shown(await a_new_key(stage.database, grant))
+        items = (await required.get("/attention", headers=key)).json()["items"]
+        return {one["kind"]: one["mark"]["note"] for one in items}
+
+    whole = {"no_workers": "see no_workers", "paused": "see paused"}
+    assert await notes("tasks:read") == whole
+    assert await notes("tasks:read queue=mail") == {**whole, "no_workers": None}
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -91,6 +91,10 @@ class NoticeRecord:
     first_at: datetime
     mark: NoticeMark | None = None
 
+    def without_note(self) -> "NoticeRecord":
+        """Return it without what somebody wrote about it."""
+        return replace(self, mark=self.mark and replace(self.mark, note=None))
+
 
 Facts = Mapping[str, object]
 _NONE: Final[Facts] = MappingProxyType({})

@@ -5,13 +5,20 @@ Operators acknowledge notices, or silence them; a service of the API records whi
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from taskmill.domain.attention import MORE, Attention, MarkState, Notice, conclude
+from taskmill.domain.attention import (
+    MORE,
+    Attention,
+    MarkState,
+    Notice,
+    NoticeRecord,
+    conclude,
+)
 from taskmill.domain.attention_rules import LATE, RECENTLY, find_notices
 from taskmill.domain.attention_snapshot import (
     AttentionSnapshot,
@@ -155,7 +162,8 @@ class AttentionReading:
         stored = await notices.records(self._database, [one.id for one in found])
         well_since = stored.well_since if visible is None else None
         self._took_s = now() - began_s
-        attention = conclude(snapshot.at, found, stored.notices, well_since)
+        records = stored.notices if visible is None else _for_some(found, stored.notices)
+        attention = conclude(snapshot.at, found, records, well_since)
         if len(self._latest) >= _MOST_LATEST:
             self._latest.clear()
         self._latest[visible] = now(), attention
@@ -205,6 +213,17 @@ class AttentionReading:
             webhooks=await rows.failing_webhooks(database) if names is None else [],
             schedules=await rows.troubled_schedules(database, names),
         )
+
+
+def _for_some(
+    found: Iterable[Notice], records: Mapping[UUID, NoticeRecord]
+) -> dict[UUID, NoticeRecord]:
+    """Return what is stored without notes about more than one queue: they may name others than may be seen."""
+    own = {one.id for one in found if one.queue is not None}
+    return {
+        notice_id: record if notice_id in own else record.without_note()
+        for notice_id, record in records.items()
+    }
 
 
 def _name_of(actor: Actor) -> str:
