@@ -172,7 +172,6 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.EXPIRIES: _FAILED,
     NoticeKind.NEW_ERROR: _FAILED,
     NoticeKind.REFUSED: "/ui/rejections",
-    NoticeKind.WEBHOOK_FAILING: "/webhooks",
     NoticeKind.SCHEDULE_REFUSED: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_REQUEST_REFUSED: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_LATE: "/ui/schedules/{subject}",

@@ -10,6 +10,7 @@ from taskmill.dashboard.notice_text import shown_notices
 from taskmill.dashboard.wording import Words
 from taskmill.domain.attention import NoticeKind
 from taskmill.domain.attention_texts import TEXTS
+from taskmill.wire.attention import page_of
 from tests.support.attention import CASES, NOON, ago, notices, queue
 from tests.unit.dashboard.test_texts import PACKAGE, fields, forms
 
@@ -84,3 +85,9 @@ def test_a_text_that_a_language_lacks_is_english(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("taskmill.dashboard.notice_text.notice_text", lambda *_: None)
     [shown] = shown_notices(Words("ru", NOON), notices(**CASES["worker_lost.idle"]))
     assert (shown.language, shown.action[:4]) == ("en", "Find")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_notice_leads_to_is_a_page_of_the_dashboard(case: str) -> None:
+    pages = {page_of(one) for one in notices(**CASES[case])}
+    assert all(page is None or page.startswith("/ui/") for page in pages)
