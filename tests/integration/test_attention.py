@@ -13,7 +13,7 @@ from taskmill.operations.attention import AttentionReading
 from taskmill.operations.audit import AuditLog
 from taskmill.operations.broker import NO_BROKER
 from taskmill.operations.figures import FiguresCache
-from taskmill.storage import failures, leases, minutes
+from taskmill.storage import failures, leases, minutes, unserved_types
 from taskmill.storage.attention import troubled_schedules
 from tests.support.api import Served
 from tests.support.builders import an_end
@@ -101,6 +101,18 @@ async def test_a_service_without_a_worker_needs_one(stage: Stage) -> None:
     await stage.created()
     found = await one(stage, NoticeKind.NO_WORKERS)
     assert (found.text, found.tasks) == ("no_workers.waiting", 1)
+
+
+async def test_a_service_whose_workers_pull_over_http_has_workers_while_they_wait(
+    stage: Stage,
+) -> None:
+    await unserved_types.record_pulled(stage.database, ["emulate"])
+    await stage.created()
+    assert await texts(stage) == []
+    await stage.sql.execute(
+        "UPDATE taskmill.pulled_type SET pulled_at = now() - interval '16 minutes'"
+    )
+    assert await texts(stage) == ["no_workers.waiting"]
 
 
 async def test_the_type_that_no_worker_runs_is_named_with_its_due_tasks(stage: Stage) -> None:

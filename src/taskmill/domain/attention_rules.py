@@ -59,7 +59,7 @@ def find_notices(snapshot: AttentionSnapshot) -> list[Notice]:
 
 
 def _workers(snapshot: AttentionSnapshot) -> Iterator[Notice]:
-    if not any(one.state is Liveness.ALIVE for one in snapshot.workers):
+    if not _has_workers(snapshot):
         yield _no_workers(snapshot)
     yield from _silent_workers(snapshot)
     yield from _lost_workers(snapshot)
@@ -132,12 +132,20 @@ def _queues(snapshot: AttentionSnapshot) -> Iterator[Notice]:
             continue
         of_queue = due.get(queue.name, ())
         if has_workers:
-            yield from (_unserved(one) for one in of_queue if not one.workers)
+            yield from (_unserved(one) for one in of_queue if _is_unserved(snapshot, one))
         yield from _late(snapshot, queue, [one for one in of_queue if one.workers])
 
 
 def _has_workers(snapshot: AttentionSnapshot) -> bool:
-    return any(one.state is Liveness.ALIVE for one in snapshot.workers)
+    is_pulled = bool(snapshot.pulled)
+    return is_pulled or any(one.state is Liveness.ALIVE for one in snapshot.workers)
+
+
+def _is_unserved(snapshot: AttentionSnapshot, due: DueTasks) -> bool:
+    """Return whether no worker takes these tasks; one that pulls their type over HTTP may be about to."""
+    if due.workers:
+        return False
+    return due.type not in snapshot.pulled or is_late(due.since, snapshot.at)
 
 
 def _oldest(due: Sequence[DueTasks]) -> float:

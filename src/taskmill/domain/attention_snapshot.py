@@ -1,6 +1,6 @@
 """What the rules of attention decide by: the state of the service at one moment, as far as somebody may see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -154,7 +154,8 @@ class AttentionSnapshot:
 
     `unwritable` is why the database takes no writes, None if it does; it may name hosts and users.
 
-    `workers` are those that have not ended. `figures` is None when the database did not return them in time.
+    `workers` are those that have not ended. `pulled` are the types that workers pull over HTTP: one that waits for
+    tasks is not among `workers`. `figures` is None when the database did not return them in time.
     """
 
     at: datetime
@@ -163,6 +164,7 @@ class AttentionSnapshot:
     queues: Sequence[QueueLoad] = ()
     due: Sequence[DueTasks] = ()
     workers: Sequence[WorkerState] = ()
+    pulled: Collection[str] = ()
     lost_workers: Sequence[LostWorker] = ()
     ends: Sequence[RecentEnds] = ()
     new_errors: Sequence[FailedTasks] = ()

@@ -39,7 +39,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.visibility import current_visibility, visible_queues
 from taskmill.operations.writability import Writability
 from taskmill.runtime.ttl_cache import TtlCache
-from taskmill.storage import attention as rows, notices, processes
+from taskmill.storage import attention as rows, notices, processes, unserved_types
 from taskmill.storage.database import Database
 
 MAX_AGE_S: Final = 1.0
@@ -70,6 +70,7 @@ class _Slow:
     refused: list[RefusedMessages]
     webhooks: list[FailingWebhook]
     schedules: list[TroubledSchedule]
+    pulled: frozenset[str]
 
 
 class AttentionReading:
@@ -192,6 +193,7 @@ class AttentionReading:
                 database, [one.name for one in queues if one.paused_at is None], since=now - LATE
             ),
             workers=[one for one in found if one.state is not Liveness.CLOSED],
+            pulled=slow.pulled,
             lost_workers=await workers.lost_workers(database),
             ends=flows.ends,
             new_errors=slow.new_errors,
@@ -212,6 +214,7 @@ class AttentionReading:
             refused=await rows.refusals(database, names, now),
             webhooks=await rows.failing_webhooks(database) if names is None else [],
             schedules=await rows.troubled_schedules(database, names),
+            pulled=await unserved_types.pulled(database),
         )
 
 

@@ -4,6 +4,7 @@ A type is served if it has a contract, or has or had a worker within the last ho
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Final
 
 from taskmill.storage.database import Database
@@ -12,6 +13,8 @@ from taskmill.storage.statements import statement
 _MOST_KINDS: Final = 20_000
 # Whoever may pull may name any types, and these may wait in any number.
 _MOST_PULLED: Final = 1_000
+# Each process records them every ten minutes.
+_PULLED: Final = timedelta(minutes=15)
 
 
 async def expected(database: Database, types: Collection[str]) -> set[str]:
@@ -47,6 +50,12 @@ async def count_own(database: Database, owner: str) -> int:
 async def record_pulled(database: Database, types: Collection[str]) -> None:
     """Record that a worker pulls these types: they are served for an hour. New ones only while there is room."""
     await database.fetch("record_pulled_types", sorted(types), _MOST_PULLED)
+
+
+async def pulled(database: Database) -> frozenset[str]:
+    """Return the types that workers pull over HTTP, also while they have no lease."""
+    rows = await database.fetch("list_pulled_types", _PULLED.total_seconds())
+    return frozenset(row["name"] for row in rows)
 
 
 async def prune(database: Database) -> None:

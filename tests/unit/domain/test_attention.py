@@ -204,6 +204,14 @@ def test_slots_are_full_only_while_something_waits_for_them() -> None:
     assert kinds(**{**full, "workers": [worker(running=8)]}, due=[due()]) == []
 
 
+def test_workers_that_pull_over_http_are_not_missed_while_they_wait_for_tasks() -> None:
+    only = {"workers": [], "pulled": {"send"}, "queues": [queue(waiting=1)]}
+    assert kinds(**only) == []
+    assert kinds(**only, due=[due(workers=0)]) == []
+    assert kinds(**only, due=[due(since=ago(minutes=1), workers=0)]) == [NoticeKind.UNSERVED]
+    assert kinds(**only, due=[due(type_="render", workers=0)]) == [NoticeKind.UNSERVED]
+
+
 def test_a_worker_is_silent_first_and_later_maintenance_is_missed() -> None:
     assert kinds(workers=[worker(), silent(59)]) == [NoticeKind.WORKER_SILENT]
     assert kinds(workers=[worker(), silent(60)]) == [
