@@ -1,5 +1,6 @@
 """Notices that somebody has acknowledged or silenced: who may, how long it holds, and since when all is well."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -148,6 +149,20 @@ async def test_processes_with_the_same_name_and_trouble_do_not_keep_notices_from
     )
     await reading.record()
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.notice") > 0
+
+
+async def test_a_slow_database_is_not_asked_again_for_each_page(stage: Stage) -> None:
+    service = stage.service
+    reading = AttentionReading(stage.database, NO_BROKER, service.figures, service.audit)
+    async with stage.sql.transaction():
+        await stage.sql.execute("LOCK TABLE taskmill.task_minute")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reading.recent()
+        async with asyncio.timeout(10):
+            assert await reading.recent() is None
+    assert (await reading.read()).count > 0
+    assert await reading.recent() is not None
 
 
 async def test_what_does_not_need_attention_has_no_mark(reading: AttentionReading) -> None:

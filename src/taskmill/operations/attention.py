@@ -95,7 +95,7 @@ class AttentionReading:
         self._max_age_s = max_age_s
         self._slow_max_age_s = slow_max_age_s
         self._took_s = 0.0
-        self._latest: dict[_Visible, tuple[float, Attention]] = {}
+        self._latest: dict[_Visible, tuple[float, Attention | None]] = {}
         self._cache: TtlCache[Attention] = TtlCache()
         self._slow: TtlCache[_Slow] = TtlCache()
         self._usual: TtlCache[Mapping[rows.Pair, tuple[int, int]]] = TtlCache()
@@ -103,18 +103,24 @@ class AttentionReading:
     async def read(self) -> Attention:
         """Return what needs attention, at most a second old unless reading is slow. Raises `Unavailable`."""
         visible = await visible_queues(self._database)
-        # At most a tenth of the time is spent on reading.
-        ttl_s = max(self._max_age_s, _PAUSE_RATIO * self._took_s) if self._max_age_s else 0.0
+        ttl_s = self._paced_s(self._max_age_s)
         return await self._cache.get(visible, lambda: self._read(visible), ttl_s=ttl_s)
 
-    async def recent(self) -> Attention:
-        """Return what needed attention some seconds ago at most, without reading it again if possible."""
+    async def recent(self) -> Attention | None:
+        """Return what needed attention some seconds ago at most, without reading it again if possible.
+
+        None if reading it has just failed, or its caller did not wait for it: so it is not tried for every caller.
+        """
         visible = await visible_queues(self._database)
-        now = asyncio.get_running_loop().time()
-        at_s, found = self._latest.get(visible, (0.0, None))
-        if found is None or now - at_s > self._slow_max_age_s:
+        latest = self._latest.get(visible)
+        now_s = asyncio.get_running_loop().time()
+        if latest is None or now_s - latest[0] > self._paced_s(self._slow_max_age_s):
             return await self.read()
-        return found
+        return latest[1]
+
+    def _paced_s(self, max_age_s: float) -> float:
+        """Return for how long a result counts: so that at most a tenth of the time is spent on reading."""
+        return max(max_age_s, _PAUSE_RATIO * self._took_s) if max_age_s else 0.0
 
     async def mark(
         self, notice_id: UUID, state: MarkState | None, *, note: str | None = None
@@ -157,18 +163,23 @@ class AttentionReading:
 
     async def _read(self, visible: _Visible) -> Attention:
         now = asyncio.get_running_loop().time
-        began_s = now()
+        began_s, attention = now(), None
+        try:
+            attention = await self._concluded(visible)
+        finally:
+            self._took_s = now() - began_s
+            if len(self._latest) >= _MOST_LATEST:
+                self._latest.clear()
+            self._latest[visible] = now(), attention
+        return attention
+
+    async def _concluded(self, visible: _Visible) -> Attention:
         snapshot = await self._snapshot(visible)
         found = find_notices(snapshot)
         stored = await notices.records(self._database, [one.id for one in found])
         well_since = stored.well_since if visible is None else None
-        self._took_s = now() - began_s
         records = stored.notices if visible is None else _for_some(found, stored.notices)
-        attention = conclude(snapshot.at, found, records, well_since)
-        if len(self._latest) >= _MOST_LATEST:
-            self._latest.clear()
-        self._latest[visible] = now(), attention
-        return attention
+        return conclude(snapshot.at, found, records, well_since)
 
     async def _snapshot(self, visible: _Visible) -> AttentionSnapshot:
         database, names = self._database, None if visible is None else sorted(visible)
