@@ -8,7 +8,7 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from taskmill.domain.attention import Attention, MarkState, Notice
+from taskmill.domain.attention import MOST_OF_A_KIND, Attention, MarkState, Notice
 from taskmill.domain.errors import NoticeNotFound
 from taskmill.operations.attention import AttentionReading
 from taskmill.operations.broker import NO_BROKER
@@ -79,6 +79,21 @@ async def test_an_acknowledged_notice_counts_no_more_until_it_has_ended(
     await stage.service.set_queue_paused("mail", paused=True)
     await reading.record()
     assert (await only(reading)).mark is None
+
+
+async def test_marks_hold_on_more_notices_of_a_kind_than_are_shown(
+    stage: Stage, reading: AttentionReading
+) -> None:
+    await stage.open_lease()
+    for number in range(MOST_OF_A_KIND + 2):
+        await stage.created(queue=f"q{number}")
+        await stage.service.set_queue_paused(f"q{number}", paused=True)
+    while found := (await reading.read()).active:
+        await reading.mark(found[0].id, MarkState.ACKNOWLEDGED)
+    for _ in range(2):
+        await reading.record()
+        await pass_time(stage, timedelta(minutes=4))
+    assert (await reading.read()).count == 0
 
 
 async def test_a_silenced_notice_counts_again_after_an_hour_and_not_before(

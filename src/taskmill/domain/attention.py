@@ -174,10 +174,15 @@ def conclude(
     well_since: datetime | None = None,
 ) -> Attention:
     """Return the verdict on what was found, with what is stored of it."""
-    known = [_with_record(one, records.get(one.id)) for one in notices]
+    known = with_records(notices, records)
     active = ordered(one for one in known if one.mark is None)
     marked = ordered(one for one in known if one.mark is not None)
     return Attention(at=at, notices=[*active, *marked], well_since=None if active else well_since)
+
+
+def with_records(notices: Iterable[Notice], records: Mapping[UUID, NoticeRecord]) -> list[Notice]:
+    """Return notices in the same order, each with what is stored of it."""
+    return [_with_record(one, records.get(one.id)) for one in notices]
 
 
 def _with_record(notice: Notice, record: NoticeRecord | None) -> Notice:

@@ -18,6 +18,7 @@ from taskmill.domain.attention import (
     Notice,
     NoticeRecord,
     conclude,
+    with_records,
 )
 from taskmill.domain.attention_rules import LATE, RECENTLY, find_notices
 from taskmill.domain.attention_snapshot import (
@@ -131,7 +132,7 @@ class AttentionReading:
             NoticeNotFound: There is none with this id now, or it stands for others.
             ScopeMissing: It is about more than the queues that this context may change.
         """
-        notice = self._find(await self.read(), notice_id)
+        notice = await self._find(notice_id)
         if notice.queue is None and current_visibility() is not None:
             raise missing(Scope.TASKS_OPERATE, None)
         details = {"kind": notice.kind, "subject": notice.subject, "note": note}
@@ -147,19 +148,26 @@ class AttentionReading:
             )
         self._cache = TtlCache()
         self._latest.clear()
-        return self._find(await self.read(), notice_id)
+        return await self._find(notice_id)
 
-    @staticmethod
-    def _find(attention: Attention, notice_id: UUID) -> Notice:
-        for one in attention.notices:
-            if one.id == notice_id and one.case != MORE:
+    async def _find(self, notice_id: UUID) -> Notice:
+        """Return a notice, also one that is not shown as there are many of its kind."""
+        _, found, stored = await self._found(await visible_queues(self._database))
+        for one in with_records(found, stored.notices):
+            if one.id == notice_id:
                 return one
         raise NoticeNotFound(notice_id)
 
     async def record(self) -> None:
-        """Record which notices there are, so that it is known since when."""
-        attention = await self._read(None)
-        await notices.record(self._database, attention.notices)
+        """Record which notices there are, so that it is known since when.
+
+        Of a kind they are those that are shown one by one, and all that have a mark, or these would lose it.
+        """
+        at, found, stored = await self._found(None)
+        marked = [one for one in with_records(found, stored.notices) if one.mark]
+        shown = conclude(at, found, stored.notices).notices
+        there = {one.id: one for one in [*shown, *marked] if one.case != MORE}
+        await notices.record(self._database, there.values())
 
     async def _read(self, visible: _Visible) -> Attention:
         now = asyncio.get_running_loop().time
@@ -174,12 +182,17 @@ class AttentionReading:
         return attention
 
     async def _concluded(self, visible: _Visible) -> Attention:
+        at, found, stored = await self._found(visible)
+        return conclude(at, found, stored.notices, stored.well_since)
+
+    async def _found(self, visible: _Visible) -> tuple[datetime, list[Notice], notices.Records]:
+        """Return when it was, what was found, and what is stored of it."""
         snapshot = await self._snapshot(visible)
         found = find_notices(snapshot)
         stored = await notices.records(self._database, [one.id for one in found])
-        well_since = stored.well_since if visible is None else None
-        records = stored.notices if visible is None else _for_some(found, stored.notices)
-        return conclude(snapshot.at, found, records, well_since)
+        if visible is not None:
+            stored = notices.Records(_for_some(found, stored.notices), None)
+        return snapshot.at, found, stored
 
     async def _snapshot(self, visible: _Visible) -> AttentionSnapshot:
         database, names = self._database, None if visible is None else sorted(visible)
