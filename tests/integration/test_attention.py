@@ -7,6 +7,8 @@ from uuid import UUID
 import pytest
 
 from taskmill.domain.attention import Notice, NoticeKind
+from taskmill.domain.error_kinds import kind_id
+from taskmill.domain.failures import KindState
 from taskmill.domain.lifecycle import Lost
 from taskmill.domain.webhooks import WebhookDraft
 from taskmill.operations.attention import AttentionReading
@@ -253,13 +255,21 @@ FAILED = """
 """
 
 
-async def test_a_kind_of_error_is_new_for_an_hour_and_never_if_it_was_there_before(
+async def test_a_kind_of_error_is_new_for_an_hour_unless_it_was_there_before_or_is_ignored(
     stage: Stage,
 ) -> None:
     await a_worker(stage)
-    for age, error in ((0, "New: no"), (0, "Old: no"), (50, "Old: no"), (2, "Two hours: no")):
+    kinds = (
+        (0, "New: no"),
+        (0, "Old: no"),
+        (50, "Old: no"),
+        (2, "Two hours: no"),
+        (0, "Known: no"),
+    )
+    for age, error in kinds:
         await stage.sql.execute(FAILED, timedelta(hours=age), error, "mail")
     await failures.fold(stage.maintenance_database)
+    await stage.service.failures.decide(kind_id("Known: no"), KindState.IGNORED)
     found = await one(stage, NoticeKind.NEW_ERROR)
     assert found.facts == {"type": "send", "error": "New: no", "n": 1}
 

@@ -1,6 +1,6 @@
 -- Purpose: kinds of failures that began within the last hour, the most frequent first: they failed no task in all the
--- days before of which failures are kept. $1 integer: the most; $2 text[]: only what failed in these queues, null
--- for all.
+-- days before of which failures are kept. Not those that an operator ignores. $1 integer: the most; $2 text[]: only
+-- what failed in these queues, null for all.
 -- Reads only; relies on the primary keys: its cost is the number of kinds of each day.
 WITH fresh AS (
     SELECT type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at
@@ -18,6 +18,7 @@ seen AS (
 SELECT type, error, coalesce(seen.tasks, fresh.tasks) AS tasks, coalesce(seen.first_at, fresh.first_at) AS first_at
 FROM fresh
 LEFT JOIN seen USING (type, error)
-WHERE $2::text[] IS NULL OR seen.tasks IS NOT NULL
+WHERE ($2::text[] IS NULL OR seen.tasks IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM taskmill.failure_kind AS k WHERE k.id = left(md5(error), 16) AND k.state = 'ignored')
 ORDER BY tasks DESC, type, error
 LIMIT $1
