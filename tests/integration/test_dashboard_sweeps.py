@@ -8,6 +8,7 @@ import pytest
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status, Succeeded
 from taskmill.domain.system import Sweep
 from tests.support.api import Served
+from tests.support.failing import fail
 from tests.support.pages import HTMX, fields_of, finished
 from tests.support.stage import Stage
 
@@ -97,6 +98,19 @@ async def test_a_large_number_is_typed(pages: Served, stage: Stage) -> None:
     started = await pages.http.post("/ui/sweeps", data={**fields, "typed": "3"})
     await finished(pages, started.headers["location"])
     assert {(await stage.task(one.id)).status for one in tasks} == {Status.CANCELLED}
+
+
+@pytest.mark.usefixtures("few")
+async def test_when_the_number_was_mistyped_the_pace_is_kept(pages: Served, stage: Stage) -> None:
+    for _ in range(4):
+        await fail(stage)
+    pace = {"delay_min": "60", "per_s": "2", "most": "3"}
+    form = {"what": "retry", "status": "failed", "expected": "4", "typed": "5", **pace}
+    refused = await pages.http.post("/ui/sweeps", data=form, headers=HTMX)
+    assert refused.status_code == 422
+    assert '<details class="pace" open>' in refused.text
+    shown = dict(re.findall(r'type="number" name="(\w+)" value="([^"]*)"', refused.text))
+    assert shown == pace
 
 
 @pytest.mark.usefixtures("few")

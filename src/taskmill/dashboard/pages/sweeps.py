@@ -32,6 +32,7 @@ MOST_SELECTED: Final = 500
 _MOST_BYTES: Final = 64 * 1024
 _MOST_DIGITS: Final = 15
 _MOST_TASKS: Final = 1_000_000_000
+_PACE: Final = ("delay_min", "per_s", "most")
 # A week: what is due later is better scheduled.
 _LONGEST_DELAY_MIN: Final = 7 * 24 * 60
 # Separators of thousands in various languages.
@@ -72,6 +73,7 @@ async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
         is_counted=is_counted,
         is_typed=matched > MOST_UNTYPED,
         mistyped=mistyped,
+        pace={name: first(form, name) for name in _PACE},
         at=at.isoformat(),
         job_id=view.context.jobs.new_id(),
     )
