@@ -49,7 +49,7 @@ def read_spec(text: str) -> tuple[ScheduleSpec, TickPolicy]:
 
 def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
     """Return what SQL has asked for, and is not there, as the schedule that it would be: it has no ticks yet."""
-    fields: dict[str, Any] = orjson.loads(request.body or "{}")
+    fields = _requested_fields(request)
     task = fields.pop("task", {})
     spec = {**spec_fields(ScheduleSpec()), **policy_fields(TickPolicy()), **fields}
     content = ScheduleContent(
@@ -74,6 +74,18 @@ def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
         moment=request.asked_at,
         request=request,
     )
+
+
+def _requested_fields(request: ScheduleRequest) -> dict[str, Any]:
+    """Return what is asked for; nothing if it can't be read, which maintenance refuses.
+
+    PostgreSQL looks only at the last of keys that are there twice, and takes numbers there that no double holds.
+    """
+    try:
+        fields: dict[str, Any] = orjson.loads(request.body or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return fields
 
 
 def task_draft(name: str, task: str, queue: str, limits: InputLimits) -> TaskDraft:

@@ -1,0 +1,36 @@
+"""What SQL has asked for and maintenance has not done yet: it harms nobody else, whatever it is."""
+
+import pytest
+
+from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import do_requests, put_schedule
+from tests.support.stage import Stage
+
+
+@pytest.fixture
+def scheduler(stage: Stage) -> Scheduler:
+    return Scheduler(stage)
+
+
+async def listed(scheduler: Scheduler) -> list[tuple[str, int]]:
+    """The names and the revisions of all that are listed."""
+    page = await scheduler.schedules.page(after=None, limit=50)
+    return [(one.name, one.revision) for one in page]
+
+
+@pytest.mark.parametrize("value", ["1e999", "[" * 1100 + "]" * 1100])
+async def test_json_that_only_postgresql_reads_is_refused_later_and_keeps_no_other(
+    scheduler: Scheduler, value: str
+) -> None:
+    """PostgreSQL looks only at the last of keys that are there twice."""
+    sql = scheduler.stage.sql
+    await put_schedule(sql, task=f'{{"name": "x", "payload": {{"a": {value}, "a": 1}}}}')
+    await put_schedule(sql, "fine")
+    assert await listed(scheduler) == [("report", 0), ("fine", 0)]
+    await do_requests(scheduler)
+    assert await listed(scheduler) == [("fine", 1), ("report", 0)]
+    request = (await scheduler.get()).request
+    assert request is not None
+    assert request.problem is not None
+    await scheduler.put()
+    assert ((await scheduler.get()).revision, (await scheduler.get()).request) == (1, None)
