@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.scheduling import Scheduler
 from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
@@ -34,3 +35,14 @@ async def test_json_that_only_postgresql_reads_is_refused_later_and_keeps_no_oth
     assert request.problem is not None
     await scheduler.put()
     assert ((await scheduler.get()).revision, (await scheduler.get()).request) == (1, None)
+
+
+async def test_a_schedule_stays_in_the_queue_for_which_rights_were_checked(
+    stage: Stage, scheduler: Scheduler
+) -> None:
+    """The type's contract may name another one before maintenance makes the schedule."""
+    await registered(stage, a_contract(queue="shop"))
+    await put_schedule(stage.sql, task={"name": "x", "type": TYPE, "payload": {"to": "a"}})
+    await registered(stage, a_contract(queue="billing"))
+    await do_requests(scheduler)
+    assert (await scheduler.get()).content.queue == "shop"

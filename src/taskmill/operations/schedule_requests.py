@@ -6,6 +6,7 @@ schedule that is there stays as it is then. Nothing that is asked for keeps what
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,7 @@ import asyncpg
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
-from taskmill.domain.fires import StoredSchedule
+from taskmill.domain.fires import ScheduleContent, StoredSchedule
 from taskmill.domain.schedule_errors import ScheduleMismatch
 from taskmill.domain.schedule_requests import ScheduleRequest
 from taskmill.observability.logs import get_logger
@@ -76,7 +77,7 @@ class ScheduleRequests:
 
     async def _put(self, request: ScheduleRequest) -> None:
         draft = await self._draft(request)
-        content = content_of(draft)
+        content = _content(request, draft)
         await self._reading.check(request.name, content)
         details = {"queue": content.queue, "type": content.type}
         async with self._recorded(AuditAction.SCHEDULE_PUT, request, details) as outcome:
@@ -139,6 +140,12 @@ class ScheduleRequests:
     def _report(self, fired: Fired) -> None:
         self._database.notify_committed()
         self._firing.report(fired)
+
+
+def _content(request: ScheduleRequest, draft: ScheduleDraft) -> ScheduleContent:
+    """Return what is stored, in the queue for which rights were checked: a newer contract may name another one."""
+    content = content_of(draft)
+    return content if request.queue is None else replace(content, queue=request.queue)
 
 
 def _read(body: bytes, limits: InputLimits) -> ScheduleDraft:
