@@ -12,6 +12,7 @@ import pytest
 from taskmill.domain.fires import FireOutcome
 from tests.support.api import Served
 from tests.support.pages import HTMX, fields_of
+from tests.support.polling import eventually
 from tests.support.scheduling import Scheduler
 from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
@@ -366,7 +367,11 @@ async def test_what_sql_has_asked_for_in_vain_is_red_and_can_be_deleted(
     assert "Request refused" in html
     assert "/cron expected one that matches a date" in html
     assert "in-trouble" in await shown(pages, "/ui/schedules")
-    assert re.search(r'id="count-schedules">1<', await shown(pages, "/"))
+
+    async def is_counted() -> bool:
+        return 'id="count-schedules">1<' in await shown(pages, "/")
+
+    await eventually(is_counted, "a count in the menu")
     assert (await send(pages, "/ui/schedules/asked/delete")).status_code == 303
     assert (await pages.get("/ui/schedules/asked")).status_code == 404
 

@@ -16,6 +16,7 @@ from taskmill.domain.errors import (
     ConfigurationError,
     ContractRefused,
     DeliveryNotFound,
+    FailureKindNotFound,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -126,6 +127,7 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
         {"limit": 500},
     ),
     (lambda: RejectionNotFound(ID), f"there is no rejection {ID}", {"rejection_id": ID}),
+    (lambda: FailureKindNotFound("k1"), "there is no kind of failures k1", {}),
     (
         lambda: NoticeNotFound(ID),
         f"there is no notice {ID}; it may have ended",
