@@ -1,9 +1,12 @@
 """What SQL has asked for and maintenance has not done yet: it harms nobody else, whatever it is."""
 
+import asyncio
+
 import pytest
 
 from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.scheduling import Scheduler
+from tests.support.sql import a_session
 from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
 
@@ -46,3 +49,18 @@ async def test_a_schedule_stays_in_the_queue_for_which_rights_were_checked(
     await registered(stage, a_contract(queue="billing"))
     await do_requests(scheduler)
     assert (await scheduler.get()).content.queue == "shop"
+
+
+async def test_what_is_refused_waits_for_no_transaction_that_asks_again(
+    scheduler: Scheduler,
+) -> None:
+    await put_schedule(scheduler.stage.sql, cron="0 0 31 2 *")
+    await put_schedule(scheduler.stage.sql, "other")
+    async with a_session(scheduler.stage) as mine, mine.transaction():
+        await put_schedule(mine)
+        async with asyncio.timeout(8):  # a statement may take ten seconds
+            await do_requests(scheduler)
+        assert await listed(scheduler) == [("other", 1), ("report", 0)]
+    await do_requests(scheduler)
+    assert await listed(scheduler) == [("other", 1), ("report", 1)]
+    assert (await scheduler.get()).request is None
