@@ -172,6 +172,18 @@ async def test_what_became_of_ticks_is_listed_page_by_page(api: Served, stage: S
     assert (await api.get("/schedules/none/fires")).status_code == 404
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_ticks_of_a_schedule_of_a_later_release_are_refused(
+    api: Served, stage: Stage, *, dry_run: bool
+) -> None:
+    await put(api)
+    await stage.sql.execute("""UPDATE taskmill.schedule SET spec = '{"moon": "full"}'""")
+    wanted = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "dry_run": dry_run}
+    refused = await api.post("/schedules/report/backfill", wanted)
+    assert refused.status_code == 422
+    assert "one of a later release" in refused.text
+
+
 async def test_a_backfill_makes_tasks_or_says_which(api: Served, stage: Stage) -> None:
     scheduler = Scheduler(stage)
     await scheduler.put(every="PT10M")

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from taskmill.domain.audit import AuditAction, Target, TargetType
-from taskmill.domain.errors import IdempotencyConflict, Unavailable
+from taskmill.domain.errors import IdempotencyConflict, InvalidInput, Unavailable
 from taskmill.domain.fires import (
     Fire,
     FireCause,
@@ -171,7 +171,12 @@ class ManualFires:
         self, connection: Connection, schedule: StoredSchedule, wanted: BackfillRequest
     ) -> tuple[Backfill, Mapping[datetime, Fire]]:
         """Return the ticks that made no task, and what became of those that have a fire."""
-        spec, policy = read_spec(schedule.content.spec)
+        try:
+            spec, policy = read_spec(schedule.content.spec)
+        except ValueError:
+            raise InvalidInput.at(
+                "", "a schedule that this release knows", "one of a later release"
+            ) from None
         until = min(wanted.until, schedule.cursor_at)
         ticks = _ticks(spec, wanted.since, until)
         missing: list[datetime] = []
