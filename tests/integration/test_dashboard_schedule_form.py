@@ -184,6 +184,17 @@ async def test_a_new_schedule_replaces_no_other_one(pages: Served) -> None:
     assert (await stored(pages, "monthly"))["revision"] == 1
 
 
+async def test_a_new_schedule_takes_over_no_equal_one_of_an_app(
+    pages: Served, stage: Stage
+) -> None:
+    await send(pages, **ALL)
+    await stage.sql.execute("UPDATE taskmill.schedule SET managed_by = 'shop'")
+    refused = await send(pages, **ALL)
+    assert refused.status_code == 422
+    assert "one that is taken" in refused.text
+    assert (await stored(pages, "monthly"))["managed_by"] == "shop"
+
+
 async def test_a_schedule_that_others_have_changed_is_not_overwritten(
     pages: Served, scheduler: Scheduler
 ) -> None:

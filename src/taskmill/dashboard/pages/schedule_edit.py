@@ -1,7 +1,7 @@
 """Pages that create and change schedules: the form, its faults, and the preview of ticks while it is filled in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from taskmill.dashboard.schedule_words import SpecText, spec_text
 from taskmill.dashboard.view import Pairs, View
 from taskmill.dashboard.wording import Words
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable, Violation
-from taskmill.domain.fires import StoredSchedule
+from taskmill.domain.fires import ScheduleContent, StoredSchedule
 from taskmill.domain.grants import Scope
 from taskmill.domain.schedule_errors import ScheduleMismatch
 from taskmill.domain.schedules.preview import preview
@@ -38,13 +38,13 @@ from taskmill.operations.authorisation import (
     permitted_contracts,
     permitted_limits,
 )
+from taskmill.operations.schedule_changes import content_of
 from taskmill.operations.visibility import current_visibility
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.fields import is_name
 from taskmill.wire.preview_requests import PreviewSchedule
 from taskmill.wire.problems import problem_json
-from taskmill.wire.schedule_requests import ScheduleDraft, checked, to_schedule
-from taskmill.wire.stored_schedules import spec_json
+from taskmill.wire.schedule_requests import checked, to_schedule
 
 # In the encoding of forms, each byte takes up to three.
 _ESCAPED: Final = 3
@@ -137,20 +137,24 @@ async def _put(view: View, form: ScheduleForm, schedule: StoredSchedule | None) 
     authorise_draft(view.key, draft.draft)
     _require_readable(draft.draft.queue)
     is_new = schedule is None
+    owner = None if view.key is None else view.key.owner
+    new = partial(_refuse_other, content_of(draft, owner))
     await view.context.schedules.put(
         name,
         draft,
-        owner=None if view.key is None else view.key.owner,
+        owner=owner,
         revisions=None if is_new else _revisions(form),
-        guard=partial(_refuse_other, draft) if is_new else partial(_refuse_foreign, view),
+        guard=new if is_new else partial(_refuse_foreign, view),
     )
     return name
 
 
-def _refuse_other(draft: ScheduleDraft, stored: StoredSchedule) -> None:
-    """Refuse to replace a schedule by a new one, unless it is what an earlier try has stored."""
-    same = stored.content.spec == spec_json(draft.spec, draft.policy)
-    if not (same and stored.content.task == draft.task):
+def _refuse_other(content: ScheduleContent, stored: StoredSchedule) -> None:
+    """Refuse to replace a schedule by a new one, unless it is what an earlier try has stored.
+
+    One of another queue, of another key or of an app may say the same.
+    """
+    if replace(stored.content, owner_quotas=content.owner_quotas) != content:
         raise InvalidInput.at("/schedule", "a name that no schedule has", "one that is taken")
 
 
