@@ -184,6 +184,25 @@ async def test_ticks_of_a_schedule_of_a_later_release_are_refused(
     assert "one of a later release" in refused.text
 
 
+@pytest.mark.parametrize("unknown", [{"zone": "Mars/Olympus"}, {"cron": "0 0 * * moon"}])
+async def test_a_zone_or_an_expression_that_only_a_later_release_knows_keeps_no_other(
+    api: Served, stage: Stage, unknown: dict[str, str]
+) -> None:
+    await put(api)
+    await put(api, "other")
+    await stage.sql.execute(
+        "UPDATE taskmill.schedule SET spec = (spec::jsonb || $1::text::jsonb)::json WHERE name = 'report'",
+        orjson.dumps(unknown).decode(),
+    )
+    listed = (await api.get("/schedules")).json()["items"]
+    assert [(one["name"], one["next_tick"] is None) for one in listed] == [
+        ("report", True),
+        ("other", False),
+    ]
+    assert (await put(api)).status_code == 200, "it can be replaced"
+    assert (await api.get("/schedules/report")).json()["next_tick"] is not None
+
+
 async def test_a_backfill_makes_tasks_or_says_which(api: Served, stage: Stage) -> None:
     scheduler = Scheduler(stage)
     await scheduler.put(every="PT10M")

@@ -13,6 +13,8 @@ from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.fires import ScheduleContent, StoredSchedule
 from taskmill.domain.schedule_requests import REQUESTED_IDS, ScheduleRequest
 from taskmill.domain.schedules.spec import ScheduleSpec, TickPolicy
+from taskmill.domain.schedules.wall_times import cron_fault
+from taskmill.domain.schedules.zones import TZ_VERSION, zone_names
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.encoding import encode_json
 from taskmill.wire.rules import InputLimits
@@ -43,8 +45,14 @@ def read_spec(text: str) -> tuple[ScheduleSpec, TickPolicy]:
         ValueError: A later release has stored it, or it was changed by hand.
     """
     stored: dict[str, Any] = orjson.loads(text)
-    spec = {name: value for name, value in stored.items() if name in SpecFields.model_fields}
-    return spec_of(spec), policy_of(stored)
+    fields = {name: value for name, value in stored.items() if name in SpecFields.model_fields}
+    spec = spec_of(fields)
+    # Without these nobody here knows its ticks: a process that is not upgraded yet may have older time zones.
+    if spec.zone not in zone_names():
+        raise ValueError(f"no zone {spec.zone!r} in the time zones of {TZ_VERSION}")
+    if spec.cron is not None and (fault := cron_fault(spec.cron)) is not None:
+        raise ValueError(f"the cron expression {spec.cron!r}: {fault}")
+    return spec, policy_of(stored)
 
 
 def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
