@@ -1,14 +1,29 @@
 """What SQL has asked for and maintenance has not done yet: it harms nobody else, whatever it is."""
 
 import asyncio
+from typing import Final
 
 import pytest
 
 from tests.support.contracts import TYPE, a_contract, registered
+from tests.support.polling import eventually
 from tests.support.scheduling import Scheduler
 from tests.support.sql import a_session
 from tests.support.sql_schedules import do_requests, put_schedule
 from tests.support.stage import Stage
+
+STOP: Final = """
+    CREATE FUNCTION taskmill.stop_here() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(4711);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER stop_here AFTER INSERT ON taskmill.schedule_request
+    FOR EACH STATEMENT EXECUTE FUNCTION taskmill.stop_here();
+"""
+STOPPED: Final = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
+"""
 
 
 @pytest.fixture
@@ -64,3 +79,23 @@ async def test_what_is_refused_waits_for_no_transaction_that_asks_again(
     await do_requests(scheduler)
     assert await listed(scheduler) == [("other", 1), ("report", 1)]
     assert (await scheduler.get()).request is None
+
+
+async def test_what_is_asked_for_while_the_same_name_is_done_is_not_lost(
+    scheduler: Scheduler,
+) -> None:
+    sql = scheduler.stage.sql
+    await put_schedule(sql)
+    await sql.execute(STOP)
+
+    async def is_stopped() -> bool:
+        return bool(await sql.fetchval(STOPPED))
+
+    async with a_session(scheduler.stage) as mine, asyncio.TaskGroup() as group:
+        await sql.execute("SELECT pg_advisory_lock(4711)")
+        group.create_task(put_schedule(mine, every="2 min"))
+        await eventually(is_stopped, "its row is not locked yet")
+        await do_requests(scheduler)
+        await sql.execute("SELECT pg_advisory_unlock(4711)")
+    await do_requests(scheduler)
+    assert '"PT2M"' in (await scheduler.get()).content.spec
