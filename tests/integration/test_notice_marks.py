@@ -84,7 +84,7 @@ async def test_an_acknowledged_notice_counts_no_more_until_it_has_ended(
 async def test_marks_hold_on_more_notices_of_a_kind_than_are_shown(
     stage: Stage, reading: AttentionReading
 ) -> None:
-    await stage.open_lease()
+    await stage.open_lease(ttl_s=9999)
     for number in range(MOST_OF_A_KIND + 2):
         await stage.created(queue=f"q{number}")
         await stage.service.set_queue_paused(f"q{number}", paused=True)
