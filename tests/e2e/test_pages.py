@@ -35,6 +35,7 @@ NOT_RUN = {
     "docs/how-to/install.md": 3,
     "docs/how-to/migrate-from-celery.md": 3,
     "docs/how-to/monitor.md": 4,
+    "docs/how-to/own-handlers.md": 1,
     "docs/how-to/own-postgresql.md": 2,
     "docs/how-to/push-over-http.md": 3,
     "docs/how-to/several-workers.md": 1,

@@ -112,6 +112,11 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
     }
     assert set(new) == {
         "/audit",
+        "/failures",
+        "/failures/{id}",
+        "/failures/{id}/ignore",
+        "/failures/{id}/reopen",
+        "/failures/{id}/resolve",
         "/login-links",
         "/sessions",
         "/sessions/{id}",

@@ -102,9 +102,9 @@ ROUTES = [
 
 
 def test_every_check_of_one_thing_is_here() -> None:
-    """Those of tasks, leases, queues and sessions in the path, and of bodies, have tests of their own."""
+    """Those of tasks, leases, queues, sessions, failures and bodies have tests of their own."""
     of_one = {rule.check for route, rule in RULES.items() if "{" in route}
-    apart = {Check.TASK, Check.LEASE, Check.QUEUE, Check.KEY, Check.BODY}
+    apart = {Check.TASK, Check.LEASE, Check.QUEUE, Check.KEY, Check.BODY, Check.VISIBLE, Check.ALL}
     assert of_one - apart == set(THINGS)
 
 

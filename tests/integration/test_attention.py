@@ -358,6 +358,7 @@ async def test_different_versions_and_full_slots_are_found(stage: Stage) -> None
     await stage.sql.execute("DELETE FROM taskmill.lease WHERE worker = 'host-2'")
     await stage.running(lease, queue="mail")
     await stage.created(queue="mail")
+    await make_older(stage, timedelta(seconds=5))
     found = await one(stage, NoticeKind.SLOTS_FULL)
     assert (found.facts["running"], found.facts["slots"], found.facts["queues"]) == (1, 1, ["mail"])
 

@@ -39,6 +39,7 @@ __all__ = ["taskmill"]
 CREATES: Final = "it creates tasks: their history says so"
 WORKER: Final = "a worker does its work: the history of its tasks says so"
 READS: Final = "it changes nothing"
+AS_SCHEDULES: Final = "what it calls is recorded, as for the routes of schedules"
 SCHEDULE: Final = {"cron": "@daily", "task": {"name": "a"}}
 
 
@@ -152,6 +153,18 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/failures/{id}/{decision}"): Recorded(
         action=AuditAction.FAILURE_RESOLVE, target="kind"
     ),
+    ("POST", "/ui/schedules/{name}/pause"): Recorded(
+        action=AuditAction.SCHEDULE_PAUSE, target="schedule"
+    ),
+    ("POST", "/ui/schedules/{name}/resume"): Recorded(
+        action=AuditAction.SCHEDULE_RESUME, target="schedule"
+    ),
+    ("POST", "/ui/schedules/{name}/run"): AS_SCHEDULES,
+    ("POST", "/ui/schedules/{name}/backfill"): AS_SCHEDULES,
+    ("POST", "/ui/schedules/{name}/edit"): AS_SCHEDULES,
+    ("POST", "/ui/schedules/{name}/delete"): AS_SCHEDULES,
+    ("POST", "/ui/new-schedule"): AS_SCHEDULES,
+    ("POST", "/ui/new-schedule/preview"): READS,
     ("POST", "/ui/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
     ),

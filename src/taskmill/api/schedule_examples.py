@@ -32,6 +32,8 @@ _SCHEDULE: Final[Json] = {
     "held_tick": None,
     "last_task_id": _TASK_ID,
     "managed_by": None,
+    "undeclared_at": None,
+    "request": None,
     "created_at": "2026-11-25T01:23:32.820000Z",
     "updated_at": "2026-11-25T01:23:32.820000Z",
 }

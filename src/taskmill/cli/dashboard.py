@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import click
-from pydantic import BaseModel
 
 from taskmill.cli import show
 from taskmill.cli.output import Lines, Output
 from taskmill.cli.server import over_http
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.view import View
 from taskmill.domain.sessions import LINK_VALID
 
 _EPILOG = """\b
@@ -31,7 +31,7 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-class _Link(BaseModel):
+class _Link(View):
     """What the command prints."""
 
     url: str

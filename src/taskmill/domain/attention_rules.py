@@ -29,6 +29,8 @@ LATE: Final = timedelta(minutes=1)
 _LEAST_GROWTH: Final = 10
 _GROWING_SHARE: Final = 0.05
 _FULL_SHARE: Final = 0.9
+# Under a steady load some task is always just due. Only one that waits for so long says that slots are missing.
+_LONG_DUE: Final = timedelta(seconds=5)
 _FAILING_SHARE: Final = 0.2
 _FEWEST_FAILURES: Final = 10
 _MOSTLY: Final = 0.5
@@ -218,7 +220,7 @@ def _trend(queue: QueueLoad, tasks: int | None) -> tuple[str, Facts]:
 def _slots(snapshot: AttentionSnapshot) -> Iterator[Notice]:
     alive = [one for one in snapshot.workers if one.state is Liveness.ALIVE]
     slots, running = sum(one.slots for one in alive), sum(one.running for one in alive)
-    due = [one for one in snapshot.due if one.workers]
+    due = [one for one in snapshot.due if one.workers and snapshot.at - one.since >= _LONG_DUE]
     if slots and due and running >= _FULL_SHARE * slots:
         yield Notice(
             kind=NoticeKind.SLOTS_FULL,

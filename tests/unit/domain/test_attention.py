@@ -351,3 +351,9 @@ def test_no_notices_are_no_trouble() -> None:
     assert not nothing.is_trouble
     waiting = attention(queues=[queue(counts={Status.SUCCEEDED: 5}, paused_at=NOON)])
     assert waiting.count == 0
+
+
+def test_full_slots_need_attention_when_a_task_has_waited_for_seconds() -> None:
+    full = CASES["slots_full.full"]
+    assert notices(**full) != []
+    assert notices(**{**full, "due": [due(since=ago(seconds=4.9))]}) == []

@@ -5,6 +5,7 @@ Pages and documents use relative addresses, so they work below any prefix of a p
 
 import asyncio
 import gzip
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -87,7 +88,7 @@ class PackageFiles(StaticFiles):
             raise HTTPException(
                 HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(_READING)}
             )
-        full, packed = await asyncio.to_thread(self.lookup_path, f"{path}.gz")
+        full, packed = await asyncio.to_thread(self._packed, path)
         if packed is None:
             response = await super().get_response(path, scope)
         elif accepts_gzip(scope["headers"]):
@@ -102,6 +103,12 @@ class PackageFiles(StaticFiles):
             REVALIDATE.decode() if path.startswith(_OWN) else _IMMUTABLE
         )
         return response
+
+    def _packed(self, path: str) -> tuple[str, os.stat_result | None]:
+        try:
+            return self.lookup_path(f"{path}.gz")
+        except (OSError, ValueError):
+            return "", None  # it is no name of a file, which is found out of the plain one, too
 
 
 def _unpacked(file: Path) -> bytes:
