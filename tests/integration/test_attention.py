@@ -55,11 +55,10 @@ async def a_worker(
 
 async def notices(stage: Stage) -> list[Notice]:
     """Read what needs attention, without a cache."""
-    figures = FiguresCache.of(stage.database)
     reading = AttentionReading(
         stage.database,
         NO_BROKER,
-        figures,
+        FiguresCache.of(stage.database),
         AuditLog(stage.database),
         max_age_s=0.0,
         slow_max_age_s=0.0,
@@ -352,10 +351,10 @@ async def test_a_schedule_that_sql_has_asked_for_in_vain_is_named(stage: Stage) 
 async def test_different_versions_and_full_slots_are_found(stage: Stage) -> None:
     lease = await a_worker(stage)
     await a_worker(stage, "host-2", version="1.1.0")
-    found = await one(stage, NoticeKind.VERSIONS_DIFFER)
-    assert found.facts["versions"] == ["1.0.0", "1.1.0"]
-    await stage.sql.execute("UPDATE taskmill.lease SET slots = 1 WHERE id = $1", lease)
+    versions = (await one(stage, NoticeKind.VERSIONS_DIFFER)).facts["versions"]
+    assert versions == ["1.0.0", "1.1.0"]
     await stage.sql.execute("DELETE FROM taskmill.lease WHERE worker = 'host-2'")
+    await stage.sql.execute("UPDATE taskmill.lease SET slots = 1")
     await stage.running(lease, queue="mail")
     await stage.created(queue="mail")
     await make_older(stage, timedelta(seconds=5))

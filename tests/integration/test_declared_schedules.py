@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from structlog.testing import capture_logs
 
 from taskmill import Taskmill
 from taskmill.composition.declared_schedules import ScheduleRegistration
@@ -21,6 +20,7 @@ from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.settings import Settings
 from taskmill.storage import declared_schedules as rows
 from taskmill.wire.schedule_requests import to_schedule
+from tests.support.api import LogLines
 from tests.support.polling import eventually
 from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage
@@ -106,14 +106,13 @@ async def test_new_code_replaces_what_it_declares_and_fires_what_is_due_as_befor
     assert await found_in(scheduler.database) == {}
 
 
-async def test_what_the_code_has_no_longer_is_paused_and_not_deleted(scheduler: Scheduler) -> None:
+async def test_what_the_code_has_no_longer_is_paused_and_not_deleted(
+    scheduler: Scheduler, log_lines: LogLines
+) -> None:
     await start(scheduler, report=NIGHTLY, refresh=HOURLY)
-    with capture_logs() as logged:
-        await start(scheduler, report=NIGHTLY)
+    await start(scheduler, report=NIGHTLY)
     assert await states(scheduler) == {"report": ("shop", False), "refresh": ("shop", True)}
-    assert [one["schedule"] for one in logged if one["event"] == "schedule.undeclared"] == [
-        "refresh"
-    ]
+    assert [one["schedule"] for one in log_lines.named("schedule.undeclared")] == ["refresh"]
     shown = await scheduler.get("refresh")
     assert shown.undeclared_at == shown.paused_at
     [listed] = [one for one in await scheduler.schedules.page(after=None, limit=5) if one.paused_at]
@@ -159,19 +158,18 @@ async def test_an_operator_may_have_go_on_what_the_code_has_no_longer(scheduler:
 
 @pytest.mark.parametrize("owner", [None, "billing"])
 async def test_a_schedule_that_somebody_else_has_made_stays_as_it_is(
-    scheduler: Scheduler, owner: str | None
+    scheduler: Scheduler, owner: str | None, log_lines: LogLines
 ) -> None:
     if owner is None:
         await scheduler.put(**HOURLY)
     else:
         await start(scheduler, owner, report=HOURLY)
-    with capture_logs() as logged:
-        await start(scheduler, report=NIGHTLY, other=NIGHTLY)
-        await start(scheduler, other=NIGHTLY)
+    await start(scheduler, report=NIGHTLY, other=NIGHTLY)
+    await start(scheduler, other=NIGHTLY)
     assert await every(scheduler) == "PT1H"
     assert await states(scheduler) == {"report": (owner, False), "other": ("shop", False)}
-    [warning] = [one for one in logged if one["event"] == "schedule.not_declared"]
-    assert (warning["schedule"], warning["app"], warning["log_level"]) == (
+    [warning] = log_lines.named("schedule.not_declared")
+    assert (warning["schedule"], warning["app"], warning["level"]) == (
         "report",
         "shop",
         "warning",
@@ -198,18 +196,17 @@ async def test_a_declared_schedule_that_was_deleted_comes_back_with_the_next_sta
 
 
 async def test_one_that_can_not_be_stored_keeps_no_other_one(
-    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
     monkeypatch.setattr(scheduler.creation.queues, "_limit", 1)
-    with capture_logs() as logged:
-        await start(
-            scheduler,
-            a={**HOURLY, "task": {"name": "a", "queue": "first"}},
-            b={**HOURLY, "task": {"name": "b", "queue": "second"}},
-            c={**HOURLY, "task": {"name": "c", "queue": "first"}},
-        )
+    await start(
+        scheduler,
+        a={**HOURLY, "task": {"name": "a", "queue": "first"}},
+        b={**HOURLY, "task": {"name": "b", "queue": "second"}},
+        c={**HOURLY, "task": {"name": "c", "queue": "first"}},
+    )
     assert sorted(await states(scheduler)) == ["a", "c"]
-    assert [one["schedule"] for one in logged if one["event"] == "schedule.not_declared"] == ["b"]
+    assert [one["schedule"] for one in log_lines.named("schedule.not_declared")] == ["b"]
 
 
 async def test_an_old_version_that_starts_once_more_changes_nothing(scheduler: Scheduler) -> None:
@@ -291,18 +288,19 @@ async def registering(
             stop.set()
 
 
-async def test_a_worker_of_replaced_code_waits_and_then_insists(scheduler: Scheduler) -> None:
+async def test_a_worker_of_replaced_code_waits_and_then_insists(
+    scheduler: Scheduler, log_lines: LogLines
+) -> None:
     await start(scheduler, report=HOURLY)
     await start(scheduler, report=NIGHTLY)
     old = declarations(report=HOURLY)
-    with capture_logs() as logged:
-        async with registering(scheduler, old) as task:
+    async with registering(scheduler, old) as task:
 
-            async def waits() -> bool:
-                return any(one["event"] == "schedule.declarations_wait" for one in logged)
+        async def waits() -> bool:
+            return log_lines.named("schedule.declarations_wait") != []
 
-            await eventually(waits, "its wait")
-        assert task.done()
+        await eventually(waits, "its wait")
+    assert task.done()
     assert await every(scheduler) is None, "it was stopped meanwhile"
     async with registering(scheduler, old, probation_s=0.05) as task:
         await task
@@ -310,18 +308,17 @@ async def test_a_worker_of_replaced_code_waits_and_then_insists(scheduler: Sched
 
 
 async def test_a_worker_that_starts_while_the_database_is_away_registers_later(
-    scheduler: Scheduler, stage: Stage
+    scheduler: Scheduler, stage: Stage, log_lines: LogLines
 ) -> None:
     await stage.sql.execute("ALTER TABLE taskmill.schedule_app RENAME TO away")
-    with capture_logs() as logged:
-        async with registering(scheduler, declarations(report=HOURLY)) as task:
+    async with registering(scheduler, declarations(report=HOURLY)) as task:
 
-            async def failed() -> bool:
-                return any(one["event"] == "schedule.declarations_delayed" for one in logged)
+        async def failed() -> bool:
+            return log_lines.named("schedule.declarations_delayed") != []
 
-            await eventually(failed, "a failure")
-            await stage.sql.execute("ALTER TABLE taskmill.away RENAME TO schedule_app")
-            await task
+        await eventually(failed, "a failure")
+        await stage.sql.execute("ALTER TABLE taskmill.away RENAME TO schedule_app")
+        await task
     assert await states(scheduler) == {"report": ("shop", False)}
 
 
