@@ -143,7 +143,7 @@ async def test_a_bad_query_is_refused_with_the_pointer(
 
 async def test_an_unknown_parameter_is_refused_with_the_known_ones(api: Served) -> None:
     error = (await api.get("/tasks?statsu=new")).json()["errors"][0]
-    assert "status, queue, type, label" in error["expected"]
+    assert "status, waiting, queue, type, label" in error["expected"]
     assert "did you mean status?" in error["got"]
     for path in ("/stats?x=1", "/workers?x=1", "/queues?x=1"):
         assert (await api.get(path)).status_code == 422

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from taskmill.domain import attention_texts
 from taskmill.domain.attention import (
     MOST_OF_A_KIND,
     MarkState,
@@ -357,3 +358,7 @@ def test_full_slots_need_attention_when_a_task_has_waited_for_seconds() -> None:
     full = CASES["slots_full.full"]
     assert notices(**full) != []
     assert notices(**{**full, "due": [due(since=ago(seconds=4.9))]}) == []
+
+
+def test_a_long_text_in_a_sentence_is_cut() -> None:
+    assert str(attention_texts._shown("name", "x" * 10_000)).endswith("x…")

@@ -1,4 +1,6 @@
 -- The function first: an index has what it says when the row is written.
+-- An index of all partitions can not be dropped concurrently.
+-- squawk-ignore require-concurrent-index-deletion
 DROP INDEX IF EXISTS taskmill.task_error;
 
 CREATE OR REPLACE FUNCTION taskmill.error_shape(error jsonb) RETURNS text
