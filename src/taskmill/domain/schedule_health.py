@@ -63,7 +63,7 @@ def latest_tick(fires: Iterable[Fire]) -> Fire | None:
 def cadence(schedule: StoredSchedule, fires: Sequence[Fire]) -> Cadence | None:
     """Return how often a schedule made tasks lately, since it was last changed, paused or resumed.
 
-    None when too few ticks tell. A backfill makes the task of a tick long after it.
+    None when there are too few ticks. A backfill makes the task of a tick long after it.
     """
     counted = [
         fire

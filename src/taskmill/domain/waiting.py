@@ -1,4 +1,4 @@
-"""What a waiting task waits for, as an operator tells them apart. It is derived from time, pause and workers.
+"""What a waiting task waits for, as an operator distinguishes them. It is derived from time, pause and workers.
 
 All of them have the status `new`.
 """
