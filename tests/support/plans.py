@@ -55,6 +55,18 @@ class Plan:
         """Pages touched, triggers aside."""
         return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])
 
+    def pages_by_node(self) -> list[str]:
+        """Which nodes touched how many pages with all that is below them, the most first."""
+        pages = [
+            (
+                node["Shared Hit Blocks"] + node["Shared Read Blocks"],
+                f"{node['Node Type']} {node.get('Relation Name') or node.get('CTE Name') or ''}",
+                node["Actual Loops"],
+            )
+            for node in self.nodes()
+        ]
+        return [f"{touched} {name} x {loops}" for touched, name, loops in sorted(pages)[:-9:-1]]
+
     @property
     def faults(self) -> list[str]:
         """Node types that must not occur in a hot statement."""
@@ -126,4 +138,4 @@ def check(plan: Plan, *, rows: float, pages: int, name: str = "") -> None:
     """Fail when the plan has a part that can cost O(backlog), or has cost more than allowed."""
     assert plan.faults == [], name
     assert plan.rows_read <= rows, f"{name} {plan.rows_read} rows read"
-    assert plan.pages <= pages, f"{name} {plan.pages} pages"
+    assert plan.pages <= pages, f"{name} {plan.pages} pages: {plan.pages_by_node()}"
