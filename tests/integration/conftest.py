@@ -2,7 +2,7 @@
 
 from tests.support.api import api, log_lines
 from tests.support.feed import numbered
-from tests.support.long_past import seeded, seeded_url
+from tests.support.long_past import seeded, seeded_templates, seeded_url
 from tests.support.pages import pages
 from tests.support.pulling import pull
 from tests.support.raw_requests import known
@@ -16,6 +16,7 @@ __all__ = [
     "pages",
     "pull",
     "seeded",
+    "seeded_templates",
     "seeded_url",
     "stage",
     "stage_template",

@@ -62,34 +62,60 @@ async def seed(url: str) -> None:
         """)
 
 
-@pytest.fixture(scope="module")
-def seeded_url(database_server: DatabaseServer, database_template: str) -> Iterator[str]:
-    """A database with a long past and a long backlog; tests undo what they do to it."""
-    url = database_server.create(template=database_template)
-    database_server.run(seed(url))
+async def analyse(url: str) -> None:
+    """Give it statistics of the backlog."""
+    async with a_stage(url) as stage:
+        await stage.sql.execute("ANALYZE taskmill.dispatch, taskmill.task")
+
+
+async def analyse_drained(url: str) -> None:
+    """Give it statistics of a `dispatch` that was empty."""
+    async with a_stage(url) as stage:
+        await stage.sql.execute("BEGIN; DELETE FROM taskmill.dispatch; ANALYZE taskmill.dispatch;")
+        statistics = await stage.sql.fetchval(
+            "SELECT reltuples FROM pg_class WHERE relname = 'dispatch'"
+        )
+        assert statistics == 0
+        await stage.sql.execute("ROLLBACK")
+        await stage.sql.execute(
+            "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname LIKE 'dispatch%'"
+        )
+
+
+@pytest.fixture(scope="session")
+def seeded_templates(
+    database_server: DatabaseServer, database_template: str
+) -> Iterator[dict[str, str]]:
+    """Databases with a long past and a long backlog, and statistics of all kinds: name to address."""
+    urls = {"unanalysed": database_server.create(template=database_template)}
+    database_server.run(seed(urls["unanalysed"]))
+    for name, make in (("full", analyse), ("empty", analyse_drained)):
+        urls[name] = database_server.copy(urls["unanalysed"])
+        database_server.run(make(urls[name]))
+    yield urls
+    for url in urls.values():
+        database_server.drop(url)
+
+
+@pytest.fixture
+def seeded_url(database_server: DatabaseServer, seeded_templates: dict[str, str]) -> Iterator[str]:
+    """A copy for this test alone: the index entries of what another one rolled back would cost pages."""
+    url = database_server.copy(seeded_templates["unanalysed"])
     yield url
     database_server.drop(url)
 
 
 @pytest.fixture(params=["unanalysed", "full", "empty"])
-async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """The seeded database with statistics of all kinds: none, of the backlog, of a drained `dispatch`."""
-    async with a_stage(seeded_url) as stage:
-        if request.param == "full":
-            await stage.sql.execute("ANALYZE taskmill.dispatch, taskmill.task")
-        if request.param == "empty":
-            await stage.sql.execute(
-                "BEGIN; DELETE FROM taskmill.dispatch; ANALYZE taskmill.dispatch;"
-            )
-            statistics = await stage.sql.fetchval(
-                "SELECT reltuples FROM pg_class WHERE relname = 'dispatch'"
-            )
-            assert statistics == 0
-            await stage.sql.execute("ROLLBACK")
-            await stage.sql.execute(
-                "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname LIKE 'dispatch%'"
-            )
+async def seeded(
+    database_server: DatabaseServer,
+    seeded_templates: dict[str, str],
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Stage]:
+    """The same with statistics of all kinds: none, of the backlog, of a drained `dispatch`."""
+    url = database_server.copy(seeded_templates[request.param])
+    async with a_stage(url) as stage:
         yield stage
+    database_server.drop(url)
 
 
 def pages_for_ids(stage: Stage, count: int) -> int:

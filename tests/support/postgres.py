@@ -107,13 +107,17 @@ class DatabaseServer:
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)
 
+    def copy(self, url: str) -> str:
+        """Make a copy of a database that nobody is connected to and return its address."""
+        return self.create(template=_name(url))
+
     def drop(self, url: str) -> None:
         """Remove a database, whatever is still connected to it."""
-        self._execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
+        self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
     def rename(self, url: str, name: str) -> None:
         """Give a database another name."""
-        self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} RENAME TO {name}")
+        self._execute(f"ALTER DATABASE {_name(url)} RENAME TO {name}")
         self.renamed.add(name)
 
     def run(self, work: Coroutine[object, object, None]) -> None:
@@ -132,3 +136,7 @@ class DatabaseServer:
         if self._admin is not None:
             self._runner.run(self._admin.close())
         self._runner.close()
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path[1:]
