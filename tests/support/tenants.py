@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import httpx
 import orjson
 
-from tests.support.api import Served
+from tests.support.api import PLAIN, Served
 from tests.support.api_keys import a_new_key, shown
 from tests.support.endpoint import Endpoint, an_endpoint
 from tests.support.stage import Stage
@@ -113,7 +113,9 @@ class Tenant:
         )
         async with (
             an_endpoint() as endpoint,
-            httpx.AsyncClient(base_url=served.url, timeout=60, headers=shown(key)) as http,
+            httpx.AsyncClient(
+                base_url=served.url, timeout=60, headers=shown(key), verify=PLAIN
+            ) as http,
         ):
             yield cls(mark=mark, http=http, endpoint=endpoint)
 

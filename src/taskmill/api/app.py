@@ -27,7 +27,7 @@ from taskmill.api.cors import Cors
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.fast_path import FastPath
-from taskmill.api.openapi import install, short_id
+from taskmill.api.openapi import add_routes, install
 from taskmill.api.rate_limiting import RateLimiting
 from taskmill.api.request_record import RequestRecords
 from taskmill.api.routers import (
@@ -324,7 +324,6 @@ def _described() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=short_id,
         telemetry=NO_TELEMETRY,
     )
     for router in (
@@ -350,7 +349,7 @@ def _described() -> FastAPI:
         health.router,
         documents.router,
     ):
-        app.include_router(router)
+        add_routes(app, router)
     install(app, _BODIES)
     return app
 

@@ -4,12 +4,12 @@ The models of bodies are in `wire`; the descriptions around them are here. Nothi
 served.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, params
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -175,9 +175,29 @@ def _relocated(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
 LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
 
 
-def short_id(route: APIRoute) -> str:
+def _short_id(route: APIRoute) -> str:
     """Name an operation like its endpoint: generated clients use the name, so it never changes."""
     return route.name
+
+
+def new_router(
+    *tags: str, prefix: str = "", dependencies: Sequence[params.Depends] = ()
+) -> APIRouter:
+    """Make a router for operations with these tags."""
+    return APIRouter(
+        prefix=prefix,
+        tags=list(tags),
+        dependencies=dependencies,
+        generate_unique_id_function=_short_id,
+    )
+
+
+def add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Have an app serve the routes of a router.
+
+    They are the same objects in each app. `include_router` would analyse all endpoints anew, at the first request.
+    """
+    app.router.routes.extend(router.routes)
 
 
 def install(

@@ -1,9 +1,9 @@
 """What needs attention, and who has seen to it."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from taskmill.api.dependencies import InContext, NoticeId, SmallJsonBody, refuse_query
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.attention import (
     AttentionView,
@@ -14,7 +14,7 @@ from taskmill.wire.attention import (
     to_notice_change,
 )
 
-router = APIRouter(tags=["system"])
+router = new_router("system")
 
 
 @router.get(

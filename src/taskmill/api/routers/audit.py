@@ -3,20 +3,20 @@
 from hashlib import blake2s
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from taskmill.api import cursors, queries
 from taskmill.api.dependencies import InContext
 from taskmill.api.listings import LARGEST_PAGE, QueryTime, whole_number
-from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.openapi import new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.audit import AuditAction, AuditFilter
 from taskmill.wire.audit import AuditEntryList, audit_entries_json
 from taskmill.wire.basics import format_timestamp
 from taskmill.wire.fields import Expected
 
-router = APIRouter(tags=["audit"])
+router = new_router("audit")
 
 _LONGEST_FILTER: Final = 200
 FilterText = Annotated[

@@ -8,14 +8,14 @@ from dataclasses import replace
 from itertools import chain, repeat
 from typing import TypeAlias
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.responses import StreamingResponse
 
 from taskmill.api.authorisation import authorise_draft, permitted_limits, shown_key
 from taskmill.api.bodies import BATCH_TYPES, form_of, hop_of_request, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
-from taskmill.api.openapi import HOP_HEADER, refusals, request_header
+from taskmill.api.openapi import HOP_HEADER, new_router, refusals, request_header
 from taskmill.api.responses import RawResponse
 from taskmill.api.single_tasks import IDEMPOTENCY_KEY
 from taskmill.domain.api_key_errors import ScopeMissing
@@ -44,7 +44,7 @@ from taskmill.wire.hops import count_hop
 from taskmill.wire.rules import InputLimits
 
 log = get_logger(__name__)
-router = APIRouter(tags=["tasks"])
+router = new_router("tasks")
 
 # Lines that are read at a time, and such chunks that are stored at once: a thousand tasks in memory.
 _CHUNK = 250

@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api.bodies import read_json_body
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, SmallJsonBody, TaskId, refuse_query, validated_body
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.lifecycle import Cancelled, Outcome
 from taskmill.wire.claims import (
@@ -29,7 +29,7 @@ from taskmill.wire.claims import (
 )
 from taskmill.wire.strict_json import parse
 
-router = APIRouter(tags=["leases"], dependencies=[Depends(refuse_query)])
+router = new_router("leases", dependencies=[Depends(refuse_query)])
 
 # Room in a body for more than the result: the fence, and spacing.
 _BESIDE_RESULT_BYTES = 4096

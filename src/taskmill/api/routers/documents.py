@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +26,7 @@ from taskmill.api.cached_documents import REVALIDATE, CachedDocument
 from taskmill.api.compression import accepts_gzip
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext
-from taskmill.api.openapi import headers, refusal
+from taskmill.api.openapi import headers, new_router, refusal
 from taskmill.api.responses import RawResponse
 from taskmill.api.typed_documents import with_types_asyncapi, with_types_openapi
 from taskmill.operations.contracts import Contracts
@@ -65,7 +65,7 @@ $style</head>
 """)
 
 
-router = APIRouter(tags=["system"])
+router = new_router("system")
 
 
 def shown_contracts(context: Context) -> Contracts | None:

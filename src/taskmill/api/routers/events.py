@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api import queries
 from taskmill.api.dependencies import InContext
 from taskmill.api.feeds import LAST_EVENT_ID, REPEATABLE, EventStream, FeedQuery, start_cursor
-from taskmill.api.openapi import query_parameters, refusals, request_header
+from taskmill.api.openapi import new_router, query_parameters, refusals, request_header
 from taskmill.wire.basics import EVENT_STREAM
 
-router = APIRouter(tags=["events"])
+router = new_router("events")
 
 _EXAMPLE = """\
 : ok

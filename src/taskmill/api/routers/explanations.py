@@ -1,13 +1,13 @@
 """Explanations: why a task is where it is."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from taskmill.api.dependencies import InContext, TaskId, refuse_query
-from taskmill.api.openapi import refusals
+from taskmill.api.openapi import new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.explanations import ExplanationView, explanation_json
 
-router = APIRouter(tags=["tasks"], dependencies=[Depends(refuse_query)])
+router = new_router("tasks", dependencies=[Depends(refuse_query)])
 
 
 @router.get(

@@ -5,14 +5,14 @@ from hashlib import blake2s
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from taskmill.api import cursors, queries
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.openapi import new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.activity import Window
 from taskmill.domain.error_kinds import KIND_ID_PATTERN, KIND_ID_WORDS, is_kind_id
@@ -23,7 +23,7 @@ from taskmill.wire.failures import FailureKindDetails, FailureKindList, failures
 from taskmill.wire.fields import Expected
 from taskmill.wire.wording import describe
 
-router = APIRouter(tags=["failures"])
+router = new_router("failures")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _POSITION: Final = struct.Struct(">d8s")

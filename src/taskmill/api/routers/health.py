@@ -1,15 +1,15 @@
 """Liveness, readiness and metrics, for load balancers, orchestrators and monitoring."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from taskmill.api.dependencies import InContext
-from taskmill.api.openapi import refusal
+from taskmill.api.openapi import new_router, refusal
 from taskmill.api.responses import RawResponse, problem_response
 from taskmill.observability import metrics
 from taskmill.observability.system import system_metrics
 from taskmill.wire.health import Health, Ready, ready_response
 
-router = APIRouter(tags=["health"])
+router = new_router("health")
 
 
 @router.get("/healthz", summary="Is it alive?", responses={500: refusal(500)})

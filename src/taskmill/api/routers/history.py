@@ -4,18 +4,18 @@ from hashlib import blake2s
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.api import cursors, queries
 from taskmill.api.dependencies import InContext, TaskId
-from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.openapi import new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import BadCursor
 from taskmill.wire.fields import Expected
 from taskmill.wire.system import EventList, events_json
 
-router = APIRouter(tags=["tasks"])
+router = new_router("tasks")
 
 _LARGEST_VERSION: Final = 2**31 - 1
 

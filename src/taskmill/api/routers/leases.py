@@ -1,11 +1,11 @@
 """Leases: workers in any language pull tasks, renew, and hand back."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api import pulling
 from taskmill.api.authorisation import authorise_lease, shown_key
 from taskmill.api.dependencies import InContext, LeaseId, SmallJsonBody, refuse_query
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.leases import (
     LeaseView,
@@ -20,7 +20,7 @@ from taskmill.wire.leases import (
     to_renewal,
 )
 
-router = APIRouter(tags=["leases"], dependencies=[Depends(refuse_query)])
+router = new_router("leases", dependencies=[Depends(refuse_query)])
 
 
 @router.post(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi import Depends, FastAPI, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from taskmill.api import queries
@@ -17,7 +17,15 @@ from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.dependencies import InContext, validated_body
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal, short_id
+from taskmill.api.openapi import (
+    Json,
+    add_routes,
+    install,
+    json_body,
+    new_router,
+    query_parameters,
+    refusal,
+)
 from taskmill.api.refusals import raise_if_refused
 from taskmill.api.responses import RawResponse
 from taskmill.api.routers.documents import add_documents
@@ -41,7 +49,7 @@ PREFIX: Final = "/task_service"
 
 _LARGEST_SKIP = 100_000
 
-router = APIRouter(prefix="/api/v1", tags=["earlier service"])
+router = new_router("earlier service", prefix="/api/v1")
 
 
 def _refusals(*own: int) -> dict[int | str, Json]:
@@ -176,11 +184,10 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        generate_unique_id_function=short_id,
         telemetry=NO_TELEMETRY,
     )
     app.state.context = context
-    app.include_router(router)
+    add_routes(app, router)
     install(app, (LegacyCreate, LegacyError), prefix=PREFIX, refused=_refused)
     add_documents(app, static="../static", with_redoc=False)
     add_error_handlers(app, prefix=PREFIX)

@@ -4,20 +4,20 @@ from hashlib import blake2s
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
 from taskmill.api.dependencies import InContext, TaskId
 from taskmill.api.listings import whole_number
-from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.openapi import new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import BadCursor
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition
 from taskmill.wire.fields import Expected
 from taskmill.wire.task_log import LogPage, log_page_json
 
-router = APIRouter(tags=["tasks"])
+router = new_router("tasks")
 
 LARGEST_PAGE: Final = 1000
 _LARGEST_CLAIM: Final = 999_999_999

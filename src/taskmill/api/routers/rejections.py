@@ -2,14 +2,14 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries, single_tasks
 from taskmill.api.authorisation import permits_secrets, shown_key, shown_task
 from taskmill.api.dependencies import InContext, RejectionId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import headers, query_parameters, refusals
+from taskmill.api.openapi import headers, new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.fields import Expected
 from taskmill.wire.rejections import (
@@ -20,7 +20,7 @@ from taskmill.wire.rejections import (
 )
 from taskmill.wire.tasks import TaskView
 
-router = APIRouter(tags=["rejections"])
+router = new_router("rejections")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _DIGEST: Final = b"refused."

@@ -1,14 +1,14 @@
 """Schedules: when they would make tasks."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api.dependencies import InContext, refuse_query, small_body_of
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.preview_requests import PreviewSchedule, preview_json
 from taskmill.wire.schedule_previews import SchedulePreviewView
 
-router = APIRouter(tags=["schedules"], dependencies=[Depends(refuse_query)])
+router = new_router("schedules", dependencies=[Depends(refuse_query)])
 
 
 @router.post(

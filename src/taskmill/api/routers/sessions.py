@@ -2,17 +2,17 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api.authorisation import shown_key
 from taskmill.api.dependencies import InContext, SessionId, refuse_query
-from taskmill.api.openapi import refusals
+from taskmill.api.openapi import new_router, refusals
 from taskmill.api.responses import JSON, RawResponse
 from taskmill.domain.api_key_errors import NoDashboard, SessionNotFound
 from taskmill.domain.grants import Scope
 from taskmill.wire.sessions import LoginLinkView, SessionList, login_link_json, sessions_json
 
-router = APIRouter(tags=["sessions"], dependencies=[Depends(refuse_query)])
+router = new_router("sessions", dependencies=[Depends(refuse_query)])
 
 _NOT_STORED: Final = (JSON, (b"cache-control", b"no-store"))
 

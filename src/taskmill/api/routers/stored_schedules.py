@@ -6,7 +6,7 @@ from hashlib import blake2s
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
@@ -29,7 +29,14 @@ from taskmill.api.dependencies import (
     validated_body,
 )
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import headers, json_body, query_parameters, refusals, request_header
+from taskmill.api.openapi import (
+    headers,
+    json_body,
+    new_router,
+    query_parameters,
+    refusals,
+    request_header,
+)
 from taskmill.api.responses import JSON, RawResponse
 from taskmill.api.single_tasks import IDEMPOTENCY_KEY, created_response
 from taskmill.domain.errors import BadCursor, InvalidInput
@@ -52,7 +59,7 @@ from taskmill.wire.schedules import (
 )
 from taskmill.wire.tasks import TaskView
 
-router = APIRouter(tags=["schedules"])
+router = new_router("schedules")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _IF_MATCH: Final = {

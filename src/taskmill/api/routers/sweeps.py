@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import cursors, listings
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, SmallJsonBody, refuse_query
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain import identity
 from taskmill.domain.errors import BadCursor
@@ -25,7 +25,7 @@ from taskmill.wire.sweeps import (
     to_retry_selection,
 )
 
-router = APIRouter(tags=["tasks"])
+router = new_router("tasks")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _CURSOR: Final = "/cursor"

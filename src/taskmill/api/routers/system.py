@@ -3,12 +3,12 @@
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import queries
 from taskmill.api.dependencies import InContext, QueueName, SmallJsonBody, WorkerId, refuse_query
-from taskmill.api.openapi import json_body, query_parameters, refusals
+from taskmill.api.openapi import json_body, new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.errors import InvalidInput, Violation
@@ -32,7 +32,7 @@ from taskmill.wire.system import (
     workers_json,
 )
 
-router = APIRouter()
+router = new_router()
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import single_tasks
@@ -17,6 +17,7 @@ from taskmill.api.openapi import (
     LISTING_PARAMETERS,
     headers,
     json_body,
+    new_router,
     refusals,
     request_header,
 )
@@ -24,7 +25,7 @@ from taskmill.api.responses import task_response
 from taskmill.domain.system import CancelResult
 from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
-router = APIRouter(tags=["tasks"])
+router = new_router("tasks")
 
 _NO_QUERY = [Depends(refuse_query)]
 _IF_MATCH: Final = {

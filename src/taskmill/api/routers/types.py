@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from taskmill.api.dependencies import InContext, TypeName, refuse_query, validated_body
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.types import (
     ContractChange,
@@ -17,7 +17,7 @@ from taskmill.wire.types import (
     types_json,
 )
 
-router = APIRouter(tags=["types"], dependencies=[Depends(refuse_query)])
+router = new_router("types", dependencies=[Depends(refuse_query)])
 
 _BY: Final = "rest"
 

@@ -5,7 +5,7 @@ from hashlib import blake2s
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
@@ -19,7 +19,7 @@ from taskmill.api.dependencies import (
     refuse_query,
 )
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import headers, json_body, query_parameters, refusals
+from taskmill.api.openapi import headers, json_body, new_router, query_parameters, refusals
 from taskmill.api.responses import JSON, RawResponse
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.webhooks import DeliveryState, Webhook
@@ -42,7 +42,7 @@ from taskmill.wire.webhooks import (
 )
 from taskmill.wire.wording import describe
 
-router = APIRouter(tags=["webhooks"])
+router = new_router("webhooks")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _LARGEST_ID: Final = 2**63 - 1
