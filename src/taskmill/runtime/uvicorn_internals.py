@@ -5,23 +5,30 @@
   `on_response_complete` and `_unset_keepalive_if_required`. It relies on `cycle`, `pipeline`, `flow`, `parser`,
   `scope`, `headers`, `url`, `expect_100_continue`, `server_state`, `timeout_keep_alive_task` and its handler. A
   `FastRequest` has the attributes of its cycle.
-- `uvicorn.Server`: it takes over the process's signals, and wakes up ten times a second. Here it does neither.
+- `uvicorn.Server`: it takes over the process's signals, wakes up ten times a second, and takes a tenth of a second
+  to stop when nothing is in flight. Here it does none of these. It relies on `servers` and `server_state`.
 """
 
+import asyncio
 import contextlib
 import socket
-from asyncio import Event
 from collections.abc import Callable, Iterator
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 
 __all__ = ["STATUS_LINE", "HttpToolsProtocol", "Server", "ServerState"]
 
+log = get_logger(__name__)
+
 _TICK_S = 1.0
+_LOOK_S = 0.01
+# A connection that was just accepted has its protocol after three rounds of the event loop.
+_ROUNDS = 5
 
 
 class Server(uvicorn.Server):
@@ -30,7 +37,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
-        self._ending = Event()
+        self._ending = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,6 +53,25 @@ class Server(uvicorn.Server):
         """Keep the date of responses right. An event ends it; uvicorn's own polls ten times a second."""
         while not await self.on_tick(0):
             await pause(self._ending, _TICK_S)
+
+    async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
+        """Stop listening, and wait until nothing is in flight or the grace time is over."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._await_requests()
+        except TimeoutError:
+            log.warning("server.requests_aborted", requests=len(self.server_state.tasks))
+
+    async def _await_requests(self) -> None:
+        # Connections and requests are sets of uvicorn's, which report nothing.
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
 
     def end(self) -> None:
         """Stop listening, and let requests in flight finish."""
