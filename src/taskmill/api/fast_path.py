@@ -214,8 +214,8 @@ class FastPath:
     def _created(self, call: Call, warning: str | None, future: CreationFuture) -> None:
         result = _result_of(future)
         if isinstance(result, CreatedTask):
-            render = partial(self._created_response, call.key, warning)
-            self._render_shown(call, render, result, result.task)
+            render = partial(created_response, replayed=result.replayed, warning=warning)
+            self._respond_with(call, render, result.task)
         else:
             self._respond_error(call, result)
 
@@ -227,34 +227,24 @@ class FastPath:
             result = None
         if not isinstance(result, Task):
             self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
-            return
-        render = partial(self._task_response, call.key, known_tag)
-        self._render_shown(call, render, result, result)
-
-    def _render_shown(
-        self, call: Call, render: Callable[[Result], RawResponse], found: Result, task: Task
-    ) -> None:
-        """Respond with a task; what takes long to mask is rendered beside the event loop."""
-        if call.key is not None and self._context.service.masking.takes_long(call.key, task):
-            pending = asyncio.get_running_loop().run_in_executor(None, render, found)
-            pending.add_done_callback(partial(self._render, call, asyncio.Future.result))
+        elif known_tag is None:
+            self._respond_with(call, task_response, result)
         else:
-            self._render(call, render, found)
+            self._respond_with(call, partial(tagged_response, known_tags=(known_tag,)), result)
 
-    def _created_response(
-        self, key: ApiKey | None, warning: str | None, created: CreatedTask
-    ) -> RawResponse:
-        task = self._shown(key, created.task)
-        return created_response(task, replayed=created.replayed, warning=warning)
-
-    def _task_response(
-        self, key: ApiKey | None, known_tag: bytes | None, task: Task
-    ) -> RawResponse:
-        shown = self._shown(key, task)
-        return task_response(shown) if known_tag is None else tagged_response(shown, (known_tag,))
-
-    def _shown(self, key: ApiKey | None, task: Task) -> ShownTask:
-        return plain(task) if key is None else self._context.service.masking.shown(key, task)
+    def _respond_with(
+        self, call: Call, render: Callable[[ShownTask], RawResponse], task: Task
+    ) -> None:
+        """Respond with a task; what takes long to mask is masked beside the event loop."""
+        masking, key = self._context.service.masking, call.key
+        shown = plain(task) if key is None else masking.shown_at_once(key, task)
+        if shown is not None:
+            self._render(call, render, shown)
+            return
+        pending = asyncio.get_running_loop().run_in_executor(None, masking.shown, key, task)
+        pending.add_done_callback(
+            partial(self._render, call, lambda masked: render(masked.result()))
+        )
 
     def _probe_key(self, call: Call) -> None:
         """Find out whether another request holds the key: this one has waited for long."""

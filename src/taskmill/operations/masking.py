@@ -37,14 +37,17 @@ class Masking:
         self._offload = contracts.offload
 
     def shown(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> ShownTask:
-        """Return the task for a reader; see `takes_long`."""
+        """Return the task for a reader, however long a payload that has to be read."""
         if self._may_see_all(key, task, is_page=is_page):
             return plain(task)
         return masked(task, self._secrets.get(task.type))
 
-    def takes_long(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> bool:
-        """Return whether `shown` reads so much that it would block the event loop."""
-        return self._size(key, task, is_page=is_page) > LARGE_BYTES
+    def shown_at_once(self, key: ApiKey, task: Task) -> ShownTask | None:
+        """Return the task for a reader, None if `shown` would block the event loop."""
+        if self._may_see_all(key, task, is_page=False):
+            return plain(task)
+        secrets = self._secrets.get(task.type)
+        return None if cost(task, secrets) > LARGE_BYTES else masked(task, secrets)
 
     async def show(self, key: ApiKey | None, task: Task, *, is_page: bool = False) -> ShownTask:
         """Return the task for a reader; a long payload is read off the event loop."""

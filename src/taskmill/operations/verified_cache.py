@@ -62,7 +62,9 @@ class VerifiedCache(Generic[Id, Found]):
 
     def _fresh(self, digest: bytes) -> Found | None:
         cached = self._cached.get(digest)
-        return None if cached is None or self._is_stale(digest) else cached.found
+        if cached is None or self._clock.monotonic() >= cached.stale_at:
+            return None
+        return cached.found
 
     def _is_stale(self, digest: bytes) -> bool:
         cached = self._cached.get(digest)
