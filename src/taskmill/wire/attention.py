@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.attention import MORE, Attention, MarkState, Notice, NoticeKind, Severity
 from taskmill.domain.attention_texts import action, sentence
+from taskmill.domain.error_kinds import kind_id
 from taskmill.wire.encoding import encode_json, fields_of, format_optional
 from taskmill.wire.fields import Expected, Timestamp
 from taskmill.wire.violations import validated
@@ -170,7 +171,7 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.FAILURES_UP: _FAILED,
     NoticeKind.FAILING: _FAILED,
     NoticeKind.EXPIRIES: _FAILED,
-    NoticeKind.NEW_ERROR: _FAILED,
+    NoticeKind.NEW_ERROR: "/ui/failures/{kind}",
     NoticeKind.REFUSED: "/ui/rejections",
     NoticeKind.SCHEDULE_REFUSED: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_REQUEST_REFUSED: "/ui/schedules/{subject}",
@@ -185,7 +186,8 @@ def page_of(notice: Notice) -> str | None:
     if path is None:
         return None
     if notice.case == MORE:
-        return path.removesuffix("/{subject}")
-    path = path.format(subject=quote(notice.subject, safe=""))
+        return path.partition("/{")[0]
+    kind = kind_id(str(notice.facts.get("error")))
+    path = path.format(subject=quote(notice.subject, safe=""), kind=kind)
     given = [(name, value) for name in _FILTERS if (value := notice.facts.get(name)) is not None]
     return f"{path}&{urlencode(given)}" if given and "?" in path else path

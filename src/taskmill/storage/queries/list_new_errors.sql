@@ -1,13 +1,18 @@
--- Purpose: kinds of failures that began within the last hour, the most frequent first: they failed no task in all the
--- days before of which failures are kept. Not those that an operator ignores. $1 integer: the most; $2 text[]: only
+-- Purpose: kinds of failures that began within the last hour, by type, the most frequent first: they failed no task of
+-- any type in all the days before of which failures are kept. Not those that an operator ignores. $1 integer: the most; $2 text[]: only
 -- what failed in these queues, null for all.
 -- Reads only; relies on the primary keys: its cost is the number of kinds of each day.
 WITH fresh AS (
-    SELECT type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at
-    FROM taskmill.failure
-    WHERE step_s = 86400 AND type <> '*'
-    GROUP BY type, error
-    HAVING min(first_at) > now() - interval '1 hour'
+    SELECT type, error, tasks, first_at
+    FROM (
+        SELECT
+            type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at,
+            min(min(first_at)) OVER (PARTITION BY error) AS kind_first_at
+        FROM taskmill.failure
+        WHERE step_s = 86400 AND type <> '*'
+        GROUP BY type, error
+    ) AS kind
+    WHERE kind_first_at > now() - interval '1 hour'
 ),
 seen AS (
     SELECT type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at
