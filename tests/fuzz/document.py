@@ -13,8 +13,8 @@ from tests.fuzz.exchange import Request, Response
 
 _PROBLEM = "application/problem+json"
 # What any address may respond with that is not in the documents: pages, and what has no operation.
-# A login link makes its maker a session, which may read what the key may.
-_FOR_READERS = frozenset({"POST /login-links"})
+# They store nothing; a login link makes its maker a session, which may read what the key may.
+_FOR_READERS = frozenset({"POST /login-links", "POST /schedules/preview"})
 _WITHOUT_OPERATION = frozenset({400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 422, 429})
 # Problems; those of the legacy API; and pages.
 _REFUSED_WITH = frozenset({_PROBLEM, "application/json", "text/html"})
