@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.sql_schedules import refusal
+from tests.support.scheduling import Scheduler
+from tests.support.sql_schedules import do_requests, put_schedule, refusal
 from tests.support.stage import Stage
 
 YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC)
+YEAR_2100 = datetime(2100, 12, 31, tzinfo=UTC)
 NOON = datetime(2031, 1, 31, 12, tzinfo=UTC)
+NOT_NULLABLE = ("type", "queue", "labels", "priority", "max_attempts", "max_losses")
+NULLABLE = (
+    *("description", "callback_url", "payload", "retry", "payload_secrets", "timeout_s"),
+    *("expires_at", "run_at", "delay_s", "idempotency_key"),
+)
 # Each with the argument that the refusal names: one, the first that is wrong.
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("/name", {"name": "Bad Name"}),
@@ -58,12 +65,24 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("/task/payload", {"task": {"name": "x", "payload": []}}),
     ("/task/retry", {"task": {"name": "x", "retry": {"factr": 2}}}),
     ("/task/callback_url", {"task": {"name": "x", "callback_url": "ftp://x"}}),
-    ("/task/expires_at", {"task": {"name": "x", "expires_at": "tomorrow"}}),
-    ("/task/expires_at", {"task": {"name": "x", "expires_at": "2031-02-31T00:00:00Z"}}),
+    ("/task/expires_at", {"task": {"name": "x", "expires_at": "2031-01-31T00:00:00Z"}}),
+    ("/task/payload", {"task": {"name": "x", "type": "http", "payload": None}}),
+    ("/task", {"task": '{"name": "x", "priority": 1, "priority": 2}'}),
     ("/task/run_at", {"task": {"name": "x", "run_at": "2031-01-31T00:00:00Z"}}),
     ("/task/idempotency_key", {"task": {"name": "x", "idempotency_key": "k"}}),
     ("/task/labels", {"task": {"name": "x", "labels": {"k": 5}}}),
     ("/task/labels/schedule", {"task": {"name": "x", "labels": {"schedule": "other"}}}),
+    ("/task/labels/schedule", {"task": {"name": "x", "labels": {"schedule": None}}}),
+    ("/task/labels/taskmill.hop", {"task": {"name": "x", "labels": {"taskmill.hop": "far"}}}),
+    *((f"/task/{name}", {"task": {"name": "x", name: None}}) for name in NOT_NULLABLE),
+    # With the schedule's own label there is one too many.
+    ("/task/labels", {"task": {"name": "x", "labels": {f"l{n}": "" for n in range(64)}}}),
+    ("/every", {"every": "1 day", "starts_at": NOON, "ends_at": NOON + timedelta(hours=11)}),
+    ("/every", {"every": "1 min", "anchor": NOON, "ends_at": datetime(2000, 1, 1, tzinfo=UTC)}),
+    ("/at", {"at": [NOON], "ends_at": NOON}),
+    ("/at", {"at": [NOON], "starts_at": NOON + timedelta(seconds=1)}),
+    ("/jitter_s", {"every": "1 min", "jitter_s": 60.0}),
+    ("/jitter_s", {"at": [NOON, NOON + timedelta(hours=1)], "jitter_s": 3600.0}),
 ]
 
 
@@ -74,3 +93,29 @@ async def test_what_sql_can_say_is_refused_at_once_with_its_pointer(
     problem = await refusal(stage.sql, **arguments)
     assert problem["errors"][0]["pointer"] == pointer
     assert problem["status"] == 422
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"every": "1 day", "starts_at": NOON, "ends_at": NOON + timedelta(hours=12, seconds=1)},
+        {"every": "1 day", "anchor": NOON, "starts_at": NOON, "ends_at": NOON + timedelta(seconds=1)},
+        {"every": "36525 days", "anchor": YEAR_2100},
+        {"at": [NOON], "starts_at": NOON, "ends_at": NOON + timedelta(seconds=1)},
+        {"at": [NOON], "jitter_s": 86_400.0},
+        {"at": [NOON, NOON + timedelta(hours=1)], "jitter_s": 3599.9},
+        {"every": "1 min", "jitter_s": 59.9},
+        {"task": {"name": "x", **dict.fromkeys(NULLABLE)}},
+        {"task": {"name": "x", "labels": {"schedule": "report", "taskmill.hop": "2"}}},
+        {"task": {"name": "x", "labels": {f"l{n}": "" for n in range(63)}}},
+        {"task": {"name": "x", "type": "http", "payload": {"url": "https://a.test/x"}}},
+    ],
+)
+async def test_what_is_just_allowed_is_refused_neither_at_once_nor_later(
+    stage: Stage, arguments: dict[str, Any]
+) -> None:
+    scheduler = Scheduler(stage)
+    await put_schedule(stage.sql, **arguments)
+    await do_requests(scheduler)
+    stored = await scheduler.get()
+    assert (stored.revision, stored.request) == (1, None)
