@@ -33,6 +33,7 @@ async def test_requests_are_found_by_their_names_and_by_what_is_open(stage: Stag
             ("take_schedule_request", ("s20000", 1001, False), 1),
             ("supersede_schedule_request", ("s19998", True, True), 1),
             ("refuse_schedule_request", ("s19996", 999, "{}", False), 1),
+            ("prune_schedule_requests", (-1.0, 50), 50),
         ):
             rows, plan = await session.fetch(name, *arguments)
             assert len(rows) == found, name

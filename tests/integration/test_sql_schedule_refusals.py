@@ -99,7 +99,12 @@ async def test_what_sql_can_say_is_refused_at_once_with_its_pointer(
     "arguments",
     [
         {"every": "1 day", "starts_at": NOON, "ends_at": NOON + timedelta(hours=12, seconds=1)},
-        {"every": "1 day", "anchor": NOON, "starts_at": NOON, "ends_at": NOON + timedelta(seconds=1)},
+        {
+            "every": "1 day",
+            "anchor": NOON,
+            "starts_at": NOON,
+            "ends_at": NOON + timedelta(seconds=1),
+        },
         {"every": "36525 days", "anchor": YEAR_2100},
         {"at": [NOON], "starts_at": NOON, "ends_at": NOON + timedelta(seconds=1)},
         {"at": [NOON], "jitter_s": 86_400.0},

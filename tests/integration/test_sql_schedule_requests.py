@@ -5,11 +5,12 @@ from typing import Final
 
 import pytest
 
+from taskmill.storage import schedule_requests
 from tests.support.contracts import TYPE, a_contract, registered
 from tests.support.polling import eventually
 from tests.support.scheduling import Scheduler
 from tests.support.sql import a_session
-from tests.support.sql_schedules import do_requests, put_schedule
+from tests.support.sql_schedules import do_requests, pause_schedule, put_schedule
 from tests.support.stage import Stage
 
 STOP: Final = """
@@ -99,3 +100,24 @@ async def test_what_is_asked_for_while_the_same_name_is_done_is_not_lost(
         await sql.execute("SELECT pg_advisory_unlock(4711)")
     await do_requests(scheduler)
     assert '"PT2M"' in (await scheduler.get()).content.spec
+
+
+async def test_what_was_refused_is_deleted_when_it_is_old(
+    stage: Stage, scheduler: Scheduler
+) -> None:
+    """What is not done yet is not, however long maintenance was away; nor is a pause that is to be done."""
+    await scheduler.put("paused")
+    for name in ("old", "young", "paused"):
+        await put_schedule(stage.sql, name, cron="0 0 31 2 *")
+    await do_requests(scheduler)
+    await pause_schedule(stage.sql, "paused")
+    await put_schedule(stage.sql, "waits")
+    await stage.sql.execute(
+        "UPDATE taskmill.schedule_request SET asked_at = asked_at - interval '91 days' WHERE name <> 'young'"
+    )
+    database = stage.maintenance_database
+    assert await schedule_requests.prune(database, 90, 10) == 1
+    names = await stage.sql.fetch("SELECT name FROM taskmill.schedule_request ORDER BY name")
+    assert [row["name"] for row in names] == ["paused", "waits", "young"]
+    await do_requests(scheduler)
+    assert await schedule_requests.prune(database, 90, 10) == 1, "its pause is done now"

@@ -15,6 +15,7 @@ from taskmill.storage import (
     partitions,
     progress,
     rejections,
+    schedule_requests,
     schedules,
     week_drops,
 )
@@ -67,6 +68,7 @@ class Retention:
             "prune-progress": self._prune_progress,
             "prune-rejections": self._prune_rejections,
             "prune-fires": self._prune_fires,
+            "prune-schedule-requests": self._prune_schedule_requests,
         }
 
     async def _make_partitions(self) -> None:
@@ -91,6 +93,11 @@ class Retention:
 
     async def _prune_fires(self) -> bool:
         pruned = await schedules.prune(self._database, self._keep_fires_days, _MOST_AT_ONCE)
+        return pruned == _MOST_AT_ONCE
+
+    async def _prune_schedule_requests(self) -> bool:
+        days = self._keep_fires_days
+        pruned = await schedule_requests.prune(self._database, days, _MOST_AT_ONCE)
         return pruned == _MOST_AT_ONCE
 
     async def _prune_rejections(self) -> bool:

@@ -284,7 +284,8 @@ class RetentionSettings(Group):
         90,
         ge=1,
         le=380,
-        description="days to keep what became of the ticks of schedules; tasks are kept for `tasks_days`",
+        description="days to keep what became of the ticks of schedules, and what SQL asked for of them and was "
+        "refused; tasks are kept for `tasks_days`",
     )
     idempotency_days: int = Field(
         7,

@@ -63,5 +63,10 @@ async def refuse(database: Database, request: ScheduleRequest, problem: str) -> 
     return bool(await database.fetch("refuse_schedule_request", *arguments))
 
 
+async def prune(database: Database, keep_days: float, limit: int) -> int:
+    """Delete up to `limit` refused requests that are older; return how many."""
+    return len(await database.fetch("prune_schedule_requests", keep_days, limit))
+
+
 def _request(row: asyncpg.Record) -> ScheduleRequest:
     return ScheduleRequest(**row)

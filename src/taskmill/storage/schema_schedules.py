@@ -100,6 +100,7 @@ schedule_request = Table(
         "id",
         postgresql_where=text("problem IS NULL OR paused IS NOT NULL"),
     ),
+    Index("schedule_request_refused", "asked_at", postgresql_where=text("problem IS NOT NULL")),
 )
 
 schedule_app = Table(

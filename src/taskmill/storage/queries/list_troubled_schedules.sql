@@ -2,7 +2,7 @@
 -- has asked for and was refused.
 -- $1 double precision: how late in s; $2 integer: the most of each; $3 integer: most ticks to read; $4 text[]: only
 -- those of these queues, null for all.
--- Reads only; relies on schedule_due, schedule_fire_at and the primary key of schedule; of requests there are few.
+-- Reads only; relies on schedule_due, schedule_fire_at, schedule_request_refused and the primary key of schedule.
 (
     SELECT s.name, s.queue, c.next_at AS since, 0 AS refused, false AS is_request
     FROM taskmill.schedule_cursor AS c

@@ -1,0 +1,1 @@
+DROP INDEX taskmill.schedule_request_refused;
