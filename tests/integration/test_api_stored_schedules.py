@@ -152,7 +152,8 @@ async def test_a_schedule_runs_now_once_for_a_key(api: Served) -> None:
 
 async def test_what_became_of_ticks_is_listed_page_by_page(api: Served, stage: Stage) -> None:
     scheduler = Scheduler(stage)
-    await scheduler.put(every="PT1M")
+    anchor = await scheduler.now() - timedelta(seconds=30)
+    await scheduler.put(every="PT1M", anchor=anchor.isoformat())
     await scheduler.age(timedelta(hours=1))
     await scheduler.fire()
     await api.post("/schedules/report/run")

@@ -126,10 +126,12 @@ async def test_an_app_that_declares_nothing_any_more_has_all_paused(scheduler: S
 
 
 async def test_what_is_declared_again_goes_on(scheduler: Scheduler) -> None:
-    await start(scheduler, report=HOURLY)
+    anchor = await scheduler.now() - timedelta(minutes=30)
+    hourly = {**HOURLY, "anchor": anchor.isoformat()}
+    await start(scheduler, report=hourly)
     await start(scheduler, other=HOURLY)
     await scheduler.age(timedelta(hours=3))
-    await start(scheduler, report=HOURLY, other=HOURLY, third=HOURLY)
+    await start(scheduler, report=hourly, other=HOURLY, third=HOURLY)
     stored = await scheduler.get()
     assert (stored.paused_at, stored.undeclared_at) == (None, None)
     assert await scheduler.outcomes() == [(FireOutcome.SKIPPED_PAUSED, 3)]
