@@ -1,5 +1,6 @@
 """Storing schedules: putting, replacing, pausing, deleting, listing; and having them make tasks by hand."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -17,9 +18,9 @@ from taskmill.domain.schedules.spec import ScheduleSpec
 from taskmill.domain.schedules.ticks import Tick, count_ticks, due_at
 from taskmill.maintenance.zone_updates import ZoneUpdates
 from taskmill.operations import schedule_changes
-from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.storage import schedules as rows
 from taskmill.wire.schedule_requests import to_schedule
+from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.scheduling import Scheduler, queues_locked
 from tests.support.stage import Stage, a_creation
@@ -29,6 +30,19 @@ CREATED, PAUSED = FireOutcome.CREATED, FireOutcome.SKIPPED_PAUSED
 MISSED = FireOutcome.SKIPPED_MISSED
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+WAIT_BEFORE_INSERT = """
+    CREATE FUNCTION taskmill.wait_here() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(4711);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER wait_here BEFORE INSERT ON taskmill.schedule
+    FOR EACH ROW EXECUTE FUNCTION taskmill.wait_here();
+"""
+WAITING = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 EVERY_MINUTE = {"every": "PT1M", "task": {"name": "report"}}
 
 
@@ -214,63 +228,6 @@ async def test_a_schedule_runs_by_hand_once_for_each_key(scheduler: Scheduler) -
     await assert_safe(scheduler.stage.sql)
 
 
-async def test_a_backfill_makes_what_is_missing_once(scheduler: Scheduler) -> None:
-    """Also where the ticks lie in a stretch of skipped ones, or before the schedule was made."""
-    await scheduler.put(every="PT1M", catch_up="none", most=100)
-    await scheduler.age(HOUR)
-    await scheduler.fire()
-    until = await scheduler.now()
-    wanted = BackfillRequest(since=until - 2 * HOUR, until=until, priority=0)
-    found = await scheduler.manual.backfill(
-        "report",
-        BackfillRequest(since=wanted.since, until=until, priority=0, is_dry_run=True),
-    )
-    before = len(await scheduler.tasks())
-    made = await scheduler.manual.backfill("report", wanted)
-    assert (made.ticks, made.next_since) == (found.ticks, found.next_since)
-    assert len(made.ticks) == 100
-    assert made.next_since is not None
-    rest = await scheduler.manual.backfill(
-        "report", BackfillRequest(since=made.next_since, until=until, priority=0)
-    )
-    assert rest.next_since is None
-    assert (await scheduler.manual.backfill("report", wanted)).ticks == []
-    tasks = await scheduler.tasks()
-    assert len(tasks) == before + 100 + len(rest.ticks)
-    assert [task["priority"] for task in tasks[before:]] == [0] * (len(tasks) - before)
-    ticks = [fire.tick for fire in await scheduler.fires() if fire.outcome is CREATED]
-    assert len(ticks) == len(set(ticks)) == len(tasks)
-    assert await found_in(scheduler.database) == {}
-    await assert_safe(scheduler.stage.sql)
-
-
-async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Scheduler) -> None:
-    await scheduler.put(every="PT1M", catch_up="none")
-    await scheduler.age(HOUR)
-    await scheduler.fire()
-    [stretch, *_] = await scheduler.fires()
-    assert stretch.ticks > 50
-    wanted = BackfillRequest(since=stretch.tick, until=stretch.tick + 2 * MINUTE, priority=3)
-    assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
-    outcomes = await scheduler.outcomes()
-    assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
-    assert await found_in(scheduler.database) == {}
-
-
-async def test_a_backfill_ends_where_a_quota_of_its_owner_is_reached(scheduler: Scheduler) -> None:
-    owner = Owner("mine", (QuotaLimit(Quota.WAITING_TASKS, 5),))
-    await scheduler.schedules.put("report", to_schedule(EVERY_MINUTE), owner=owner)
-    until = (await scheduler.get()).cursor_at
-    wanted = BackfillRequest(since=until - HOUR, until=until, priority=0)
-    made = await scheduler.manual.backfill("report", wanted)
-    assert 1 <= len(made.ticks) == len(await scheduler.tasks()) <= 5
-    assert made.next_since == made.ticks[-1] + MINUTE
-    with pytest.raises(QuotaExceeded):
-        await scheduler.manual.backfill("report", wanted)
-    assert len(await scheduler.tasks()) == len(made.ticks)
-    assert await found_in(scheduler.database) == {}
-
-
 async def test_what_was_asked_for_by_hand_within_a_pause_hides_no_tick_and_makes_none_missing(
     scheduler: Scheduler,
 ) -> None:
@@ -284,14 +241,6 @@ async def test_what_was_asked_for_by_hand_within_a_pause_hides_no_tick_and_makes
     found = await verification_of(scheduler.database, since=90 * MINUTE)
     assert dict(found.counts) == {}
     assert await found_in(scheduler.database) == {}
-
-
-async def test_a_backfill_goes_no_further_than_the_schedule_has_come(scheduler: Scheduler) -> None:
-    await scheduler.put(every="PT1S")
-    until = await scheduler.now() + HOUR
-    wanted = BackfillRequest(since=until - HOUR - SECOND, until=until, priority=0)
-    made = await scheduler.manual.backfill("report", wanted)
-    assert max(made.ticks) <= (await scheduler.get()).cursor_at
 
 
 async def test_a_template_that_is_not_allowed_is_refused_at_once(stage: Stage) -> None:
@@ -316,6 +265,33 @@ async def test_there_may_be_no_more_schedules_than_the_limit(
         await scheduler.put("c")
     await scheduler.schedules.delete("a")
     await scheduler.put("c")
+
+
+async def test_schedules_that_are_put_at_once_are_no_more_than_their_owners_quota(
+    scheduler: Scheduler, stage: Stage
+) -> None:
+    owner = Owner("mine", (QuotaLimit(Quota.SCHEDULES, 2),))
+    refused: list[str] = []
+
+    async def put(name: str) -> None:
+        try:
+            await scheduler.schedules.put(name, to_schedule(EVERY_MINUTE), owner=owner)
+        except QuotaExceeded:
+            refused.append(name)
+
+    async def all_wait() -> bool:
+        return bool(await stage.sql.fetchval(WAITING) == 4)
+
+    # None is stored before all have come as far as they can.
+    await stage.sql.execute(WAIT_BEFORE_INSERT)
+    await stage.sql.execute("SELECT pg_advisory_lock(4711)")
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(put(f"s{number}"))
+        await eventually(all_wait, "four that wait")
+        await stage.sql.execute("SELECT pg_advisory_unlock(4711)")
+    assert len(refused) == 2
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule") == 2
 
 
 async def test_schedules_are_listed_in_their_order_page_by_page(scheduler: Scheduler) -> None:

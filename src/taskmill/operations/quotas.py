@@ -1,7 +1,7 @@
 """Checks quotas of API keys: each is about what a key itself has, so no other key's use refuses it.
 
-Queues, types and webhooks are counted in the statements that make them, schedules just before, streams in this
-process.
+Queues, types and webhooks are counted in the statements that make them, schedules just before, under a lock of
+their owner, streams in this process.
 """
 
 from collections import Counter

@@ -99,7 +99,9 @@ async def count(connection: Connection, most: int) -> int:
 
 
 async def count_of(connection: Connection, owner: str, most: int) -> int:
-    """Return how many schedules an owner has, at most `most`."""
+    """Return how many schedules an owner has, at most `most`; it gets no other one until the transaction ends."""
+    # A statement of its own: what others have committed while this one waited is counted by the next one.
+    await connection.execute(statement("lock_schedule_owner"), owner)
     found: int = await connection.fetchval(statement("count_own_schedules"), owner, most)
     return found
 

@@ -1,0 +1,89 @@
+"""Backfills: tasks for ticks of the past that made none, also where they lie in a stretch of skipped ones."""
+
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.fires import FireOutcome
+from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
+from taskmill.operations.manual_fires import BackfillRequest
+from taskmill.wire.schedule_requests import to_schedule
+from tests.support.safety import assert_safe
+from tests.support.scheduling import Scheduler
+from tests.support.stage import Stage
+from tests.support.verifying import found_in
+
+CREATED, MISSED = FireOutcome.CREATED, FireOutcome.SKIPPED_MISSED
+HOUR = timedelta(hours=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+EVERY_MINUTE = {"every": "PT1M", "task": {"name": "report"}}
+
+
+@pytest.fixture
+def scheduler(stage: Stage) -> Scheduler:
+    return Scheduler(stage)
+
+
+async def test_a_backfill_makes_what_is_missing_once(scheduler: Scheduler) -> None:
+    """Also where the ticks lie in a stretch of skipped ones, or before the schedule was made."""
+    await scheduler.put(every="PT1M", catch_up="none", most=100)
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    until = await scheduler.now()
+    wanted = BackfillRequest(since=until - 2 * HOUR, until=until, priority=0)
+    found = await scheduler.manual.backfill(
+        "report",
+        BackfillRequest(since=wanted.since, until=until, priority=0, is_dry_run=True),
+    )
+    before = len(await scheduler.tasks())
+    made = await scheduler.manual.backfill("report", wanted)
+    assert (made.ticks, made.next_since) == (found.ticks, found.next_since)
+    assert len(made.ticks) == 100
+    assert made.next_since is not None
+    rest = await scheduler.manual.backfill(
+        "report", BackfillRequest(since=made.next_since, until=until, priority=0)
+    )
+    assert rest.next_since is None
+    assert (await scheduler.manual.backfill("report", wanted)).ticks == []
+    tasks = await scheduler.tasks()
+    assert len(tasks) == before + 100 + len(rest.ticks)
+    assert [task["priority"] for task in tasks[before:]] == [0] * (len(tasks) - before)
+    ticks = [fire.tick for fire in await scheduler.fires() if fire.outcome is CREATED]
+    assert len(ticks) == len(set(ticks)) == len(tasks)
+    assert await found_in(scheduler.database) == {}
+    await assert_safe(scheduler.stage.sql)
+
+
+async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT1M", catch_up="none")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    [stretch, *_] = await scheduler.fires()
+    assert stretch.ticks > 50
+    wanted = BackfillRequest(since=stretch.tick, until=stretch.tick + 2 * MINUTE, priority=3)
+    assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
+    outcomes = await scheduler.outcomes()
+    assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_ends_where_a_quota_of_its_owner_is_reached(scheduler: Scheduler) -> None:
+    owner = Owner("mine", (QuotaLimit(Quota.WAITING_TASKS, 5),))
+    await scheduler.schedules.put("report", to_schedule(EVERY_MINUTE), owner=owner)
+    until = (await scheduler.get()).cursor_at
+    wanted = BackfillRequest(since=until - HOUR, until=until, priority=0)
+    made = await scheduler.manual.backfill("report", wanted)
+    assert 1 <= len(made.ticks) == len(await scheduler.tasks()) <= 5
+    assert made.next_since == made.ticks[-1] + MINUTE
+    with pytest.raises(QuotaExceeded):
+        await scheduler.manual.backfill("report", wanted)
+    assert len(await scheduler.tasks()) == len(made.ticks)
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_goes_no_further_than_the_schedule_has_come(scheduler: Scheduler) -> None:
+    await scheduler.put(every="PT1S")
+    until = await scheduler.now() + HOUR
+    wanted = BackfillRequest(since=until - HOUR - SECOND, until=until, priority=0)
+    made = await scheduler.manual.backfill("report", wanted)
+    assert max(made.ticks) <= (await scheduler.get()).cursor_at
