@@ -106,6 +106,26 @@ async def test_each_right_has_its_buttons(closed: Served, stage: Stage, scope: s
             assert sent.status_code == (303 if scope == "tasks:create" else 403)
 
 
+async def test_what_the_code_has_no_longer_may_be_paused_although_it_is(
+    closed: Served, stage: Stage
+) -> None:
+    scheduler = await some(stage)
+    await scheduler.schedules.pause("own")
+    session = await visitor(closed, stage, "tasks:read", "tasks:operate")
+    assert "/own/pause" not in (await closed.get("/ui/schedules/own", headers=session)).text
+    await stage.sql.execute(
+        "UPDATE taskmill.schedule SET managed_by = 'shop', undeclared_at = paused_at"
+        " FROM taskmill.schedule_cursor WHERE schedule_id = id"
+    )
+    text = (await closed.get("/ui/schedules/own", headers=session)).text
+    assert {one for one in ("pause", "resume") if f"/own/{one}" in text} == {"pause", "resume"}
+    before = await scheduler.get("own")
+    sent = await closed.post("/ui/schedules/own/pause", headers=session | FORM)
+    assert sent.status_code == 303
+    assert (await scheduler.get("own")).paused_at != before.paused_at
+    assert "/own/pause" not in (await closed.get("/ui/schedules/own", headers=session)).text
+
+
 async def test_a_right_for_another_type_is_none_for_this_schedule(
     closed: Served, stage: Stage
 ) -> None:

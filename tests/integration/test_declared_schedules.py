@@ -23,6 +23,7 @@ from taskmill.wire.schedule_requests import to_schedule
 from tests.support.api import LogLines
 from tests.support.polling import eventually
 from tests.support.scheduling import Scheduler, queues_locked
+from tests.support.sql_schedules import do_requests, pause_schedule
 from tests.support.stage import Stage
 from tests.support.verifying import found_in
 
@@ -148,6 +149,30 @@ async def test_a_pause_of_an_operator_survives_all_starts_of_workers(scheduler: 
     await start(scheduler, other=HOURLY)
     await start(scheduler, report=NIGHTLY, other=HOURLY)
     assert (await states(scheduler))["report"] == ("shop", True)
+
+
+@pytest.mark.parametrize("entry", ["http", "sql"])
+async def test_a_pause_of_what_the_code_has_no_longer_holds_when_it_is_declared_again(
+    scheduler: Scheduler, stage: Stage, entry: str
+) -> None:
+    """It was paused already, as the code did not have it: the operator's is a reason of its own."""
+    await start(scheduler, report=HOURLY)
+    await start(scheduler, other=HOURLY)
+    await scheduler.age(timedelta(hours=3))
+    if entry == "http":
+        await scheduler.schedules.pause("report")
+    else:
+        await pause_schedule(stage.sql)
+        await do_requests(scheduler)
+    paused = await scheduler.get()
+    again = await scheduler.schedules.pause("report")
+    assert again.paused_at == paused.paused_at, "it is paused since then"
+    await start(scheduler, report=HOURLY, other=HOURLY)
+    stored = await scheduler.get()
+    assert (stored.paused_at, stored.undeclared_at) == (paused.paused_at, None)
+    await scheduler.schedules.resume("report")
+    assert (await states(scheduler))["report"] == ("shop", False)
+    assert await found_in(scheduler.database) == {}
 
 
 async def test_an_operator_may_have_go_on_what_the_code_has_no_longer(scheduler: Scheduler) -> None:
