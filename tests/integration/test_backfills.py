@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from taskmill.domain.errors import InvalidInput
 from taskmill.domain.fires import FireOutcome
 from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
 from taskmill.operations.manual_fires import BackfillRequest
@@ -79,6 +80,33 @@ async def test_a_backfill_ends_where_a_quota_of_its_owner_is_reached(scheduler: 
         await scheduler.manual.backfill("report", wanted)
     assert len(await scheduler.tasks()) == len(made.ticks)
     assert await found_in(scheduler.database) == {}
+
+
+UNKNOWN_SPECS = ('{"moon": "full"}', '{"every": "PT1M", "zone": "Mars/Olympus"}', None)
+
+
+@pytest.mark.parametrize("spec", UNKNOWN_SPECS)
+async def test_skipped_ticks_of_a_spec_that_nobody_here_knows_are_refused_and_stay_as_they_are(
+    scheduler: Scheduler, stage: Stage, spec: str | None
+) -> None:
+    """A later release has stored it, or it is no longer stored: how many ticks are left can't be said."""
+    await scheduler.put(every="PT1M", catch_up="none")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    before = await scheduler.fires()
+    if spec is None:
+        await stage.sql.execute("DELETE FROM taskmill.schedule_revision")
+    else:
+        await stage.sql.execute("UPDATE taskmill.schedule_revision SET spec = $1::text::json", spec)
+    stretch = before[0]
+    wanted = BackfillRequest(since=stretch.tick, until=stretch.tick + 2 * MINUTE, priority=0)
+    with pytest.raises(InvalidInput) as caught:
+        await scheduler.manual.backfill("report", wanted)
+    assert caught.value.violations[0].pointer == "/from"
+    assert await scheduler.fires() == before
+    assert stretch.until_tick is not None
+    earlier = BackfillRequest(since=stretch.tick - HOUR, until=stretch.tick - MINUTE, priority=0)
+    assert (await scheduler.manual.backfill("report", earlier)).ticks, "others can be filled"
 
 
 async def test_a_backfill_goes_no_further_than_the_schedule_has_come(scheduler: Scheduler) -> None:

@@ -238,12 +238,16 @@ class ManualFires:
         split: Sequence[Fire],
         taken: set[datetime],
     ) -> list[Fire]:
-        """Return what is left of stretches whose first ticks are filled; `taken` have a fire of their own."""
+        """Return what is left of stretches whose first ticks are filled; `taken` have a fire of their own.
+
+        Raises:
+            InvalidInput: nobody here knows the ticks of one.
+        """
         revisions = await rows.revisions(connection, schedule.id)
         return [
             rest
             for stretch in split
-            if (rest := _rest(stretch, _spec_at(revisions, stretch.tick), taken)) is not None
+            if (rest := _rest(stretch, _spec_of(stretch, revisions), taken)) is not None
         ]
 
 
@@ -296,15 +300,24 @@ def _backfilled(schedule: StoredSchedule, tick: datetime, task_id: UUID) -> Fire
     )
 
 
-def _spec_at(revisions: Sequence[ScheduleRevision], tick: datetime) -> ScheduleSpec | None:
-    """Return the spec that a schedule had at a tick, None where it is no longer known."""
-    found = [one for one in revisions if one.from_tick < tick]
-    return read_spec(found[-1].spec)[0] if found else None
+def _spec_of(stretch: Fire, revisions: Sequence[ScheduleRevision]) -> ScheduleSpec:
+    """Return the spec that a schedule had in a stretch.
+
+    Raises:
+        InvalidInput: it is no longer stored, or a later release has stored it.
+    """
+    found = [one for one in revisions if one.from_tick < stretch.tick]
+    try:
+        return read_spec(found[-1].spec)[0]
+    except (IndexError, ValueError):
+        pass
+    expected = "a range without skipped ticks of a spec that this release does not know"
+    raise InvalidInput.at("/from", expected, f"those from {stretch.tick} to {stretch.until_tick}")
 
 
-def _rest(stretch: Fire, spec: ScheduleSpec | None, taken: set[datetime]) -> Fire | None:
+def _rest(stretch: Fire, spec: ScheduleSpec, taken: set[datetime]) -> Fire | None:
     until = stretch.until_tick
-    if until is None or spec is None:
+    if until is None:
         return None
     ticks = (tick.at for tick in ticks_after(spec, stretch.tick))
     first = next((tick for tick in ticks if tick not in taken), None)
