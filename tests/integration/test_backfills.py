@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from taskmill.domain.checks import Check
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.fires import FireOutcome
 from taskmill.domain.quotas import Owner, Quota, QuotaExceeded, QuotaLimit
@@ -65,6 +66,77 @@ async def test_a_backfill_of_a_part_leaves_the_rest_of_a_stretch(scheduler: Sche
     assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
     outcomes = await scheduler.outcomes()
     assert outcomes[:4] == [(CREATED, 1)] * 3 + [(MISSED, stretch.ticks - 3)]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_within_a_stretch_leaves_what_is_before_and_after_it(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(every="PT1M", catch_up="none")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    [stretch, *_] = await scheduler.fires()
+    since = stretch.tick + 10 * MINUTE
+    wanted = BackfillRequest(since=since, until=since + 2 * MINUTE, priority=0)
+    assert len((await scheduler.manual.backfill("report", wanted)).ticks) == 3
+    outcomes = await scheduler.outcomes()
+    filled = [(CREATED, 1)] * 3
+    assert outcomes[:5] == [(MISSED, 10), *filled, (MISSED, stretch.ticks - 13)]
+    assert (await scheduler.manual.backfill("report", wanted)).ticks == []
+    assert await found_in(scheduler.database) == {}
+    single = BackfillRequest(since=since - 9 * MINUTE, until=since - 2 * MINUTE, priority=0)
+    await scheduler.manual.backfill("report", single)
+    assert (await scheduler.outcomes())[:12] == [
+        (MISSED, 1),
+        *[(CREATED, 1)] * 8,
+        (MISSED, 1),
+        *filled[:2],
+    ]
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_by_another_spec_than_that_of_the_skipped_ticks_splits_them_as_well(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.put(every="PT1M")
+    await scheduler.schedules.pause("report")
+    await scheduler.age(HOUR)
+    await scheduler.schedules.resume("report")
+    [stretch] = await scheduler.fires()
+    await scheduler.put(every="PT1M30S")
+    until = stretch.until_tick
+    assert until is not None
+    wanted = BackfillRequest(since=stretch.tick, until=until, priority=0)
+    made = (await scheduler.manual.backfill("report", wanted)).ticks
+    fires = await scheduler.fires()
+    left = [fire for fire in fires if fire.outcome is FireOutcome.SKIPPED_PAUSED]
+    of_both = [tick for tick in made if tick.second == 0]
+    assert sum(fire.ticks for fire in left) == stretch.ticks - len(of_both)
+    ends = [fire.until_tick or fire.tick for fire in fires]
+    assert all(end < later.tick for end, later in zip(ends, fires[1:], strict=False))
+    assert await found_in(scheduler.database) == {}
+
+
+async def test_a_backfill_mends_a_stretch_that_an_earlier_one_left_as_it_was(
+    scheduler: Scheduler, stage: Stage
+) -> None:
+    await scheduler.put(every="PT1M", catch_up="none")
+    await scheduler.age(HOUR)
+    await scheduler.fire()
+    [stretch, *_] = await scheduler.fires()
+    await stage.sql.execute(
+        "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, task_id)"
+        " VALUES ($1, $2, 'backfill', 'created', gen_random_uuid())",
+        stretch.schedule_id,
+        stretch.tick + 5 * MINUTE,
+    )
+    assert await found_in(scheduler.database) == {Check.SCHEDULE_TICK_TWICE: 1}
+    since = stretch.tick + 2 * MINUTE
+    wanted = BackfillRequest(since=since, until=since, priority=0)
+    await scheduler.manual.backfill("report", wanted)
+    rest = (MISSED, stretch.ticks - 6)
+    outcomes = await scheduler.outcomes()
+    assert outcomes[:5] == [(MISSED, 2), (CREATED, 1), (MISSED, 2), (CREATED, 1), rest]
     assert await found_in(scheduler.database) == {}
 
 

@@ -68,6 +68,15 @@ SCHEDULE_DAMAGES: list[tuple[Check, Damage]] = [
             "FROM taskmill.schedule_fire) WHERE task_id IS NOT NULL"
         ),
     ),
+    # What a backfill did that left the stretch as it was in which its tick lies.
+    (
+        Check.SCHEDULE_TICK_TWICE,
+        schedule(
+            "INSERT INTO taskmill.schedule_fire (schedule_id, tick, cause, outcome, task_id) "
+            "SELECT schedule_id, tick + interval '2 h', 'backfill', 'created', gen_random_uuid() "
+            "FROM taskmill.schedule_fire WHERE ticks = 8"
+        ),
+    ),
     # What a build would do that moves a cursor without the fire.
     (
         Check.SCHEDULE_TICK_MISSING,

@@ -218,9 +218,11 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
         "Batches were deleted: whoever follows the feed may have missed changes.",
     ),
     Check.SCHEDULE_TICK_TWICE: _meaning(
-        "A tick of a schedule has several fires, or several fires name the same task.",
+        "A tick of a schedule has several fires, or one although it lies in a stretch of skipped ones, or several "
+        "fires name the same task.",
         "The table has lost its primary key, or rows were written by hand: look at the tasks with the label "
-        "`schedule` for work that was done twice.",
+        "`schedule` for work that was done twice. With a stretch it is a backfill of 0.2.0: nothing was done "
+        "twice.",
     ),
     Check.SCHEDULE_TICK_MISSING: _meaning(
         "Ticks that a schedule has come past have no fire, and lie in no stretch of skipped ones.",

@@ -14,12 +14,11 @@ from taskmill.domain.fires import (
     Fire,
     FireCause,
     FireOutcome,
-    ScheduleRevision,
     StoredSchedule,
 )
 from taskmill.domain.schedule_errors import ScheduleNotFound
 from taskmill.domain.schedules.spec import ScheduleSpec
-from taskmill.domain.schedules.ticks import count_ticks, moments_between_ticks, ticks_after
+from taskmill.domain.schedules.ticks import moments_between_ticks, ticks_after
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.operations import storing
@@ -27,6 +26,7 @@ from taskmill.operations.audit import AuditLog
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.firing import Fired, Firing
 from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.operations.stretch_splits import split_stretches, stretches_with
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.servers import Connection
@@ -111,7 +111,10 @@ class ManualFires:
         """
         if wanted.is_dry_run:
             async with self._database.hot_transaction() as connection:
-                return (await self._missing(connection, await _locked(connection, name), wanted))[0]
+                schedule = await _locked(connection, name)
+                missing, existing = await self._missing(connection, schedule, wanted)
+                await stretches_with(connection, schedule, existing.values(), missing.ticks)
+                return missing
         details = {"from": wanted.since, "to": wanted.until}
         target = Target(TargetType.SCHEDULE, name)
         async with self._audit.record(
@@ -212,9 +215,9 @@ class ManualFires:
         if not ticks:
             return found, Fired()
         made = [_backfilled(schedule, tick, new[tick].id) for tick in ticks]
-        split = [existing[tick] for tick in ticks if _is_stretch(existing.get(tick))]
+        stretches = await stretches_with(connection, schedule, existing.values(), ticks)
+        rests = await split_stretches(connection, stretches, ticks)
         stored = await rows.refill(connection, [one for one in made if one.tick in existing])
-        rests = await self._rests(connection, schedule, split, {*ticks, *existing}) if split else []
         fresh = [one for one in made if one.tick not in existing]
         stored |= await rows.store_fires(connection, [*fresh, *rests])
         done = [one for one in made if (one.schedule_id, one.tick) in stored]
@@ -230,25 +233,6 @@ class ManualFires:
         if over == missing.ticks[0]:
             raise refused[new[over].id]
         return Backfill(ticks=[tick for tick in missing.ticks if tick < over], next_since=over)
-
-    async def _rests(
-        self,
-        connection: Connection,
-        schedule: StoredSchedule,
-        split: Sequence[Fire],
-        taken: set[datetime],
-    ) -> list[Fire]:
-        """Return what is left of stretches whose first ticks are filled; `taken` have a fire of their own.
-
-        Raises:
-            InvalidInput: nobody here knows the ticks of one.
-        """
-        revisions = await rows.revisions(connection, schedule.id)
-        return [
-            rest
-            for stretch in split
-            if (rest := _rest(stretch, _spec_of(stretch, revisions), taken)) is not None
-        ]
 
 
 async def _locked(connection: Connection, name: str) -> StoredSchedule:
@@ -286,10 +270,6 @@ def _is_missing(fire: Fire | None) -> bool:
     return fire is None or (fire.task_id is None and fire.outcome is not FireOutcome.HELD)
 
 
-def _is_stretch(fire: Fire | None) -> bool:
-    return fire is not None and fire.until_tick is not None
-
-
 def _backfilled(schedule: StoredSchedule, tick: datetime, task_id: UUID) -> Fire:
     return Fire(
         schedule_id=schedule.id,
@@ -297,33 +277,4 @@ def _backfilled(schedule: StoredSchedule, tick: datetime, task_id: UUID) -> Fire
         cause=FireCause.BACKFILL,
         outcome=FireOutcome.CREATED,
         task_id=task_id,
-    )
-
-
-def _spec_of(stretch: Fire, revisions: Sequence[ScheduleRevision]) -> ScheduleSpec:
-    """Return the spec that a schedule had in a stretch.
-
-    Raises:
-        InvalidInput: it is no longer stored, or a later release has stored it.
-    """
-    found = [one for one in revisions if one.from_tick < stretch.tick]
-    try:
-        return read_spec(found[-1].spec)[0]
-    except (IndexError, ValueError):
-        pass
-    expected = "a range without skipped ticks of a spec that this release does not know"
-    raise InvalidInput.at("/from", expected, f"those from {stretch.tick} to {stretch.until_tick}")
-
-
-def _rest(stretch: Fire, spec: ScheduleSpec, taken: set[datetime]) -> Fire | None:
-    until = stretch.until_tick
-    if until is None:
-        return None
-    ticks = (tick.at for tick in ticks_after(spec, stretch.tick))
-    first = next((tick for tick in ticks if tick not in taken), None)
-    if first is None or first > until:
-        return None
-    count = count_ticks(spec, first - _INSTANT, until)
-    return replace(
-        stretch, tick=first, ticks=count, until_tick=until if count > 1 else None, at=None
     )

@@ -294,7 +294,7 @@ async def fires(
 async def find_fires(
     connection: Connection, schedule_id: int, first: datetime, last: datetime
 ) -> list[Fire]:
-    """Return the fires of a schedule from one tick to another, in order."""
+    """Return the fires of a schedule from one tick to another, in order, with a stretch that has begun before."""
     rows = await connection.fetch(statement("find_fires"), schedule_id, first, last)
     return [fire_of(row) for row in rows]
 
@@ -315,6 +315,13 @@ async def refill(connection: Connection, fires: Sequence[Fire]) -> set[tuple[int
     rows = [(fire.schedule_id, fire.tick, fire.task_id) for fire in fires]
     filled = await connection.fetch(statement("refill_fires"), *columns(rows))
     return {(row["schedule_id"], row["tick"]) for row in filled}
+
+
+async def shorten(connection: Connection, stretches: Sequence[Fire]) -> None:
+    """Record that stretches of skipped ticks, which begin as before, have these ends and numbers of ticks."""
+    short = [(one.schedule_id, one.tick, one.until_tick, one.ticks) for one in stretches]
+    if short:
+        await connection.execute(statement("shorten_stretches"), *columns(short))
 
 
 async def revisions(connection: Connection, schedule_id: int) -> list[ScheduleRevision]:

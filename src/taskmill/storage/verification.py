@@ -114,7 +114,7 @@ class RepeatedFire(NamedTuple):
 
 
 class FiredTicks(NamedTuple):
-    """A tick with a fire, or a stretch of them. What was asked for by hand may lie within a stretch."""
+    """A tick with a fire, or a stretch of them. A run by hand may lie within a stretch."""
 
     tick: datetime
     until_tick: datetime | None
