@@ -89,6 +89,14 @@ class ScheduleChanges:
             fired = await self.settle(connection, locked)
         return await rows.set_paused(connection, locked.id, paused=False), fired
 
+    async def set_paused(
+        self, connection: Connection, locked: StoredSchedule, *, paused: bool
+    ) -> tuple[StoredSchedule, Fired]:
+        """Pause a locked schedule, or have it go on with its next tick."""
+        if paused:
+            return await self.pause(connection, locked)
+        return await self.resume(connection, locked)
+
     async def settle(self, connection: Connection, locked: StoredSchedule) -> Fired:
         """Bring a locked schedule up to the present: fire what is due, or skip what was due during a pause."""
         if locked.paused_at is not None:

@@ -87,7 +87,9 @@ class ScheduleRequests:
                 if stored is None:
                     raise Unavailable(RETRY_AFTER_S, "a schedule that others make")
                 if request.paused is not None:
-                    stored, more = await self._set_paused(connection, stored, request)
+                    stored, more = await self._changes.set_paused(
+                        connection, stored, paused=request.paused
+                    )
                     fired.add(more)
             self._report(fired)
             outcome.update(revision=stored.revision, created=locked is None)
@@ -106,16 +108,11 @@ class ScheduleRequests:
                 locked = await _locked(connection, request, None, only_pause=True)
                 fired = Fired()
                 if locked is not None:
-                    _, fired = await self._set_paused(connection, locked, request)
+                    _, fired = await self._changes.set_paused(
+                        connection, locked, paused=bool(request.paused)
+                    )
             self._report(fired)
             log.info("schedule.paused" if is_paused else "schedule.resumed", schedule=request.name)
-
-    async def _set_paused(
-        self, connection: Connection, locked: StoredSchedule, request: ScheduleRequest
-    ) -> tuple[StoredSchedule, Fired]:
-        if request.paused:
-            return await self._changes.pause(connection, locked)
-        return await self._changes.resume(connection, locked)
 
     @asynccontextmanager
     async def _recorded(

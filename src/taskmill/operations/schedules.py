@@ -15,9 +15,9 @@ from taskmill.domain.fires import FireOutcome, FirePart, ScheduleContent, Stored
 from taskmill.domain.parts import Part
 from taskmill.domain.quotas import Owner
 from taskmill.domain.schedule_errors import ScheduleMismatch, ScheduleNotFound
-from taskmill.domain.schedule_requests import REQUESTED_IDS
+from taskmill.domain.schedule_requests import REQUESTED_IDS, ScheduleRequest
 from taskmill.observability.logs import get_logger
-from taskmill.operations.audit import AuditLog
+from taskmill.operations.audit import AuditLog, Details
 from taskmill.operations.firing import Fired, Firing
 from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.operations.schedule_changes import (
@@ -29,6 +29,7 @@ from taskmill.operations.schedule_changes import (
 from taskmill.operations.visibility import current_visibility
 from taskmill.storage import declared_schedules, schedule_requests, schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
+from taskmill.storage.servers import Connection
 from taskmill.wire.schedule_requests import ScheduleDraft
 from taskmill.wire.stored_schedules import requested_schedule
 
@@ -82,7 +83,7 @@ class Schedules:
         details = {"queue": content.queue, "type": content.type}
         target = Target(TargetType.SCHEDULE, name)
         async with self._audit.record(AuditAction.SCHEDULE_PUT, target, details=details) as outcome:
-            stored, is_new = await self._put(name, content, revisions, guard)
+            stored, is_new = await self._put(name, content, revisions, guard, outcome)
             outcome.update(revision=stored.revision, created=is_new)
         return stored, is_new
 
@@ -200,21 +201,37 @@ class Schedules:
         content: ScheduleContent,
         revisions: Collection[int] | None,
         guard: Guard,
+        outcome: Details,
     ) -> tuple[StoredSchedule, bool]:
         for _ in range(_TRIES):
             async with self._database.hot_transaction() as connection:
                 locked = await rows.lock(connection, name)
+                request = await schedule_requests.lock(connection, name)
                 if locked is not None:
                     guard(locked)
                 check_revision(name, locked, revisions)
                 stored, fired = await self._changes.put(connection, name, content, locked)
-                if stored is not None:
-                    await schedule_requests.supersede(connection, name, put=True)
+                if stored is not None and request is not None:
+                    pause = _pause_of(locked or stored, request)
+                    stored, more = await self._supersede(connection, stored, pause=pause)
+                    fired.add(more)
+                    if pause is not None:
+                        outcome.update(paused=pause, asked_by=request.asked_by)
             self._report(fired)
             if stored is not None:
                 log.info("schedule.stored", schedule=name, revision=stored.revision)
                 return stored, locked is None
         raise Unavailable(RETRY_AFTER_S, "a schedule that others make")
+
+    async def _supersede(
+        self, connection: Connection, stored: StoredSchedule, *, pause: bool | None
+    ) -> tuple[StoredSchedule, Fired]:
+        """Drop what SQL has asked to put, and do the pause that it has asked for, if there is one."""
+        is_paused = pause is not None
+        await schedule_requests.supersede(connection, stored.name, put=True, pause=is_paused)
+        if pause is None:
+            return stored, Fired()
+        return await self._changes.set_paused(connection, stored, paused=pause)
 
     def _report(self, fired: Fired) -> None:
         self._database.notify_committed()
@@ -241,3 +258,12 @@ class Schedules:
         if visibility is None:
             return None
         return frozenset(filter(visibility.shows, await rows.queues(self._database)))
+
+
+def _pause_of(schedule: StoredSchedule, request: ScheduleRequest) -> bool | None:
+    """Return the pause that SQL has asked for of a schedule before it is put; None if there is none.
+
+    One of a schedule of another queue is left to maintenance, which refuses it: nobody has checked the rights.
+    """
+    is_of_it = (request.replaced_queue or request.queue) == schedule.content.queue
+    return request.paused if is_of_it else None

@@ -50,6 +50,12 @@ async def take(
     return bool(await connection.fetch(statement("take_schedule_request"), *arguments))
 
 
+async def lock(connection: Connection, name: str) -> ScheduleRequest | None:
+    """Lock what is asked for of a schedule, None for nothing; what an open transaction asks for comes later."""
+    row = await connection.fetchrow(statement("lock_schedule_request"), name)
+    return None if row is None else _request(row)
+
+
 async def supersede(
     connection: Connection, name: str, *, put: bool = False, pause: bool = False
 ) -> bool:
