@@ -26,6 +26,7 @@ from taskmill.operations.audit import AuditLog
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.firing import Fired, Firing
 from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.operations.schedule_changes import locked_schedule
 from taskmill.operations.stretch_splits import split_stretches, stretches_with
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S, Database
@@ -91,7 +92,7 @@ class ManualFires:
         async with self._audit.record(AuditAction.SCHEDULE_RUN, target) as outcome:
             await self._check(name)
             async with self._database.hot_transaction() as connection:
-                schedule = await _locked(connection, name)
+                schedule = await locked_schedule(connection, name)
                 wanted = None if key is None else _key(name, key, owner)
                 created = await self._run(connection, schedule, wanted)
             if not created.replayed:
@@ -111,7 +112,7 @@ class ManualFires:
         """
         if wanted.is_dry_run:
             async with self._database.hot_transaction() as connection:
-                schedule = await _locked(connection, name)
+                schedule = await locked_schedule(connection, name)
                 missing, existing = await self._missing(connection, schedule, wanted)
                 await stretches_with(connection, schedule, existing.values(), missing.ticks)
                 return missing
@@ -122,7 +123,7 @@ class ManualFires:
         ) as outcome:
             await self._check(name)
             async with self._database.hot_transaction() as connection:
-                schedule = await _locked(connection, name)
+                schedule = await locked_schedule(connection, name)
                 missing, existing = await self._missing(connection, schedule, wanted)
                 found, fired = await self._fill(connection, schedule, missing, existing, wanted)
             self._firing.report(fired)
@@ -233,13 +234,6 @@ class ManualFires:
         if over == missing.ticks[0]:
             raise refused[new[over].id]
         return Backfill(ticks=[tick for tick in missing.ticks if tick < over], next_since=over)
-
-
-async def _locked(connection: Connection, name: str) -> StoredSchedule:
-    found = await rows.lock(connection, name)
-    if found is None:
-        raise ScheduleNotFound(name)
-    return found
 
 
 def _key(name: str, key: str, owner: str | None) -> IdempotencyKey:

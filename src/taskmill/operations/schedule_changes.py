@@ -21,6 +21,7 @@ from taskmill.domain.schedules.spec import CatchUp
 from taskmill.domain.schedules.zones import TZ_VERSION
 from taskmill.operations.firing import Fired, Firing
 from taskmill.operations.quotas import exceeded
+from taskmill.operations.schedule_access import require_access
 from taskmill.storage import schedules as rows
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.servers import Connection
@@ -112,11 +113,13 @@ async def locked_schedule(
     """Lock a schedule and return it, if it has one of these revisions (None: any).
 
     Raises:
-        ScheduleNotFound, ScheduleMismatch: there is none, or it has another revision.
+        ScheduleNotFound, ScopeMissing: there is none with which this context may do something.
+        ScheduleMismatch: it has another revision.
     """
     locked = await rows.lock(connection, name)
     if locked is None:
         raise ScheduleNotFound(name)
+    require_access(locked)
     check_revision(name, locked, revisions)
     return locked
 

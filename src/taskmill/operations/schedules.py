@@ -20,6 +20,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog, Details
 from taskmill.operations.firing import Fired, Firing
 from taskmill.operations.ready_schedules import ScheduleReading
+from taskmill.operations.schedule_access import require_access
 from taskmill.operations.schedule_changes import (
     ScheduleChanges,
     check_revision,
@@ -76,9 +77,9 @@ class Schedules:
             ScheduleLimitReached: there are too many.
         """
         content = content_of(draft, owner)
-        request = (await schedule_requests.find(self._database, [name])).get(name)
-        if request is not None and request.body is not None:
-            guard(requested_schedule(request))
+        asked = _asked_for((await schedule_requests.find(self._database, [name])).get(name))
+        if asked is not None:
+            guard(asked)
         await self._reading.check(name, content)
         details = {"queue": content.queue, "type": content.type}
         target = Target(TargetType.SCHEDULE, name)
@@ -92,10 +93,13 @@ class Schedules:
         found = await rows.get(self._database, name)
         request = (await schedule_requests.find(self._database, [name])).get(name)
         if found is not None:
+            require_access(found)
             return replace(found, request=request, undeclared_at=await self._undeclared_at(found))
-        if request is None or request.body is None:
+        asked = _asked_for(request)
+        if asked is None:
             raise ScheduleNotFound(name)
-        return requested_schedule(request)
+        require_access(asked)
+        return asked
 
     async def page(self, *, after: int | None, limit: int) -> Part[StoredSchedule]:
         """Return up to `limit` schedules, oldest first, after one or from the first.
@@ -144,7 +148,12 @@ class Schedules:
     async def _delete(self, name: str, revisions: Collection[int] | None) -> bool:
         """Delete a schedule, and what SQL has asked for under its name; False when there is neither."""
         async with self._database.hot_transaction() as connection:
-            is_there = await rows.lock(connection, name) is not None
+            locked = await rows.lock(connection, name)
+            request = await schedule_requests.lock(connection, name)
+            found = locked or _asked_for(request)
+            if found is not None:
+                require_access(found)
+            is_there = locked is not None
             if is_there and not await rows.delete(connection, name, revisions):
                 return False
             if not is_there and revisions is not None:
@@ -207,8 +216,9 @@ class Schedules:
             async with self._database.hot_transaction() as connection:
                 locked = await rows.lock(connection, name)
                 request = await schedule_requests.lock(connection, name)
-                if locked is not None:
-                    guard(locked)
+                for found in (locked, _asked_for(request)):
+                    if found is not None:
+                        guard(found)
                 check_revision(name, locked, revisions)
                 stored, fired = await self._changes.put(connection, name, content, locked)
                 if stored is not None and request is not None:
@@ -258,6 +268,11 @@ class Schedules:
         if visibility is None:
             return None
         return frozenset(filter(visibility.shows, await rows.queues(self._database)))
+
+
+def _asked_for(request: ScheduleRequest | None) -> StoredSchedule | None:
+    """Return the schedule that SQL has asked for, None if it has asked for none."""
+    return None if request is None or request.body is None else requested_schedule(request)
 
 
 def _pause_of(schedule: StoredSchedule, request: ScheduleRequest) -> bool | None:
