@@ -15,8 +15,8 @@ from taskmill.operations.attention import AttentionReading
 from taskmill.operations.audit import AuditLog
 from taskmill.operations.broker import NO_BROKER
 from taskmill.operations.figures import FiguresCache
+from taskmill.operations.troubled_schedules import troubled_schedules
 from taskmill.storage import failures, leases, minutes, unserved_types
-from taskmill.storage.attention import troubled_schedules
 from tests.support.api import Served
 from tests.support.builders import an_end
 from tests.support.plans import explaining
@@ -345,7 +345,7 @@ async def test_a_schedule_that_sql_has_asked_for_in_vain_is_named(stage: Stage) 
     kind = NoticeKind.SCHEDULE_REQUEST_REFUSED
     assert found == [(kind, "never-mail", "mail"), (kind, "never-other", "other")]
     rows = await troubled_schedules(stage.database, ["mail"])
-    assert [one.name for one in rows] == ["never-mail"]
+    assert [one.schedule.name for one in rows] == ["never-mail"]
 
 
 async def test_different_versions_and_full_slots_are_found(stage: Stage) -> None:

@@ -177,6 +177,8 @@ async def test_a_schedule_of_a_later_release_has_a_page_but_no_form(
 ) -> None:
     await scheduler.put("future")
     await stage.sql.execute("""UPDATE taskmill.schedule SET spec = '{"moon": "full"}'""")
+    assert "Of a later release" not in await shown(pages, "/ui/schedules"), "nothing is due yet"
+    await stage.sql.execute("UPDATE taskmill.schedule_cursor SET next_at = now() - interval '2 m'")
     assert "Of a later release" in await shown(pages, "/ui/schedules")
     html = await shown(pages, "/ui/schedules/future")
     assert "/edit" not in html

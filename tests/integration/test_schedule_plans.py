@@ -102,6 +102,19 @@ async def test_reports_read_the_latest_fires(stage: Stage) -> None:
         check(plan, rows=20, pages=200)
 
 
+async def test_what_may_need_attention_is_found_without_reading_all_fires(stage: Stage) -> None:
+    async with explaining(stage.database) as session:
+        await seed(session)
+        await session.connection.execute(
+            "UPDATE taskmill.schedule_cursor SET postponed_since = now() - interval '1 h'"
+            " WHERE schedule_id % 1000 = 1"
+        )
+        for queues in (None, ["q1", "q2"]):
+            rows, plan = await session.fetch("list_troubled_schedules", 60.0, 10, 500, queues, 20)
+            assert len([row for row in rows if not row["is_late"]]) == 20
+            check(plan, rows=3_500, pages=6_000, name=str(queues))
+
+
 async def test_a_day_of_very_many_fires_is_read_up_to_a_limit(stage: Stage) -> None:
     async with explaining(stage.database) as session:
         first = await seed(session)

@@ -19,11 +19,13 @@ from taskmill.domain.attention_snapshot import (
     QueueLoad,
     RecentEnds,
     RefusedMessages,
-    TroubledSchedule,
+    ScheduleState,
 )
 from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, SystemFigures
+from taskmill.domain.fires import FireOutcome
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import BrokerPresence, BrokerState, Liveness, WorkerRequest, WorkerState
+from tests.support.stored_schedules import a_fire, a_request, a_schedule
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 WELL = BrokerState(presence=BrokerPresence.OK, policy="auto")
@@ -97,6 +99,12 @@ def ends(**parts: int) -> RecentEnds:
     return RecentEnds(queue="mail", type="send", **parts)
 
 
+def ticked(*outcomes: FireOutcome) -> ScheduleState:
+    """A schedule with a tick a minute, and what became of these, the newest first."""
+    fires = [a_fire(back, outcome) for back, outcome in enumerate(outcomes)]
+    return ScheduleState(schedule=a_schedule(), fires=fires)
+
+
 def snapshot(**parts: Any) -> AttentionSnapshot:  # noqa: ANN401 - its fields
     usual: dict[str, Any] = {
         "at": NOON,
@@ -140,7 +148,8 @@ _WEBHOOK = FailingWebhook(
 )
 _OLD = due(since=ago(minutes=2), tasks=40)
 _REFUSED = RefusedMessages(queue="mail", messages=40, first_at=ago(hours=3))
-_TROUBLED = TroubledSchedule(name="nightly", queue="mail", since=ago(minutes=5))
+_LATE = a_schedule(next_at=ago(minutes=5), moment=NOON)
+_SKIPPED = (FireOutcome.SKIPPED_OVERLAP,) * 2
 _AWAY = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="refused")
 
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -175,9 +184,16 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     },
     "deliveries_late.late": {"figures": deliveries(late_s=61.0)},
     "deliveries_unread.late": {"figures": deliveries(unread_s=61.0)},
-    "schedule_refused.refused": {"schedules": [replace(_TROUBLED, refused=3)]},
-    "schedule_request_refused.refused": {"schedules": [replace(_TROUBLED, is_request=True)]},
-    "schedule_late.late": {"schedules": [_TROUBLED]},
+    "schedule_refused.refused": {"schedules": [ticked(*[FireOutcome.REFUSED] * 3)]},
+    "schedule_request_refused.refused": {
+        "schedules": [ScheduleState(schedule=a_schedule(request=a_request(problem="{}")))]
+    },
+    "schedule_unreadable.unreadable": {
+        "schedules": [ScheduleState(schedule=_LATE, is_readable=False)]
+    },
+    "schedule_late.late": {"schedules": [ScheduleState(schedule=_LATE)]},
+    "schedule_slow.slow": {"schedules": [ticked(*[FireOutcome.CREATED, *_SKIPPED] * 3)]},
+    "schedule_slow.none": {"schedules": [ticked(*_SKIPPED * 2)]},
     "feed_behind.behind": {"figures": database(unnumbered_s=11.0)},
     "follower_behind.behind": {"figures": figures(lags_s={"rabbitmq": 61.0})},
     "partitions_missing.missing": {"figures": figures(weeks_ahead=1)},

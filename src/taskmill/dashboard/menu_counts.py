@@ -26,7 +26,9 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
     SCHEDULES.name: (
         NoticeKind.SCHEDULE_REFUSED,
         NoticeKind.SCHEDULE_REQUEST_REFUSED,
+        NoticeKind.SCHEDULE_UNREADABLE,
         NoticeKind.SCHEDULE_LATE,
+        NoticeKind.SCHEDULE_SLOW,
     ),
 }
 

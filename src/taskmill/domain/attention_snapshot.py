@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from taskmill.domain.figures import SystemFigures
+from taskmill.domain.fires import Fire, StoredSchedule
 from taskmill.domain.system import BrokerState, Counts, WorkerState
 
 
@@ -112,17 +113,15 @@ class FailingWebhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TroubledSchedule:
-    """A schedule whose tick is late (since when it is due), or of which `refused` ticks made no task lately.
+class ScheduleState:
+    """A schedule that may need attention, with its latest fires, the newest first; `is_readable` by this release.
 
-    One that `is_request` is what SQL has asked for and maintenance has refused.
+    Of one whose tick is late the fires are left out.
     """
 
-    name: str
-    queue: str
-    since: datetime
-    refused: int = 0
-    is_request: bool = False
+    schedule: StoredSchedule
+    fires: Sequence[Fire] = ()
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +170,7 @@ class AttentionSnapshot:
     lost_tasks: Sequence[FailedTasks] = ()
     refused: Sequence[RefusedMessages] = ()
     webhooks: Sequence[FailingWebhook] = ()
-    schedules: Sequence[TroubledSchedule] = ()
+    schedules: Sequence[ScheduleState] = ()
     processes: Sequence[ProcessState] = ()
     unwritable: str | None = None
     figures: SystemFigures | None = None

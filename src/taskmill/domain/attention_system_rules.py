@@ -1,4 +1,4 @@
-"""The rules of attention for the service itself: broker, database, feed, webhooks, schedules, maintenance."""
+"""The rules of attention for the service itself: broker, database, feed, webhooks, maintenance."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,7 +6,8 @@ from typing import Final
 
 from taskmill.domain.attention import Notice, NoticeKind, Severity
 from taskmill.domain.attention_process_rules import process_notices
-from taskmill.domain.attention_snapshot import AttentionSnapshot, FailingWebhook, TroubledSchedule
+from taskmill.domain.attention_schedule_rules import schedule_notices
+from taskmill.domain.attention_snapshot import AttentionSnapshot, FailingWebhook
 from taskmill.domain.figures import DatabaseFigures, SystemFigures
 from taskmill.domain.system import BrokerPresence, Liveness
 
@@ -28,7 +29,7 @@ def system_notices(snapshot: AttentionSnapshot) -> Iterator[Notice]:
     Who sees some queues only sees its schedules, the broker, and that nothing is written.
     """
     yield from _broker(snapshot)
-    yield from _schedules(snapshot)
+    yield from schedule_notices(snapshot)
     if snapshot.unwritable is not None:
         is_full = _NO_SPACE in snapshot.unwritable
         case = "full" if is_full else "other"
@@ -60,30 +61,6 @@ def _broker(snapshot: AttentionSnapshot) -> Iterator[Notice]:
             Severity.TROUBLE if is_waited_for else Severity.WARNING,
             trouble=broker.trouble or "",
         )
-
-
-def _schedules(snapshot: AttentionSnapshot) -> Iterator[Notice]:
-    for one in snapshot.schedules:
-        kind = _kind_of(one)
-        yield Notice(
-            kind=kind,
-            case="late" if kind is NoticeKind.SCHEDULE_LATE else "refused",
-            severity=Severity.TROUBLE,
-            subject=one.name,
-            queue=one.queue,
-            facts={
-                "schedule": one.name,
-                "n": one.refused,
-                "span": snapshot.ago(one.since),
-            },
-            since=one.since,
-        )
-
-
-def _kind_of(one: TroubledSchedule) -> NoticeKind:
-    if one.is_request:
-        return NoticeKind.SCHEDULE_REQUEST_REFUSED
-    return NoticeKind.SCHEDULE_REFUSED if one.refused else NoticeKind.SCHEDULE_LATE
 
 
 def _webhooks(snapshot: AttentionSnapshot) -> Iterator[Notice]:

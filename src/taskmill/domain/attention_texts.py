@@ -143,14 +143,26 @@ TEXTS: Final[Mapping[str, NoticeText]] = {
     ),
     "schedule_refused.refused": NoticeText(
         _many(
-            "Schedule {schedule}: {n} tick of the last hour made no task, as it was refused.",
-            "Schedule {schedule}: {n} ticks of the last hour made no task, as they were refused.",
+            "Schedule {schedule}: its latest tick made no task, as that was refused.",
+            "Schedule {schedule}: its latest {n} ticks made no task, as that was refused.",
         ),
         "See why with taskmill schedule fires {schedule}, and correct its task.",
     ),
     "schedule_request_refused.refused": NoticeText(
         "Schedule {schedule} was asked for in SQL {span} ago, and refused.",
         "See why with taskmill schedule show {schedule}; ask for one that is allowed, or delete it.",
+    ),
+    "schedule_unreadable.unreadable": NoticeText(
+        "Schedule {schedule}: its tick has been due for {span}, and only a later release knows its spec.",
+        "Finish the upgrade of maintenance, or put it anew: taskmill schedule put {schedule}",
+    ),
+    "schedule_slow.slow": NoticeText(
+        "Schedule {schedule} makes a task every {real} instead of every {asked}.",
+        "See why with taskmill schedule fires {schedule}: its tasks may take longer than its interval.",
+    ),
+    "schedule_slow.none": NoticeText(
+        "Schedule {schedule}: none of its latest {n} ticks made a task.",
+        "See why with taskmill schedule fires {schedule}: its task may not end.",
     ),
     "schedule_late.late": NoticeText(
         "Schedule {schedule}: its tick has been due for {span}.",

@@ -110,7 +110,8 @@ class StoredSchedule:
     """A schedule as it was read at `moment`.
 
     All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
-    are no more ticks. `held_tick` waits for `last_task_id`, the task of the latest tick that made one.
+    are no more ticks. With `postponed_since` a tick was due then, and is left for later since. `held_tick` waits
+    for `last_task_id`, the task of the latest tick that made one.
 
     Where that was looked up, `request` is what SQL has asked for and is not done; one that is only asked for has
     revision 0. `undeclared_at` is since when the code of the app that manages it declares it no longer.
@@ -129,6 +130,7 @@ class StoredSchedule:
     paused_at: datetime | None
     tz_version: str
     moment: datetime
+    postponed_since: datetime | None = None
     request: ScheduleRequest | None = None
     undeclared_at: datetime | None = None
 

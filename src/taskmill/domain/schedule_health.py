@@ -1,16 +1,20 @@
 """How well a schedule does: how often it makes tasks beside how often it was to, and what needs attention.
 
-It reads nothing: the caller has the schedule and its latest fires.
+It reads nothing: the caller has the schedule and its latest fires. The schedule's page and the notices of what
+needs attention have these rules, and no others.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from taskmill.domain.fires import Fire, FireCause, FireOutcome, StoredSchedule
 from taskmill.domain.schedules.missed import ON_TIME
+
+MOST_JUDGED: Final = 40
+"""So many of the latest fires say how a schedule does, wherever it is shown."""
 
 FEWEST_JUDGED: Final = 3
 """So many ticks are needed to say how often a schedule makes tasks."""
@@ -24,9 +28,9 @@ _MADE: Final = frozenset({FireOutcome.CREATED, FireOutcome.HELD})
 class ScheduleTrouble(StrEnum):
     """What needs attention about a schedule, the worst first.
 
-    Request: what SQL has asked for was refused. Unreadable: a later release has stored it. Late: nothing fires it.
-    Refused: its latest tick made no task, as that was refused. Slow: it makes tasks less often than asked, and its
-    latest one was not refused.
+    Request: what SQL has asked for was refused. Late: its tick is due, and nothing fires it. Unreadable: that is
+    because a later release has stored it. Refused: its latest tick made no task, as that was refused. Slow: it
+    makes tasks less often than asked, and its latest one was not refused.
     """
 
     REQUEST = "request"
@@ -86,23 +90,30 @@ def cadence(schedule: StoredSchedule, fires: Sequence[Fire]) -> Cadence | None:
 def troubles(
     schedule: StoredSchedule, fires: Sequence[Fire], *, is_readable: bool
 ) -> tuple[ScheduleTrouble, ...]:
-    """Return what needs attention about a schedule, given its latest fires; while it is paused only a request."""
+    """Return what needs attention about a schedule, given its latest fires; while it is paused only a request.
+
+    `is_readable`: this release knows its spec. What became of earlier ticks counts only if nothing is late.
+    """
     request = schedule.request
-    of_request = request is not None and request.problem is not None
+    found = [ScheduleTrouble.REQUEST] if request is not None and request.problem else []
     if schedule.paused_at is not None or not schedule.revision:
-        return (ScheduleTrouble.REQUEST,) if of_request else ()
+        return tuple(found)
+    if late_since(schedule) is not None:
+        found.append(ScheduleTrouble.LATE if is_readable else ScheduleTrouble.UNREADABLE)
+    elif (trouble := _of_ticks(schedule, fires)) is not None:
+        found.append(trouble)
+    return tuple(found)
+
+
+def late_since(schedule: StoredSchedule) -> datetime | None:
+    """Return since when a tick is due that nothing fires, None if none is for more than a minute."""
+    due_at = schedule.postponed_since or schedule.next_at
+    return None if due_at is None or schedule.moment - due_at <= ON_TIME else due_at
+
+
+def _of_ticks(schedule: StoredSchedule, fires: Sequence[Fire]) -> ScheduleTrouble | None:
     last, found = latest_tick(fires), cadence(schedule, fires)
-    is_current = last is not None and last.tick > schedule.updated_at
-    is_refused = is_current and last is not None and last.outcome is FireOutcome.REFUSED
-    holds = {
-        ScheduleTrouble.REQUEST: of_request,
-        ScheduleTrouble.UNREADABLE: not is_readable,
-        ScheduleTrouble.LATE: _is_late(schedule),
-        ScheduleTrouble.REFUSED: is_refused,
-        ScheduleTrouble.SLOW: found is not None and found.is_slow and not is_refused,
-    }
-    return tuple(trouble for trouble, is_so in holds.items() if is_so)
-
-
-def _is_late(schedule: StoredSchedule) -> bool:
-    return schedule.next_at is not None and schedule.moment - schedule.next_at > ON_TIME
+    is_refused = last is not None and last.outcome is FireOutcome.REFUSED
+    if is_refused and last is not None and last.tick > schedule.updated_at:
+        return ScheduleTrouble.REFUSED
+    return ScheduleTrouble.SLOW if found is not None and found.is_slow else None

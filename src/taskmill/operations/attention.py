@@ -26,7 +26,7 @@ from taskmill.domain.attention_snapshot import (
     FailedTasks,
     FailingWebhook,
     RefusedMessages,
-    TroubledSchedule,
+    ScheduleState,
 )
 from taskmill.domain.audit import Actor, AuditAction, Target, TargetType
 from taskmill.domain.errors import NoticeNotFound
@@ -37,6 +37,7 @@ from taskmill.operations.audit import AuditLog, current_origin
 from taskmill.operations.authorisation import missing
 from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.figures import FiguresCache
+from taskmill.operations.troubled_schedules import troubled_schedules
 from taskmill.operations.visibility import current_visibility, visible_queues
 from taskmill.operations.writability import Writability
 from taskmill.runtime.ttl_cache import TtlCache
@@ -70,7 +71,7 @@ class _Slow:
     lost_tasks: list[FailedTasks]
     refused: list[RefusedMessages]
     webhooks: list[FailingWebhook]
-    schedules: list[TroubledSchedule]
+    schedules: list[ScheduleState]
     pulled: frozenset[str]
 
 
@@ -237,7 +238,7 @@ class AttentionReading:
             lost_tasks=await rows.exhausted_losses(database, names),
             refused=await rows.refusals(database, names, now),
             webhooks=await rows.failing_webhooks(database) if names is None else [],
-            schedules=await rows.troubled_schedules(database, names),
+            schedules=await troubled_schedules(database, names),
             pulled=await unserved_types.pulled(database),
         )
 

@@ -278,14 +278,4 @@ def _with_receipt(fire: Fire, plan: _Plan, cancelled: Collection[UUID]) -> Fire:
 
 async def _postpone(connection: Connection, later: Sequence[StoredSchedule]) -> None:
     """Leave schedules for a minute, so that they keep no others from being fired."""
-    steps = [
-        ScheduleStep(
-            schedule=one,
-            cursor_at=one.cursor_at,
-            next_at=one.moment + _POSTPONED,
-            held_tick=one.held_tick,
-            last_task_id=one.last_task_id,
-        )
-        for one in later
-    ]
-    await schedules.move(connection, steps, TZ_VERSION)
+    await schedules.postpone(connection, [one.id for one in later], _POSTPONED)

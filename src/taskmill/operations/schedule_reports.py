@@ -8,28 +8,24 @@ from uuid import UUID
 from taskmill.domain.fires import Fire, FireOutcome, FirePart, StoredSchedule
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.schedule_days import SKIPPED, ScheduleDay, day_bounds, schedule_days
+from taskmill.domain.schedule_health import MOST_JUDGED
 from taskmill.operations.visibility import current_visibility
 from taskmill.storage import schedule_reports as rows, schedules
 from taskmill.storage.database import Database
 
-MOST_RECENT: Final = 100
-"""So many of the latest fires of a schedule say how it does; of a list of schedules fewer."""
-
 WITHOUT_TASK: Final = (*SKIPPED, FireOutcome.REFUSED)
 """The outcomes of ticks that made no task, and will make none."""
 
-_MOST_OF_ALL: Final = 2_000
 _MOST_SEARCHED: Final = 1_000
 
 
 async def recent_fires(
     database: Database, schedules: Collection[StoredSchedule]
 ) -> Mapping[int, Sequence[Fire]]:
-    """Return the latest fires of schedules by their ids, the newest first; none for those that have none."""
+    """Return the latest fires of schedules by their ids, `MOST_JUDGED` at most, the newest first."""
     if not schedules:
         return {}
-    most = min(MOST_RECENT, _MOST_OF_ALL // len(schedules))
-    found = await rows.recent_fires(database, [one.id for one in schedules], most)
+    found = await rows.recent_fires(database, [one.id for one in schedules], MOST_JUDGED)
     return {one.id: found.get(one.id, ()) for one in schedules}
 
 

@@ -17,9 +17,7 @@ from taskmill.domain.attention_snapshot import (
     QueueLoad,
     RecentEnds,
     RefusedMessages,
-    TroubledSchedule,
 )
-from taskmill.domain.schedules.missed import ON_TIME
 from taskmill.storage import counts, queues
 from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
@@ -32,7 +30,6 @@ _LEAST_COUNTED: Final = 100
 _MOST_PAIRS: Final = 100
 _MOST_ROWS: Final = 1_000
 _MOST_DELIVERIES: Final = 1_000
-_MOST_FIRES: Final = 10_000
 _FAILING_S: Final = 60.0
 _DAY: Final = timedelta(days=1)
 
@@ -199,23 +196,6 @@ async def failing_webhooks(database: Database) -> list[FailingWebhook]:
             reason=row["disabled_reason"],
             deliveries=row["deliveries"],
             are_more=row["deliveries"] == _MOST_DELIVERIES,
-        )
-        for row in rows
-    ]
-
-
-async def troubled_schedules(database: Database, visible: Visible) -> list[TroubledSchedule]:
-    """Return the schedules whose tick is late, those of which ticks were refused lately, and refused requests."""
-    rows = await database.fetch(
-        "list_troubled_schedules", ON_TIME.total_seconds(), _MOST_ROWS, _MOST_FIRES, visible
-    )
-    return [
-        TroubledSchedule(
-            name=row["name"],
-            queue=row["queue"],
-            since=row["since"],
-            refused=row["refused"],
-            is_request=row["is_request"],
         )
         for row in rows
     ]

@@ -1,17 +1,48 @@
-"""Reads what became of ticks for pages: the latest fires, counts by day, and the statuses of the tasks."""
+"""Reads what became of ticks for pages and notices: latest fires, counts by day, statuses of the tasks."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from taskmill.domain.fires import Fire, FireOutcome
+from taskmill.domain.fires import Fire, FireOutcome, StoredSchedule
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.schedule_days import MOST_OF_A_DAY, DayCount
 from taskmill.storage.database import Database
-from taskmill.storage.schedules import fire_of
+from taskmill.storage.schedules import fire_of, schedule_of
 
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class TroubledSchedules(NamedTuple):
+    """Schedules whose next tick is late, and others of which ticks made no task lately."""
+
+    late: Sequence[StoredSchedule]
+    without_task: Sequence[StoredSchedule]
+
+
+async def troubled(
+    database: Database,
+    *,
+    late_s: float,
+    most_late: int,
+    most_without_task: int,
+    most_fires: int,
+    queues: Collection[str] | None,
+) -> TroubledSchedules:
+    """Return schedules that may need attention, only of some queues or (None) of all.
+
+    They are late by so many seconds, or have one of the latest `most_fires` ticks that made no task.
+    """
+    wanted = None if queues is None else sorted(queues)
+    rows = await database.fetch(
+        "list_troubled_schedules", late_s, most_late, most_fires, wanted, most_without_task
+    )
+    late, rest = (
+        [schedule_of(row) for row in rows if row["is_late"] is is_late] for is_late in (True, False)
+    )
+    return TroubledSchedules(late, rest)
 
 
 async def recent_fires(

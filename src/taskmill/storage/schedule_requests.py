@@ -34,6 +34,15 @@ async def page_new(
     return list(map(_request, rows))
 
 
+async def refused(
+    database: Database, *, limit: int, queues: Collection[str] | None
+) -> list[ScheduleRequest]:
+    """Return what was refused, the oldest first, only of some queues or (None) of all."""
+    wanted = None if queues is None else sorted(queues)
+    rows = await database.fetch("list_refused_schedule_requests", limit, wanted)
+    return list(map(_request, rows))
+
+
 async def queues(database: Database) -> list[str]:
     """Return the queues of all schedules that are asked for."""
     return [row["queue"] for row in await database.fetch("list_requested_queues")]

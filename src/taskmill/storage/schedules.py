@@ -4,7 +4,7 @@ When ticks are is not known here. Whoever fires locks a schedule first, before a
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -45,13 +45,13 @@ async def lock_due(
     """
     locking = statement("lock_due_of_owners") if by_owner else statement("lock_due_schedules")
     rows = await connection.fetch(locking, limit)
-    return [_schedule(row) for row in rows]
+    return [schedule_of(row) for row in rows]
 
 
 async def lock(connection: Connection, name: str) -> StoredSchedule | None:
     """Lock and return a schedule, None when there is none."""
     row = await connection.fetchrow(statement("lock_schedule"), name)
-    return None if row is None else _schedule(row)
+    return None if row is None else schedule_of(row)
 
 
 async def lock_of_zones(
@@ -59,7 +59,7 @@ async def lock_of_zones(
 ) -> list[StoredSchedule]:
     """Lock and return the next schedules that were planned with other rules of time zones."""
     rows = await connection.fetch(statement("lock_schedules_of_zones"), tz_version, limit, after)
-    return [_schedule(row) for row in rows]
+    return [schedule_of(row) for row in rows]
 
 
 async def update_zones(
@@ -74,7 +74,7 @@ async def update_zones(
 async def get(database: Database, name: str) -> StoredSchedule | None:
     """Return a schedule, None when there is none."""
     rows = await database.fetch("get_schedule", name)
-    return _schedule(rows[0]) if rows else None
+    return schedule_of(rows[0]) if rows else None
 
 
 async def page(
@@ -89,7 +89,7 @@ async def page(
         rows = await database.fetch("list_schedules", *arguments)
     else:
         rows = await database.fetch("list_schedules_of_queues", *arguments, sorted(queues))
-    return part(rows, limit, _schedule)
+    return part(rows, limit, schedule_of)
 
 
 async def count(connection: Connection, most: int) -> int:
@@ -131,7 +131,7 @@ async def create(
         *_holder(content),
         tz_version,
     )
-    return None if row is None else _schedule(row)
+    return None if row is None else schedule_of(row)
 
 
 async def replace(
@@ -155,14 +155,14 @@ async def replace(
         tz_version,
     )
     assert row is not None  # noqa: S101 - it is locked, and cursors only go forward
-    return _schedule(row)
+    return schedule_of(row)
 
 
 async def set_paused(connection: Connection, schedule_id: int, *, paused: bool) -> StoredSchedule:
     """Pause a schedule that is locked, or have it go on."""
     row = await connection.fetchrow(statement("pause_schedule"), schedule_id, paused)
     assert row is not None  # noqa: S101 - it is locked
-    return _schedule(row)
+    return schedule_of(row)
 
 
 async def delete(connection: Connection, name: str, revisions: Collection[int] | None) -> bool:
@@ -177,6 +177,13 @@ async def move(connection: Connection, steps: Sequence[ScheduleStep], tz_version
         return True
     moved = await connection.fetch(statement("move_schedules"), *_steps(steps, tz_version))
     return len(moved) == len(steps)
+
+
+async def postpone(connection: Connection, ids: Collection[int], pause: timedelta) -> None:
+    """Leave locked schedules for later that can't be fired now."""
+    if ids:
+        arguments = (list(ids), pause.total_seconds())
+        await connection.execute(statement("postpone_schedules"), *arguments)
 
 
 async def record(
@@ -348,7 +355,8 @@ def _holder(content: ScheduleContent) -> tuple[object, ...]:
     return content.managed_by, content.owner, [str(limit) for limit in content.owner_quotas]
 
 
-def _schedule(row: asyncpg.Record) -> StoredSchedule:
+def schedule_of(row: asyncpg.Record) -> StoredSchedule:
+    """Return the schedule of a row."""
     return StoredSchedule(
         id=row["id"],
         name=row["name"],
@@ -371,6 +379,7 @@ def _schedule(row: asyncpg.Record) -> StoredSchedule:
         paused_at=row["paused_at"],
         tz_version=row["tz_version"],
         moment=row["moment"],
+        postponed_since=row["postponed_since"],
     )
 
 

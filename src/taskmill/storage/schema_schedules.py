@@ -49,8 +49,14 @@ schedule_cursor = Table(
     Column("last_task_id", UUID(as_uuid=True)),
     Column("paused_at", TIME),
     required("tz_version", Text),
+    Column("postponed_since", TIME),
     Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL")),
     Index("schedule_owner_due", "owner", "next_at", postgresql_where=text("paused_at IS NULL")),
+    Index(
+        "schedule_postponed",
+        "postponed_since",
+        postgresql_where=text("postponed_since IS NOT NULL AND paused_at IS NULL"),
+    ),
 )
 
 schedule_revision = Table(
@@ -80,6 +86,12 @@ schedule_fire = Table(
     required("at", TIME, NOW),
     Index("schedule_fire_at", "at"),
     Index("schedule_fire_task", "task_id", postgresql_where=text("task_id IS NOT NULL")),
+    Index(
+        "schedule_fire_trouble",
+        "at",
+        "schedule_id",
+        postgresql_where=text("outcome IN ('refused', 'skipped_overlap', 'skipped_missed')"),
+    ),
 )
 
 schedule_request = Table(

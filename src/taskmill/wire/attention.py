@@ -175,7 +175,9 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.REFUSED: "/ui/rejections",
     NoticeKind.SCHEDULE_REFUSED: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_REQUEST_REFUSED: "/ui/schedules/{subject}",
+    NoticeKind.SCHEDULE_UNREADABLE: "/ui/schedules/{subject}",
     NoticeKind.SCHEDULE_LATE: "/ui/schedules/{subject}",
+    NoticeKind.SCHEDULE_SLOW: "/ui/schedules/{subject}",
 }
 _FILTERS: Final = ("queue", "type", "error")
 

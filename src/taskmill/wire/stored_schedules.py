@@ -55,6 +55,15 @@ def read_spec(text: str) -> tuple[ScheduleSpec, TickPolicy]:
     return spec, policy_of(stored)
 
 
+def is_readable(text: str) -> bool:
+    """Return whether this release knows a spec that is stored as this text."""
+    try:
+        read_spec(text)
+    except ValueError:
+        return False
+    return True
+
+
 def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
     """Return what SQL has asked for, and is not there, as the schedule that it would be: it has no ticks yet."""
     fields = _requested_fields(request)
@@ -63,7 +72,7 @@ def requested_schedule(request: ScheduleRequest) -> StoredSchedule:
     content = ScheduleContent(
         spec=encode_json(spec).decode(),
         task=encode_json(task).decode(),
-        queue=request.queue or "",
+        queue=request.queue or request.replaced_queue or "",
         type=request.type or "",
     )
     return StoredSchedule(

@@ -114,6 +114,10 @@ def test_two_ticks_do_not_tell() -> None:
         ({}, [FireOutcome.CREATED, SKIPPED, SKIPPED], [ScheduleTrouble.SLOW]),
         ({"next_at": NOW - timedelta(seconds=61)}, [], [ScheduleTrouble.LATE]),
         ({"next_at": NOW - timedelta(seconds=59)}, [], []),
+        # Left for later again and again, so that it is looked at once a minute.
+        ({"postponed_since": NOW - timedelta(seconds=61)}, [], [ScheduleTrouble.LATE]),
+        ({"postponed_since": NOW - timedelta(seconds=59)}, [], []),
+        ({"next_at": NOW - timedelta(hours=1)}, [FireOutcome.REFUSED], [ScheduleTrouble.LATE]),
         ({"next_at": None}, [], []),
         ({"updated_at": NOW}, [FireOutcome.REFUSED], []),
         ({"paused_at": NOW, "next_at": NOW - timedelta(hours=1)}, [FireOutcome.REFUSED], []),
@@ -126,8 +130,12 @@ def test_what_needs_attention(
     assert list(troubles(a_schedule(**parts), fires, is_readable=True)) == expected
 
 
-def test_a_schedule_of_a_later_release_needs_attention() -> None:
-    assert troubles(a_schedule(), [], is_readable=False) == (ScheduleTrouble.UNREADABLE,)
+def test_a_schedule_of_a_later_release_needs_attention_when_nothing_fires_it() -> None:
+    """Before its tick is due, and while maintenance of that release does, nothing is wrong."""
+    assert troubles(a_schedule(), [], is_readable=False) == ()
+    for parts in ({"next_at": NOW - MINUTE * 2}, {"postponed_since": NOW - MINUTE * 2}):
+        found = troubles(a_schedule(**parts), [], is_readable=False)
+        assert found == (ScheduleTrouble.UNREADABLE,)
 
 
 def test_a_refused_request_needs_attention_whatever_the_schedule_does() -> None:

@@ -13,7 +13,7 @@ WITH created AS (
 begun AS (
     INSERT INTO taskmill.schedule_cursor (schedule_id, revision, owner, cursor_at, next_at, tz_version)
     SELECT id, revision, coalesce(owner, ''), $6, $7, $11 FROM created
-    RETURNING schedule_id, cursor_at, next_at, held_tick, last_task_id, paused_at, tz_version
+    RETURNING schedule_id, cursor_at, next_at, held_tick, last_task_id, paused_at, postponed_since, tz_version
 ),
 recorded AS (
     INSERT INTO taskmill.schedule_revision (schedule_id, revision, from_tick, spec, tz_version)
@@ -22,6 +22,7 @@ recorded AS (
 )
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment
 FROM created AS s
 JOIN begun AS c ON c.schedule_id = s.id

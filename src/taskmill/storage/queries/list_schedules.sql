@@ -3,7 +3,8 @@
 -- `found` counts those that were found, whatever their size.
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment, s.found
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment, s.found
 FROM (
     SELECT
         id, name, revision, spec, task, queue, type, created_at, updated_at, managed_by, owner, owner_quotas,

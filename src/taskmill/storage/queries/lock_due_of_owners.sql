@@ -24,10 +24,12 @@ due AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT
         own.schedule_id, own.revision, own.cursor_at, own.next_at, own.held_tick, own.last_task_id, own.paused_at,
-        own.tz_version
+        own.postponed_since, own.tz_version
     FROM due
     CROSS JOIN LATERAL (
-        SELECT c.schedule_id, c.revision, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version
+        SELECT
+            c.schedule_id, c.revision, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+            c.tz_version
         FROM taskmill.schedule_cursor AS c
         WHERE c.paused_at IS NULL AND c.owner = due.name AND c.next_at <= now()
         ORDER BY c.next_at
@@ -37,6 +39,7 @@ locked AS MATERIALIZED (
 )
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment
 FROM locked AS c
 JOIN taskmill.schedule AS s ON s.id = c.schedule_id AND s.revision = c.revision

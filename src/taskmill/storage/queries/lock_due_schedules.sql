@@ -4,7 +4,8 @@
 -- that is just being replaced has another revision there: it is left for the next round.
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment
 FROM taskmill.schedule_cursor AS c
 JOIN taskmill.schedule AS s ON s.id = c.schedule_id AND s.revision = c.revision
 WHERE c.paused_at IS NULL AND c.next_at <= now()

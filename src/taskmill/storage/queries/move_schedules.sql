@@ -7,6 +7,7 @@ SET cursor_at = moved.cursor_at,
     next_at = moved.next_at,
     held_tick = moved.held_tick,
     last_task_id = moved.last_task_id,
+    postponed_since = NULL,
     tz_version = moved.tz_version
 FROM unnest(
     $1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::uuid[],

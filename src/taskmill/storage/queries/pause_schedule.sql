@@ -14,13 +14,16 @@ moved AS (
         WHEN NOT $2 THEN NULL
         WHEN c.paused_at = changed.undeclared_at THEN greatest(now(), c.paused_at + interval '1 microsecond')
         ELSE coalesce(c.paused_at, now())
-    END
+    END,
+    postponed_since = NULL
     FROM changed
     WHERE c.schedule_id = changed.id
-    RETURNING c.schedule_id, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version
+    RETURNING c.schedule_id, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+        c.tz_version
 )
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment
 FROM changed AS s
 JOIN moved AS c ON c.schedule_id = s.id

@@ -21,6 +21,7 @@ moved AS (
         next_at = moved.next_at,
         held_tick = moved.held_tick,
         last_task_id = moved.last_task_id,
+        postponed_since = NULL,
         tz_version = moved.tz_version
     FROM unnest(
         $10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],

@@ -6,9 +6,14 @@
 -- Notifies.
 WITH moved AS (
     UPDATE taskmill.schedule_cursor
-    SET revision = revision + 1, owner = coalesce($10, ''), cursor_at = $7, next_at = $8, tz_version = $12
+    SET revision = revision + 1,
+        owner = coalesce($10, ''),
+        cursor_at = $7,
+        next_at = $8,
+        postponed_since = NULL,
+        tz_version = $12
     WHERE schedule_id = $1 AND revision = $2 AND cursor_at <= $7
-    RETURNING schedule_id, cursor_at, next_at, held_tick, last_task_id, paused_at, tz_version
+    RETURNING schedule_id, cursor_at, next_at, held_tick, last_task_id, paused_at, postponed_since, tz_version
 ),
 replaced AS (
     UPDATE taskmill.schedule AS s
@@ -34,6 +39,7 @@ recorded AS (
 )
 SELECT
     s.id, s.name, s.revision, s.spec, s.task, s.queue, s.type, s.created_at, s.updated_at, s.managed_by, s.owner,
-    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.tz_version, now() AS moment
+    s.owner_quotas, c.cursor_at, c.next_at, c.held_tick, c.last_task_id, c.paused_at, c.postponed_since,
+    c.tz_version, now() AS moment
 FROM replaced AS s
 JOIN moved AS c ON c.schedule_id = s.id
