@@ -3,7 +3,6 @@
 It reads what `alembic upgrade --sql` writes, so it makes no difference where a migration has its SQL.
 """
 
-import io
 import json
 import re
 import subprocess
@@ -15,17 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-
-from taskmill.storage import migrate
+from taskmill.storage import migrate, migration_plan
 
 EXPLAINED: Final = Path(__file__).with_name("explained.toml")
 # Databases that have it had no rows when it made the tables.
 _FOUNDATION: Final = "0014"
 # The oldest that Taskmill runs on.
 _POSTGRES: Final = "15"
-_BEGIN: Final = re.compile(r"(?m)^(?=BEGIN;\n\n-- Running upgrade \d+ -> (\d+)$)")
 _TIMEOUT: Final = re.compile(r"(?i)SET\s+(LOCAL\s+)?(lock|statement)_timeout\b")
 _IGNORE: Final = "-- squawk-ignore"
 _OUTSIDE: Final = (
@@ -49,15 +44,9 @@ class Violation:
 
 def scripts(folder: Path = migrate.MIGRATIONS) -> dict[str, str]:
     """Return what each migration after the foundation runs, by its name, after the timeouts that hold for all."""
-    written = io.StringIO()
-    config = Config(output_buffer=written)
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    command.upgrade(config, f"{_FOUNDATION}:head", sql=True)
     names = {file.name[:4]: file.stem for file in (folder / "versions").glob("[0-9]*_*.py")}
-    timeouts, *parts = _BEGIN.split(written.getvalue())
-    return {
-        names[number]: timeouts + text for number, text in zip(parts[::2], parts[1::2], strict=True)
-    }
+    written = migration_plan.scripts(folder, after=_FOUNDATION)
+    return {names[number]: text for number, text in written.items()}
 
 
 def violations(scripts: Mapping[str, str]) -> list[Violation]:

@@ -26,7 +26,7 @@ _SECTIONS: Sections = {
     "Run the service": {
         "up": Lazy("service", "up", "Start everything on this machine, database included."),
         "run": Lazy("service", "run", "Run some roles on a database of your own."),
-        "migrate": Lazy("service", "migrate", "Bring a database to this version."),
+        "migrate": Lazy("migrating", "migrate", "Bring a database to this version."),
         "broker": Lazy("broker", "broker", "Show the broker's queues; send all hints again."),
         "key": Lazy("keys", "key", "Make, list, rotate and revoke API keys."),
         "verify": Lazy("verify", "verify", "Check a database: does it keep the guarantees?"),

@@ -1,4 +1,4 @@
-"""The commands that start parts of the service, migrate its database, or show its settings.
+"""The commands that start parts of the service, or show its settings.
 
 They turn options into settings and call `embedded` and `composition`. Imports are inside the commands, so
 that each pays only for its own.
@@ -222,50 +222,6 @@ def run(
     from taskmill.composition import run_roles  # noqa: PLC0415 - not for a wrong command
 
     return run_roles(loaded, chosen, ready_files=files)
-
-
-@click.command()
-@_database_url
-@click.option(
-    "--roles",
-    "makes_roles",
-    is_flag=True,
-    help="Also make the roles with the least rights, and give them the schema.",
-)
-@click.option(
-    "--keys",
-    "makes_keys",
-    is_flag=True,
-    help="Also make the keys of an installation in its data folder (TASKMILL_DATA_DIR).",
-)
-def migrate(*, database_url: str | None, makes_roles: bool, makes_keys: bool) -> None:
-    """Bring a database to the schema of this version.
-
-    Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
-
-    With --roles there are roles for the owner, for the processes, for readers and for programs that
-    create tasks, with no more rights than each needs (docs/operations/database-roles.md). The login needs
-    CREATEROLE once. Those with a password in the settings (TASKMILL_ROLES__APP_PASSWORD) may log in.
-
-    With --keys there are secrets.key, which encrypts stored secrets, and admin.key, an API key that grants
-    everything, each in a file that only you can read. What is there and valid stays.
-    """
-    import asyncio  # noqa: PLC0415 - only when it runs
-
-    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
-    from taskmill.storage import migrate as migration, name_index, roles  # noqa: PLC0415 - only when it runs
-
-    loaded = configuration.load(database_url=database_url)
-    url = loaded.require_database_url()
-    migration.upgrade(url)
-    asyncio.run(roles.apply(url, loaded.roles.passwords()) if makes_roles else roles.renew(url))
-    asyncio.run(name_index.apply(url, is_wanted=loaded.database.name_index))
-    click.echo("The database has the schema of this version.")
-    if makes_keys:
-        from taskmill.embedded.admin_key import make_keys  # noqa: PLC0415 - only when it is wanted
-
-        make_keys(loaded)
-        click.echo(f"The keys are in {loaded.data_dir}.")
 
 
 @click.command()

@@ -65,7 +65,7 @@ async def readiness(
     """
     try:
         async with database.hot() as connection:
-            applied = await migrate.applied(connection)
+            schema = await migrate.schema_of(connection)
     except (TaskmillError, asyncpg.PostgresError) as error:
         return Readiness(
             parts={"database": str(error), "schema": None},
@@ -73,11 +73,11 @@ async def readiness(
             intake=await broker.intake_state(),
             cause=faults.in_words(error.__cause__ or error),
         )
-    schema, cause = _schema_trouble(applied), None
-    if writability is not None and schema is None:
+    trouble, cause = migrate.trouble_of(schema), None
+    if writability is not None and trouble is None:
         cause = await writability.trouble()
     return Readiness(
-        parts={"database": None if cause is None else _UNWRITABLE, "schema": schema},
+        parts={"database": None if cause is None else _UNWRITABLE, "schema": trouble},
         broker=broker.state(),
         intake=await broker.intake_state(),
         cause=cause,
@@ -87,15 +87,6 @@ async def readiness(
 async def check_schema(database: Database) -> None:
     """Raise `ConfigurationError` unless the database has the schema that this program needs."""
     async with database.hot() as connection:
-        trouble = _schema_trouble(await migrate.applied(connection))
+        trouble = migrate.trouble_of(await migrate.schema_of(connection))
     if trouble is not None:
         raise ConfigurationError(trouble)
-
-
-def _schema_trouble(applied: str | None) -> str | None:
-    needed = migrate.head()
-    if applied is not None and applied >= needed:
-        return None
-    return migrate.too_old(applied) or (
-        f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"
-    )

@@ -4,6 +4,8 @@ The migrations themselves are in `migrations/versions`, plain SQL in order of th
 there never changes: `tests/migrations/committed.sha256` has a hash of each file.
 """
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ _CONNECT_TIMEOUT_S = 60.0
 # The first migration, which squashes all up to this number; and the last commit that has them one by one.
 _FIRST = "0014"
 _LAST_WITH_OLDER = "0543e85"
+# In `comment_of`.
+_OLDEST = re.compile(r"Programs since (\d{4}) ")
 
 
 def head() -> str:
@@ -29,14 +33,54 @@ def head() -> str:
     return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The newest migration that a database has, None for none; and the oldest program that runs with its schema.
+
+    A program is named by its newest migration; the oldest is None where nothing is written of it.
+    """
+
+    applied: str | None
+    oldest_program: str | None = None
+
+
+async def schema_of(connection: Connection) -> Schema:
+    """Return a database's schema."""
+    if await connection.fetchval("SELECT to_regclass('taskmill.alembic_version')") is None:
+        return Schema(None)
+    row = await connection.fetchrow(
+        "SELECT version_num, obj_description('taskmill.alembic_version'::regclass, 'pg_class') AS comment "
+        "FROM taskmill.alembic_version"
+    )
+    if row is None:
+        return Schema(None)
+    oldest = _OLDEST.search(row["comment"] or "")
+    return Schema(row["version_num"], None if oldest is None else oldest[1])
+
+
+def comment_of(oldest_program: str) -> str:
+    """Return what is written beside the number of a database's schema, for programs of before."""
+    return f"Programs since {oldest_program} run with this schema."
+
+
+def trouble_of(schema: Schema) -> str | None:
+    """Return what is wrong with a schema for this program, and what to do; None if it runs with it."""
+    needed, applied = head(), schema.applied
+    if applied is None or applied < needed:
+        return too_old(applied) or (
+            f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"
+        )
+    if schema.oldest_program is not None and schema.oldest_program > needed:
+        return (
+            f"the schema is {applied}, too new for this program, which is of {needed}: only programs since "
+            f"{schema.oldest_program} run with it, so install the version that migrated it, or a later one"
+        )
+    return None
+
+
 async def applied(connection: Connection) -> str | None:
     """Return the number of the newest migration that the database has, None for none."""
-    if await connection.fetchval("SELECT to_regclass('taskmill.alembic_version')") is None:
-        return None
-    number: str | None = await connection.fetchval(
-        "SELECT version_num FROM taskmill.alembic_version"
-    )
-    return number
+    return (await schema_of(connection)).applied
 
 
 def too_old(number: str | None) -> str | None:
@@ -46,6 +90,16 @@ def too_old(number: str | None) -> str | None:
     return (
         f"the schema is {number}, too old for this program: start commit {_LAST_WITH_OLDER} once first "
         f"(`taskmill up`, or `taskmill migrate`), which brings it to {_FIRST}"
+    )
+
+
+def too_new(number: str | None, newest: str) -> str | None:
+    """Return what to do with a schema that is newer than the newest migration; None if it is not."""
+    if number is None or number <= newest:
+        return None
+    return (
+        f"the schema is {number}, newer than this program, whose newest migration is {newest}: "
+        "migrate with the version that made it, or a later one"
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext
@@ -11,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from taskmill import settings
 from taskmill.storage import faults
-from taskmill.storage.migrate import URL_OPTION, migration_engine, too_old
+from taskmill.storage.migrate import URL_OPTION, comment_of, migration_engine, too_new, too_old
+from taskmill.storage.migration_plan import oldest_program
 
 # A migration that can't get its lock in time fails, instead of making everybody queue behind it: run it again. It
 # may set longer ones, which hold until its end, outside its transaction only.
@@ -42,8 +44,14 @@ def _act_as_owner(connection: Connection) -> None:
         connection.execute(text(f"SET ROLE {owner}"))
 
 
-def _set_timeouts(ctx: MigrationContext, *_: object, **__: object) -> None:
-    """Set those of the next migration, whatever this one did."""
+def _on_applied(
+    ctx: MigrationContext, step: object, heads: Collection[str], run_args: object
+) -> None:  # as Alembic calls it
+    """Write which programs run with the schema, and set the timeouts of the next migration."""
+    del step, run_args
+    if heads:
+        comment = comment_of(oldest_program(max(heads)))
+        ctx.execute(f"COMMENT ON TABLE taskmill.alembic_version IS '{comment}'")
     for statement in TIMEOUTS:
         ctx.execute(statement)
 
@@ -61,9 +69,11 @@ def _migrate(connection: Connection) -> None:
         connection=connection,
         version_table_schema="taskmill",
         transaction_per_migration=True,
-        on_version_apply=_set_timeouts,
+        on_version_apply=_on_applied,
     )
-    if advice := too_old(context.get_context().get_current_revision()):
+    applied = context.get_context().get_current_revision()
+    newest = context.script.get_current_head() or ""
+    if advice := too_old(applied) or too_new(applied, newest):
         raise CommandError(advice)
     connection.rollback()
     try:
@@ -92,7 +102,7 @@ if context.is_offline_mode():
         dialect_opts={"paramstyle": "named"},
         version_table_schema="taskmill",
         transaction_per_migration=True,
-        on_version_apply=_set_timeouts,
+        on_version_apply=_on_applied,
         literal_binds=True,
     )
     for statement in (f"SELECT pg_advisory_lock({ADVISORY_LOCK})", *TIMEOUTS, MAKE_SCHEMA):
