@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from taskmill.wire.attention import AttentionView  # noqa: E402 - the source beside this script
 from taskmill.wire.audit import AuditEntryList  # noqa: E402
 from taskmill.wire.batches import BatchCreated  # noqa: E402
+from taskmill.wire.doctor import DoctorReportView  # noqa: E402
 from taskmill.wire.explanations import ExplanationView  # noqa: E402
 from taskmill.wire.failures import FailureKindDetails, FailureKindList  # noqa: E402
 from taskmill.wire.feed import ChangeView  # noqa: E402
@@ -49,6 +50,7 @@ WANTED: Final[tuple[type[BaseModel], ...]] = (
     CallbackView,
     ChangeView,
     DeliveryList,
+    DoctorReportView,
     EventList,
     ExplanationView,
     FailureKindDetails,

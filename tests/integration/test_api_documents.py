@@ -141,6 +141,7 @@ async def test_the_documents_describe_the_existing_addresses(api: Served) -> Non
         "/stats",
         "/attention",
         "/attention/{id}",
+        "/doctor",
         "/queues",
         "/queues/{name}",
         "/workers",

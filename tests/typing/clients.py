@@ -18,6 +18,7 @@ from taskmill.client import (
 )
 from taskmill.client.views.attention import AttentionView, NoticeView
 from taskmill.client.views.audit import AuditEntryView
+from taskmill.client.views.doctor import DoctorReportView
 from taskmill.client.views.explanations import ExplanationView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 from taskmill.client.views.feed import ChangeView
@@ -126,6 +127,7 @@ def sessions(client: Client) -> None:
     client.end_session(ID)
     assert_type(client.login_link(), LoginLinkView)
     assert_type(client.attention(), AttentionView)
+    assert_type(client.doctor(), DoctorReportView)
     assert_type(client.acknowledge(ID, "known"), NoticeView)
     assert_type(client.silence(ID), NoticeView)
     assert_type(client.reopen(str(ID)), NoticeView)

@@ -183,7 +183,7 @@ class BrokerLink:
         connection.close_callbacks.add(self._on_closed)
         self._connection = connection
         write = log.info if self.server_version else self._log_early
-        self.server_version = _version(connection)
+        self.server_version = server_version(connection)
         async with asyncio.timeout(_OPEN_S):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             channel.close_callbacks.add(self._on_closed)
@@ -265,7 +265,7 @@ def user_of(url: str) -> str | None:
     return URL(addresses(url)[0]).user
 
 
-def _version(connection: AbstractConnection) -> tuple[int, ...]:
+def server_version(connection: AbstractConnection) -> tuple[int, ...]:
     """Return the server's version, empty if it reports none."""
     transport = connection.transport
     version = transport.connection.server_properties.get("version") if transport else None

@@ -66,7 +66,7 @@ async def discard_hints(link: BrokerLink, name: str) -> None:
 async def _declare_hints(
     link: BrokerLink, name: str, bindings: Iterable[str], queue_type: HintQueueType
 ) -> None:
-    arguments = {"x-queue-type": queue_type, **_HINT_ARGUMENTS}
+    arguments = _hint_arguments(queue_type)
     async with link.side_channel() as channel:
         await declare_exchange(channel, HINTS)
         queue = await channel.declare_queue(name, durable=True, arguments=arguments)
@@ -80,6 +80,15 @@ _HINT_ARGUMENTS: Final[_Arguments] = {
     "x-expires": int(_HINT_QUEUE_IDLE_S * 1000),
     "x-max-length": _MOST_HINTS,
 }
+
+
+def hint_arguments() -> list[dict[str, FieldValue]]:
+    """Return the arguments that a queue of hints may have: a queue of either type is used as it is."""
+    return [_hint_arguments(one) for one in _HINT_QUEUE_TYPES]
+
+
+def _hint_arguments(queue_type: HintQueueType) -> dict[str, FieldValue]:
+    return {"x-queue-type": queue_type, **_HINT_ARGUMENTS}
 
 
 def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:

@@ -124,6 +124,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "POST /schedules/{name}/run": _OF_SCHEDULE,
     "POST /schedules/{name}/backfill": _OF_SCHEDULE,
     "GET /audit": ADMIN_ONLY,
+    "GET /doctor": ADMIN_ONLY,
     "GET /sessions": ANY_KEY,
     "DELETE /sessions/{id}": ANY_KEY,
     "POST /login-links": _READ_VISIBLE,

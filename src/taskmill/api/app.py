@@ -35,6 +35,7 @@ from taskmill.api.routers import (
     audit,
     batches,
     claims,
+    doctor as doctor_routes,
     documents,
     events,
     explanations,
@@ -55,6 +56,7 @@ from taskmill.api.routers import (
     webhooks as webhook_routes,
 )
 from taskmill.api.tracing import TracingMiddleware
+from taskmill.operations.doctor import Doctor
 from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.pull import Pull
@@ -245,13 +247,14 @@ def create_app(
     pages: PagesApp | None = None,
     keys: KeyVerifier | None = None,
     clock: Clock | None = None,
+    doctor: Doctor | None = None,
 ) -> Api:
     """Make the API over a service that is entered already, a feed and a pull that run.
 
     `clock` is that of the process, in step with PostgreSQL's; a new one unless given.
     `drain` is called when the legacy API is asked to start a worker, and must return at once.
     `traces` is None when they are off, `pages` where there is no dashboard. `keys` are needed exactly where the
-    settings require keys.
+    settings require keys. `doctor` is one that knows the broker; else it examines the rest.
     """
     limits = settings.limits
     if (keys is not None) != requires_keys(settings):
@@ -259,6 +262,7 @@ def create_app(
     return Api(
         Context(
             service=service,
+            doctor=doctor or Doctor(service.database, service.attention, settings),
             feed=feed,
             pull=pull,
             webhooks=webhooks,
@@ -338,6 +342,7 @@ def _described() -> FastAPI:
         explanations.router,
         system.router,
         attention.router,
+        doctor_routes.router,
         schedules.router,
         stored_schedules.router,
         types.router,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from taskmill.operations.doctor import Doctor
 from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.manual_fires import ManualFires
@@ -43,6 +44,7 @@ class Context:
     """
 
     service: TaskService
+    doctor: Doctor
     feed: Feed
     pull: Pull
     webhooks: Webhooks

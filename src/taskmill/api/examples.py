@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.api.attention_examples import ATTENTION
+from taskmill.api.doctor_examples import DOCTOR
 from taskmill.api.schedule_examples import SCHEDULES
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import (
@@ -326,6 +327,7 @@ RESPONSES: Final[dict[str, Json]] = {
         "expires_at": "2026-11-25T01:24:32.820000Z",
     },
     **ATTENTION,
+    **DOCTOR,
     **SCHEDULES,
     "SchedulePreviewView": {
         "words": "at 02:30 every day, Europe/Berlin",

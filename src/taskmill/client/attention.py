@@ -1,10 +1,11 @@
-"""The calls for what needs attention."""
+"""The calls for what needs attention, and for the doctor."""
 
 from typing import Literal, TypeAlias
 from uuid import UUID
 
 from taskmill.client.calls import Call, got, path_of, sent
 from taskmill.client.views.attention import AttentionView, NoticeView
+from taskmill.client.views.doctor import DoctorReportView
 
 NoticeId: TypeAlias = UUID | str
 NoticeState: TypeAlias = Literal["acknowledged", "silenced", "open"]
@@ -13,6 +14,11 @@ NoticeState: TypeAlias = Literal["acknowledged", "silenced", "open"]
 def everything() -> Call[AttentionView]:
     """Read what needs attention."""
     return got("/attention", AttentionView)
+
+
+def examine() -> Call[DoctorReportView]:
+    """Examine the service."""
+    return got("/doctor", DoctorReportView)
 
 
 def change(notice_id: NoticeId, state: NoticeState, note: str | None) -> Call[NoticeView]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
+from taskmill.composition.doctor import doctor_of
 from taskmill.composition.keys import key_verifier, keys_to_resend
 from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
@@ -266,6 +267,7 @@ class Process(ProcessContext):
             pages=pages,
             keys=keys,
             clock=self.clock,
+            doctor=doctor_of(self, service),
         )
         certificate = self._certificate()
         self.server = self._server(app, certificate)

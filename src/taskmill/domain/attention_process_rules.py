@@ -1,14 +1,13 @@
 """The rules of attention for processes: roles that nobody has any more, duties that fail, versions, clocks."""
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from taskmill.domain.attention import Notice, NoticeKind, Severity
 from taskmill.domain.attention_snapshot import AttentionSnapshot, ProcessState
 from taskmill.domain.system import Liveness
 
-# They report once a minute.
 _SILENT: Final = timedelta(minutes=3)
 _FEWEST_FAILURES: Final = 3
 _SKEW_S: Final = 5.0
@@ -18,11 +17,16 @@ _MISSED: Final = ("maintenance", "relay", "intake", "webhooks")
 
 def process_notices(snapshot: AttentionSnapshot) -> Iterator[Notice]:
     """Yield what concerns processes."""
-    live = [one for one in snapshot.processes if snapshot.ago(one.seen_at) < _SILENT]
+    live = live_processes(snapshot.processes, snapshot.at)
     yield from _missing_roles(snapshot, live)
     yield from _failing_duties(live)
     yield from _versions(snapshot, live)
     yield from _clocks(live)
+
+
+def live_processes(processes: Iterable[ProcessState], at: datetime) -> list[ProcessState]:
+    """Return those that lived at a moment: they report once a minute."""
+    return [one for one in processes if at - one.seen_at < _SILENT]
 
 
 def _missing_roles(snapshot: AttentionSnapshot, live: Sequence[ProcessState]) -> Iterator[Notice]:

@@ -12,7 +12,7 @@ _before: list[tuple[int, int]] = []
 def raise_file_limit() -> None:
     """Raise this process's limit as far as it may go, to `MOST_FILES` at most; it is never lowered."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    wanted = highest_file_limit()
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     try:
@@ -26,6 +26,12 @@ def file_limit() -> int:
     """Return how many files this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def highest_file_limit() -> int:
+    """Return to how many files this process may raise its limit, `MOST_FILES` at most."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
 
 
 def file_limit_restorer() -> Callable[[], None] | None:

@@ -1,0 +1,74 @@
+"""Settings that contradict each other or PostgreSQL's; defaults contradict nothing."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from taskmill.domain.doctor_snapshot import ConnectionUse, LeaseLength
+from taskmill.operations.doctor_settings import find_conflicts
+from taskmill.settings import Settings
+
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+SHARED = SecretStr("postgresql://app:a@db:5432/taskmill")
+
+
+def sentences(settings: Settings, **found: Any) -> list[str]:  # noqa: ANN401 - of several types
+    return [one.sentence for one in find_conflicts(settings, server=DURABLE, **found)]
+
+
+def test_defaults_contradict_nothing() -> None:
+    limit = ConnectionUse(scope="server", name="db", used=3, limit=97)
+    own = LeaseLength(worker="w", ttl_s=15.0001)
+    assert sentences(Settings(), leases=[own], connections=[limit], processes=6) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"retention": {"tasks_days": 5}}, "What refers to tasks"),
+        ({"retention": {"tasks_days": 80}}, "What refers to tasks"),
+        ({"broker": "postgres", "broker_url": "amqp://b/"}, "nobody uses it"),
+        ({"limits": {"batch_bytes": 1000}}, "too large for a batch"),
+        ({"task_log": {"claim_bytes": 1000}}, "larger than all lines"),
+        ({"lease": {"ttl_s": 10}}, "longer than the lease"),
+        ({"pull": {"ttl_s": 20, "longest_ttl_s": 10}}, "longer than the longest"),
+        (
+            {"database_url": SHARED, "maintenance": {"database_url": "postgresql://m:b@db/other"}},
+            "another database",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(parts: dict[str, Any], named: str) -> None:
+    found = find_conflicts(Settings(**parts), server=DURABLE)
+    assert found
+    for conflict in found:
+        assert named in conflict.sentence
+        assert all(name.startswith("TASKMILL_") for name in conflict.names)
+        assert conflict.command.startswith("export TASKMILL_")
+        assert "b@db" not in repr(conflict)
+
+
+def test_another_login_on_the_same_database_is_no_contradiction() -> None:
+    own = {"database_url": "postgresql://maintenance:b@db:5432/taskmill"}
+    assert sentences(Settings(database_url=SHARED, maintenance=own)) == []
+
+
+@pytest.mark.parametrize("name", DURABLE)
+def test_a_server_that_may_lose_what_was_accepted_is_trouble(name: str) -> None:
+    [found] = find_conflicts(Settings(), server={**DURABLE, name: "off"})
+    assert found.is_trouble
+    assert f"ALTER SYSTEM SET {name} = on" in found.command
+
+
+def test_leases_of_another_length_are_named_with_their_workers() -> None:
+    lengths = [LeaseLength(worker=f"w-{number}", ttl_s=60) for number in range(9)]
+    [found] = find_conflicts(Settings(), server=DURABLE, leases=lengths)
+    assert found.names[1:] == tuple(f"w-{number}: 60 s" for number in range(5))
+
+
+def test_pools_that_need_more_connections_than_there_are_contradict_the_limit() -> None:
+    limit = ConnectionUse(scope="server", name="db", used=3, limit=97)
+    assert sentences(Settings(), connections=[limit], processes=6) == []
+    [sentence] = sentences(Settings(), connections=[limit], processes=7)
+    assert sentence == "7 processes with full pools need 98 connections of 97."
