@@ -12,6 +12,7 @@ from tests.support.stage import Stage
 
 OPTIONS = "pg_dump -n taskmill -e pg_trgm"
 COMMANDS = {
+    "docs/operations/backup.md": OPTIONS,
     "docs/how-to/deploy.md": OPTIONS,
     "docs/how-to/stop-and-upgrade.md": OPTIONS,
     "docs/operations/containers.md": "pg_dump -U taskmill -n taskmill -e pg_trgm",
