@@ -157,9 +157,10 @@ async def test_a_backfill_ends_where_a_quota_of_its_owner_is_reached(scheduler: 
 UNKNOWN_SPECS = ('{"moon": "full"}', '{"every": "PT1M", "zone": "Mars/Olympus"}', None)
 
 
+@pytest.mark.parametrize("is_dry_run", [True, False])
 @pytest.mark.parametrize("spec", UNKNOWN_SPECS)
 async def test_skipped_ticks_of_a_spec_that_nobody_here_knows_are_refused_and_stay_as_they_are(
-    scheduler: Scheduler, stage: Stage, spec: str | None
+    scheduler: Scheduler, stage: Stage, spec: str | None, *, is_dry_run: bool
 ) -> None:
     """A later release has stored it, or it is no longer stored: how many ticks are left can't be said."""
     await scheduler.put(every="PT1M", catch_up="none")
@@ -171,7 +172,8 @@ async def test_skipped_ticks_of_a_spec_that_nobody_here_knows_are_refused_and_st
     else:
         await stage.sql.execute("UPDATE taskmill.schedule_revision SET spec = $1::text::json", spec)
     stretch = before[0]
-    wanted = BackfillRequest(since=stretch.tick, until=stretch.tick + 2 * MINUTE, priority=0)
+    until = stretch.tick + 2 * MINUTE
+    wanted = BackfillRequest(since=stretch.tick, until=until, priority=0, is_dry_run=is_dry_run)
     with pytest.raises(InvalidInput) as caught:
         await scheduler.manual.backfill("report", wanted)
     assert caught.value.violations[0].pointer == "/from"

@@ -85,13 +85,14 @@ async def test_what_sql_has_asked_for_meanwhile_is_deleted_by_nobody_who_may_not
     required: Served, stage: Stage
 ) -> None:
     await put_schedule(stage.sql, task={"name": "a", "queue": "mail"})
+    key = await a_new_key(stage.database, *MINE)
+    # The entry of the request is written after the first check.
     await stage.sql.execute(
         "CREATE FUNCTION taskmill.of_others() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN UPDATE taskmill.schedule_request SET queue = 'secret'; RETURN NULL; END $$;"
         " CREATE TRIGGER of_others AFTER INSERT ON taskmill.audit_entry"
         " FOR EACH STATEMENT EXECUTE FUNCTION taskmill.of_others()"
     )
-    key = await a_new_key(stage.database, *MINE)
     refused = await required.http.delete("/schedules/report", headers=shown(key))
     assert refused.status_code == 404
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.schedule_request") == 1
