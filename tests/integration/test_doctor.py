@@ -159,9 +159,11 @@ async def test_who_waits_for_a_lock_is_named_and_the_command_ends_who_holds_it(
         assert found is not None
         assert "waits for table taskmill.webhook" in found.evidence[0]
         assert found.command == f"SELECT pg_terminate_backend({pid})"
-        await holder.execute("ROLLBACK")
+        other = await asyncpg.connect(stage.url)
+        await other.execute(found.command)
         await waiting
-    await holder.close()
+        await other.close()
+    holder.terminate()
 
 
 async def test_a_table_that_is_locked_hides_no_more_than_what_is_in_it(stage: Stage) -> None:

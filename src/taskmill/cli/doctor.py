@@ -113,8 +113,8 @@ def _print(found: "DoctorReportView") -> None:
         show.line(show.good("nothing is wrong"))
     if found.unseen:
         show.line()
-        unseen = [(one.what, one.reason, one.command or "-") for one in found.unseen]
-        show.table(("NOT SEEN", "WHY", "WHAT SHOWS IT"), unseen, cut="WHY")
+        unseen = [(one.what, one.command or "-", one.reason) for one in found.unseen]
+        show.table(("NOT SEEN", "WHAT SHOWS IT", "WHY"), unseen, cut="WHY")
 
 
 def _print_fix(number: int, one: "DiagnosisView") -> None:
