@@ -6,6 +6,7 @@ import asyncpg
 
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.lifecycle import EventType
+from taskmill.storage.task_log import LAST_CLAIM
 from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
 
@@ -53,7 +54,9 @@ async def test_the_end_of_a_long_life_is_read_from_its_end(stage: Stage) -> None
         rows, plan = await session.fetch("list_latest_events", task_id, SHOWN)
         check(plan, rows, SHOWN)
         assert [row["version"] for row in rows] == list(range(MANY + 1, MANY + 1 - SHOWN, -1))
-        rows, plan = await session.fetch("list_latest_log_lines", task_id, 10, SHOWN)
+        rows, plan = await session.fetch(
+            "list_latest_log_lines", task_id, 10, SHOWN, 0, LAST_CLAIM, ""
+        )
         check(plan, rows, SHOWN)
         assert rows[0]["seq"] == MANY
 

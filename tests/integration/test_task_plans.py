@@ -98,7 +98,7 @@ async def test_storing_lines_costs_what_is_stored_and_reading_them_what_is_read(
         [row], plan = await session.fetch("store_log_lines", *columns(lines))
         assert row["fenced"] == 5 * BATCH
         check(plan, rows=20 * BATCH, pages=PAGES_PER_TASK * 10 * BATCH)
-        arguments = (rows[0]["id"], 0, 5, LAST_CLAIM, 20, 3, PAGE_BYTES)
+        arguments = (rows[0]["id"], 0, 5, LAST_CLAIM, 20, 3, PAGE_BYTES, "")
         found, plan = await session.fetch("list_log_lines", *arguments)
         assert [line["seq"] for line in found] == [6, 7, 8]
         check(plan, rows=3, pages=20)

@@ -40,6 +40,7 @@ from taskmill.dashboard.pages import (
     static,
     stream,
     task,
+    task_logs,
     tasks,
     workers,
 )
@@ -186,6 +187,7 @@ def _all_routes() -> Routes:
         attention.ROUTES,
         tasks.ROUTES,
         task.ROUTES,
+        task_logs.ROUTES,
         queues.ROUTES,
         workers.ROUTES,
         failures.ROUTES,

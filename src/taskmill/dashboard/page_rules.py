@@ -68,6 +68,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/tasks/export.csv": _READ_VISIBLE,
     "GET /ui/tasks/export.ndjson": _READ_VISIBLE,
     "GET /ui/tasks/{id}": _READ_TASK,
+    "GET /ui/tasks/{id}/logs.txt": _READ_TASK,
     "POST /ui/tasks/{id}/retry": _OPERATE_TASK,
     "POST /ui/tasks/{id}/cancel": _OPERATE_TASK,
     "POST /ui/sweeps/preview": _OPERATE_VISIBLE,

@@ -69,7 +69,11 @@ class SentLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFilter:
-    """Which lines of a task to read: of one claim or of all, of this level or higher."""
+    """Which lines of a task to read: of one claim or of all, of this level or higher, and with this text.
+
+    The text is one of the message or of the fields, in any case; without one all lines fit.
+    """
 
     claim_no: int | None = None
     level: LineLevel = LineLevel.DEBUG
+    text: str = ""

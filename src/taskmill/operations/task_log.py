@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from taskmill.domain.parts import Part
-from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
+from taskmill.domain.task_log import LineFilter, LinePosition, LogLine
 from taskmill.operations.read import TaskReading
 from taskmill.storage import task_log
 from taskmill.storage.database import Database
@@ -25,6 +25,6 @@ class TaskLogs:
             await self._reading.get(task_id)
         return found
 
-    async def latest(self, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
-        """Return the last lines of this level or higher, oldest first; none for an unknown task."""
-        return await task_log.latest(self._database, task_id, level, limit)
+    async def latest(self, task_id: UUID, wanted: LineFilter, limit: int) -> list[LogLine]:
+        """Return the last lines that are wanted, oldest first; none for an unknown task."""
+        return await task_log.latest(self._database, task_id, wanted, limit)

@@ -79,14 +79,19 @@ async def page(
     rows = await database.fetch(
         "list_log_lines",
         *(task_id, first.claim_no, first.seq, last),
-        *(wanted.level.number, limit + 1, PAGE_BYTES),
+        *(wanted.level.number, limit + 1, PAGE_BYTES, wanted.text),
     )
     return part(rows, limit, _line)
 
 
-async def latest(database: Database, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
-    """Return the last lines of a task of this level and above, `limit` at most, oldest first."""
-    rows = await database.fetch("list_latest_log_lines", task_id, level.number, limit)
+async def latest(
+    database: Database, task_id: UUID, wanted: LineFilter, limit: int
+) -> list[LogLine]:
+    """Return the last lines of a task that are wanted, `limit` at most, oldest first."""
+    first, last = (0, LAST_CLAIM) if wanted.claim_no is None else (wanted.claim_no,) * 2
+    rows = await database.fetch(
+        "list_latest_log_lines", task_id, wanted.level.number, limit, first, last, wanted.text
+    )
     return [_line(row) for row in reversed(rows)]
 
 

@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.blocker_text import blocker_texts
-from taskmill.dashboard.form import first, one_of
+from taskmill.dashboard.pages.task_logs import shown_lines
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
 from taskmill.domain.error_kinds import kind_id, kind_of
@@ -17,10 +17,9 @@ from taskmill.domain.lifecycle import TERMINAL, ErrorInfo, EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import SHOWN
-from taskmill.domain.task_log import LineLevel, LogLine
+from taskmill.domain.task_log import LineLevel
 
 _MOST_EVENTS: Final = 200
-_MOST_LINES: Final = 200
 _LONGEST_ERROR: Final = 20_000
 _PERCENT: Final = 100.0
 _THINNEST: Final = 0.4
@@ -56,15 +55,6 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A log line, its traceback, and its other fields as JSON."""
-
-    line: LogLine
-    traceback: str | None
-    fields: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRow:
     """A field that is set, and its value as people read it."""
 
@@ -75,13 +65,10 @@ class FieldRow:
 async def show_task(view: View) -> Response:
     """Show the page."""
     task_id = view.id
-    level = LineLevel(
-        one_of(LineLevel, first(view.query, "level") or LineLevel.DEBUG, "query:level")
-    )
     service, now = view.context.service, view.context.clock.now()
     task = await view.show(await service.reading.get(task_id))
     events = await service.reading.latest_events(task_id, _MOST_EVENTS)
-    lines = await service.logs.latest(task_id, level, _MOST_LINES)
+    logs = await shown_lines(view, task_id, events)
     explanation = await service.explain(task_id)
     blockers = blocker_texts(view.words, task, explanation)
     return view.page(
@@ -98,10 +85,8 @@ async def show_task(view: View) -> Response:
         blockers=blockers,
         tick=explanation.tick,
         holding=next(one for one in blockers if one.blocker is explanation.holding),
-        lines=[_line(line) for line in lines],
-        lines_are_cut=len(lines) == _MOST_LINES,
+        logs=logs,
         levels=list(LineLevel),
-        level=level,
         worker=next((event.worker for event in reversed(events) if event.worker), None),
         is_over=task.status in TERMINAL,
     )
@@ -181,16 +166,6 @@ def _trouble(stored: str | None) -> Trouble | None:
     )
     return Trouble(
         type=error.type, message=shown, is_whole=is_whole, kind_id=kind_id(kind_of(error))
-    )
-
-
-def _line(line: LogLine) -> Line:
-    fields = {} if line.fields is None else orjson.loads(line.fields)
-    traceback = fields.pop("exception", None)
-    return Line(
-        line=line,
-        traceback=None if traceback is None else str(traceback),
-        fields=orjson.dumps(fields).decode() if fields else None,
     )
 
 

@@ -10,6 +10,7 @@
   const sizes = [["3", 86400], ["2", 3600], ["1", 60], ["0", 1]];
   const two = (number) => String(number).padStart(2, "0");
   const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  const exact = (at) => `${clock(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
   // Of a day of the past with its date.
   const since = (at) => (at.toDateString() === new Date().toDateString() ? clock(at).slice(0, 5) : full(at).slice(0, 16));
   const full = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`;
@@ -24,7 +25,7 @@
   function showTimes(root) {
     for (const time of all("time", root)) {
       const at = new Date(time.dateTime);
-      const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? clock(at) : "since" in time.dataset ? since(at) : ago(at);
+      const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? exact(at) : "since" in time.dataset ? since(at) : ago(at);
       if (time.textContent !== text) time.textContent = text;
       if ("ago" in time.dataset && !time.dataset.titled) { time.title = full(at); time.dataset.titled = "1"; }
     }
@@ -36,6 +37,7 @@
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => {
     if (name === "open" && node.tagName === "DETAILS") return false;
     if (name === "checked" && node.type === "checkbox") return false;
+    if (name === "value" && "kept" in node.dataset) return false;
     if (name === "class" && node.tagName === "TR") return false;
     if (name === "hidden" && node.name === "what") return false;
     return !(node.id === "selected" || node.id === "total");
@@ -50,17 +52,20 @@
     }
     return true;
   };
-  const tails = new Map();
-  body.addEventListener("htmx:beforeSwap", () => {
-    for (const one of all("[data-tail]")) tails.set(one, one.scrollTop + one.clientHeight >= one.scrollHeight - 8);
-  });
+  // Logs follow what comes, until the reader scrolls back.
+  function toEnd() {
+    for (const one of all("[data-tail]")) if ($("#follow").checked) one.scrollTop = one.scrollHeight;
+  }
+  body.addEventListener("scroll", ({ target }) => {
+    if (target.dataset && "tail" in target.dataset) $("#follow").checked = target.scrollTop + target.clientHeight >= target.scrollHeight - 8;
+  }, true);
+  body.addEventListener("change", ({ target }) => { if (target.id === "follow") toEnd(); });
   body.addEventListener("htmx:afterSettle", (event) => {
     showTimes(event.target);
-    for (const [one, atEnd] of tails) if (atEnd) one.scrollTop = one.scrollHeight;
-    tails.clear();
+    toEnd();
     if (event.target.id === "sheet-body" && !$("#sheet").open) $("#sheet").showModal();
   });
-  for (const one of all("[data-tail]")) one.scrollTop = one.scrollHeight;
+  toEnd();
 
   // Browsers give the clipboard to secure addresses only; the old way works everywhere.
   async function copy(text) {
