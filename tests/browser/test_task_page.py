@@ -99,3 +99,43 @@ def test_logs_of_an_attempt_are_chosen_by_the_address(window: Window, mill: Mill
     chosen = page.locator("select[name=claim] option:checked")
     expect(chosen).to_have_text("run 2, attempt 1")
     window.check()
+
+
+def test_attempts_are_drawn_and_lead_to_their_logs_by_keys(window: Window, mill: Mill) -> None:
+    task_id = mill.create(
+        name="Twice",
+        type="charge-card",
+        payload={"amount": 1},
+        max_attempts=2,
+        retry={"base_s": 0.1, "factor": 1, "jitter": 0},
+    )
+    assert mill.ended(task_id) == "failed"
+    page = window.open(f"/ui/tasks/{task_id}")
+    chart = page.locator(".gantt")
+    expect(chart.locator("tbody tr")).to_have_count(2)
+    expect(chart.locator("rect.failed")).to_have_count(2)
+    expect(chart.locator("rect.back_off")).to_have_count(1)
+    # What the bars show is said in words, too.
+    row = chart.get_by_role("row").filter(has_text="attempt 2")
+    expect(row).to_contain_text("Failed RuntimeError")
+    row.get_by_role("link", name="attempt 2").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**claim=2#logs")
+    expect(page.locator(".lines li").first).to_have_attribute("id", re.compile("^l2-"))
+    window.check()
+
+
+@pytest.mark.parametrize("window", [("phone", "dark", "ru")], indirect=True, ids="-".join)
+def test_attempts_of_earlier_runs_are_folded_on_a_phone(window: Window, mill: Mill) -> None:
+    failed = mill.create(name="Again", type="charge-card", payload={"amount": 2})
+    assert mill.ended(failed) == "failed"
+    mill.http.post(f"/tasks/{failed}/retry").raise_for_status()
+    assert mill.ended(failed) == "failed"
+    page = window.open(f"/ui/tasks/{failed}")
+    runs = page.locator(".course .run")
+    expect(runs).to_have_count(2)
+    expect(runs.first.locator(".gantt")).to_be_visible()
+    expect(runs.last.locator(".gantt")).to_be_hidden()
+    runs.last.locator("summary").tap()
+    expect(runs.last.locator(".gantt")).to_be_visible()
+    window.check()

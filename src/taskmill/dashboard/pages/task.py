@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.blocker_text import blocker_texts
+from taskmill.dashboard.gantt import run_charts
 from taskmill.dashboard.pages.task_logs import shown_lines
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
+from taskmill.domain.course import course_of
 from taskmill.domain.error_kinds import kind_id, kind_of
-from taskmill.domain.lifecycle import TERMINAL, ErrorInfo, EventType, Status
+from taskmill.domain.lifecycle import TERMINAL, ErrorInfo
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import SHOWN
@@ -21,8 +23,6 @@ from taskmill.domain.task_log import LineLevel
 
 _MOST_EVENTS: Final = 200
 _LONGEST_ERROR: Final = 20_000
-_PERCENT: Final = 100.0
-_THINNEST: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +32,6 @@ class Entry:
     event: TaskEvent
     lasted_s: float | None
     error: "Trouble | None"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A part of the strip: the task's status, and where it begins and how wide it is, in percent."""
-
-    status: Status
-    start: float
-    width: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +55,7 @@ class FieldRow:
 async def show_task(view: View) -> Response:
     """Show the page."""
     task_id = view.id
-    service, now = view.context.service, view.context.clock.now()
+    service = view.context.service
     task = await view.show(await service.reading.get(task_id))
     events = await service.reading.latest_events(task_id, _MOST_EVENTS)
     logs = await shown_lines(view, task_id, events)
@@ -81,7 +71,7 @@ async def show_task(view: View) -> Response:
         trouble=_trouble(task.error),
         entries=list(_entries(events))[::-1],
         is_cut=len(events) == _MOST_EVENTS,
-        phases=list(_phases(task, events, now)),
+        charts=run_charts(course_of(events, view.context.clock.now())),
         blockers=blockers,
         tick=explanation.tick,
         holding=next(one for one in blockers if one.blocker is explanation.holding),
@@ -122,30 +112,6 @@ def _entries(events: Sequence[TaskEvent]) -> Iterator[Entry]:
         following = events[number + 1] if number + 1 < len(events) else None
         lasted_s = None if following is None else (following.at - event.at).total_seconds()
         yield Entry(event=event, lasted_s=lasted_s, error=_trouble(event.error))
-
-
-def _phases(task: Task, events: Sequence[TaskEvent], now: datetime) -> Iterator[Phase]:
-    """Return the task's phases from its first shown event until its end, or now."""
-    if not events:
-        return
-    begin = events[0].at
-    end = events[-1].at if task.status in TERMINAL else max(now, events[-1].at)
-    whole_s = (end - begin).total_seconds()
-    if whole_s <= 0:
-        return
-    ends = [*(event.at for event in events[1:]), end]
-    for event, until in zip(events, ends, strict=True):
-        seconds = (until - event.at).total_seconds()
-        if event.status in TERMINAL and event.event_type is not EventType.RUN_AGAIN and not seconds:
-            continue
-        width = max(seconds / whole_s * _PERCENT, _THINNEST)
-        start = (event.at - begin).total_seconds() / whole_s * _PERCENT
-        yield Phase(
-            status=event.status,
-            start=round(min(start, _PERCENT - _THINNEST), 3),
-            width=round(width, 3),
-            seconds=seconds,
-        )
 
 
 def _trouble(stored: str | None) -> Trouble | None:
