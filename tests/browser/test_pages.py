@@ -115,7 +115,9 @@ def test_a_failed_task_shows_its_error_and_its_traceback(window: Window) -> None
     page = window.open(f"/ui/tasks/{a_task(window.mill, 'failed', type='charge-card')}")
     expect(page.locator(".trouble")).to_contain_text("could not charge 42 EUR")
     page.get_by_text("Traceback", exact=True).click()
-    expect(page.locator(".lines pre")).to_contain_text("the bank did not answer within 5 s")
+    expect(page.locator(".lines .raised")).to_contain_text("the bank did not answer within 5 s")
+    expect(page.locator(".lines .frames code").first).to_have_text("ask_the_bank")
+    expect(page.locator(".trouble h2")).to_contain_text("in mill.charge_card")
     expect(page.locator(".history")).to_contain_text("Claimed")
     expect(page.locator(".tree")).to_contain_text("amount")
     # The reader's zone, not the server's.

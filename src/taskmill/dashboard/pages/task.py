@@ -11,6 +11,7 @@ from starlette.responses import Response
 from taskmill.dashboard.blocker_text import blocker_texts
 from taskmill.dashboard.gantt import run_charts
 from taskmill.dashboard.pages.task_logs import shown_lines
+from taskmill.dashboard.stack import LONGEST, Stack, read_stack
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
 from taskmill.domain.course import course_of
@@ -22,7 +23,6 @@ from taskmill.domain.task_fields import SHOWN
 from taskmill.domain.task_log import LineLevel
 
 _MOST_EVENTS: Final = 200
-_LONGEST_ERROR: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """An error of the task or of an event, cut if it is very long; `kind_id` is that of its kind of failure."""
+    """An error of the task or of an event, cut if it is very long; `kind_id` is that of its kind of failure.
+
+    `stack` is its message, if that is a traceback.
+    """
 
     type: str
     message: str
+    place: str | None
+    stack: Stack | None
     is_whole: bool
     kind_id: str
 
@@ -118,20 +123,20 @@ def _trouble(stored: str | None) -> Trouble | None:
     if stored is None:
         return None
     found = orjson.loads(stored)
-    message = str(found.get("message", ""))
-    is_whole = len(message) <= _LONGEST_ERROR
-    if is_whole or not is_traceback(message):
-        shown = shortened(message, _LONGEST_ERROR)
-    else:
-        shown = "…" + message[-_LONGEST_ERROR:]
     error = ErrorInfo(
         type=str(found.get("type", "?")),
-        message=message,
+        message=str(found.get("message", "")),
         place=found.get("place"),
         fingerprint=found.get("fingerprint"),
     )
+    stack = read_stack(error.message) if is_traceback(error.message) else None
     return Trouble(
-        type=error.type, message=shown, is_whole=is_whole, kind_id=kind_id(kind_of(error))
+        type=error.type,
+        message=shortened(error.message, LONGEST) if stack is None else stack.text,
+        place=error.place,
+        stack=stack,
+        is_whole=len(error.message) <= LONGEST,
+        kind_id=kind_id(kind_of(error)),
     )
 
 

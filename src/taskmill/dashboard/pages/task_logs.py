@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.pages.export import File
+from taskmill.dashboard.stack import Stack, read_stack
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import EventType
@@ -32,7 +33,7 @@ class Line:
     """A log line, its traceback, and its other fields as JSON."""
 
     line: LogLine
-    traceback: str | None
+    traceback: Stack | None
     fields: str | None
 
 
@@ -117,7 +118,7 @@ def _text_of(line: LogLine) -> str:
     shown = _line(line)
     fields = "" if shown.fields is None else f" {shown.fields}"
     head = f"{format_timestamp(line.at)} {line.level.upper():8} {line.message}{fields}\n"
-    below = "" if shown.traceback is None else shown.traceback
+    below = "" if shown.traceback is None else shown.traceback.text
     return head + "".join(f"{_INDENT}{one}\n" for one in below.splitlines())
 
 
@@ -126,7 +127,7 @@ def _line(line: LogLine) -> Line:
     traceback = fields.pop("exception", None)
     return Line(
         line=line,
-        traceback=None if traceback is None else str(traceback),
+        traceback=None if traceback is None else read_stack(str(traceback)),
         fields=orjson.dumps(fields).decode() if fields else None,
     )
 

@@ -80,12 +80,12 @@
 
   // Dialogs.
   body.addEventListener("click", async (event) => {
-    const target = event.target.closest("[data-open],[data-close],[data-copy]");
+    const target = event.target.closest("[data-open],[data-close],[data-copy],[data-copy-of]");
     if (!target) return;
     if (target.dataset.open) $("#" + target.dataset.open).showModal();
     else if ("close" in target.dataset) target.closest("dialog").close();
     else {
-      await copy(target.dataset.copy);
+      await copy(target.dataset.copy ?? $("#" + target.dataset.copyOf).textContent);
       target.classList.add("copied");
       setTimeout(() => target.classList.remove("copied"), 2000);
     }
