@@ -41,7 +41,7 @@ NOT_RUN = {
     "docs/how-to/several-workers.md": 1,
     "docs/how-to/stop-and-upgrade.md": 1,
     "docs/how-to/test-your-handlers.md": 1,
-    "docs/how-to/trace-tasks.md": 7,
+    "docs/how-to/trace-tasks.md": 8,
     "docs/how-to/transactional-enqueue.md": 10,
     "docs/how-to/verify.md": 2,
     "docs/how-to/webhooks.md": 9,

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from taskmill.dashboard import assets, rendering
+from taskmill.dashboard.commands import with_buttons
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
@@ -220,6 +221,7 @@ class View:
         """Return the values of every template."""
         return {
             "t": lambda key, **given: Markup.escape(self.t(key, **given)),
+            "with_buttons": partial(with_buttons, self.t, self.href),
             "words": self.words,
             "href": self.href,
             "asset": lambda path: self.href(f"/ui/static/{assets.digest()}/{path}"),

@@ -11,6 +11,7 @@ from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.context_owner import ContextOwner
 from taskmill.storage import events, faults, numbers, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
+from taskmill.wire.traceparent import trace_id_of
 
 _MOST_IDS = 500
 _MOST_EVENTS = 1000
@@ -56,6 +57,11 @@ class TaskReading(ContextOwner):
     async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
         """Return the last entries of the task's history, oldest first; none for an unknown task."""
         return await events.latest_of_task(self._database, task_id, limit)
+
+    async def trace_id(self, task_id: UUID) -> str | None:
+        """Return the id of the trace within which the task was created; None if there was none."""
+        found = await tasks.traceparent(self._database, task_id)
+        return None if found is None else trace_id_of(found)
 
     async def find_id(self, number: int) -> UUID:
         """Return the id of the task with this number."""

@@ -27,6 +27,7 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.api import ApiSettings
 from taskmill.settings.auth import AUTH_DESCRIPTION
 from taskmill.settings.broker_users import BrokerUserSettings
+from taskmill.settings.dotted import flattened, nested
 from taskmill.settings.group import Group
 from taskmill.settings.groups import (
     DashboardSettings,
@@ -59,6 +60,7 @@ from taskmill.settings.values import (
     LogFormat,
     LogLevel,
     Port,
+    TraceLink,
     TracesTarget,
     shown,
 )
@@ -159,6 +161,12 @@ class Settings(BaseSettings):
         description="`otlp`: spans of requests, messages and attempts are sent by OpenTelemetry, which has its "
         "own `OTEL_` variables; needs the extra `traces`",
     )
+    # `traces` is a value of its own, so this can't be in a group of that name.
+    traces__link: TraceLink = Field(
+        "",
+        description="where traces are shown, such as `https://traces.example.org/trace/{trace_id}`: the dashboard "
+        "links each task that was created within a trace. Empty: no links",
+    )
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
     admin_port: Port | None = Field(
         None,
@@ -248,9 +256,9 @@ def load(**overrides: object) -> Settings:
         ConfigurationError: A name is unknown (it names the nearest known one), or a value is bad
             (the message has the source, the value and what was expected; never a secret's value).
     """
-    options = _Layer("option", _flattened(overrides))
+    options = _Layer("option", flattened(overrides))
     try:
-        settings = Settings(**_nested(options.values))
+        settings = Settings(**nested(options.values))
     except ValidationError as error:
         raise ConfigurationError(_explained(error, (options, *_layers()))) from None
     for layer in reversed((options, *_layers())):
@@ -286,10 +294,10 @@ class _LayerSource(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the library's signature
         """Return one field, as the library's interface requires; the layer is read as a whole."""
-        return _nested(self._layer.values).get(field_name), field_name, False
+        return nested(self._layer.values).get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return _nested(self._layer.values)
+        return nested(self._layer.values)
 
 
 def _layers() -> tuple[_Layer, ...]:
@@ -311,7 +319,8 @@ def _named_layer(origin: str, names: Mapping[str, str | None]) -> _Layer:
     for name, value in ours.items():
         if not name.startswith(_PREFIX) or name in _OTHER_NAMES:
             continue
-        dotted = name.removeprefix(_PREFIX).replace("__", ".").lower()
+        dotted = name.removeprefix(_PREFIX).lower()
+        dotted = dotted if dotted in _known() else dotted.replace("__", ".")
         if dotted not in _known():
             known = [*map(_env_name, _known()), *_OTHER_NAMES]
             raise ConfigurationError(unknown_name(name, dotted, origin, known))
@@ -326,7 +335,7 @@ def _toml_layer() -> _Layer:
     if not chosen and not path.exists():
         return _Layer(_TOML, {})
     try:
-        values = _flattened(tomllib.loads(path.read_text(encoding="utf-8")))
+        values = flattened(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} can't be read: {error}") from None
     for name in values:
@@ -356,24 +365,6 @@ def _is_secret(annotation: object) -> bool:
 
 def _env_name(dotted: str) -> str:
     return _PREFIX + dotted.replace(".", "__").upper()
-
-
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flattened(value, f"{prefix}{name}."))
-        elif value is not None:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for dotted, value in values.items():
-        group, _, name = dotted.rpartition(".")
-        (nested.setdefault(group, {}) if group else nested)[name] = value
-    return nested
 
 
 def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:

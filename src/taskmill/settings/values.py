@@ -28,11 +28,15 @@ _NAMED_PASSWORD = re.compile(
 # What they begin with are names of others: of roles and their queues, and of RabbitMQ's own exchanges.
 _OTHERS_NAMES: Final = re.compile(r"(?:taskmill|amq)(?:[._-].*)?", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
+_LINK = re.compile(rf"https?://(?![/?#]){_HOST}[/?#][!#-;=?-\[\]_a-z~]+", re.ASCII)
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:\s*-\s*(?P<last>[0-9]{1,5}))?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
 _LAST_PORT: Final = 65_535
+
+TRACE_ID: Final = "{trace_id}"
+"""Stands for the id of a trace in the address of its page."""
 
 
 class PortRange(NamedTuple):
@@ -194,6 +198,13 @@ def _checked_prefix(text: str) -> str:
     return text.rstrip("/")
 
 
+def _checked_trace_link(text: str) -> str:
+    address = text.replace(TRACE_ID, "0" * 32)
+    if text and (TRACE_ID not in text or _LINK.fullmatch(address) is None):
+        raise ValueError("expected https://... or http://... with {trace_id} in it, or nothing")
+    return text
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
 Weights = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
@@ -225,6 +236,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
 KeyEnvironment = Annotated[str, AfterValidator(_checked_environment)]
 PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
+TraceLink = Annotated[str, AfterValidator(_checked_trace_link)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 # More is as good as no limit, and exceeds PostgreSQL's integers and intervals.
 MOST: Final = 1_000_000_000

@@ -233,6 +233,12 @@ async def payload_secrets(database: Database, task_id: UUID) -> str | None:
     return found
 
 
+async def traceparent(database: Database, task_id: UUID) -> str | None:
+    """Return the context of the trace within which a task was created; None if there was none."""
+    found: str | None = await database.fetch_value("find_traceparent", task_id)
+    return found
+
+
 def from_row(row: "asyncpg.Record | RowMapping") -> Task:
     """Make a task of a row of `get_tasks`."""
     return Task(

@@ -24,3 +24,9 @@ def valid_traceparent(sent: str | None) -> str | None:
     if version == "00":
         return None if more else sent
     return f"00-{ids}-{int(flags, 16) & _SAMPLED:02x}"
+
+
+def trace_id_of(traceparent: str) -> str | None:
+    """Return the id of the trace of a context; None if it is not valid."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found[2].partition("-")[0] if found else None

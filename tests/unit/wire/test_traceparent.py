@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.wire.traceparent import valid_traceparent
+from taskmill.wire.traceparent import trace_id_of, valid_traceparent
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -56,3 +56,9 @@ def test_an_invalid_context_counts_as_none(sent: str | None) -> None:
 def test_whatever_comes_nothing_longer_than_a_context_is_returned(sent: str) -> None:
     stored = valid_traceparent(f"01-{TRACE}-{PARENT}-01-{sent}")
     assert stored in {None, f"00-{TRACE}-{PARENT}-01"}
+
+
+def test_the_id_of_a_trace_is_read_from_valid_contexts_only() -> None:
+    assert trace_id_of(f"00-{TRACE}-{PARENT}-01") == TRACE
+    assert trace_id_of(f"00-{'0' * 32}-{PARENT}-01") is None
+    assert trace_id_of(f"00-{TRACE}") is None

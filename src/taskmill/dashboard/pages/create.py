@@ -211,8 +211,9 @@ _MORE_NAMES: Final = frozenset(name for field in MORE for name in form_names(fie
 
 def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
     body = form.body()
+    needs_key = view.context.sessions is not None
     return {
-        "snippets": None if form.faults else snippets_of(view.base, body),
+        "snippets": None if form.faults else snippets_of(view.base, body, needs_key=needs_key),
         "snippet_faults": form.faults,
         "file": FILE,
     }

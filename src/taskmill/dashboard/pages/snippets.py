@@ -14,7 +14,9 @@ from taskmill.dashboard.direction import escaped_in_json
 FILE: Final = "task.json"
 """The file that has a long body."""
 
-_LONGEST_INLINE: Final = 8_192
+LONGEST_INLINE: Final = 8_192
+"""Longer bodies are in a file."""
+
 _WIDTH: Final = 72
 
 
@@ -28,13 +30,13 @@ class Snippets:
     needs_file: bool
 
 
-def snippets_of(base: str, body: Mapping[str, Any]) -> Snippets:
-    """Return the examples for a service at the address `base`."""
+def snippets_of(base: str, body: Mapping[str, Any], *, needs_key: bool = False) -> Snippets:
+    """Return the examples for a service at the address `base`; curl has no key of its own, unlike the others."""
     shown = escaped_in_json(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
-    if len(shown) > _LONGEST_INLINE:
-        return _with_file(base)
+    if len(shown) > LONGEST_INLINE:
+        return _with_file(base, needs_key=needs_key)
     return Snippets(
-        curl=_curl(base, quote(shown)),
+        curl=_curl(base, quote(shown), needs_key=needs_key),
         # No line of JSON is only this word: texts have quotes.
         amqp=f"taskmill queue publish - <<'END'\n{shown}\nEND",
         python=_python(base, _arguments(body)),
@@ -42,9 +44,9 @@ def snippets_of(base: str, body: Mapping[str, Any]) -> Snippets:
     )
 
 
-def _with_file(base: str) -> Snippets:
+def _with_file(base: str, *, needs_key: bool) -> Snippets:
     return Snippets(
-        curl=_curl(base, f"@{FILE}"),
+        curl=_curl(base, f"@{FILE}", needs_key=needs_key),
         amqp=f"taskmill queue publish {FILE}",
         python="import json\nfrom pathlib import Path\n\n"
         + _python(base, f'        **json.loads(Path("{FILE}").read_text("utf-8"))\n'),
@@ -52,9 +54,11 @@ def _with_file(base: str) -> Snippets:
     )
 
 
-def _curl(base: str, data: str) -> str:
+def _curl(base: str, data: str, *, needs_key: bool) -> str:
+    key = '  -H "Authorization: Bearer $TASKMILL_API_KEY" \\\n' if needs_key else ""
     return (
         f"curl -X POST {quote(base + '/tasks')} \\\n"
+        f"{key}"
         "  -H 'Content-Type: application/json' \\\n"
         f"  --data-binary {data}"
     )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from taskmill.dashboard.blocker_text import blocker_texts
 from taskmill.dashboard.gantt import run_charts
+from taskmill.dashboard.pages.task_links import curl_of, trace_link
 from taskmill.dashboard.pages.task_logs import shown_lines
 from taskmill.dashboard.stack import LONGEST, Stack, read_stack
 from taskmill.dashboard.view import View
@@ -61,7 +62,8 @@ async def show_task(view: View) -> Response:
     """Show the page."""
     task_id = view.id
     service = view.context.service
-    task = await view.show(await service.reading.get(task_id))
+    found = await service.reading.get(task_id)
+    task = await view.show(found)
     events = await service.reading.latest_events(task_id, _MOST_EVENTS)
     logs = await shown_lines(view, task_id, events)
     explanation = await service.explain(task_id)
@@ -84,6 +86,8 @@ async def show_task(view: View) -> Response:
         levels=list(LineLevel),
         worker=next((event.worker for event in reversed(events) if event.worker), None),
         is_over=task.status in TERMINAL,
+        trace_link=await trace_link(view, task_id),
+        curl=await curl_of(view, found),
     )
 
 

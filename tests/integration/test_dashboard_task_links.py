@@ -1,0 +1,72 @@
+"""What leads from a task's page elsewhere: its trace, a command, and the names of its buttons."""
+
+import html
+import re
+import shlex
+
+import orjson
+
+from taskmill.settings import Settings
+from tests.support.api import LIMITS, Served
+from tests.support.pages import serving_pages
+from tests.support.stage import Stage
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+LINK = "https://traces.example.org/trace/{trace_id}?from=taskmill"
+
+
+def curl_on(page: str) -> list[str]:
+    """Return the words of the command that a page has for the clipboard."""
+    [found] = re.findall(r'data-copy="(curl[^"]*)"', page)
+    return shlex.split(html.unescape(found).replace("\\\n", " "))
+
+
+async def test_a_task_leads_to_its_trace_where_the_settings_say_where_traces_are(
+    pages: Served, stage: Stage
+) -> None:
+    traced = await stage.created(traceparent=f"00-{TRACE}-00f067aa0ba902b7-01")
+    untraced = await stage.created()
+    settings = Settings(limits=LIMITS, traces__link=LINK)
+    async with serving_pages(stage, settings) as linked:
+        found = {
+            task.id: re.findall(
+                r'href="(https://traces[^"]+)"', (await linked.get(f"/ui/tasks/{task.id}")).text
+            )
+            for task in (traced, untraced)
+        }
+    assert found == {traced.id: [LINK.format(trace_id=TRACE)], untraced.id: []}
+    assert TRACE not in (await pages.get(f"/ui/tasks/{traced.id}")).text
+
+
+async def test_the_curl_of_a_task_creates_one_like_it(pages: Served, stage: Stage) -> None:
+    payload = orjson.dumps({"text": "it's <b> \u202e", "n": [1, 2]}).decode()
+    task = await stage.created(
+        name='a "name"', type="send", queue="mail", payload=payload, labels='{"team":"x"}'
+    )
+    words = curl_on((await pages.get(f"/ui/tasks/{task.id}")).text)
+    assert words[:4] == ["curl", "-X", "POST", f"{str(pages.http.base_url).rstrip('/')}/tasks"]
+    response = await pages.http.post(
+        "/tasks", content=words[-1], headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 201
+    made = response.json()
+    assert (made["name"], made["type"], made["queue"]) == ('a "name"', "send", "mail")
+    assert (made["payload"], made["labels"]) == (orjson.loads(payload), {"team": "x"})
+
+
+async def test_a_payload_that_is_too_long_for_a_command_has_none(
+    pages: Served, stage: Stage
+) -> None:
+    task = await stage.created(payload=orjson.dumps({"text": "x" * 9000}).decode())
+    assert 'data-copy="curl' not in (await pages.get(f"/ui/tasks/{task.id}")).text
+
+
+async def test_pages_name_buttons_and_no_commands(pages: Served, stage: Stage) -> None:
+    task = await stage.created()
+    await pages.post(f"/ui/tasks/{task.id}/cancel")
+    page = (await pages.get(f"/ui/tasks/{task.id}")).text
+    assert "Nothing. <b>Retry</b> would run it again." in page
+    assert "taskmill task" not in page
+    page = (await pages.get(f"/ui/tasks/{task.id}", headers={"accept-language": "ru"})).text
+    assert "<b>Повторить</b> запустит её снова." in page
+    assert "taskmill task" not in page
