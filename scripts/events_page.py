@@ -76,6 +76,7 @@ MEANINGS: Final = {
     EventType.HANDED_BACK: "the worker gave the attempt back unfinished; see `reason`",
     EventType.LOST: "the worker's lease ended while it ran",
     EventType.EXPIRED: "it still waited at its `expires_at`",
+    EventType.RESCHEDULED: "it got another due time (`run_at`), priority or queue",
     EventType.CANCEL_REQUESTED: "it runs, and its worker must stop it",
     EventType.CANCELLED: "it was cancelled while it waited, or its attempt ended after the request",
     EventType.RUN_AGAIN: "a new run was requested; attempts and losses begin at 0",
@@ -94,7 +95,7 @@ REASONS: Final = {
     Reason.TICK_UNREAD: "the tick of the schedule that made it could not be read; due in a second",
     Reason.CANCELLED: "a cancel was requested",
     Reason.EXPIRED: "its `expires_at` came",
-    Reason.OPERATOR: "it was retried by hand",
+    Reason.OPERATOR: "it was retried or rescheduled by hand",
 }
 
 

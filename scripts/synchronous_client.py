@@ -27,6 +27,7 @@ _NAMES: Final = {
     "AsyncScheduleCalls": "ScheduleCalls",
     "AsyncSender": "Sender",
     "AsyncSessionCalls": "SessionCalls",
+    "AsyncSteeringCalls": "SteeringCalls",
     "AsyncTaskmillClient": "TaskmillClient",
     "AsyncTasks": "Tasks",
     "AsyncWebhookCalls": "WebhookCalls",

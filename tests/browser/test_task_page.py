@@ -105,7 +105,7 @@ def test_attempts_are_drawn_and_lead_to_their_logs_by_keys(window: Window, mill:
     task_id = mill.create(
         name="Twice",
         type="charge-card",
-        payload={"amount": 1},
+        payload={"amount": 42},
         max_attempts=2,
         retry={"base_s": 0.1, "factor": 1, "jitter": 0},
     )
@@ -127,7 +127,7 @@ def test_attempts_are_drawn_and_lead_to_their_logs_by_keys(window: Window, mill:
 
 @pytest.mark.parametrize("window", [("phone", "dark", "ru")], indirect=True, ids="-".join)
 def test_attempts_of_earlier_runs_are_folded_on_a_phone(window: Window, mill: Mill) -> None:
-    failed = mill.create(name="Again", type="charge-card", payload={"amount": 2})
+    failed = mill.create(name="Again", type="charge-card", payload={"amount": 42})
     assert mill.ended(failed) == "failed"
     mill.http.post(f"/tasks/{failed}/retry").raise_for_status()
     assert mill.ended(failed) == "failed"
@@ -138,4 +138,40 @@ def test_attempts_of_earlier_runs_are_folded_on_a_phone(window: Window, mill: Mi
     expect(runs.last.locator(".gantt")).to_be_hidden()
     runs.last.locator("summary").tap()
     expect(runs.last.locator(".gantt")).to_be_visible()
+    window.check()
+
+
+@pytest.mark.parametrize(
+    "window", [("desktop", "light", "en"), ("phone", "dark", "ru")], indirect=True, ids="-".join
+)
+def test_a_scheduled_task_is_changed_and_run_now(window: Window, mill: Mill) -> None:
+    is_english = window.page.evaluate("navigator.language") == "en"
+    names = (
+        ("Reschedule", "Change", "Run now")
+        if is_english
+        else ("Перенести", "Изменить", "Выполнить сейчас")
+    )
+    task_id = mill.create(name="Later", type="send-email", payload={"to": "x"}, delay_s=86_400)
+    page = window.open(f"/ui/tasks/{task_id}")
+    window.check()
+    page.get_by_role("link", name=names[0]).click()
+    page.wait_for_url("**/reschedule")
+    window.check()
+    page.locator("select[name=priority]").select_option("9")
+    page.get_by_role("button", name=names[1]).click()
+    page.wait_for_url(f"**/ui/tasks/{task_id}")
+    assert mill.http.get(f"/tasks/{task_id}").json()["priority"] == 9
+    page.get_by_role("button", name=names[2]).click()
+    assert mill.ended(task_id) == "succeeded"
+
+
+def test_a_cancelled_task_shows_its_receipt(window: Window, mill: Mill) -> None:
+    task_id = mill.create(name="To be stopped", type="build-report")
+    page = window.open(f"/ui/tasks/{task_id}")
+    expect(page.locator(".lines li").first).to_be_attached()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#confirm[open]").get_by_role("button", name="Confirm").click()
+    expect(page.locator(".receipt")).to_contain_text(
+        re.compile(r"Its worker stopped it .*worker-1")
+    )
     window.check()

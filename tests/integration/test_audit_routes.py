@@ -62,6 +62,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/tasks/batch"): CREATES,
     ("POST", "/tasks/cancel"): Recorded(action=AuditAction.TASKS_CANCEL, body={"queue": "mail"}),
     ("POST", "/tasks/retry"): Recorded(action=AuditAction.TASKS_RETRY, body={"queue": "mail"}),
+    ("PATCH", "/tasks/{id}"): Recorded(
+        action=AuditAction.TASK_RESCHEDULE, target="waiting", body={"priority": 9}
+    ),
     ("POST", "/tasks/{id}/cancel"): Recorded(action=AuditAction.TASK_CANCEL, target="waiting"),
     ("POST", "/tasks/{id}/retry"): Recorded(action=AuditAction.TASK_RETRY, target="failed"),
     ("PATCH", "/queues/{name}"): Recorded(
@@ -141,6 +144,9 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
         action=AuditAction.TASKS_CANCEL, body=form(what="cancel", queue="mail")
     ),
     ("POST", "/ui/jobs/{id}/stop"): "the outcome of the job's sweep says that it was stopped",
+    ("POST", "/ui/tasks/{id}/reschedule"): Recorded(
+        action=AuditAction.TASK_RESCHEDULE, target="waiting", body=form(now="1")
+    ),
     ("POST", "/ui/tasks/{id}/cancel"): Recorded(action=AuditAction.TASK_CANCEL, target="waiting"),
     ("POST", "/ui/tasks/{id}/retry"): Recorded(action=AuditAction.TASK_RETRY, target="failed"),
     ("POST", "/ui/attention/{id}"): Recorded(

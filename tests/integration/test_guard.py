@@ -81,7 +81,8 @@ async def test_exactly_the_allowed_pairs_of_statuses_pass(stage: Stage) -> None:
             assert error.constraint_name == "task_transition"  # noqa: PT017 - the others are of interest
         else:
             passed.add((before, after))
-    assert passed == {
+    rescheduled = (Status.NEW, Status.NEW)
+    assert passed == {rescheduled} | {
         (before, after) for before, after in product(Status, ends) if after in ALLOWED[before]
     }
 
@@ -99,6 +100,12 @@ WRONG_CHANGES: list[tuple[Status, Status, dict[str, str]]] = [
     (Status.NEW, Status.FAILED, {"run": "run + 1"}),
     (Status.NEW, Status.NEW, {"version": "version"}),
     (Status.NEW, Status.NEW, {"version": "version", "open_policy": "0"}),
+    (Status.NEW, Status.NEW, {"version": "version + 2"}),
+    (Status.NEW, Status.NEW, {"attempt": "attempt + 1"}),
+    (Status.NEW, Status.NEW, {"losses": "losses + 1"}),
+    (Status.NEW, Status.NEW, {"cancel_requested": "true"}),
+    (Status.NEW, Status.NEW, {"run": "run + 1"}),
+    (Status.NEW, Status.NEW, {"claim_no": "claim_no + 1"}),
     (Status.IN_PROGRESS, Status.SUCCEEDED, {"version": "version"}),
     (Status.IN_PROGRESS, Status.SUCCEEDED, {"version": "version + 1"}),
     (Status.IN_PROGRESS, Status.SUCCEEDED, {"version": "version + 4"}),

@@ -116,6 +116,7 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
     )
     async with explaining(seeded.database) as session:
         for name, arguments in (
+            ("reschedule_task", (task_id, 1, "moved", 9, seeded.clock.now())),
             ("cancel_waiting_tasks", ([task_id], "cancelled")),
             ("run_tasks_again", ([task_id], ["cancelled"], None, 0.0)),
             ("request_cancels", ([task_id],)),

@@ -33,6 +33,7 @@ from taskmill.domain.lifecycle import (
     Status,
     Succeeded,
 )
+from taskmill.domain.rescheduling import Rescheduling
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, counts, leases
@@ -75,7 +76,7 @@ class Model:
     @property
     def facts(self) -> tuple[object, ...]:
         numbers = (self.attempt, self.losses, self.run, self.claim_no)
-        return (self.status, *numbers, self.lease, self.cancel_requested)
+        return (self.status, *numbers, self.lease, self.cancel_requested, self.queue)
 
     def end(self, outcome: Outcome) -> None:
         """Apply an outcome; written for itself, not by `decide`."""
@@ -305,6 +306,18 @@ class Lifecycle(RuleBasedStateMachine):
         model.attempt = model.losses = 0
         model.run += 1
 
+    @rule(data=st.data(), wanted=st.builds(Rescheduling, queue=st.sampled_from("ab")))
+    @precondition(lambda self: self.tasks)
+    def reschedule(self, data: st.DataObject, wanted: Rescheduling) -> None:
+        task_id = data.draw(st.sampled_from(list(self.tasks)))
+        work = self.stage.service.reschedule(task_id, wanted)
+        if self.tasks[task_id].status is not Status.NEW:
+            with pytest.raises(TransitionRefused):
+                self.world.run(work)
+        else:
+            self.world.run(work)
+            self.tasks[task_id].queue = wanted.queue or ""
+
     @rule(data=st.data())
     @precondition(lambda self: any(m.status is Status.NEW for m in self.tasks.values()))
     def expire(self, data: st.DataObject) -> None:
@@ -337,7 +350,7 @@ class Lifecycle(RuleBasedStateMachine):
             return
         rows = self.world.run(
             self.stage.sql.fetch(
-                "SELECT id, status, attempt, losses, run, claim_no, lease_id, cancel_requested "
+                "SELECT id, status, attempt, losses, run, claim_no, lease_id, cancel_requested, queue "
                 "FROM taskmill.current_task"
             )
         )
@@ -354,13 +367,9 @@ class Lifecycle(RuleBasedStateMachine):
 def run_machine(server: DatabaseServer, template: str, *, examples: int, steps: int) -> None:
     world = World(server, template)
 
-    class OnWorld(Lifecycle):
-        pass
-
-    OnWorld.world = world
     try:
         run_state_machine_as_test(
-            OnWorld,
+            type("OnWorld", (Lifecycle,), {"world": world}),
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,

@@ -39,6 +39,7 @@ class FakeTasks(FakeRequests):
             Route("/tasks", self._list),
             Route("/tasks/batch", self._batch, methods=["POST"]),
             Route("/tasks/{id}", self._get),
+            Route("/tasks/{id}", self._reschedule, methods=["PATCH"]),
             Route("/tasks/{id}/events", self._events),
             Route("/tasks/{id}/explain", self._explain),
             Route("/tasks/{id}/logs", self._logs),
@@ -196,6 +197,18 @@ class FakeTasks(FakeRequests):
             return refused or problem(404, title="There is no such task", detail="there is no task")
         if self.on_read:
             self.on_read.pop(0)(task)
+        return refused or json_response(task)
+
+    async def _reschedule(self, request: Request) -> Response:
+        refused = await self.record(request)
+        task = self.tasks[request.path_params["id"]]
+        if task["status"] != "new":
+            detail = f"it is {task['status']}"
+            return problem(409, title="The status does not allow it", detail=detail)
+        changes = orjson.loads(self.requests[-1][3])
+        changes.pop("delay_s", None)
+        self._record(task, "rescheduled", "new", **changes)
+        task.update(changes)
         return refused or json_response(task)
 
     async def _events(self, request: Request) -> Response:

@@ -16,6 +16,7 @@ Row: TypeAlias = asyncpg.Record
 
 _REPLAYED = ("version", "status", "run", "attempt", "losses", "claim_no", "run_at")
 _ENDS_A_CLAIM = {"succeeded", "failed", "retry_scheduled", "handed_back", "lost", "cancelled"}
+_STAYS = {"cancel_requested", "rescheduled"}
 _BY_WEEK = """
     SELECT week, queue, status, sum(tasks)::bigint AS tasks
     FROM (
@@ -85,7 +86,7 @@ def _of_transitions(events: Sequence[Row]) -> list[str]:
     if events[0]["event"] != "created":
         problems.append("history begins in its middle")
     for before, after in pairwise(events):
-        stays = after["event"] == "cancel_requested" and before["status"] == after["status"]
+        stays = after["event"] in _STAYS and before["status"] == after["status"]
         if not stays and after["status"] not in ALLOWED[Status(before["status"])]:
             problems.append(f"went from {before['status']} to {after['status']}")
         if (before["status"] in _ENDS_A_RUN) != (after["event"] == "run_again"):

@@ -38,6 +38,7 @@ from taskmill.storage import (
     queues,
     remote_leases,
     task_log,
+    tasks,
     webhook_deliveries,
     webhooks,
 )
@@ -229,6 +230,13 @@ async def _retry(database: Database, scene: Scene) -> None:
         await retry_task(database, scene.finished)
 
 
+async def _reschedule(database: Database, scene: Scene) -> None:
+    """Move a waiting task to another queue; both sides of a pair to the same one."""
+    task = await tasks.get_one(database, scene.waiting)
+    arguments = (task.id, task.version, f"{scene.queue}-moved", 9, task.run_at)
+    await database.fetch("reschedule_task", *arguments)
+
+
 async def _renew(database: Database, scene: Scene) -> None:
     for lease_id in (scene.held, scene.expired):
         async with database.hot() as connection:
@@ -331,6 +339,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "close_leases": lambda database, _: leases.close_expired(database),
         "take_back": _take_back,
         "retry": _retry,
+        "reschedule": _reschedule,
         "renew": _renew,
         "close_lease": lambda database, s: leases.close_lease(database, s.held, "stopped"),
         "pause": lambda database, s: database.fetch("set_queue_pause", s.queue, True),  # noqa: FBT003

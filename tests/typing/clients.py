@@ -70,6 +70,7 @@ def tasks(client: Client) -> None:
     assert_type(client.page(limit=5, cursor=None), TaskList)
     assert_type(client.cancel(ID), TaskView)
     assert_type(client.retry(ID), TaskView)
+    assert_type(client.reschedule(ID, priority=9, delay_s=0, version=2), TaskView)
     assert_type(client.cancel_matching(queue="reports", dry_run=True), SweepView)
     assert_type(client.retry_matching(all=True, on_step=print), SweepView)
     assert_type(client.events(ID), Sequence[EventView])

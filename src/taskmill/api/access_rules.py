@@ -86,6 +86,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /tasks/{id}/explain": _READ_TASK,
     "POST /tasks/cancel": _OPERATE_VISIBLE,
     "POST /tasks/retry": _OPERATE_VISIBLE,
+    "PATCH /tasks/{id}": _OPERATE_TASK,
     "POST /tasks/{id}/cancel": _OPERATE_TASK,
     "POST /tasks/{id}/retry": _OPERATE_TASK,
     "POST /leases": Rule(Scope.WORKER, Check.BODY),

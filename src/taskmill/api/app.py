@@ -81,6 +81,7 @@ from taskmill.wire.leases import RenewLease, TakeLease
 from taskmill.wire.preview_requests import PreviewSchedule
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
+from taskmill.wire.rescheduling import RescheduleTask
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.schedule_requests import PutSchedule
 from taskmill.wire.schedules import BackfillSchedule, ChangeSchedule
@@ -131,6 +132,7 @@ _BODIES: Final = (
     CreateTask,
     CancelSelection,
     RetrySelection,
+    RescheduleTask,
     QueueChange,
     NoticeChange,
     TakeLease,

@@ -17,6 +17,7 @@ from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
 from taskmill.operations.authorisation import (
     authorise_draft,
+    authorise_move,
     authorise_url,
     missing,
     permits_secrets,
@@ -28,6 +29,7 @@ from taskmill.wire.masking import ShownTask
 __all__ = [
     "authorise_draft",
     "authorise_lease",
+    "authorise_move",
     "authorise_url",
     "missing",
     "owner_of",

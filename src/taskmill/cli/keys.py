@@ -45,7 +45,7 @@ Scopes, and what each can be limited to:
   tasks:create         queue= and type=   create tasks
   tasks:read           queue=             read and list tasks, their history and logs
   tasks:read-secret    queue=             see the secret values of their payloads
-  tasks:operate        queue=             cancel and retry tasks, pause queues
+  tasks:operate        queue=             cancel, retry, reschedule tasks, pause queues
   worker               queue= and type=   pull tasks over HTTP, and end them
   types                                   register and drop contracts of types
   webhooks             queue=             subscribe endpoints

@@ -1,4 +1,4 @@
-"""The commands for tasks: create, list, show, watch, wait, cancel, retry and the like."""
+"""The commands for tasks: create, list, show, watch, wait, cancel, retry, reschedule and the like."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
-from taskmill.cli.numbers import Seconds
+from taskmill.cli.numbers import Seconds, Whole
 from taskmill.cli.output import Columns, Limit, Lines, Output
+from taskmill.cli.parameters import Moment
 from taskmill.cli.server import for_each, given, limit_options, over_http
 from taskmill.cli.sweeping import (
     CANCEL,
@@ -23,10 +24,11 @@ from taskmill.cli.sweeping import (
 )
 from taskmill.cli.task_options import task_options
 from taskmill.cli.watching import as_unknown_outcome, follow, follow_as_json, wait_for
-from taskmill.client.calls import Filters, TaskFields
+from taskmill.client.calls import Filters, Rescheduled, TaskFields
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.views.tasks import TaskView
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.task_fields import TASK_FIELDS
 from taskmill.domain.waiting import WaitingState
 
 _CREATE_EPILOG = """\b
@@ -54,6 +56,12 @@ Examples:
   taskmill task retry 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
   taskmill task retry --queue reports --created-after 2030-01-31
   taskmill task retry --status failed --status cancelled --yes
+"""
+_RESCHEDULE_EPILOG = """\b
+Examples:
+  taskmill task reschedule 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f --now
+  taskmill task reschedule 4711 4712 --priority 9 --queue urgent
+  taskmill task reschedule 4711 --run-at 2030-01-31T09:00
 """
 
 
@@ -255,6 +263,48 @@ def retry(
     if selection is None:
         return for_each(task_ids, lambda task_id: _print(client.retry(task_id), output))
     return sweep(client.retry_matching, RETRY, selection, output)
+
+
+@task.command(epilog=_RESCHEDULE_EPILOG)
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.option(
+    "--now", is_flag=True, help="Due at once: skip the delay, or the pause before a retry."
+)
+@click.option("--run-at", type=Moment(), help="Not before this time.")
+@click.option(
+    "--delay-s",
+    type=Seconds(TASK_FIELDS["delay_s"].least, TASK_FIELDS["delay_s"].most),
+    metavar="S",
+    help="Not before so many seconds from now.",
+)
+@click.option(
+    "--priority",
+    type=Whole(TASK_FIELDS["priority"].least, TASK_FIELDS["priority"].most),
+    metavar="N",
+    help="0 to 9, the most urgent.",
+)
+@click.option("--queue", metavar="NAME", help="The queue where it waits from now on.")
+@over_http(has_quiet=True)
+def reschedule(
+    *,
+    task_ids: tuple[str, ...],
+    now: bool,
+    client: TaskmillClient,
+    output: Output,
+    **options: Any,  # noqa: ANN401 - the changes, checked by the service
+) -> int:
+    """Change when and where waiting tasks run: their due time, priority or queue.
+
+    Tasks that run or have ended are refused.
+    """
+    changes: Rescheduled = given(options)  # type: ignore[assignment]  # names are the options above
+    if now and {"run_at", "delay_s"} & set(changes):
+        raise click.UsageError("--now is a due time of its own: leave out --run-at and --delay-s")
+    if now:
+        changes["delay_s"] = 0
+    if not changes:
+        raise click.UsageError("expected --now, --run-at, --delay-s, --priority or --queue")
+    return for_each(task_ids, lambda task_id: _print(client.reschedule(task_id, **changes), output))
 
 
 def _print(changed: TaskView, output: Output) -> None:

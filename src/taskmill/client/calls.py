@@ -1,7 +1,7 @@
 """Builds requests, and reads their responses, for both clients; it sends nothing itself."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
@@ -50,6 +50,15 @@ class TaskFields(TypedDict, total=False):
     labels: Mapping[str, str]
     callback_url: str | None
     idempotency_key: str | None
+
+
+class Rescheduled(TypedDict, total=False):
+    """What to change of a waiting task, as in the body of `PATCH /tasks/{id}`; times need a zone."""
+
+    queue: str | None
+    priority: int | None
+    run_at: datetime | str | None
+    delay_s: float | None
 
 
 class Filters(TypedDict, total=False):
@@ -214,6 +223,15 @@ def cancel(task_id: TaskId, version: int | None) -> Call[TaskView]:
 def retry(task_id: TaskId, version: int | None) -> Call[TaskView]:
     """Run a finished task again."""
     return _action(task_id, "retry", version)
+
+
+def reschedule(task_id: TaskId, changes: Rescheduled, version: int | None) -> Call[TaskView]:
+    """Change where and when a waiting task waits."""
+    # With a version a second try after success would be refused.
+    call = sent("PATCH", _task_path(task_id), changes, TaskView, repeatable=version is None)
+    if version is None:
+        return call
+    return replace(call, headers={**call.headers, "If-Match": etag(version)})
 
 
 def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:

@@ -41,6 +41,7 @@ from taskmill.dashboard.pages import (
     stream,
     task,
     task_logs,
+    task_reschedule,
     tasks,
     workers,
 )
@@ -188,6 +189,7 @@ def _all_routes() -> Routes:
         tasks.ROUTES,
         task.ROUTES,
         task_logs.ROUTES,
+        task_reschedule.ROUTES,
         queues.ROUTES,
         workers.ROUTES,
         failures.ROUTES,

@@ -71,6 +71,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/tasks/{id}/logs.txt": _READ_TASK,
     "POST /ui/tasks/{id}/retry": _OPERATE_TASK,
     "POST /ui/tasks/{id}/cancel": _OPERATE_TASK,
+    "GET /ui/tasks/{id}/reschedule": _OPERATE_TASK,
+    "POST /ui/tasks/{id}/reschedule": _OPERATE_TASK,
     "POST /ui/sweeps/preview": _OPERATE_VISIBLE,
     "POST /ui/sweeps": _OPERATE_VISIBLE,
     "GET /ui/jobs/{id}": _OPERATE_VISIBLE,

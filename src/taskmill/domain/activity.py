@@ -16,7 +16,8 @@ from typing import Final
 
 from taskmill.domain.lifecycle import EventType
 
-COUNTED: Final = tuple(one for one in EventType if one is not EventType.CANCEL_REQUESTED)
+_UNCOUNTED: Final = frozenset({EventType.CANCEL_REQUESTED, EventType.RESCHEDULED})
+COUNTED: Final = tuple(one for one in EventType if one not in _UNCOUNTED)
 """The types of events that move a task, in the order in which they are shown."""
 
 OTHER_TYPES: Final = "*"

@@ -16,6 +16,7 @@ class AuditAction(StrEnum):
 
     TASK_CANCEL = "task.cancel"
     TASK_RETRY = "task.retry"
+    TASK_RESCHEDULE = "task.reschedule"
     TASKS_CANCEL = "tasks.cancel"
     TASKS_RETRY = "tasks.retry"
     QUEUE_PAUSE = "queue.pause"

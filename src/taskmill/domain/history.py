@@ -110,6 +110,7 @@ STEPS: Final[dict[str, Step]] = {
     EventType.HANDED_BACK: Step(_RUNNING, Status.NEW, _GIVEN_BACK),
     EventType.LOST: Step(_RUNNING, Status.NEW, ((-1, 1),)),
     EventType.EXPIRED: Step(frozenset({Status.NEW}), Status.FAILED),
+    EventType.RESCHEDULED: Step(frozenset({Status.NEW}), Status.NEW),
     EventType.CANCEL_REQUESTED: Step(_RUNNING, Status.IN_PROGRESS),
     EventType.CANCELLED: Step(frozenset({Status.NEW, Status.IN_PROGRESS}), Status.CANCELLED),
     EventType.RUN_AGAIN: Step(TERMINAL, Status.NEW),
@@ -121,12 +122,19 @@ ENDED: Final[frozenset[str]] = TERMINAL
 ALLOWED_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
     {
         (NOTHING, Status.NEW),
+        (Status.NEW, Status.NEW),  # rescheduled
         (Status.IN_PROGRESS, Status.IN_PROGRESS),  # a requested cancel
         *((before, after) for before, afters in ALLOWED.items() for after in afters),
     }
 )
 SETS_DUE_TIME: Final[frozenset[str]] = frozenset(
-    {EventType.RETRY_SCHEDULED, EventType.HANDED_BACK, EventType.LOST, EventType.RUN_AGAIN}
+    {
+        EventType.RETRY_SCHEDULED,
+        EventType.HANDED_BACK,
+        EventType.LOST,
+        EventType.RESCHEDULED,
+        EventType.RUN_AGAIN,
+    }
 )
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 ORIGIN: Final = HistoryEntry(

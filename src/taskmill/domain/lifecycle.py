@@ -48,6 +48,7 @@ class EventType(StrEnum):
     HANDED_BACK = "handed_back"
     LOST = "lost"
     EXPIRED = "expired"
+    RESCHEDULED = "rescheduled"
     CANCEL_REQUESTED = "cancel_requested"
     CANCELLED = "cancelled"
     RUN_AGAIN = "run_again"

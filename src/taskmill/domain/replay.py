@@ -161,6 +161,8 @@ class Replay:
 
     def _compare_due_time(self, entry: HistoryEntry) -> None:
         before = self._before
+        if entry.event_type == EventType.RESCHEDULED and entry.run_at == before.run_at:
+            return
         if entry.event_type in SETS_DUE_TIME:
             if entry.run_at >= entry.at:
                 return

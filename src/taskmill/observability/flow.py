@@ -88,6 +88,10 @@ CANCELS: Final = _tasks.tally(
 RUN_AGAIN: Final = _tasks.tally(
     "tasks_run_again_total", "Finished tasks that an operator sent into a new run"
 )
+RESCHEDULED: Final = _tasks.tally(
+    "tasks_rescheduled_total",
+    "Waiting tasks to which an operator gave another due time, priority or queue",
+)
 EXPIRED: Final = _tasks.tally(
     "tasks_expired_total",
     "Tasks that failed because they still waited at their `expires_at`",

@@ -11,7 +11,7 @@ import orjson
 from taskmill.domain.api_key_errors import ScopeMissing
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.grants import Scope, permits_host
-from taskmill.domain.task import TaskDraft
+from taskmill.domain.task import Task, TaskDraft
 from taskmill.wire import push
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.rules import InputLimits
@@ -76,6 +76,14 @@ def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
             # Whose task that is, nobody knows: it is shown only to those who may read it anyway.
             may_be_earlier=key.permits(Scope.TASKS_READ, queue=draft.queue),
         )
+
+
+def authorise_move(key: ApiKey | None, task: Task, queue: str | None) -> None:
+    """Check that a key may have a task wait in another queue, as if it created it there. Raises `ScopeMissing`."""
+    if key is None or queue is None or queue == task.queue:
+        return
+    if not key.permits(Scope.TASKS_CREATE, queue=queue, type=task.type):
+        raise missing(Scope.TASKS_CREATE, queue, task.type)
 
 
 def authorise_url(key: ApiKey | None, url: str | None) -> None:

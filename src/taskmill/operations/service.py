@@ -9,6 +9,8 @@ from uuid import UUID
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.quotas import Owner
+from taskmill.domain.rescheduling import Rescheduling
 from taskmill.domain.system import (
     CancelResult,
     Pace,
@@ -37,6 +39,7 @@ from taskmill.operations.masking import Masking
 from taskmill.operations.read import TaskReading
 from taskmill.operations.refusal_counts import RefusalCounts
 from taskmill.operations.rejections import Rejections
+from taskmill.operations.reschedule import Guard, Rescheduler
 from taskmill.operations.task_log import TaskLogs
 from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
 from taskmill.storage import leases, minutes
@@ -90,6 +93,7 @@ class TaskService:
         self.contracts = contracts or Contracts(database)
         self.masking = Masking(self.contracts)
         self.offload = self.contracts.offload
+        self._reschedule = Rescheduler(database, creation.queues)
         self.figures = figures or FiguresCache.of(database)
         self.database = database
         self.creation = creation
@@ -142,6 +146,25 @@ class TaskService:
         target = Target(TargetType.TASK, str(task_id))
         async with self.audit.record(AuditAction.TASK_RETRY, target):
             return await retry.retry_task(self.database, task_id, versions)
+
+    async def reschedule(
+        self,
+        task_id: UUID,
+        wanted: Rescheduling,
+        *,
+        versions: Collection[int] | None = None,
+        guard: Guard | None = None,
+        owner: Owner | None = None,
+    ) -> Task:
+        """Change where and when a waiting task waits, as `Rescheduler` does, and record it."""
+        target = Target(TargetType.TASK, str(task_id))
+        action = AuditAction.TASK_RESCHEDULE
+        async with self.audit.record(action, target, details=wanted.details) as outcome:
+            task = await self._reschedule(
+                task_id, wanted, versions=versions, guard=guard, owner=owner
+            )
+            outcome.update(queue=task.queue, priority=task.priority, run_at=task.run_at)
+        return task
 
     async def sweep(
         self, action: Sweep, wanted: TaskFilter, start: SweepStart | None, *, dry_run: bool

@@ -129,6 +129,39 @@ def test_retry_makes_an_ended_task_new(taskmill: Taskmill, service: FakeService)
     assert taskmill("task", "retry", task["id"])[:2] == (0, f"{task['id']}  new\n")
 
 
+def test_reschedule_changes_waiting_tasks(taskmill: Taskmill, service: FakeService) -> None:
+    waiting, running = service.add(), service.add()
+    service.claim(running)
+
+    ids = (waiting["id"], running["id"])
+    status, out, err = taskmill("task", "reschedule", *ids, "--now", "--priority", "9")
+
+    assert (status, out) == (1, f"{waiting['id']}  new\n")
+    assert err == f"Error: {running['id']}: it is in_progress\n"
+    assert orjson.loads(service.requests[0][3]) == {"delay_s": 0, "priority": 9}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "expected --now, --run-at, --delay-s, --priority or --queue"),
+        (("--now", "--delay-s", "5"), "--now is a due time of its own"),
+        (("--now", "--run-at", "2030-01-31T09:00"), "--now is a due time of its own"),
+        (("--priority", "10"), "expected a whole number from 0 to 9"),
+    ],
+)
+def test_what_reschedule_can_not_mean_is_refused(
+    taskmill: Taskmill, service: FakeService, options: tuple[str, ...], words: str
+) -> None:
+    task = service.add()
+
+    status, _, err = taskmill("task", "reschedule", task["id"], *options)
+
+    assert status == 2
+    assert words in err
+    assert service.requests == []
+
+
 def test_a_missing_service_is_an_error_with_its_address_and_advice(taskmill: Taskmill) -> None:
     address = unused_url()
 

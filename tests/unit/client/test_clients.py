@@ -71,6 +71,21 @@ def test_cancel_and_retry_return_the_changed_task(
     assert client.retry(task["id"]).status is Status.NEW
 
 
+def test_reschedule_sends_what_changes_and_returns_the_task(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add()
+
+    changed = client.reschedule(task["id"], priority=9, delay_s=0, version=1)
+
+    assert (changed.priority, changed.version) == (9, 2)
+    method, url, headers, body = service.requests[-1]
+    assert method == "PATCH"
+    assert url.endswith(f"/tasks/{task['id']}")
+    assert orjson.loads(body) == {"priority": 9, "delay_s": 0}
+    assert headers["if-match"] == '"1.0"'
+
+
 def test_a_refusal_names_what_is_wrong_and_where(
     client: TaskmillClient, service: FakeService
 ) -> None:

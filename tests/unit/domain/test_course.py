@@ -17,6 +17,7 @@ STATUS = {
     EventType.HANDED_BACK: Status.NEW,
     EventType.LOST: Status.NEW,
     EventType.RUN_AGAIN: Status.NEW,
+    EventType.RESCHEDULED: Status.NEW,
     EventType.CANCEL_REQUESTED: Status.IN_PROGRESS,
     EventType.SUCCEEDED: Status.SUCCEEDED,
     EventType.FAILED: Status.FAILED,
@@ -87,6 +88,31 @@ def test_what_has_not_ended_lasts_until_now() -> None:
     backing_off = [*running, an_event(EventType.RETRY_SCHEDULED, 2, due=60, attempt=1)]
     assert shown(course_of(backing_off, at(4)))[1] == [("back_off", 2)]
     assert course_of(backing_off, at(4))[1].attempt == 2
+
+
+def test_a_rescheduled_task_waits_on_until_its_new_time() -> None:
+    events = [
+        an_event(EventType.CREATED, 0, due=100),
+        an_event(EventType.RESCHEDULED, 10, due=20),
+        an_event(EventType.RESCHEDULED, 30, due=20),
+    ]
+    [course] = course_of(events, at(35))
+    assert [(one.kind, one.begin, one.end) for one in course.phases] == [
+        ("scheduled", at(0), at(10)),
+        ("scheduled", at(10), at(20)),
+        ("waiting", at(20), at(30)),
+        ("waiting", at(30), at(35)),
+    ]
+
+
+def test_a_back_off_that_is_cut_short_stays_one() -> None:
+    events = [
+        an_event(EventType.CREATED, 0),
+        an_event(EventType.CLAIMED, 0, attempt=1),
+        an_event(EventType.RETRY_SCHEDULED, 1, due=100, attempt=1),
+        an_event(EventType.RESCHEDULED, 5, due=8, attempt=1),
+    ]
+    assert shown(course_of(events, at(9)))[1] == [("back_off", 4), ("back_off", 3), ("waiting", 1)]
 
 
 def test_a_lost_worker_is_no_failure_also_when_it_was_the_last() -> None:

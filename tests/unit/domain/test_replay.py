@@ -1,6 +1,7 @@
 """The replay of a history: it finds nothing in what the program writes, and one finding for each fault."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, strategies as st
@@ -11,11 +12,13 @@ from taskmill.domain.lifecycle import ALLOWED, EventType, Reason, Status
 from tests.support.histories import BEGIN, History, a_success
 
 H = EventType
+HOUR = timedelta(hours=1)
 
 
 def every_event() -> History:
     """A history with every type of event in it."""
-    history = History()(H.CLAIMED)(H.RETRY_SCHEDULED, error='{"a": 1}')(H.CLAIMED)(H.HANDED_BACK)
+    history = History()(H.CLAIMED)(H.RETRY_SCHEDULED, error='{"a": 1}')(H.RESCHEDULED)
+    history(H.CLAIMED)(H.HANDED_BACK)
     history(H.CLAIMED)(H.LOST)(H.CLAIMED)(H.SUCCEEDED)(H.RUN_AGAIN)(H.CANCELLED)(H.RUN_AGAIN)
     history(H.CLAIMED)(H.CANCEL_REQUESTED)(H.CANCELLED, cost=(-1, 1))(H.RUN_AGAIN)
     return history(H.EXPIRED, error='{"b": 2}')(H.RUN_AGAIN)(H.CLAIMED)(H.FAILED, error="{}")
@@ -30,6 +33,9 @@ def test_nothing_is_found_in_a_history_with_everything_in_it() -> None:
 SOUND: dict[str, Callable[[], History]] = {
     "waits": History,
     "runs": lambda: History()(H.CLAIMED),
+    "was rescheduled to a later time": lambda: (
+        History()(H.RESCHEDULED).change(2, run_at=BEGIN + HOUR).change_row(run_at=BEGIN + HOUR)
+    ),
     "is asked to cancel": lambda: History()(H.CLAIMED)(H.CANCEL_REQUESTED),
     "succeeds though it is to cancel": lambda: History()(H.CLAIMED)(H.CANCEL_REQUESTED)(
         H.SUCCEEDED
@@ -89,7 +95,8 @@ def _possible(history: History) -> list[EventType]:
 def test_steps_lead_exactly_where_the_state_machine_allows() -> None:
     pairs = {(before, step.target) for step in STEPS.values() for before in step.sources}
     allowed = {(before, after) for before, afters in ALLOWED.items() for after in afters}
-    in_place = {(NOTHING, Status.NEW), (Status.IN_PROGRESS, Status.IN_PROGRESS)}
+    stays = {(Status.NEW, Status.NEW), (Status.IN_PROGRESS, Status.IN_PROGRESS)}
+    in_place = {(NOTHING, Status.NEW)} | stays
     assert pairs == allowed | in_place == ALLOWED_PAIRS
     assert STEPS.keys() == set(EventType)
 

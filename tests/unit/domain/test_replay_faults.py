@@ -241,6 +241,22 @@ WRONG: list[tuple[Callable[[], History], Check, int | None, str]] = [
         "due at 03 s or later | due at 00 s",
     ),
     (
+        lambda: (
+            History()(H.RESCHEDULED)
+            .change(2, run_at=BEGIN + SECOND)
+            .change_row(run_at=BEGIN + SECOND)
+        ),
+        Check.DUE_TIME_CHANGED,
+        2,
+        "due at 02 s or later | due at 01 s",
+    ),
+    (
+        lambda: History()(H.CLAIMED)(H.RESCHEDULED),
+        Check.FORBIDDEN_TRANSITION,
+        3,
+        "what may follow in_progress | rescheduled, new",
+    ),
+    (
         lambda: History()(H.CLAIMED)(H.CANCEL_REQUESTED)(H.LOST),
         Check.CANCEL_IGNORED,
         4,

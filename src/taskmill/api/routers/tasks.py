@@ -1,4 +1,4 @@
-"""Tasks: create, read, list, cancel and retry."""
+"""Tasks: create, read, list, reschedule, cancel and retry."""
 
 from http import HTTPStatus
 from typing import Final
@@ -7,9 +7,9 @@ from fastapi import Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import single_tasks
-from taskmill.api.authorisation import shown_key, shown_task
+from taskmill.api.authorisation import authorise_move, owner_of, shown_key, shown_task
 from taskmill.api.conditions import IF_MATCH, if_match_versions
-from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
+from taskmill.api.dependencies import InContext, Listing, SmallJsonBody, TaskId, refuse_query
 from taskmill.api.listings import page_response
 from taskmill.api.long_polling import PREFER
 from taskmill.api.openapi import (
@@ -23,6 +23,7 @@ from taskmill.api.openapi import (
 )
 from taskmill.api.responses import task_response
 from taskmill.domain.system import CancelResult
+from taskmill.wire.rescheduling import RescheduleTask, to_rescheduling
 from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
 router = new_router("tasks")
@@ -137,6 +138,38 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
     return (
         await single_tasks.read_task(context, request.scope, request.receive, id)
     ).to_starlette()
+
+
+@router.patch(
+    "/tasks/{id}",
+    summary="Reschedule a waiting task",
+    response_model=TaskView,
+    response_description="It waits as it is shown",
+    openapi_extra={"requestBody": json_body(RescheduleTask), **_IF_MATCH},
+    responses={**refusals(404, 409, 412, has_body=True), 200: {"headers": headers("ETag")}},
+    dependencies=_NO_QUERY,
+)
+async def reschedule_task(
+    request: Request,
+    context: InContext,
+    id: TaskId,  # noqa: A002 - as in the path
+    body: SmallJsonBody,
+) -> Response:
+    """Give a task that waits another queue, priority or due time; `{"delay_s": 0}` makes it due at once.
+
+    A delay and the pause before a retry are skipped alike. One that is due already, and is to be due at once,
+    keeps its place. A task that runs or has ended is refused (409); what it is asked to do never changes. To move
+    it to another queue, a key has to grant `tasks:create` for that queue and its type, too.
+    """
+    wanted, key = to_rescheduling(body), shown_key(request.scope)
+    task = await context.service.reschedule(
+        id,
+        wanted,
+        versions=if_match_versions(request.scope),
+        guard=lambda found: authorise_move(key, found, wanted.queue),
+        owner=owner_of(request.scope),
+    )
+    return task_response(await shown_task(context, request.scope, task)).to_starlette()
 
 
 @router.post(

@@ -13,12 +13,13 @@ from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls, many, sweeps
+from taskmill.client import calls, many
 from taskmill.client.asynchronous.attention import AsyncAttentionCalls
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
 from taskmill.client.asynchronous.failures import AsyncFailureCalls
 from taskmill.client.asynchronous.schedules import AsyncScheduleCalls
 from taskmill.client.asynchronous.sessions import AsyncSessionCalls
+from taskmill.client.asynchronous.steering import AsyncSteeringCalls
 from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
 from taskmill.client.calls import (
     AuditFilters,
@@ -33,13 +34,11 @@ from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import AsyncTasks
-from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.views.audit import AuditEntryView
 from taskmill.client.views.explanations import ExplanationView
 from taskmill.client.views.feed import ChangeView
 from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
-from taskmill.client.views.sweeps import SweepView
 from taskmill.client.views.system import EventView, StatsView, WorkerView
 from taskmill.client.views.task_log import LogLineView, LogPage
 from taskmill.client.views.tasks import TaskList, TaskView
@@ -53,6 +52,7 @@ class AsyncTaskmillClient(
     AsyncScheduleCalls,
     AsyncAttentionCalls,
     AsyncFailureCalls,
+    AsyncSteeringCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
@@ -139,32 +139,6 @@ class AsyncTaskmillClient(
             cursor = page.next_cursor
             if cursor is None:
                 return
-
-    async def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
-        """Cancel a waiting task at once; ask a running one to stop (`cancel_requested`).
-
-        With `version`, only if the task has that version, else `VersionMismatch`.
-        """
-        return await self._send(calls.cancel(task_id, version))
-
-    async def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
-        """Start a new run of a finished task. With `version` as `cancel`."""
-        return await self._send(calls.retry(task_id, version))
-
-    async def cancel_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
-    ) -> SweepView:
-        """Cancel all tasks that match, waiting or running; with `dry_run` only count them.
-
-        It takes as many requests as it needs; `on_step` gets the sums after each.
-        """
-        return await self._sweep("cancel", selected, on_step, dry_run=dry_run)
-
-    async def retry_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
-    ) -> SweepView:
-        """Run all finished tasks that match again (failed ones, without a `status`); like `cancel_matching`."""
-        return await self._sweep("retry", selected, on_step, dry_run=dry_run)
 
     async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
@@ -379,16 +353,3 @@ class AsyncTaskmillClient(
                 pause_s = part.pause_after_loss(error)
             else:
                 pause_s = part.pause_after(call, response)
-
-    async def _sweep(
-        self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
-    ) -> SweepView:
-        total: SweepView | None = None
-        wanted = reread(selected)
-        while total is None or not total.is_complete:
-            cursor = None if total is None else total.next_cursor
-            step = await self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
-            total = sweeps.added(total, step)
-            if on_step is not None:
-                on_step(total)
-        return total

@@ -7,26 +7,25 @@ from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls, many, sweeps
+from taskmill.client import calls, many
 from taskmill.client.calls import AuditFilters, Filters, RejectionId, TaskFields, TaskId, WorkerId
 from taskmill.client.chunks import Chunk, CreateResult
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Tasks
-from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.synchronous.attention import AttentionCalls
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.failures import FailureCalls
 from taskmill.client.synchronous.schedules import ScheduleCalls
 from taskmill.client.synchronous.sessions import SessionCalls
+from taskmill.client.synchronous.steering import SteeringCalls
 from taskmill.client.synchronous.webhooks import WebhookCalls
 from taskmill.client.views.audit import AuditEntryView
 from taskmill.client.views.explanations import ExplanationView
 from taskmill.client.views.feed import ChangeView
 from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
-from taskmill.client.views.sweeps import SweepView
 from taskmill.client.views.system import EventView, StatsView, WorkerView
 from taskmill.client.views.task_log import LogLineView, LogPage
 from taskmill.client.views.tasks import TaskList, TaskView
@@ -34,7 +33,13 @@ from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 
 
 class TaskmillClient(
-    WebhookCalls, ContractCalls, SessionCalls, ScheduleCalls, AttentionCalls, FailureCalls
+    WebhookCalls,
+    ContractCalls,
+    SessionCalls,
+    ScheduleCalls,
+    AttentionCalls,
+    FailureCalls,
+    SteeringCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in a `with`.
 
@@ -114,32 +119,6 @@ class TaskmillClient(
             cursor = page.next_cursor
             if cursor is None:
                 return
-
-    def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
-        """Cancel a waiting task at once; ask a running one to stop (`cancel_requested`).
-
-        With `version`, only if the task has that version, else `VersionMismatch`.
-        """
-        return self._send(calls.cancel(task_id, version))
-
-    def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
-        """Start a new run of a finished task. With `version` as `cancel`."""
-        return self._send(calls.retry(task_id, version))
-
-    def cancel_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
-    ) -> SweepView:
-        """Cancel all tasks that match, waiting or running; with `dry_run` only count them.
-
-        It takes as many requests as it needs; `on_step` gets the sums after each.
-        """
-        return self._sweep("cancel", selected, on_step, dry_run=dry_run)
-
-    def retry_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
-    ) -> SweepView:
-        """Run all finished tasks that match again (failed ones, without a `status`); like `cancel_matching`."""
-        return self._sweep("retry", selected, on_step, dry_run=dry_run)
 
     def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
@@ -346,16 +325,3 @@ class TaskmillClient(
                 pause_s = part.pause_after_loss(error)
             else:
                 pause_s = part.pause_after(call, response)
-
-    def _sweep(
-        self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
-    ) -> SweepView:
-        total: SweepView | None = None
-        wanted = reread(selected)
-        while total is None or not total.is_complete:
-            cursor = None if total is None else total.next_cursor
-            step = self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
-            total = sweeps.added(total, step)
-            if on_step is not None:
-                on_step(total)
-        return total

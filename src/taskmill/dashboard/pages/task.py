@@ -15,9 +15,10 @@ from taskmill.dashboard.pages.task_logs import shown_lines
 from taskmill.dashboard.stack import LONGEST, Stack, read_stack
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
+from taskmill.domain.cancel_receipt import cancel_receipt
 from taskmill.domain.course import course_of
 from taskmill.domain.error_kinds import kind_id, kind_of
-from taskmill.domain.lifecycle import TERMINAL, ErrorInfo
+from taskmill.domain.lifecycle import TERMINAL, ErrorInfo, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import SHOWN
@@ -86,6 +87,8 @@ async def show_task(view: View) -> Response:
         levels=list(LineLevel),
         worker=next((event.worker for event in reversed(events) if event.worker), None),
         is_over=task.status in TERMINAL,
+        is_early=task.status is Status.NEW and task.run_at > view.context.clock.now(),
+        receipt=cancel_receipt(events),
         trace_link=await trace_link(view, task_id),
         curl=await curl_of(view, found),
     )

@@ -2,7 +2,7 @@
 -- Locks in order: dispatch (in the order of ids; waits for a claim in flight), task, event, count.
 -- Relies on: the primary keys of dispatch and task. Returns the tasks that were cancelled.
 -- The form for one has $3 integer[]: the versions that it may have, null for any. The version of a waiting task
--- does not change.
+-- changes only with its row of dispatch, which is replaced then (reschedule_task).
 -- Notifies.
 WITH taken AS (
     DELETE FROM taskmill.dispatch WHERE task_id = ANY($1)

@@ -3,7 +3,8 @@
 -- priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
 -- Locks in order: lease (shared), dispatch (skips what others hold), running and task (no rows of others), count.
 -- Its entry in the history is the row of running, until the task's next change has it (the view task_history).
--- A row of task does not change while its task waits, so it need not be locked.
+-- While its task waits, a row of task changes only with its row of dispatch, which is replaced then (reschedule_task), so
+-- it need not be locked.
 -- Relies on: dispatch_bucket, the primary keys of task and running, nested loops in the order of the buckets: rows
 -- are locked one by one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the
 -- closing of its lease wait for each other: a closed lease claims nothing.

@@ -1,0 +1,88 @@
+"""Rescheduling in the dashboard: a button, a form, its faults, and who sees them."""
+
+import re
+from datetime import UTC, timedelta
+
+from taskmill.domain.lifecycle import Status
+from tests.support.api import Served
+from tests.support.pages import fields_of
+from tests.support.stage import Stage
+
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+
+async def send(pages: Served, path: str, **fields: str) -> tuple[int, str]:
+    response = await pages.http.post(path, data=fields, headers=SAME_ORIGIN)
+    return response.status_code, response.text
+
+
+async def test_a_task_that_is_not_due_runs_now_by_a_button(pages: Served, stage: Stage) -> None:
+    task = await stage.created(delay=timedelta(hours=1))
+    address = f"/ui/tasks/{task.id}/reschedule"
+    assert "Run now" in (await pages.get(f"/ui/tasks/{task.id}")).text
+    assert (await send(pages, address, now="1"))[0] == 303
+    assert (await stage.task(task.id)).run_at <= stage.clock.now()
+    html = (await pages.get(f"/ui/tasks/{task.id}")).text
+    assert "Run now" not in html
+    assert "Rescheduled" in html
+
+
+async def test_the_form_changes_only_what_is_filled_in_otherwise(
+    pages: Served, stage: Stage
+) -> None:
+    task = await stage.created(queue="mail", priority=4, delay=timedelta(hours=1))
+    address = f"/ui/tasks/{task.id}/reschedule"
+    html = (await pages.get(address)).text
+    due = task.run_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    assert f'value="{due}"' in html
+    form = {**fields_of(html), "run_at": due, "priority": "9", "queue": "urgent"}
+    assert (await send(pages, address, **form))[0] == 303
+    changed = await stage.task(task.id)
+    assert (changed.queue, changed.priority, changed.run_at) == ("urgent", 9, task.run_at)
+    form = {"version": "2", "run_at": "2090-01-31T09:00", "priority": "9", "queue": "urgent"}
+    assert (await send(pages, address, **form))[0] == 303
+    changed = await stage.task(task.id)
+    assert changed.run_at.isoformat() == "2090-01-31T09:00:00+00:00"
+    form["version"] = "3"
+    assert (await send(pages, address, **form))[0] == 303
+    assert (await stage.task(task.id)).version == 3
+
+
+async def test_faults_are_shown_at_their_fields(pages: Served, stage: Stage) -> None:
+    task = await stage.created()
+    address = f"/ui/tasks/{task.id}/reschedule"
+    status, html = await send(pages, address, version="1", queue="No Such", priority="4")
+    assert status == 422
+    assert 'href="#f-queue"' in html
+    assert 'value="No Such"' in html
+    assert await stage.task(task.id) == task
+
+
+async def test_a_task_that_has_changed_meanwhile_is_left_alone(pages: Served, stage: Stage) -> None:
+    task = await stage.created()
+    address = f"/ui/tasks/{task.id}/reschedule"
+    assert (await send(pages, address, version="1", priority="9"))[0] == 303
+    status, html = await send(pages, address, version="1", priority="0")
+    assert (status, (await stage.task(task.id)).priority) == (412, 9)
+    assert "one that has changed since" in html
+    assert fields_of(html)["version"] == "2"
+
+
+async def test_what_does_not_wait_has_no_form(pages: Served, stage: Stage) -> None:
+    taken = await stage.running(await stage.open_lease())
+    address = f"/ui/tasks/{taken.task.id}/reschedule"
+    assert (await pages.get(address)).status_code == 409
+    assert (await send(pages, address, now="1"))[0] == 409
+    assert "/reschedule" not in (await pages.get(f"/ui/tasks/{taken.task.id}")).text
+
+
+async def test_a_cancelled_task_has_a_receipt(pages: Served, stage: Stage) -> None:
+    waiting = await stage.created()
+    await pages.post(f"/ui/tasks/{waiting.id}/cancel", headers=SAME_ORIGIN)
+    html = (await pages.get(f"/ui/tasks/{waiting.id}")).text
+    assert "Cancelled while it waited" in html
+    taken = await stage.running(await stage.open_lease())
+    await pages.post(f"/ui/tasks/{taken.task.id}/cancel", headers=SAME_ORIGIN)
+    assert (await stage.task(taken.task.id)).status is Status.IN_PROGRESS
+    html = (await pages.get(f"/ui/tasks/{taken.task.id}")).text
+    assert re.search(r"Its worker was asked to stop it.*tester", html, re.DOTALL)
