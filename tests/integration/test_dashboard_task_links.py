@@ -68,5 +68,5 @@ async def test_pages_name_buttons_and_no_commands(pages: Served, stage: Stage) -
     assert "Nothing. <b>Retry</b> would run it again." in page
     assert "taskmill task" not in page
     page = (await pages.get(f"/ui/tasks/{task.id}", headers={"accept-language": "ru"})).text
-    assert "<b>Повторить</b> запустит её снова." in page
+    assert "<b>«Повторить»</b> запустит её снова." in page
     assert "taskmill task" not in page

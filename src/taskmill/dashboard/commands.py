@@ -12,7 +12,7 @@ from markupsafe import Markup
 from taskmill.dashboard.prose import prose
 
 Href = Callable[[str, list[tuple[str, object]]], str]
-Text = Callable[[str], str]
+Text = Callable[..., str]
 
 _COMMAND: Final = re.compile(r"`taskmill (task|queue|worker) ([a-z]+) ([^`]+)`")
 _BUTTONS: Final[Mapping[tuple[str, str], str]] = {
@@ -37,7 +37,7 @@ def with_buttons(t: Text, href: Href, sentence: str) -> Markup:
         if key is None:
             continue
         shown += prose(sentence[begin : found.start()])
-        shown += _button(t(key), href, found[1], found[3])
+        shown += _button(t("action.named", name=t(key)), href, found[1], found[3])
         begin = found.end()
     return shown + prose(sentence[begin:])
 

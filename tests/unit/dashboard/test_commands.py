@@ -8,7 +8,7 @@ from taskmill.dashboard.texts import text
 
 def shown(sentence: str, language: str = "en") -> str:
     return with_buttons(
-        lambda key: text(language, key, {}),
+        lambda key, **values: text(language, key, values),
         lambda path, pairs: path + "".join(f"?{name}={value}" for name, value in pairs),
         sentence,
     )
@@ -38,4 +38,4 @@ def test_a_command_is_named_as_its_button(sentence: str, html: str) -> None:
 
 
 def test_names_of_buttons_are_in_the_readers_language() -> None:
-    assert "Повторить" in shown("`taskmill task retry 01a2`", "ru")
+    assert shown("`taskmill task retry 01a2`", "ru") == "<b>«Повторить»</b>"
