@@ -12,7 +12,7 @@ from tests.support.exposition import Page
 
 BOUNDED = {
     *("status", "link", "pool", "cause", "batch", "method", "route", "duty", "outcome"),
-    *("reason", "roles", "le", "queue", "type", "limited_by", "server"),
+    *("reason", "roles", "le", "queue", "type", "limited_by", "server", "quota"),
     *("generation", "implementation", "major", "minor", "patchlevel", "version"),
 }
 MOST = 5
