@@ -37,9 +37,14 @@ def with_buttons(t: Text, href: Href, sentence: str) -> Markup:
         if key is None:
             continue
         shown += prose(sentence[begin : found.start()])
-        shown += _button(t("action.named", name=t(key)), href, found[1], found[3])
+        shown += _button(_named(t, t(key)), href, found[1], found[3])
         begin = found.end()
     return shown + prose(sentence[begin:])
+
+
+def _named(t: Text, label: str) -> str:
+    key = "action.name"
+    return t(key, name=label)
 
 
 def _button(label: str, href: Href, about: str, name: str) -> Markup:
