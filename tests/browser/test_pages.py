@@ -19,6 +19,15 @@ def a_task(mill: Mill, status: str, **more: str) -> str:
     return found
 
 
+def webhook_pages(mill: Mill) -> list[str]:
+    """Subscribe an endpoint that nobody may call; return the pages of webhooks."""
+    body = {"url": "http://10.0.0.1/", "description": "of the test"}
+    webhook = mill.http.post("/webhooks", json=body).raise_for_status().json()["id"]
+    mill.http.post(f"/webhooks/{webhook}/test").raise_for_status()
+    page = f"/ui/webhooks/{webhook}"
+    return ["/ui/webhooks", page, f"{page}/edit", f"{page}/delete", "/ui/webhooks/new"]
+
+
 def check_all_pages(window: Window) -> None:
     mill = window.mill
     for path in (
@@ -29,6 +38,7 @@ def check_all_pages(window: Window) -> None:
         "/ui/create",
         "/ui/rejections",
         "/ui/audit",
+        *webhook_pages(mill),
         f"/ui/tasks/{a_task(mill, 'failed')}",
         f"/ui/tasks/{a_task(mill, 'succeeded')}",
         f"/ui/tasks/{a_task(mill, 'new')}",

@@ -62,9 +62,19 @@ SELECT
     now() - interval '30 days', now(), (SELECT id FROM taskmill.current_task LIMIT 1)
 FROM generate_series(1, 4) AS n;
 
-INSERT INTO taskmill.webhook (id, url, queues, types, statuses, secrets, state, since_position, failing_since)
-SELECT
-    gen_random_uuid(), 'https://example.org/', '{}', '{}', '{}', '{}', 'enabled', 0, now() - interval '1 hour'
+WITH made AS (
+    INSERT INTO taskmill.webhook (
+        id, url, description, queues, types, statuses, secrets, state, since_position, failing_since
+    )
+    SELECT
+        gen_random_uuid(), 'https://' || repeat('h', 60) || '.example.org/' || repeat('p', 500), repeat('D', 300),
+        array_fill(repeat('q', 63), ARRAY[20]), array_fill(repeat('q', 63), ARRAY[20]),
+        '{new,in_progress,succeeded,failed,cancelled}', '{}', 'enabled', 0, now() - interval '1 hour'
+    RETURNING id
+)
+INSERT INTO taskmill.webhook_delivery (endpoint, webhook_id, state, give_up_at, attempts, response_status, trouble)
+SELECT 'webhook:' || id, id, state, now() + interval '1 day', 123456, 500, repeat('T', 300)
+FROM made CROSS JOIN unnest('{pending,delivered,failed}'::text[]) AS state
 """
 
 # Each clickable element must be wholly in sight once it was scrolled to, and be what a click there hits. Scripts
@@ -155,6 +165,7 @@ def pages_of(mill: Mill) -> list[str]:
     lost = next(one["id"] for one in workers if one["lost_tasks"])
     alive = next(one["id"] for one in workers if one["state"] == "alive" and not one["request"])
     refused = mill.http.get("/rejections").json()["items"][0]["id"]
+    webhook = mill.http.get("/webhooks").json()["items"][0]["id"]
     return [
         *("/", "/ui/tasks", f"/ui/tasks?queue={LONG}&status=new&label=a%3Db&order=asc"),
         *(
@@ -166,6 +177,8 @@ def pages_of(mill: Mill) -> list[str]:
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
         "/ui/audit",
+        *("/ui/webhooks", f"/ui/webhooks/{webhook}", f"/ui/webhooks/{webhook}/delete"),
+        *("/ui/webhooks/new", f"/ui/webhooks/{webhook}/edit"),
     ]
 
 

@@ -174,6 +174,28 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
     ),
+    ("POST", "/ui/webhooks/new"): Recorded(
+        action=AuditAction.WEBHOOK_CREATE,
+        body=b"url=https://example.org/&statuses=failed",
+    ),
+    **{
+        ("POST", f"/ui/webhooks/{{id}}/{what}"): Recorded(action=action, target="webhook")
+        for what, action in (
+            ("pause", AuditAction.WEBHOOK_CHANGE),
+            ("enable", AuditAction.WEBHOOK_CHANGE),
+            ("secret", AuditAction.WEBHOOK_CHANGE),
+            ("test", AuditAction.WEBHOOK_TEST),
+            ("delete", AuditAction.WEBHOOK_DELETE),
+        )
+    },
+    ("POST", "/ui/webhooks/{id}/edit"): Recorded(
+        action=AuditAction.WEBHOOK_CHANGE,
+        target="webhook",
+        body=b"url=https://example.org/&statuses=failed",
+    ),
+    ("POST", "/ui/webhooks/{id}/deliveries/{delivery}/resend"): Recorded(
+        action=AuditAction.DELIVERY_RESEND, target="delivery"
+    ),
 }
 
 COMMANDS: Final[tuple[tuple[AuditAction, tuple[str, ...]], ...]] = (

@@ -20,6 +20,7 @@ from tests.support.plans import Plan
 from tests.support.refusals import refused_message, store_refused
 from tests.support.role_database import in_role
 from tests.support.stage import Stage
+from tests.support.webhooks import subscribed
 
 MANY = 20_000
 # A page shows 50 tasks, 200 entries and 200 lines; a scan without an index begins with 2,000 tasks.
@@ -92,6 +93,13 @@ FROM taskmill.schedule AS s
 CROSS JOIN LATERAL generate_series(1, CASE s.name WHEN 's7' THEN 900 ELSE 50 END) AS n
 WHERE s.name IN (SELECT 's' || n FROM generate_series(1, 60) AS n);
 ANALYZE
+"""
+DELIVERIES = """
+INSERT INTO taskmill.webhook_delivery (endpoint, webhook_id, state, give_up_at)
+SELECT
+    'webhook:' || hook, hook, (ARRAY['pending', 'delivered', 'failed'])[n / cardinality($1::uuid[]) % 3 + 1], now()
+FROM generate_series(1, $2::integer) AS n
+CROSS JOIN LATERAL (SELECT ($1::uuid[])[n % cardinality($1::uuid[]) + 1]) AS h (hook)
 """
 
 
@@ -170,11 +178,17 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     worker = await stage.open_lease()
     await stage.take(worker, 50)
     await stage.sql.execute(SCHEDULES)
+    hooks = [(await subscribed(stage, f"https://example.org/{n}"))[0].id for n in range(60)]
+    await stage.sql.execute(DELIVERIES, hooks, MANY)
     schedule = "/ui/schedules/{name}"
     return {
         **{
             f"{schedule}{rest}": [f"/ui/schedules/s7{rest}"]
             for rest in ("", "/edit", "/backfill", "/delete")
+        },
+        **{
+            f"/ui/webhooks/{{id}}{rest}": [f"/ui/webhooks/{hooks[7]}{rest}"]
+            for rest in ("", "/edit", "/delete")
         },
         "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],

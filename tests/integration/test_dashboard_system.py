@@ -241,7 +241,15 @@ async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, sta
     assert "4 things need attention" in html
     notices = html.partition('class="card attention trouble"')[2].partition("</section>")[0]
     pages_of = [page for page in re.findall(r'href="([^"]+)"', notices) if "attention" not in page]
-    assert pages_of == ["/ui/workers", "/ui/rejections"]
+    failing = await stage.sql.fetchval(
+        "SELECT id FROM taskmill.webhook WHERE failing_since IS NOT NULL"
+    )
+    assert pages_of == [
+        f"/ui/webhooks/{failing}",
+        "/ui/webhooks",
+        "/ui/workers",
+        "/ui/rejections",
+    ]
     for words in (
         "2 messages were refused in 24 h",
         "The webhook to \u2068example.org\u2069 has failed for 1\u00a0h; 1 delivery waits.",

@@ -76,6 +76,12 @@ async def test_deliveries_are_found_by_endpoint_and_webhook(
                 "list_webhook_deliveries", HOOK, LAST_ID, states, 50, None
             )
             check(plan, rows=300, pages=250)
+        hooks = [UUID(f"01970000-0000-7000-8000-{n:012}") for n in range(50)]
+        for queues in (None, ["mail"]):
+            backlogs, plan = await session.fetch("read_webhook_backlogs", hooks, 1, queues, 20)
+            assert len(backlogs) == len(hooks)
+            each = 3 * len(hooks) * (1 if queues is None else 20)
+            check(plan, rows=2 * each, pages=12 * each)
         _, plan = await session.fetch("list_callback_deliveries", HOOK, 50)
         check(plan, rows=10, pages=10)
         pruned, plan = await session.fetch("prune_deliveries", 7.0, 50)

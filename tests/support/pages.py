@@ -13,11 +13,13 @@ from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.sessions import Sessions
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import Warnings
 from taskmill.settings import Settings
 from taskmill.settings.auth import requires_keys
 from tests.support.api import SETTINGS, Served, serving
 from tests.support.polling import eventually
-from tests.support.stage import Stage
+from tests.support.stage import Stage, a_webhooks
 
 HTMX = {"hx-request": "true"}
 FIRST_VIEW_BYTES = 150_000
@@ -25,7 +27,7 @@ LISTS = ("/ui/tasks", "/ui/queues", "/ui/workers", "/ui/failures")
 PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
-    *("/ui/schedules", "/ui/new-schedule"),
+    *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new"),
 )
 
 
@@ -44,6 +46,8 @@ async def serving_pages(
     change_ticker = ChangeTicker(stage.database)
     context = Context(
         service=stage.service,
+        webhooks=a_webhooks(stage.database, stage.ids),
+        warning_of=Warnings(AddressRules.of(settings.outbound)),
         change_ticker=change_ticker,
         jobs=jobs,
         settings=settings,

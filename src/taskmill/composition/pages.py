@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING
 
 from taskmill.composition.keys import sessions
+from taskmill.composition.outgoing import webhook_operations
 from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.service import TaskService
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.services import Service
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ def dashboard(
     verifier, session_services = sessions(context, keys)
     page_context = PageContext(
         service=service,
+        webhooks=webhook_operations(context),
+        warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         change_ticker=change_ticker,
         jobs=jobs,
         settings=context.settings,

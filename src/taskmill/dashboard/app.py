@@ -43,6 +43,8 @@ from taskmill.dashboard.pages import (
     task_logs,
     task_reschedule,
     tasks,
+    webhook_edit,
+    webhooks,
     workers,
 )
 from taskmill.dashboard.preferences import Preferences
@@ -199,6 +201,8 @@ def _all_routes() -> Routes:
         schedule_backfill.ROUTES,
         create.ROUTES,
         rejections.ROUTES,
+        webhook_edit.ROUTES,
+        webhooks.ROUTES,
         audit.ROUTES,
     )
     return [route for routes in modules for route in routes]

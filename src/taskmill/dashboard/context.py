@@ -1,5 +1,6 @@
 """What every page works with, made once for each process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from taskmill.operations.schedules import Schedules
 from taskmill.operations.scheduling import scheduling
 from taskmill.operations.service import TaskService
 from taskmill.operations.sessions import Sessions
+from taskmill.operations.webhooks import Webhooks
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.settings import Settings
@@ -27,14 +29,17 @@ class Context:
     """The service, the change ticker, the jobs that run in the background, settings, clock and caches.
 
     `sessions` is None where no keys are required: then whoever reaches a page may do everything. `input_limits`
-    are those of requests to create tasks, with the contracts in force.
+    are those of requests to create tasks, with the contracts in force. `warning_of` returns why nothing will be
+    delivered to an address, if the settings of this process are those of the one that delivers.
     """
 
     service: TaskService
+    webhooks: Webhooks
     change_ticker: ChangeTicker
     jobs: Jobs
     settings: Settings
     clock: Clock
+    warning_of: Callable[[str], str | None]
     sessions: Sessions | None = None
     login_limit: LoginLimit = field(default_factory=LoginLimit)
     stats: TtlCache[Stats] = field(default_factory=TtlCache)

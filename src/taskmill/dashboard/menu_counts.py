@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from taskmill.dashboard.navigation import FAILURES, REJECTIONS, SCHEDULES, WORKERS
+from taskmill.dashboard.navigation import FAILURES, REJECTIONS, SCHEDULES, WEBHOOKS, WORKERS
 from taskmill.domain.attention import Attention, NoticeKind
 
 _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
@@ -29,6 +29,11 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
         NoticeKind.SCHEDULE_UNREADABLE,
         NoticeKind.SCHEDULE_LATE,
         NoticeKind.SCHEDULE_SLOW,
+    ),
+    WEBHOOKS.name: (
+        NoticeKind.WEBHOOK_FAILING,
+        NoticeKind.DELIVERIES_LATE,
+        NoticeKind.DELIVERIES_UNREAD,
     ),
 }
 

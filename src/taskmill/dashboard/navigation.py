@@ -26,9 +26,17 @@ FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f", is_of_some=Tr
 SCHEDULES: Final = NavigationEntry("schedules", "/ui/schedules", "c", is_of_some=True)
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_some=True)
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
+WEBHOOKS: Final = NavigationEntry("webhooks", "/ui/webhooks", "h", Scope.WEBHOOKS, is_of_some=True)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
 NAVIGATION: Final = (
     *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES),
-    *(SCHEDULES, REJECTIONS, AUDIT, CREATE),
+    *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, CREATE),
 )
+
+
+def entry_of(path: str) -> NavigationEntry | None:
+    """Return the entry whose page a path is, or is below; None when it is below none."""
+    return next(
+        (one for one in NAVIGATION if path == one.path or path.startswith(f"{one.path}/")), None
+    )

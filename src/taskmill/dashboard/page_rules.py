@@ -26,6 +26,7 @@ class Need(StrEnum):
         "its scope for the queue and the type of the schedule in its path; others are not there"
     )
     REJECTION = "its scope for the queue of the refused message in its path; others are not there"
+    OWN = "its scope for any queue; a key for some queues has the webhooks of its name"
     WORKER = "its scope for a queue of the worker in its path; others are not there"
     WHOLE_WORKER = "its scope for all queues of the worker in its path"
 
@@ -50,6 +51,7 @@ _OPERATE_QUEUE: Final = PageRule(Scope.TASKS_OPERATE, Need.QUEUE)
 _CREATE: Final = PageRule(Scope.TASKS_CREATE, Need.SOME)
 _READ_SCHEDULE: Final = PageRule(Scope.TASKS_READ, Need.SCHEDULE)
 _OPERATE_SCHEDULE: Final = PageRule(Scope.TASKS_OPERATE, Need.SCHEDULE)
+_WEBHOOKS: Final = PageRule(Scope.WEBHOOKS, Need.OWN)
 _CREATE_OF_SCHEDULE: Final = PageRule(Scope.TASKS_CREATE, Need.SCHEDULE)
 
 PAGE_RULES: Final[Mapping[str, PageRule]] = {
@@ -103,6 +105,19 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/new-schedule": _CREATE,
     "POST /ui/new-schedule": _CREATE,
     "POST /ui/new-schedule/preview": _CREATE,
+    "GET /ui/webhooks": _WEBHOOKS,
+    "GET /ui/webhooks/new": _WEBHOOKS,
+    "POST /ui/webhooks/new": _WEBHOOKS,
+    "GET /ui/webhooks/{id}": _WEBHOOKS,
+    "GET /ui/webhooks/{id}/edit": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/edit": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/pause": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/enable": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/test": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/secret": _WEBHOOKS,
+    "GET /ui/webhooks/{id}/delete": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/delete": _WEBHOOKS,
+    "POST /ui/webhooks/{id}/deliveries/{delivery}/resend": _WEBHOOKS,
     "GET /ui/audit": ADMIN_ONLY,
     "GET /ui/create": _CREATE,
     "POST /ui/create": _CREATE,

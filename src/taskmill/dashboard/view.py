@@ -22,7 +22,7 @@ from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.menu_counts import menu_counts
-from taskmill.dashboard.navigation import NavigationEntry
+from taskmill.dashboard.navigation import NavigationEntry, entry_of
 from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
@@ -137,6 +137,11 @@ class View:
         """Return whether the visitor may open a page of the navigation."""
         return self.may(entry.scope) or (entry.is_of_some and self.may_some(entry.scope))
 
+    def may_follow(self, address: str) -> bool:
+        """Return whether the visitor may open the page at an address, by what is in the navigation."""
+        entry = entry_of(address.partition("?")[0])
+        return entry is None or self.may_open(entry)
+
     async def show(self, task: Task) -> ShownTask:
         """Return a task as the visitor may see it: secret values are masked without a key that has the scope."""
         return await self.context.service.masking.show(self.key, task, is_page=True)
@@ -232,6 +237,7 @@ class View:
             "here": self.here,
             "base": self.base,
             "may": self.may,
+            "may_follow": self.may_follow,
             "may_open": self.may_open,
             "may_request": self.may_request,
             "may_schedule": self.may_schedule,

@@ -94,7 +94,9 @@ async def require(
 
 
 # Of these, the operations find out what may be seen and done, by the visibility of the request.
-_LIMITED: Final = frozenset({Need.VISIBLE, Need.REJECTION, Need.WORKER, Need.WHOLE_WORKER})
+_LIMITED: Final = frozenset(
+    {Need.VISIBLE, Need.OWN, Need.REJECTION, Need.WORKER, Need.WHOLE_WORKER}
+)
 _OF_SOME: Final = _LIMITED | {Need.QUEUE, Need.TASK, Need.SCHEDULE, Need.SOME}
 
 
@@ -117,7 +119,7 @@ async def _require_for_some(
             await _require_schedule(service, key, rule.scope, path["name"])
         case Need.NOTHING | Need.SESSION | Need.SOME | Need.VISIBLE:
             return
-        case Need.REJECTION | Need.WORKER | Need.WHOLE_WORKER:
+        case Need.OWN | Need.REJECTION | Need.WORKER | Need.WHOLE_WORKER:
             return
         case _:
             assert_never(rule.need)

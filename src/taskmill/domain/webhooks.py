@@ -5,8 +5,9 @@ or of a task that was created with a `callback_url`. The package `webhooks` deli
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from taskmill.domain.lifecycle import TERMINAL, Status
@@ -26,6 +27,17 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+
+
+class WebhookCondition(StrEnum):
+    """What an operator wants to know of a webhook first; the worst first."""
+
+    DISABLED = "disabled"
+    NO_KEY = "no_key"
+    FAILING = "failing"
+    BEHIND = "behind"
+    PAUSED = "paused"
+    WORKING = "working"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,21 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookBacklog:
+    """What waits to be delivered to a webhook, `waiting` or more if `are_more`, and its latest success.
+
+    `oldest_at` is when the oldest of it was made, `due_at` when the first is tried next, `delivered_at` when the
+    newest of what the endpoint accepted was accepted; None where there is none.
+    """
+
+    waiting: int = 0
+    are_more: bool = False
+    oldest_at: datetime | None = None
+    due_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One event for one endpoint, and what became of it. A test has no task.
 
@@ -82,3 +109,30 @@ class Delivery:
     finished_at: datetime | None
     response_status: int | None
     trouble: str | None
+
+
+BEHIND_AFTER: Final = timedelta(minutes=1)
+"""For how long a delivery may be due without being tried."""
+
+
+def condition_of(webhook: Webhook, backlog: WebhookBacklog, now: datetime) -> WebhookCondition:
+    """Return how a webhook does. One whose endpoint fails is late by its own fault, so it is not behind."""
+    match webhook.draft.state:
+        case WebhookState.DISABLED:
+            return WebhookCondition.DISABLED
+        case WebhookState.PAUSED:
+            return WebhookCondition.PAUSED
+        case WebhookState.ENABLED:
+            return _condition_of_enabled(webhook, backlog, now)
+
+
+def _condition_of_enabled(
+    webhook: Webhook, backlog: WebhookBacklog, now: datetime
+) -> WebhookCondition:
+    if not webhook.has_key:
+        return WebhookCondition.NO_KEY
+    if webhook.failing_since is not None:
+        return WebhookCondition.FAILING
+    if backlog.due_at is not None and now - backlog.due_at >= BEHIND_AFTER:
+        return WebhookCondition.BEHIND
+    return WebhookCondition.WORKING

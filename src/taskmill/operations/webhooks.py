@@ -1,6 +1,6 @@
 """Webhooks: subscribing, changing, listing deliveries, sending again. The role `webhooks` delivers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from taskmill.domain.webhooks import (
     Delivery,
     DeliveryState,
     Webhook,
+    WebhookBacklog,
     WebhookDraft,
     WebhookState,
 )
@@ -134,6 +135,17 @@ class Webhooks:
             before=LAST_ID if before is None else before,
             states=states,
             limit=limit,
+            visible=await visible_queues(self._database),
+        )
+
+    async def backlogs(
+        self, webhook_ids: Collection[UUID], *, most: int
+    ) -> Mapping[UUID, WebhookBacklog]:
+        """Return what waits for webhooks, of what this context may see; `most` deliveries of each are counted."""
+        return await webhook_deliveries.backlogs(
+            self._database,
+            webhook_ids,
+            most=most,
             visible=await visible_queues(self._database),
         )
 

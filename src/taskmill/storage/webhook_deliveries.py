@@ -12,7 +12,7 @@ from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
 from taskmill.domain.feed import START, Cursor
 from taskmill.domain.grants import Grant
 from taskmill.domain.lifecycle import TERMINAL
-from taskmill.domain.webhooks import Delivery, DeliveryState
+from taskmill.domain.webhooks import Delivery, DeliveryState, WebhookBacklog
 from taskmill.storage.api_keys import known_grants
 from taskmill.storage.changes import ChangePair
 from taskmill.storage.cursor_leases import CursorLease
@@ -23,6 +23,7 @@ LAST_ID: Final = 2**63 - 1
 # 2,000 endpoints with nothing due take 5 ms (2026-11-25). Each origin of callbacks is one: there may be 100,000.
 MOST_SCANNED: Final = 2000
 _MOST_OF_A_TASK: Final = 500
+_MOST_LOOKED_AT: Final = 20
 
 
 class DueEndpoints(NamedTuple):
@@ -200,6 +201,24 @@ async def page(
     return [_delivery(row) for row in rows]
 
 
+async def backlogs(
+    database: Database,
+    webhook_ids: Collection[UUID],
+    *,
+    most: int,
+    visible: Collection[str] | None = None,
+) -> dict[UUID, WebhookBacklog]:
+    """Return what waits for webhooks, `most` deliveries of each, and when each took something last.
+
+    Of `visible` queues, and tests, as far as some of each show it; None for all.
+    """
+    queues = None if visible is None else sorted(visible)
+    rows = await database.fetch(
+        "read_webhook_backlogs", list(webhook_ids), most + 1, queues, _MOST_LOOKED_AT
+    )
+    return {row["id"]: _backlog(row, most) for row in rows}
+
+
 async def of_task(database: Database, task_id: UUID) -> list[Delivery]:
     """Return the deliveries of a task's callback, newest first."""
     rows = await database.fetch("list_callback_deliveries", task_id, _MOST_OF_A_TASK)
@@ -253,6 +272,16 @@ def _due(row: asyncpg.Record) -> DueDelivery:
         secrets=row["secrets"],
         owner=row["owner"],
         grants=None if row["grants"] is None else tuple(known_grants(row["grants"])),
+    )
+
+
+def _backlog(row: asyncpg.Record, most: int) -> WebhookBacklog:
+    return WebhookBacklog(
+        waiting=min(row["waiting"], most),
+        are_more=row["waiting"] > most,
+        oldest_at=row["oldest_at"],
+        due_at=row["due_at"],
+        delivered_at=row["delivered_at"],
     )
 
 

@@ -20,6 +20,7 @@ from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.schedule_health import ScheduleTrouble
 from taskmill.domain.schedules.spec import ClockNote
+from taskmill.domain.webhooks import DeliveryState, WebhookCondition
 
 PACKAGE = Path(taskmill.dashboard.app.__file__).parent
 # All but the docstring that explains how to add a page.
@@ -95,6 +96,8 @@ def test_every_value_of_a_closed_set_has_its_text() -> None:
         *(f"schedule.trouble.{one}{end}" for one in ScheduleTrouble for end in ("", ".text")),
         *(f"schedule.choice.{name}.{one}" for name, ones in CHOICES.items() for one in ones),
         *(f"schedule.field.{name}" for name in CHOICES),
+        *(f"webhook.is.{one}" for one in WebhookCondition),
+        *(f"delivery.is.{one}" for one in DeliveryState),
     }
     assert wanted - set(texts.catalogue("en")) == set()
 
