@@ -6,7 +6,14 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Mill, Window
 from tests.browser.test_pages import QUICK, VIEWS, has_stayed, stays
 
-PAGES = ("/ui/queues", "/ui/queues?window=5m&order=oldest", "/ui/workers", "/ui/failures")
+PAGES = (
+    "/ui/queues",
+    "/ui/queues?window=5m&order=oldest",
+    "/ui/workers",
+    "/ui/failures",
+    "/ui/types",
+    "/ui/types/charge-card",
+)
 
 
 def the_worker(mill: Mill) -> str:

@@ -190,6 +190,7 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
             f"/ui/webhooks/{{id}}{rest}": [f"/ui/webhooks/{hooks[7]}{rest}"]
             for rest in ("", "/edit", "/delete")
         },
+        "/ui/types/{name}": ["/ui/types/emulate", "/ui/types/emulate?window=30d"],
         "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],
         "/ui/rejections/{id}": [f"/ui/rejections/{stored[0]}"],

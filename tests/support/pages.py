@@ -27,7 +27,7 @@ LISTS = ("/ui/tasks", "/ui/queues", "/ui/workers", "/ui/failures")
 PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
-    *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new"),
+    *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new", "/ui/types"),
 )
 
 

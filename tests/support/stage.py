@@ -78,11 +78,16 @@ class Stage:
         return (await self.creation.create(a_draft(**parts))).task
 
     async def open_lease(
-        self, *, ttl_s: float = 60, worker: str = "tester", queues: tuple[str, ...] = ()
+        self,
+        *,
+        ttl_s: float = 60,
+        worker: str = "tester",
+        queues: tuple[str, ...] = (),
+        types: tuple[str, ...] = ("*",),
     ) -> UUID:
-        """Open a lease, of a worker for some queues or for all."""
+        """Open a lease, of a worker for some queues or for all, and for some types or for all."""
         lease_id = self.ids()
-        card = WorkerProfile(name=worker, queues=queues, types=("*",), slots=100)
+        card = WorkerProfile(name=worker, queues=queues, types=types, slots=100)
         async with self.database.hot() as connection:
             await leases.open_lease(connection, lease_id, card, ttl_s=ttl_s)
         return lease_id

@@ -24,13 +24,14 @@ QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q", is_of_some=True)
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w", is_of_some=True)
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f", is_of_some=True)
 SCHEDULES: Final = NavigationEntry("schedules", "/ui/schedules", "c", is_of_some=True)
+TYPES: Final = NavigationEntry("types", "/ui/types", "y", is_of_some=True)
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_some=True)
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
 WEBHOOKS: Final = NavigationEntry("webhooks", "/ui/webhooks", "h", Scope.WEBHOOKS, is_of_some=True)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
 NAVIGATION: Final = (
-    *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES),
+    *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, TYPES),
     *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, CREATE),
 )
 

@@ -30,6 +30,7 @@ from taskmill.dashboard.visitors import visit
 from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.attention import Attention
+from taskmill.domain.contracts import ContractVersion
 from taskmill.domain.errors import TooLarge, Unavailable
 from taskmill.domain.fires import ScheduleContent
 from taskmill.domain.grants import Scope
@@ -125,6 +126,13 @@ class View:
             and key.permits(Scope.TASKS_READ, queue=content.queue)
             and key.permits(Scope(scope), queue=content.queue, type=content.type)
         )
+
+    def may_see_contract(self, name: str, version: ContractVersion) -> bool:
+        """Return whether the visitor may see a version of a type's contract: by its type and its default queue."""
+        if self.context.sessions is None:
+            return True
+        key = self.key
+        return key is not None and key.permits(Scope.TYPES, queue=version.queue, type=name)
 
     def may_request(self, worker: WorkerState) -> bool:
         """Return whether the visitor may ask a worker for something: it concerns all of its queues."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from taskmill.dashboard.pages.overview import _charts
+from taskmill.dashboard.pages.flow_charts import charts
 from taskmill.domain.activity import Activity, ActivityRequest, Flow, Window
 from taskmill.domain.lifecycle import EventType
 
@@ -22,7 +22,7 @@ def created_per_minute(until: timedelta) -> list[float]:
         groups={},
         points=[(BEGIN + timedelta(minutes=number), flow) for number in range(3)],
     )
-    _, created, _, _ = orjson.loads(_charts(activity)["throughput"])
+    _, created, _, _ = orjson.loads(charts(activity)["throughput"])
     return list(created)
 
 

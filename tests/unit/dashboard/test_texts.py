@@ -9,7 +9,7 @@ import pytest
 import taskmill.dashboard.app
 from taskmill.dashboard import texts
 from taskmill.dashboard.navigation import NAVIGATION
-from taskmill.dashboard.pages import schedule_shown
+from taskmill.dashboard.pages import schedule_shown, types
 from taskmill.dashboard.pages.queues import ORDERS
 from taskmill.dashboard.pages.schedule_form import CHOICES, SpecKind
 from taskmill.dashboard.pages.workers import Condition
@@ -88,6 +88,7 @@ def test_every_value_of_a_closed_set_has_its_text() -> None:
         *(f"nav.{one.name}" for one in NAVIGATION),
         *(f"worker.{prefix}.{one}" for one in Condition for prefix in ("is", "means")),
         *(f"queues.order.{one}" for one in ORDERS),
+        *(f"types.order.{one}" for one in types.ORDERS),
         *(f"schedule.is.{one}" for one in schedule_shown.Condition),
         *(f"schedule.kind.{one}" for one in SpecKind),
         *(f"schedule.outcome.{one}" for one in FireOutcome),

@@ -1,28 +1,24 @@
 """The first page: the verdict and what needs attention, numbers of tasks, throughput, and workers."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.gather import gather
 from taskmill.dashboard.notice_text import shown_notices
-from taskmill.dashboard.pages import windows
+from taskmill.dashboard.pages import flow_charts, windows
 from taskmill.dashboard.view import View
-from taskmill.domain.activity import Activity, Flow, Window
+from taskmill.domain.activity import Window
 from taskmill.domain.attention import Attention, NoticeKind
 from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.grants import Scope
-from taskmill.domain.lifecycle import EventType, Status
+from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Stats
 from taskmill.wire.attention import verdict
 
 _FIRST_NOTICES: Final = 6
-_LEAST_SHARE: Final = 0.2
 
 
 async def show_overview(view: View) -> Response:
@@ -52,8 +48,8 @@ async def show_overview(view: View) -> Response:
         windows=list(Window),
         window=window,
         flow=activity.total,
-        rates=_rates(activity),
-        charts=_charts(activity),
+        rates=flow_charts.rates(activity),
+        charts=flow_charts.charts(activity),
     )
 
 
@@ -82,53 +78,6 @@ def _notices(view: View, attention: Attention) -> dict[str, Any]:
         "more_notices": sum(one.notice.count for one in shown[cut:]),
         "is_feed_behind": any(one.kind is NoticeKind.FEED_BEHIND for one in attention.notices),
     }
-
-
-def _rates(activity: Activity) -> dict[str, float | None]:
-    """Return how many tasks ended and were created per minute, and the share of failures among the former."""
-    minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
-    counts = activity.total.counts
-    succeeded, failed = counts.get(EventType.SUCCEEDED, 0), counts.get(EventType.FAILED, 0)
-    ended = succeeded + failed
-    return {
-        "per_minute": ended / minutes,
-        "failed_share": failed / ended if ended else None,
-        "created_per_minute": counts.get(EventType.CREATED, 0) / minutes,
-    }
-
-
-def _charts(activity: Activity) -> dict[str, str]:
-    """Return the points of both charts as JSON: times in seconds, then a list for each series."""
-    points = list(_points(activity))
-    times = [at.timestamp() for at, _, _ in points]
-    types = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
-    throughput = [[_rate(flow, one, minutes) for _, flow, minutes in points] for one in types]
-    waiting = [flow.waiting.percentiles_s(0.5, 0.95) for _, flow, _ in points]
-    return {
-        "throughput": _json(times, throughput),
-        "waiting": _json(times, list(zip(*waiting, strict=True))),
-    }
-
-
-def _points(activity: Activity) -> Iterator[tuple[datetime, Flow, float]]:
-    """Return the steps of the window: their start, their events, and their length so far in minutes.
-
-    The last step is not over: counted as a whole one it would look like a drop, and one that has just begun is
-    left out.
-    """
-    step = activity.request.window.step
-    for at, flow in activity.points:
-        length = min(step, activity.until - at)
-        if length >= step * _LEAST_SHARE:
-            yield at, flow, length.total_seconds() / 60
-
-
-def _rate(flow: Flow, event_type: EventType, minutes: float) -> float:
-    return round(flow.counts.get(event_type, 0) / minutes, 3)
-
-
-def _json(times: Sequence[float], series: Sequence[Sequence[float | None]]) -> str:
-    return orjson.dumps([times, *series]).decode()
 
 
 ROUTES = [("GET", "/", show_overview)]

@@ -1,0 +1,142 @@
+"""The types of tasks: who runs each, how it does, and its contract."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first, one_of
+from taskmill.dashboard.gather import gather
+from taskmill.dashboard.pages import flow_charts, slices, windows
+from taskmill.dashboard.view import Pairs, View
+from taskmill.domain.activity import Activity, ActivityRequest, Window
+from taskmill.domain.contracts import ContractVersion, RegisteredType
+from taskmill.domain.errors import TypeNotFound
+from taskmill.domain.failures import WINDOWS, FailurePage, KindFilter, KindState
+from taskmill.domain.task_types import TypeState, type_states
+from taskmill.wire.fields import is_name
+
+_MOST_KINDS: Final = 5
+_MOST_WORKERS: Final = 20
+
+ORDERS: Final[Mapping[str, Callable[[TypeState], object]]] = {
+    "name": lambda one: one.name,
+    "ended": lambda one: (-one.ended, one.name),
+    "failed": lambda one: (-one.failed, one.name),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownContract:
+    """A version of a contract; its schema as text with one member on each line, and its defaults by name."""
+
+    version: ContractVersion
+    schema_text: str
+    defaults: Mapping[str, object]
+
+
+async def show_types(view: View) -> Response:
+    """Show those with the search text in their name."""
+    window, order = windows.window_of(view), _order(view.query)
+    name = slices.searched(view.query, "name")
+    contracts, (workers, activity) = await gather(
+        _contracts(view),
+        gather(view.context.service.workers(), windows.grouped_activity(view, window)),
+    )
+    states = type_states(contracts, workers, activity.groups)
+    wanted = [one for one in states if name.lower() in one.name.lower()]
+    return view.page(
+        "types.html",
+        title=view.t("nav.types"),
+        part=slices.cut(sorted(wanted, key=ORDERS[order]), view.query),  # type: ignore[arg-type]  # they compare
+        there_are_some=bool(states),
+        name=name,
+        order=order,
+        orders=list(ORDERS),
+        window=window,
+        windows=list(Window),
+    )
+
+
+async def show_type(view: View) -> Response:
+    """Show one: what happened, its kinds of failures, who runs it, and its contract."""
+    name: str = view.request.path_params["name"]
+    if not is_name(name):
+        raise TypeNotFound(name)
+    window = windows.window_of(view)
+    (contract, activity), (workers, kinds) = await gather(
+        gather(_contract(view, name), _activity(view, window, name)),
+        gather(view.context.service.workers(), _kinds(view, window, name)),
+    )
+    contracts = [] if contract is None else [contract]
+    states = type_states(contracts, workers, activity.groups)
+    state = next((one for one in states if one.name == name), TypeState(name=name))
+    return view.page(
+        "type.html",
+        title=name,
+        state=state,
+        workers=state.workers[:_MOST_WORKERS],
+        queues=sorted({queue for queue, _ in activity.groups}),
+        kinds=kinds,
+        contract=contract,
+        shown=None if contract is None else _shown(_version(view.query, contract)),
+        window=window,
+        windows=list(Window),
+        flow=activity.total,
+        rates=flow_charts.rates(activity),
+        charts=flow_charts.charts(activity),
+    )
+
+
+def _order(query: Pairs) -> str:
+    return one_of(ORDERS, first(query, "order") or "name", "query:order")
+
+
+async def _contracts(view: View) -> Sequence[RegisteredType]:
+    """Return the contracts that the visitor may see."""
+    found = await view.context.service.contracts.all()
+    return [one for one in found if view.may_see_contract(one.name, one.current)]
+
+
+async def _contract(view: View, name: str) -> RegisteredType | None:
+    try:
+        found = await view.context.service.contracts.get(name)
+    except TypeNotFound:
+        return None
+    return found if view.may_see_contract(name, found.current) else None
+
+
+async def _activity(view: View, window: Window, name: str) -> Activity:
+    return await view.context.service.activity(ActivityRequest(window=window, type=name))
+
+
+async def _kinds(view: View, window: Window, name: str) -> FailurePage:
+    """Return the most frequent open kinds of failures, over the shortest of their windows that has all of this."""
+    wanted = KindFilter(
+        window=next((one for one in WINDOWS if one.length >= window.length), WINDOWS[-1]),
+        type=name,
+        state=KindState.OPEN,
+    )
+    return await view.context.service.failures.page(wanted, limit=_MOST_KINDS)
+
+
+def _version(query: Pairs, contract: RegisteredType) -> ContractVersion:
+    """Return the version that is asked for, else the current one."""
+    text = first(query, "version")
+    known = {f"{one.version}": one for one in contract.versions}
+    return known[one_of(known, text, "query:version")] if text else contract.current
+
+
+def _shown(version: ContractVersion) -> ShownContract:
+    schema = orjson.dumps(orjson.loads(version.schema), option=orjson.OPT_INDENT_2)
+    return ShownContract(
+        version=version, schema_text=schema.decode(), defaults=orjson.loads(version.defaults)
+    )
+
+
+ROUTES = [
+    ("GET", "/ui/types", show_types),
+    ("GET", "/ui/types/{name}", show_type),
+]
