@@ -56,6 +56,14 @@ SELECT
     CASE WHEN n = 5 THEN (SELECT array_agg(id) FROM taskmill.current_task) ELSE '{}' END
 FROM generate_series(1, 7) AS n;
 
+INSERT INTO taskmill.api_key (id, name, description, grants, networks, quotas, secret_hash)
+SELECT
+    lpad(n::text, 16, 'W'), repeat('k', 62) || n, repeat('D', 300),
+    array_fill('tasks:create queue=' || repeat('q', 62) || '* type=' || repeat('t', 62) || '*', ARRAY[20]),
+    array_fill('2001:db8:ffff:ffff:ffff:ffff:ffff:ffff/128'::cidr, ARRAY[5]), ARRAY['waiting_tasks=1000000'],
+    sha256(n::text::bytea)
+FROM generate_series(1, 3) AS n;
+
 INSERT INTO taskmill.failure (step_s, at, type, error, tasks, first_at, last_at, task_id)
 SELECT
     600, date_bin('10 min', now(), '2000-01-01'), repeat('q', 63), repeat('E', 100) || ': ' || n, 123456789,
@@ -177,6 +185,7 @@ def pages_of(mill: Mill) -> list[str]:
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
         "/ui/audit",
+        "/ui/keys?state=all",
         *("/ui/types", f"/ui/types/{LONG}"),
         *("/ui/webhooks", f"/ui/webhooks/{webhook}", f"/ui/webhooks/{webhook}/delete"),
         *("/ui/webhooks/new", f"/ui/webhooks/{webhook}/edit"),

@@ -27,6 +27,7 @@ from taskmill.dashboard.pages import (
     errors,
     failure,
     failures,
+    keys,
     login,
     login_link,
     overview,
@@ -206,5 +207,6 @@ def _all_routes() -> Routes:
         webhook_edit.ROUTES,
         webhooks.ROUTES,
         audit.ROUTES,
+        keys.ROUTES,
     )
     return [route for routes in modules for route in routes]

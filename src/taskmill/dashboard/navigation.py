@@ -28,11 +28,12 @@ TYPES: Final = NavigationEntry("types", "/ui/types", "y", is_of_some=True)
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_some=True)
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
 WEBHOOKS: Final = NavigationEntry("webhooks", "/ui/webhooks", "h", Scope.WEBHOOKS, is_of_some=True)
+KEYS: Final = NavigationEntry("keys", "/ui/keys", "k", Scope.ADMIN)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
 NAVIGATION: Final = (
     *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, TYPES),
-    *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, CREATE),
+    *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, KEYS, CREATE),
 )
 
 

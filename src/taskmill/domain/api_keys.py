@@ -29,6 +29,9 @@ PREFIX: Final = "tm_"
 MOST_LIVE: Final = 2
 """Most live keys of one name: the one before, and the one after, while a key is rotated."""
 
+SOON: Final = timedelta(days=14)
+"""When before its end a key should be rotated."""
+
 _SECRET_CHARS: Final = 43
 _CHECKSUM_CHARS: Final = 6
 _FORM: Final = re.compile(
@@ -90,6 +93,11 @@ class ApiKey:
             return KeyState.REVOKED
         is_over = self.expires_at is not None and self.expires_at <= now
         return KeyState.EXPIRED if is_over else KeyState.LIVE
+
+    def ends_soon(self, now: datetime) -> bool:
+        """Return whether it is accepted at a time, and will expire within `SOON`."""
+        is_live = self.state(now) is KeyState.LIVE
+        return is_live and self.expires_at is not None and self.expires_at - now <= SOON
 
     @property
     def owner(self) -> Owner:

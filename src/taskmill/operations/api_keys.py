@@ -1,6 +1,7 @@
-"""Making, rotating and revoking API keys. A whole key exists only in what `create` and `rotate` return."""
+"""API keys: making, listing, rotating, revoking. A whole key exists only in what `create` and `rotate` return."""
 
 import secrets
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +28,11 @@ class NewApiKey:
 
     key: ApiKey
     text: str = field(repr=False)
+
+
+async def all_keys(database: Database) -> Sequence[ApiKey]:
+    """Return all keys by name, the oldest of each first, also those that have ended. Raises `Unavailable`."""
+    return await rows.all_keys(database)
 
 
 async def create(database: Database, draft: ApiKeyDraft, *, environment: str) -> NewApiKey:

@@ -2,14 +2,17 @@
 
 import random
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
 from taskmill.domain.api_keys import (
     BASE62,
     SECRET_BYTES,
+    SOON,
     ApiKey,
     ApiKeyDraft,
     KeyState,
@@ -181,3 +184,17 @@ def test_what_is_no_key_is_shown_as_it_is(text: str) -> None:
 def test_what_a_key_makes_belongs_to_its_name() -> None:
     assert a_key().owner.name == "billing"
     assert a_key().owner.limits == ()
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_soon"),
+    [
+        ({}, False),
+        ({"expires_at": NOW + SOON}, True),
+        ({"expires_at": NOW + SOON + timedelta(seconds=1)}, False),
+        ({"expires_at": NOW}, False),
+        ({"expires_at": NOW + SOON, "revoked_at": NOW}, False),
+    ],
+)
+def test_a_live_key_ends_soon_within_two_weeks(parts: dict[str, Any], *, is_soon: bool) -> None:
+    assert replace(a_key(), **parts).ends_soon(NOW) is is_soon

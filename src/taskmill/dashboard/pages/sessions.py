@@ -5,6 +5,7 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from taskmill.dashboard.form import first
 from taskmill.dashboard.view import View
 from taskmill.dashboard.visitors import session_of
 from taskmill.domain.api_key_errors import NotAuthenticated
@@ -16,13 +17,19 @@ _PATH = "/ui/sessions"
 
 
 async def show_sessions(view: View) -> Response:
-    """Show them, those that end last first."""
+    """Show them, or those of one key only, those that end last first; and what the visitor's key grants."""
     sessions, key = _required(view)
+    wanted, found = first(view.query, "key"), await sessions.visible(key)
+    now = view.context.clock.now()
     return view.page(
         "sessions.html",
         title=view.t("sessions.title"),
-        rows=await sessions.visible(key),
+        rows=[one for one in found if wanted in {"", one.key_id}],
+        wanted=wanted,
         own=await _own_id(view, sessions),
+        own_key=key,
+        own_state=key.state(now),
+        ends_soon=key.ends_soon(now),
     )
 
 
