@@ -10,7 +10,7 @@ from tests.fuzz.exchange import Request
 
 _PARAMETER = re.compile(r"\{[^}]+\}")
 # A stream lasts for an hour, and a file of all tasks is long.
-_LEFT_OUT = ("/ui/live", "/ui/tasks/export")
+_LEFT_OUT = ("/ui/live", "/ui/events/stream", "/ui/tasks/export")
 _PARTS = (
     "0",
     "17",

@@ -7,7 +7,7 @@ import asyncpg
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.lifecycle import EventType
 from taskmill.storage.task_log import LAST_CLAIM
-from tests.support.plans import Plan, explaining
+from tests.support.plans import Plan, check as check_plan, explaining
 from tests.support.stage import Stage
 
 MANY = 20_000
@@ -125,3 +125,26 @@ async def test_the_activity_of_some_queues_is_that_of_all_of_them(stage: Stage) 
     for at, step in whole.points:
         ended = step.counts.get(EventType.SUCCEEDED, 0) + step.counts.get(EventType.FAILED, 0)
         assert found.ended["q7"].get(at, 0) == ended
+
+
+async def test_the_latest_events_are_read_from_the_end_of_the_feed(stage: Stage) -> None:
+    await stage.sql.execute(
+        "INSERT INTO taskmill.change_batch (task_ids, versions, position)"
+        " SELECT array_fill(gen_random_uuid(), ARRAY[5]), array_fill(1, ARRAY[5]), n"
+        " FROM generate_series(1, $1::integer) AS n",
+        MANY,
+    )
+    await stage.sql.execute("ANALYZE taskmill.change_batch")
+    async with explaining(stage.database) as session:
+        found, plan = await session.fetch("list_latest_changes", MANY + 1, 0, SHOWN)
+        assert [(row["position"], row["ordinal"]) for row in found[:6]] == [
+            *((MANY, ordinal) for ordinal in (5, 4, 3, 2, 1)),
+            (MANY - 1, 5),
+        ]
+        check_plan(plan, rows=8 * SHOWN, pages=200)
+        found, plan = await session.fetch("list_latest_changes", MANY // 2, 3, 2)
+        assert [(row["position"], row["ordinal"]) for row in found] == [
+            (MANY // 2, 2),
+            (MANY // 2, 1),
+        ]
+        check_plan(plan, rows=60, pages=100)

@@ -214,7 +214,7 @@ SCANNED = (
 )
 # They have no page, read nothing from the database, or are there only where keys are required.
 PAGELESS = (
-    *("/ui/static/", "/ui/live", "/ui/jobs/", "/ui/tasks/export."),
+    *("/ui/static/", "/ui/live", "/ui/events/stream", "/ui/jobs/", "/ui/tasks/export."),
     *("/ui/login", "/ui/sessions"),
 )
 

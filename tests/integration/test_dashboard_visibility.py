@@ -39,6 +39,8 @@ PAGES = [
     "/ui/rejections",
     "/ui/schedules",
     "/ui/schedules?name=nightly",
+    "/ui/events",
+    "/ui/events?queue=mail&event=created",
     "/ui/types",
     "/ui/types?window=24h&order=failed",
 ]

@@ -11,6 +11,7 @@ from taskmill.dashboard.app import Dashboard
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.sessions import Sessions
 from taskmill.outbound.addresses import AddressRules
@@ -28,7 +29,7 @@ PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
     *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new", "/ui/types"),
-    "/ui/keys",
+    *("/ui/keys", "/ui/events"),
 )
 
 
@@ -45,10 +46,12 @@ async def serving_pages(
     sessions = a_sessions(stage) if requires_keys(settings) else None
     stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
     change_ticker = ChangeTicker(stage.database)
+    feed = Feed(stage.database, settings.feed, retained_days=settings.retention.change_days)
     context = Context(
         service=stage.service,
         webhooks=a_webhooks(stage.database, stage.ids),
         warning_of=Warnings(AddressRules.of(settings.outbound)),
+        feed=feed,
         change_ticker=change_ticker,
         jobs=jobs,
         settings=settings,
@@ -57,6 +60,7 @@ async def serving_pages(
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(change_ticker.run(stop))
+        group.create_task(feed.run(stop))
         group.create_task(jobs.run(stop))
         try:
             async with serving(

@@ -13,10 +13,11 @@ from taskmill.runtime.services import Service
 
 if TYPE_CHECKING:
     from taskmill.dashboard.app import Dashboard
+    from taskmill.operations.feed import Feed
 
 
 def dashboard(
-    context: ProcessContext, service: TaskService, keys: KeyVerifier | None
+    context: ProcessContext, service: TaskService, feed: "Feed", keys: KeyVerifier | None
 ) -> "tuple[Dashboard | None, list[Service]]":
     """Return the pages and the services that they need; None and no services when the dashboard is off."""
     if not context.settings.dashboard.enabled:
@@ -32,6 +33,7 @@ def dashboard(
     page_context = PageContext(
         service=service,
         webhooks=webhook_operations(context),
+        feed=feed,
         warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         change_ticker=change_ticker,
         jobs=jobs,

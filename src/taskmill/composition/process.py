@@ -255,7 +255,7 @@ class Process(ProcessContext):
         )
         pull, contracts = self._pull(), contract_refresher(self)
         keys, key_services = key_verifier(self, creation)
-        pages, page_services = dashboard(self, service, keys)
+        pages, page_services = dashboard(self, service, feed, keys)
         app = create_app(
             service,
             feed=feed,

@@ -12,7 +12,9 @@ from taskmill.domain.failures import FailurePage
 from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.feed import Feed
 from taskmill.operations.manual_fires import ManualFires
+from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.schedules import Schedules
 from taskmill.operations.scheduling import scheduling
 from taskmill.operations.service import TaskService
@@ -35,6 +37,7 @@ class Context:
 
     service: TaskService
     webhooks: Webhooks
+    feed: Feed
     change_ticker: ChangeTicker
     jobs: Jobs
     settings: Settings
@@ -49,12 +52,14 @@ class Context:
     schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)
     limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)
     """The pages for requests too many, by kinds of readers, which are few, and until when they are shown."""
+    stream_quota: StreamQuota = field(init=False)
     input_limits: InputLimits = field(init=False)
     schedules: Schedules = field(init=False)
     manual_fires: ManualFires = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.settings.limits
+        self.stream_quota = StreamQuota(self.settings.quotas.streams)
         self.input_limits = InputLimits(
             labels=limits.labels,
             hops=limits.hops,

@@ -25,6 +25,7 @@ WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w", is_of_some=True)
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f", is_of_some=True)
 SCHEDULES: Final = NavigationEntry("schedules", "/ui/schedules", "c", is_of_some=True)
 TYPES: Final = NavigationEntry("types", "/ui/types", "y", is_of_some=True)
+EVENTS: Final = NavigationEntry("events", "/ui/events", "e", is_of_some=True)
 REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_some=True)
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
 WEBHOOKS: Final = NavigationEntry("webhooks", "/ui/webhooks", "h", Scope.WEBHOOKS, is_of_some=True)
@@ -32,7 +33,7 @@ KEYS: Final = NavigationEntry("keys", "/ui/keys", "k", Scope.ADMIN)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
 NAVIGATION: Final = (
-    *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, TYPES),
+    *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, TYPES, EVENTS),
     *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, KEYS, CREATE),
 )
 

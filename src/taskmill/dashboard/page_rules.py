@@ -91,6 +91,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/failures": _READ_VISIBLE,
     "GET /ui/failures/{id}": _READ_VISIBLE,
     "POST /ui/failures/{id}/{decision}": PageRule(Scope.TASKS_OPERATE, Need.ALL),
+    "GET /ui/events": _READ_VISIBLE,
+    "GET /ui/events/stream": _READ_VISIBLE,
     "GET /ui/types": _READ_VISIBLE,
     "GET /ui/types/{name}": _READ_VISIBLE,
     "GET /ui/schedules": _READ_VISIBLE,

@@ -223,6 +223,10 @@ class View:
         """Render a template that is only a part of a page."""
         return self._html(rendering.render(template, self._shared() | values, None), status)
 
+    def rendered(self, template: str, **values: Any) -> str:  # noqa: ANN401 - whatever a template shows
+        """Render a template that is only a part of a page, for what sends it otherwise."""
+        return rendering.render(template, self._shared() | values, None)
+
     def redirect(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> Response:
         """Redirect, by GET."""
         address = self.href(path, pairs)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -54,11 +55,15 @@ class RenderedChange:
 
 
 class StreamBatch(NamedTuple):
-    """What a stream sends next: server-sent events, the cursor after them, and whether it has caught up."""
+    """What a stream sends next: server-sent events, the cursor after them, and whether it has caught up.
+
+    `changes` are what the events are about, for who sends something else.
+    """
 
     frames: list[bytes]
     cursor: Cursor
     is_live: bool
+    changes: Sequence[Change] = ()
 
 
 class ChangeSource(Protocol):
@@ -150,7 +155,10 @@ class Stream:
             reached = self._source.cursor
         self.cursor = max(self.cursor, reached)
         return StreamBatch(
-            [rendered.frame for rendered in taken], self.cursor, self._is_live and not self._waiting
+            [rendered.frame for rendered in taken],
+            self.cursor,
+            self._is_live and not self._waiting,
+            [rendered.change for rendered in taken],
         )
 
     async def _catch_up(self, timeout_s: float) -> StreamBatch:
@@ -166,8 +174,9 @@ class Stream:
             await self._wait(_OUTAGE_PAUSE_S)
             return StreamBatch([], self.cursor, is_live=False)
         self.cursor = max(self.cursor, page.cursor)
-        frames = [change_frame(change) for change in page.changes if self.wanted.admits(change)]
-        return StreamBatch(frames, self.cursor, is_live=False)
+        changes = [change for change in page.changes if self.wanted.admits(change)]
+        frames = [change_frame(change) for change in changes]
+        return StreamBatch(frames, self.cursor, is_live=False, changes=changes)
 
 
 class Watch:

@@ -184,6 +184,12 @@ async def read_pairs(
     return pairs, cursor, len(rows) < limit
 
 
+async def read_back(database: Database, before: Cursor, limit: int) -> list[ChangePair]:
+    """Return up to `limit` changes before a cursor that are still there, the latest first."""
+    rows = await database.fetch("list_latest_changes", before.position, before.ordinal, limit)
+    return [ChangePair(*row.values()) for row in rows]
+
+
 async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
     """Return up to `limit` changes after a cursor, with their contents.
 

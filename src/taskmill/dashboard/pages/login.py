@@ -19,7 +19,7 @@ from taskmill.runtime.http_scope import API_KEY
 log = get_logger(__name__)
 
 _PATH: Final = "/ui/login"
-_STREAM: Final = "/ui/live"
+_STREAMS: Final = frozenset({"/ui/live", "/ui/events/stream"})
 
 
 async def show_login(view: View) -> Response:
@@ -83,7 +83,7 @@ def challenge(view: View) -> Response:
     address = view.href(_PATH, [("next", goal)] if goal != "/" else [])
     if view.wants_fragment:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": address})
-    is_page = view.is_safe and view.request.scope["path"] != _STREAM
+    is_page = view.is_safe and view.request.scope["path"] not in _STREAMS
     if is_page and "authorization" not in view.request.headers:
         return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": address})
     return _form(view, goal, HTTPStatus.UNAUTHORIZED, "")
