@@ -38,7 +38,7 @@ def check_all_pages(window: Window) -> None:
         "/ui/create",
         "/ui/rejections",
         "/ui/audit",
-        "/ui/keys",
+        *("/ui/keys", "/ui/system", "/ui/system?settings=all"),
         *webhook_pages(mill),
         f"/ui/tasks/{a_task(mill, 'failed')}",
         f"/ui/tasks/{a_task(mill, 'succeeded')}",

@@ -185,7 +185,7 @@ def pages_of(mill: Mill) -> list[str]:
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
         "/ui/audit",
-        *("/ui/keys?state=all", "/ui/events"),
+        *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all"),
         *("/ui/types", f"/ui/types/{LONG}"),
         *("/ui/webhooks", f"/ui/webhooks/{webhook}", f"/ui/webhooks/{webhook}/delete"),
         *("/ui/webhooks/new", f"/ui/webhooks/{webhook}/edit"),

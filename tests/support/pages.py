@@ -29,7 +29,7 @@ PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
     *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new", "/ui/types"),
-    *("/ui/keys", "/ui/events"),
+    *("/ui/keys", "/ui/events", "/ui/system", "/ui/system?settings=all"),
 )
 
 

@@ -2,27 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from taskmill.amqp.connection import BROKER_ERRORS, addresses, connect, in_words
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, addresses, connect, in_words
 from taskmill.domain.errors import BrokerAway
+from taskmill.domain.system import BrokerQueue
 
 _TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Depth:
-    """A queue, how many messages wait in it, and how many consumers it has."""
-
-    name: str
-    messages: int
-    consumers: int
-
-
-async def read_depths(url: str, names: Iterable[str]) -> list[Depth]:
+async def read_depths(url: str, names: Iterable[str]) -> list[BrokerQueue]:
     """Return the depths of those queues that exist, in the order of `names`.
 
     Raises:
@@ -39,6 +30,25 @@ async def read_depths(url: str, names: Iterable[str]) -> list[Depth]:
     return [depth for depth in found if depth is not None]
 
 
+async def read_linked(link: BrokerLink, names: Iterable[str]) -> list[BrokerQueue] | None:
+    """Do the same over an open connection; None when the broker is away, or does not answer in time."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            found = [await _linked(link, name) for name in names]
+    except (BrokerAway, *BROKER_ERRORS):
+        return None
+    return [queue for queue in found if queue is not None]
+
+
+async def _linked(link: BrokerLink, name: str) -> BrokerQueue | None:
+    try:
+        async with link.side_channel() as channel:
+            queue = await channel.declare_queue(name, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    return _queue(name, queue)
+
+
 async def _connected(url: str) -> AbstractConnection:
     """Connect to the first node that responds."""
     trouble = "no address"
@@ -50,13 +60,19 @@ async def _connected(url: str) -> AbstractConnection:
     raise BrokerAway(trouble)
 
 
-async def _depth(connection: AbstractConnection, name: str) -> Depth | None:
+async def _depth(connection: AbstractConnection, name: str) -> BrokerQueue | None:
     """Read one queue on a channel of its own, which the broker closes if there is no such queue."""
     channel = await connection.channel(publisher_confirms=False)
     try:
         queue = await channel.declare_queue(name, passive=True)
     except ChannelNotFoundEntity:
         return None
-    found = queue.declaration_result
     await channel.close()
-    return Depth(name=name, messages=found.message_count or 0, consumers=found.consumer_count or 0)
+    return _queue(name, queue)
+
+
+def _queue(name: str, queue: AbstractQueue) -> BrokerQueue:
+    found = queue.declaration_result
+    return BrokerQueue(
+        name=name, messages=found.message_count or 0, consumers=found.consumer_count or 0
+    )

@@ -5,16 +5,17 @@ itself keeps it in place.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final
 
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.depths import read_linked
 from taskmill.amqp.names import CREATE_QUEUE, EXCHANGE
 from taskmill.domain.errors import BrokerAway
-from taskmill.domain.system import IntakePresence, IntakeState
+from taskmill.domain.system import BrokerQueue, IntakePresence, IntakeState
 from taskmill.runtime.ttl_cache import TtlCache
 
 _TIMEOUT_S: Final = 2.0
@@ -43,6 +44,10 @@ class IntakeProbe:
         if self._is_starting():
             return IntakeState(presence=IntakePresence.STARTING)
         return IntakeState(presence=IntakePresence.AWAY, trouble=trouble)
+
+    async def queues(self, names: Sequence[str]) -> Sequence[BrokerQueue] | None:
+        """Return those of some queues that the broker has, None when it is away; raises nothing."""
+        return await read_linked(self._link, names)
 
     def _is_starting(self) -> bool:
         if self._was_ok_at > float("-inf"):

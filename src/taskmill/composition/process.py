@@ -217,13 +217,14 @@ class Process(ProcessContext):
         """Return how this process sees the broker."""
         link, policy = self.broker_link, self.settings.broker
         if link is None:
-            intake = None if self.settings.uses_broker else NO_BROKER.intake
-            return replace(NO_BROKER, policy=policy, intake=intake)
+            is_used = self.settings.uses_broker
+            return replace(NO_BROKER, policy=policy, intake=None if is_used else NO_BROKER.intake)
         return BrokerWatch(
             policy=policy,
             trouble=lambda: link.trouble,
             is_starting=self._is_broker_starting,
             intake=self._intake_state,
+            depths=None if self.intake_probe is None else self.intake_probe.queues,
         )
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:

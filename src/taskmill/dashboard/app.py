@@ -41,6 +41,7 @@ from taskmill.dashboard.pages import (
     sessions,
     static,
     stream,
+    system,
     task,
     task_logs,
     task_reschedule,
@@ -210,5 +211,6 @@ def _all_routes() -> Routes:
         webhooks.ROUTES,
         audit.ROUTES,
         keys.ROUTES,
+        system.ROUTES,
     )
     return [route for routes in modules for route in routes]

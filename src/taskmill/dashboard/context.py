@@ -11,6 +11,7 @@ from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import FailurePage
 from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
+from taskmill.domain.system_report import SystemReport
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.feed import Feed
 from taskmill.operations.manual_fires import ManualFires
@@ -48,6 +49,7 @@ class Context:
     stats: TtlCache[Stats] = field(default_factory=TtlCache)
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
+    reports: TtlCache[SystemReport] = field(default_factory=TtlCache)
     failures: TtlCache[FailurePage] = field(default_factory=TtlCache)
     schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)
     limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)

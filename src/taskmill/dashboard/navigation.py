@@ -30,11 +30,12 @@ REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r", is_of_s
 AUDIT: Final = NavigationEntry("audit", "/ui/audit", "a", Scope.ADMIN)
 WEBHOOKS: Final = NavigationEntry("webhooks", "/ui/webhooks", "h", Scope.WEBHOOKS, is_of_some=True)
 KEYS: Final = NavigationEntry("keys", "/ui/keys", "k", Scope.ADMIN)
+SYSTEM: Final = NavigationEntry("system", "/ui/system", "s", Scope.ADMIN)
 CREATE: Final = NavigationEntry("create", "/ui/create", "n", Scope.TASKS_CREATE, is_of_some=True)
 
 NAVIGATION: Final = (
     *(OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, TYPES, EVENTS),
-    *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, KEYS, CREATE),
+    *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, KEYS, SYSTEM, CREATE),
 )
 
 

@@ -124,6 +124,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/webhooks/{id}/deliveries/{delivery}/resend": _WEBHOOKS,
     "GET /ui/audit": ADMIN_ONLY,
     "GET /ui/keys": ADMIN_ONLY,
+    "GET /ui/system": ADMIN_ONLY,
     "GET /ui/create": _CREATE,
     "POST /ui/create": _CREATE,
     "POST /ui/create/payload": _CREATE,

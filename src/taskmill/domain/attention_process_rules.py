@@ -8,7 +8,6 @@ from taskmill.domain.attention import Notice, NoticeKind, Severity
 from taskmill.domain.attention_snapshot import AttentionSnapshot, ProcessState
 from taskmill.domain.system import Liveness
 
-_SILENT: Final = timedelta(minutes=3)
 _FEWEST_FAILURES: Final = 3
 _SKEW_S: Final = 5.0
 # Workers have leases, and are counted by them; what needs no API is not missed.
@@ -26,7 +25,7 @@ def process_notices(snapshot: AttentionSnapshot) -> Iterator[Notice]:
 
 def live_processes(processes: Iterable[ProcessState], at: datetime) -> list[ProcessState]:
     """Return those that lived at a moment: they report once a minute."""
-    return [one for one in processes if at - one.seen_at < _SILENT]
+    return [one for one in processes if one.is_live(at)]
 
 
 def _missing_roles(snapshot: AttentionSnapshot, live: Sequence[ProcessState]) -> Iterator[Notice]:

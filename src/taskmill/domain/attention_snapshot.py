@@ -3,11 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.fires import Fire, StoredSchedule
 from taskmill.domain.system import BrokerState, Counts, WorkerState
+
+# They report once a minute.
+_SILENT: Final = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +149,10 @@ class ProcessState:
     seen_at: datetime
     clock_ahead_s: float
     failing: Sequence[FailingDuty] = ()
+
+    def is_live(self, now: datetime) -> bool:
+        """Return whether it has reported lately."""
+        return now - self.seen_at < _SILENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,6 +239,15 @@ class IntakeState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerQueue:
+    """A queue of the broker: how many messages wait in it, and how many consumers it has."""
+
+    name: str
+    messages: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """How many tasks there are, by queue and status, what the new ones wait for, and the capacity to run them.
 
