@@ -184,6 +184,7 @@ def pages_of(mill: Mill) -> list[str]:
         ),
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
+        *(f"/ui/rejections/{refused}/edit", "/ui/rejections?state=open&text=name"),
         "/ui/audit",
         *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all"),
         *("/ui/types", f"/ui/types/{LONG}"),

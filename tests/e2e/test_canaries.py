@@ -242,6 +242,7 @@ def look_at_everything(client: Client, held: Held, ids: list[str]) -> None:
     for path in (
         *("/tasks", "/stats", "/queues", "/workers", "/types", "/types/mine", "/metrics"),
         *("/", "/ui/tasks", "/ui/queues", "/ui/workers", "/ui/failures", "/ui/rejections"),
+        *("/ui/types", "/ui/types/mine", "/ui/events", "/ui/webhooks"),
         *("/ui/create", "/ui/tasks/export.csv", "/ui/tasks/export.ndjson", "/openapi.json"),
         *(f"/tasks/{one}{more}" for one in ids for more in ("", "/events", "/logs", "/deliveries")),
         *(f"/tasks/{one}/explain" for one in ids),
@@ -249,9 +250,17 @@ def look_at_everything(client: Client, held: Held, ids: list[str]) -> None:
         *(f"/ui/create?like={one}" for one in ids),
         *(f"{where}/rejections/{one['id']}" for one in rejections for where in ("", "/ui")),
         *(f"/webhooks/{one['id']}{more}" for one in hooks for more in ("", "/deliveries")),
+        *(f"/ui/webhooks/{one['id']}" for one in hooks),
     ):
         client.until_read(path, held.reader)
-    for path in ("/audit?limit=500", "/ui/audit", "/ui/sessions"):
+    admins = (
+        "/audit?limit=500",
+        "/ui/audit",
+        "/ui/sessions",
+        "/ui/keys",
+        "/ui/system?settings=all",
+    )
+    for path in admins:
         client.until_read(path, held.admin)
 
 

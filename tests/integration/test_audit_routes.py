@@ -174,6 +174,10 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/rejections/{id}/resend"): Recorded(
         action=AuditAction.REJECTION_RESEND, target="rejection"
     ),
+    ("POST", "/ui/rejections/resend"): "each message that it sends again is recorded, as below",
+    ("POST", "/ui/rejections/{id}/edit"): Recorded(
+        action=AuditAction.REJECTION_RESEND, target="rejection", body=form(body='{"name":"a"}')
+    ),
     ("POST", "/ui/webhooks/new"): Recorded(
         action=AuditAction.WEBHOOK_CREATE,
         body=b"url=https://example.org/&statuses=failed",

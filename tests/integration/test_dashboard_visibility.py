@@ -37,6 +37,7 @@ PAGES = [
     "/ui/workers",
     "/ui/workers?name=for-",
     "/ui/rejections",
+    "/ui/rejections?state=open&text=expected",
     "/ui/schedules",
     "/ui/schedules?name=nightly",
     "/ui/events",

@@ -131,7 +131,10 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/create/snippets": _CREATE,
     "GET /ui/rejections": _READ_VISIBLE,
     "GET /ui/rejections/{id}": PageRule(Scope.TASKS_READ, Need.REJECTION),
+    "POST /ui/rejections/resend": _OPERATE_VISIBLE,
     "POST /ui/rejections/{id}/resend": PageRule(Scope.TASKS_OPERATE, Need.REJECTION),
+    "GET /ui/rejections/{id}/edit": PageRule(Scope.TASKS_OPERATE, Need.REJECTION),
+    "POST /ui/rejections/{id}/edit": PageRule(Scope.TASKS_OPERATE, Need.REJECTION),
 }
 """The rules by method and path, as the pages' routes are declared."""
 

@@ -1,7 +1,11 @@
 """Refused messages: storing, reading, and sending them again."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -12,7 +16,13 @@ from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import RejectionNotFound
 from taskmill.domain.parts import Part
-from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
+from taskmill.domain.rejection import (
+    RefusedMessage,
+    Rejection,
+    RejectionFilter,
+    RejectionSummary,
+    reason_of,
+)
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.observability.logs import get_logger
@@ -26,11 +36,30 @@ from taskmill.runtime.offload import caller
 from taskmill.storage import rejections, tasks
 from taskmill.storage.database import Database
 from taskmill.storage.rejections import LAST_ID, NewRejection
-from taskmill.wire.messages import MessageLimits, message_draft, stored_message
+from taskmill.wire.messages import (
+    CreationMessage,
+    MessageLimits,
+    edited_message,
+    message_draft,
+    stored_message,
+)
 
 log = get_logger(__name__)
 
 _TRIES = 3
+_MOST_READ: Final = 1000
+_MOST_REASONS: Final = 8
+
+
+class FoundRejections(NamedTuple):
+    """Refused messages, newest first; how many open ones have which reason, the most frequent first.
+
+    `next_before` is from where on there may be more, None at the end.
+    """
+
+    messages: Sequence[RejectionSummary]
+    reasons: Sequence[tuple[str, int]]
+    next_before: UUID | None
 
 
 class Rejections:
@@ -93,6 +122,23 @@ class Rejections:
             self._database, before=before or LAST_ID, limit=limit, visible=visible
         )
 
+    async def search(
+        self, wanted: RejectionFilter, *, before: UUID | None, limit: int
+    ) -> FoundRejections:
+        """Return up to `limit` that a filter admits among the next 1,000, and the reasons of these 1,000.
+
+        Raises `Unavailable`.
+        """
+        page = await self.page(before=before, limit=_MOST_READ)
+        found = [(one, reason_of(orjson.loads(one.problem))) for one in page]
+        shown = [one for one, reason in found if wanted.admits(one, reason)]
+        of_all = replace(wanted, reason=None, is_open=True)
+        reasons = Counter(reason for one, reason in found if of_all.admits(one, reason))
+        next_before = page[-1].id if page.has_more else None
+        if len(shown) > limit:
+            next_before = shown[limit - 1].id
+        return FoundRejections(shown[:limit], reasons.most_common(_MOST_REASONS), next_before)
+
     async def get(self, rejection_id: UUID) -> Rejection:
         """Return a rejection with its body. Raises `RejectionNotFound`."""
         found = await rejections.get(self._database, rejection_id)
@@ -110,20 +156,56 @@ class Rejections:
         """
         target = Target(TargetType.REJECTION, str(rejection_id))
         async with self._audit.record(AuditAction.REJECTION_RESEND, target) as outcome:
-            created = await self._resend(rejection_id)
+            rejection = await self.get(rejection_id)
+            created = await self._existing(rejection)
+            if created is None:
+                message = stored_message(_refused(rejection))
+                key_of = partial(self._key_for, rejection.summary)
+                created = await self._create(rejection, message, key_of)
             outcome["task_id"] = created.task.id
         return created
 
-    async def _resend(self, rejection_id: UUID) -> CreatedTask:
-        rejection = await self.get(rejection_id)
-        if rejection.summary.task_id is not None:
-            task = await tasks.get_one(self._database, rejection.summary.task_id)
-            _require_visible(rejection_id, task.queue)
-            return CreatedTask(task=task, replayed=True)
-        draft = self._draft(rejection)
+    async def resend_edited(
+        self, rejection_id: UUID, body: bytes, key: ApiKey | None
+    ) -> CreatedTask:
+        """Create the task of a refused message with another body, as asked for by a key; else as `resend`."""
+
+        async def key_of() -> ApiKey | None:
+            return key
+
+        target = Target(TargetType.REJECTION, str(rejection_id))
+        details = {"edited": True}
+        async with self._audit.record(
+            AuditAction.REJECTION_RESEND, target, details=details
+        ) as outcome:
+            rejection = await self.get(rejection_id)
+            created = await self._existing(rejection)
+            if created is None:
+                message = edited_message(_refused(rejection), body, self._limits)
+                created = await self._create(rejection, message, key_of)
+            outcome["task_id"] = created.task.id
+        return created
+
+    async def _existing(self, rejection: Rejection) -> CreatedTask | None:
+        """Return the task that a message has become."""
+        summary = rejection.summary
+        if summary.task_id is None:
+            return None
+        task = await tasks.get_one(self._database, summary.task_id)
+        _require_visible(summary.id, task.queue)
+        return CreatedTask(task=task, replayed=True)
+
+    async def _create(
+        self,
+        rejection: Rejection,
+        message: CreationMessage,
+        key_of: Callable[[], Awaitable[ApiKey | None]],
+    ) -> CreatedTask:
+        rejection_id = rejection.summary.id
+        draft = self._draft(rejection_id, message)
         # The contract of its type may have another default by now.
         _require_visible(rejection_id, draft.queue)
-        authorise_draft(await self._key_for(rejection.summary), draft)
+        authorise_draft(await key_of(), draft)
         created = await self._creation.create(draft)
         await rejections.mark_resent(self._database, rejection_id, created.task.id)
         log.info("message.resent", rejection_id=str(rejection_id), task_id=str(created.task.id))
@@ -142,23 +224,26 @@ class Rejections:
                 raise
             return current.key
 
-    def _draft(self, rejection: Rejection) -> TaskDraft:
-        summary = rejection.summary
-        message = RefusedMessage(
-            source=summary.source,
-            message_id=summary.message_id,
-            body=rejection.body,
-            properties=summary.properties,
-            status=summary.status,
-            problem=summary.problem,
-        )
-        draft = message_draft(stored_message(message), self._limits)
+    def _draft(self, rejection_id: UUID, message: CreationMessage) -> TaskDraft:
+        draft = message_draft(message, self._limits)
         if draft.idempotency is None:
             # So that two requests that send it again at the same time create one task.
             draft.idempotency = IdempotencyKey(
-                key=f"rejection:{summary.id}", request_hash=sha256(rejection.body).digest()
+                key=f"rejection:{rejection_id}", request_hash=sha256(message.body).digest()
             )
         return draft
+
+
+def _refused(rejection: Rejection) -> RefusedMessage:
+    summary = rejection.summary
+    return RefusedMessage(
+        source=summary.source,
+        message_id=summary.message_id,
+        body=rejection.body,
+        properties=summary.properties,
+        status=summary.status,
+        problem=summary.problem,
+    )
 
 
 def _require_visible(rejection_id: UUID, queue: str | None) -> None:

@@ -202,6 +202,18 @@ def stored_message(message: RefusedMessage) -> CreationMessage:
     )
 
 
+def edited_message(message: RefusedMessage, body: bytes, limits: MessageLimits) -> CreationMessage:
+    """Return the creation message of a refused one with another body; of its properties only the trace stays.
+
+    Its message id stays the idempotency key, if it can be one: a message with the same id makes no second task.
+    """
+    stored = stored_message(message)
+    key = stored.message_id
+    if key and any(key_violations("", key, limits.input)):
+        key = None
+    return CreationMessage(body=body, message_id=key, headers=stored.headers)
+
+
 def created_reply(task: ShownTask, *, replayed: bool, warning: str | None) -> bytes:
     """Return the reply to a message whose task exists: 201, or 200 when an earlier message had made it."""
     status = 200 if replayed else 201
