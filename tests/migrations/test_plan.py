@@ -157,7 +157,7 @@ def test_commands_block_what_the_manual_says(command: str, expected: Mapping[str
     assert effects([command], {"task_id": "task"}).blocked == expected
 
 
-def test_the_command_shows_the_plan_and_stops_where_it_is_told_to(
+def test_the_command_shows_the_plan_and_stops_where_it_is_asked_to(
     taskmill: Taskmill, empty_database_url: str
 ) -> None:
     url = ("--database-url", empty_database_url)

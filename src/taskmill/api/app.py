@@ -71,7 +71,7 @@ from taskmill.runtime.clock import Clock, SystemClock
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.page_limit import PageLimit
 from taskmill.runtime.rate_limits import RateLimits
-from taskmill.settings import Settings
+from taskmill.settings import LimitSettings, Settings
 from taskmill.settings.auth import requires_keys
 from taskmill.version import VERSION
 from taskmill.wire.attention import NoticeChange
@@ -274,12 +274,7 @@ def create_app(
             page_limit=PageLimit(
                 service.offload, per_address=max(settings.database.listing_pool_size // 2, 1)
             ),
-            input_limits=InputLimits(
-                labels=limits.labels,
-                hops=limits.hops,
-                idempotency_key_chars=limits.idempotency_key_chars,
-                contracts=service.contracts.by_type,
-            ),
+            input_limits=_input_limits(limits, service),
             access=AccessRules.of(settings.api),
             body_limits=BodyLimits(
                 total=settings.api.body_memory_bytes,
@@ -297,6 +292,15 @@ def create_app(
         ),
         traces,
         pages,
+    )
+
+
+def _input_limits(limits: LimitSettings, service: TaskService) -> InputLimits:
+    return InputLimits(
+        labels=limits.labels,
+        hops=limits.hops,
+        idempotency_key_chars=limits.idempotency_key_chars,
+        contracts=service.contracts.by_type,
     )
 
 
