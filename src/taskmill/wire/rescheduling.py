@@ -53,5 +53,5 @@ def to_rescheduling(body: object) -> Rescheduling:
         delay=None if request.delay_s is None else timedelta(seconds=request.delay_s),
     )
     if wanted == Rescheduling():
-        raise InvalidInput.at("", "one of queue, priority, run_at and delay_s", "none of them")
+        raise InvalidInput.at("", "at least one of queue, priority, run_at and delay_s", "none")
     return wanted
