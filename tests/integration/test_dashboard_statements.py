@@ -209,7 +209,10 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
             for rest in ("", "/edit", "/delete")
         },
         "/ui/types/{name}": ["/ui/types/emulate", "/ui/types/emulate?window=30d"],
-        "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
+        **{
+            f"/ui/tasks/{{id}}{rest}": [f"/ui/tasks/{task.id}{rest}"]
+            for rest in ("", "/logs.txt", "/reschedule")
+        },
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],
         **{
             f"/ui/rejections/{{id}}{rest}": [f"/ui/rejections/{stored[0]}{rest}"]
