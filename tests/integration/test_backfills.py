@@ -117,7 +117,7 @@ async def test_a_backfill_by_another_spec_than_that_of_the_skipped_ticks_splits_
     assert await found_in(scheduler.database) == {}
 
 
-async def test_a_backfill_mends_a_stretch_that_an_earlier_one_left_as_it_was(
+async def test_a_backfill_splits_a_stretch_that_an_earlier_one_left_as_it_was(
     scheduler: Scheduler, stage: Stage
 ) -> None:
     await scheduler.put(every="PT1M", catch_up="none")

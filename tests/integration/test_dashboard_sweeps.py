@@ -101,7 +101,9 @@ async def test_a_large_number_is_typed(pages: Served, stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("few")
-async def test_when_the_number_was_mistyped_the_pace_is_kept(pages: Served, stage: Stage) -> None:
+async def test_when_the_number_was_mistyped_the_pace_stays_as_chosen(
+    pages: Served, stage: Stage
+) -> None:
     for _ in range(4):
         await fail(stage)
     pace = {"delay_min": "60", "per_s": "2", "most": "3"}

@@ -118,7 +118,7 @@ async def test_a_held_tick_is_looked_at_once_a_second(scheduler: Scheduler) -> N
     assert schedule.next_at <= schedule.moment + timedelta(seconds=1)
 
 
-async def test_a_tick_that_is_held_for_longer_than_fires_are_kept_makes_its_task(
+async def test_a_tick_that_is_held_for_longer_than_fires_are_stored_makes_its_task(
     scheduler: Scheduler,
 ) -> None:
     await scheduler.put(every="PT1H", overlap="hold_one")

@@ -125,7 +125,7 @@ def test_a_type_without_a_worker_is_named_also_where_others_are_served() -> None
     ]
 
 
-def test_without_any_worker_that_alone_is_said() -> None:
+def test_without_any_worker_that_is_the_only_notice() -> None:
     waiting = {"queues": [queue(waiting=3)], "due": [due(workers=0, since=ago(minutes=3))]}
     [found] = notices(workers=[], **waiting)
     assert (found.kind, found.severity, found.since) == (
@@ -167,7 +167,7 @@ def test_a_backlog_grows_when_clearly_more_comes_than_goes(
     assert found.severity is (Severity.TROUBLE if is_growing else Severity.WARNING)
 
 
-def test_when_a_backlog_will_be_gone_is_not_said_of_one_that_was_not_counted_to_its_end() -> None:
+def test_when_a_backlog_will_be_gone_is_reported_only_of_one_that_was_counted_to_its_end() -> None:
     large = due(since=ago(hours=1), tasks=10_000, are_more=True)
     [found] = notices(queues=[queue(waiting=5_000_000, entered=0, left=900)], due=[large])
     assert (found.text, found.are_more) == ("late.waiting", True)

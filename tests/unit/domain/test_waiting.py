@@ -52,7 +52,7 @@ def test_beyond_the_bound_due_tasks_are_what_is_left_of_all() -> None:
     assert found == states("199,970", "30", "0", "0")
 
 
-def test_what_is_not_known_exactly_is_said_to_be_more() -> None:
+def test_what_is_not_known_exactly_is_reported_as_more() -> None:
     found = counted(
         all=200_000,
         scheduled=9_000,

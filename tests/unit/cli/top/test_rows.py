@@ -17,7 +17,7 @@ from tests.support.pictures import a_notice, a_picture, a_queue, a_snapshot
         (NoticeKind.NO_WORKERS, None, QueueTrouble.UNSERVED),
     ],
 )
-def test_no_worker_is_said_of_a_queue_only_where_a_notice_is_about_it(
+def test_a_queue_is_called_unserved_only_where_a_notice_is_about_it(
     kind: NoticeKind, of: str | None, trouble: QueueTrouble | None
 ) -> None:
     snapshot = a_snapshot(
