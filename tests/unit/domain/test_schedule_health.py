@@ -99,7 +99,7 @@ def test_only_ticks_since_the_last_change_count() -> None:
     assert cadence(a_schedule(), []) is None
 
 
-def test_two_ticks_are_too_few_to_judge() -> None:
+def test_two_ticks_are_too_few_to_be_called_slow() -> None:
     assert cadence(a_schedule(), every_minute(SKIPPED, FireOutcome.CREATED)) is None
 
 
