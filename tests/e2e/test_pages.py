@@ -39,7 +39,7 @@ NOT_RUN = {
     "docs/how-to/own-postgresql.md": 2,
     "docs/how-to/push-over-http.md": 3,
     "docs/how-to/several-workers.md": 1,
-    "docs/how-to/stop-and-upgrade.md": 1,
+    "docs/how-to/stop-and-upgrade.md": 2,
     "docs/how-to/test-your-handlers.md": 1,
     "docs/how-to/trace-tasks.md": 8,
     "docs/how-to/transactional-enqueue.md": 10,

@@ -99,7 +99,7 @@ async def test_a_path_that_is_almost_a_route_is_not_served_by_its_rule(
     ("request_line", "allow"),
     [
         ("DELETE /tasks", "GET, HEAD, POST"),
-        ("PUT /tasks/{id}", "GET, HEAD"),
+        ("PUT /tasks/{id}", "GET, HEAD, PATCH"),
         ("PUT /docs", "GET, HEAD"),
         ("PROPFIND /healthz", "GET, HEAD"),
         ("DELETE /audit", "GET, HEAD"),

@@ -75,7 +75,7 @@ async def test_tasks_that_were_created_together_are_logged_without_a_request_id(
     [
         ("PUT", "/tasks", "GET, HEAD, POST"),
         ("OPTIONS", "/tasks", "GET, HEAD, POST"),
-        ("POST", "/tasks/x", "GET, HEAD"),
+        ("POST", "/tasks/x", "GET, HEAD, PATCH"),
         ("POST", "/tasks/x/explain", "GET, HEAD"),
         ("DELETE", "/tasks/x/cancel", "POST"),
         ("HEAD", "/tasks/x/cancel", "POST"),

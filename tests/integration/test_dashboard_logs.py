@@ -53,6 +53,15 @@ async def test_lines_are_chosen_by_attempt_level_and_text(pages: Served, stage: 
     assert 'value="none"' in html
 
 
+async def test_levels_are_in_the_readers_language(pages: Served, stage: Stage) -> None:
+    taken = await two_claims(stage)
+    russian = {"accept-language": "ru"}
+    html = (await pages.get(f"/ui/tasks/{taken.task.id}", headers=russian)).text
+    names = re.findall(r"<option value=\"(\w*)\"[^>]*>([^<]+)</option>", html)
+    assert ("warning", "предупреждение и выше") in names
+    assert ("error", "ошибка и выше") in names
+
+
 async def test_each_attempt_has_a_heading_among_lines_of_several(
     pages: Served, stage: Stage
 ) -> None:

@@ -259,17 +259,12 @@ async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, sta
         assert words in notices
 
 
-async def test_levels_axes_and_numbers_are_in_the_readers_language(
-    pages: Served, stage: Stage
-) -> None:
-    task = await stage.created(queue="many")
+async def test_axes_and_numbers_are_in_the_readers_language(pages: Served, stage: Stage) -> None:
+    await stage.created(queue="many")
     await stage.sql.execute(
         "INSERT INTO taskmill.task_count (queue, status, tasks) VALUES ('many', 'succeeded', 1234567)"
     )
     russian = {"accept-language": "ru"}
-    html = (await pages.get(f"/ui/tasks/{task.id}", headers=russian)).text
-    for level in ("отладка", "сведения", "предупреждение", "ошибка"):
-        assert f">{level}</a>" in html
     overview = (await pages.get("/", headers=russian)).text
     assert 'data-large="\u00a0млн,\u00a0ты\u0441."' in overview
     assert "1\u202f234\u202f567" in overview

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskmill.domain.errors import TooLarge
 from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Permanent, Succeeded
+from taskmill.domain.rescheduling import Rescheduling
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import changes, counts, leases
@@ -52,6 +53,7 @@ async def a_mixture(stage: Stage) -> Mixture:
         await stage.service.retry(made.tasks[name])
     await made.waiting("waiting", queue="mail", idempotency=a_key("order-2"))
     await made.waiting("scheduled", delay=timedelta(hours=1), priority=9)
+    await stage.service.reschedule(made.tasks["scheduled"], Rescheduling(priority=8))
     resent = await made.resent()
     await counts.fold(stage.maintenance_database)
     await changes.number(stage.maintenance_database, 1000)

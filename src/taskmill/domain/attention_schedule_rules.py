@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import takewhile
-from typing import Final
+from typing import Final, assert_never
 
 from taskmill.domain.attention import Facts, Notice, NoticeKind, Severity
 from taskmill.domain.attention_snapshot import AttentionSnapshot, ScheduleState
@@ -62,6 +62,8 @@ def _since(state: ScheduleState, trouble: ScheduleTrouble) -> datetime | None:
             return _refused(state)[-1].tick
         case ScheduleTrouble.SLOW:
             return None
+        case _:
+            assert_never(trouble)
 
 
 def _refused(state: ScheduleState) -> list[Fire]:

@@ -7,7 +7,7 @@ or of a task that was created with a `callback_url`. The package `webhooks` deli
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 from uuid import UUID
 
 from taskmill.domain.lifecycle import TERMINAL, Status
@@ -124,6 +124,8 @@ def condition_of(webhook: Webhook, backlog: WebhookBacklog, now: datetime) -> We
             return WebhookCondition.PAUSED
         case WebhookState.ENABLED:
             return _condition_of_enabled(webhook, backlog, now)
+        case _:
+            assert_never(webhook.draft.state)
 
 
 def _condition_of_enabled(

@@ -20,6 +20,7 @@ from taskmill.domain.doctor_rules import diagnose
 from taskmill.domain.doctor_snapshot import (
     AbandonedClaims,
     BrokerFacts,
+    ConnectionUse,
     DiskState,
     DoctorSnapshot,
     LockWait,
@@ -128,6 +129,43 @@ def test_who_waits_for_nobody_is_the_one_to_end() -> None:
     assert found.command == "SELECT pg_terminate_backend(1)"
     assert found.sentence == "2 sessions wait for locks, the longest for 9 s."
     assert kinds(lock_waits=[replace(first, waited_s=0.9)]) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "whose", "command"),
+    [
+        (
+            "server",
+            "the server",
+            "ALTER SYSTEM SET max_connections = 200 -- and restart PostgreSQL",
+        ),
+        ("database", "the database mill", "ALTER DATABASE mill CONNECTION LIMIT 200"),
+        ("login", "the login mill", "ALTER ROLE mill CONNECTION LIMIT 200"),
+    ],
+)
+def test_few_connections_left_name_whose_limit_that_is(
+    scope: str, whose: str, command: str
+) -> None:
+    use = ConnectionUse(scope=scope, name="mill", used=95, limit=100)
+    [found] = diagnose(DoctorSnapshot(connections=[use]))
+    assert (found.kind, found.command) == (DiagnosisKind.CONNECTIONS, command)
+    assert f"connections that {whose} may have" in found.sentence
+
+
+def test_dead_rows_name_the_snapshot_that_holds_them() -> None:
+    table = TableState(
+        name="dispatch",
+        live=10**4,
+        dead=10**6,
+        rows=10**6,
+        pages=100_000,
+        vacuumed_s=60,
+        has_autovacuum=True,
+    )
+    held = replace(HOLDER, held_s=3600.0)
+    found = diagnose(DoctorSnapshot(tables=[table], holders=[held]))
+    evidence = [line for one in found for line in one.evidence]
+    assert {"vacuumed 1m ago", "the oldest snapshot is 1h old"} <= set(evidence)
 
 
 def test_a_table_with_many_rows_may_have_many_dead_ones_and_many_pages() -> None:
