@@ -54,6 +54,7 @@ async def test_either_tag_is_that_of_the_task(roomy: Served) -> None:
         assert "content-encoding" not in same.headers
 
 
+@pytest.mark.usefixtures("numbered")
 async def test_the_response_of_a_long_poll_is_compressed_likewise(roomy: Served) -> None:
     task = await roomy.create(payload=LARGE, delay_s=3600)
     headers = {**GZIP, "if-none-match": 'W/"1.0"', "prefer": "wait=20"}
