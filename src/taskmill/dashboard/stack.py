@@ -18,7 +18,7 @@ _LONGEST_SOURCE: Final = 500
 _MOST_OWN: Final = 10
 _INDENT: Final = "    "
 _HEAD: Final = "Traceback (most recent call last):"
-_FRAME: Final = re.compile(r'  File "(.+)", line ([0-9]+)(?:, in (.+))?')
+_FRAME: Final = re.compile(r'  File "(.+)", line ([0-9]{1,9})(?:, in (.+))?')
 _BETWEEN: Final = re.compile(
     r"\n\n(The above exception was the direct cause of the following exception"
     r"|During handling of the above exception, another exception occurred):\n\n"

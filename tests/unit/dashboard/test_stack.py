@@ -89,6 +89,7 @@ def test_an_endless_recursion_shows_few_frames() -> None:
         "it failed",
         "Traceback (most recent call last):",
         "Traceback (most recent call last):\nValueError: no frames",
+        f'Traceback (most recent call last):\n  File "a.py", line {"9" * 5000}, in f\nValueError: x',
         "Error: x\n    at run (/srv/shop/index.js:3:7)",
         '  + Exception Group Traceback (most recent call last):\n  |   File "a.py", line 1, in f',
         "\n\nDuring handling of the above exception, another exception occurred:\n\n",
