@@ -118,10 +118,12 @@ def _attempts(events: Sequence[TaskEvent], now: datetime) -> Iterator[AttemptCou
 def _attempt(
     waits: Sequence[TaskEvent], claim: TaskEvent | None, end: TaskEvent | None, until: datetime
 ) -> AttemptCourse:
-    waited = tuple(_waiting(waits, until if claim is None else claim.at))
     if claim is None:
+        # PostgreSQL's clock may have been set back in between.
+        waited = tuple(_waiting(waits, max(until, waits[-1].at)))
         run, attempt = waits[-1].run, waits[-1].attempt + 1
         return AttemptCourse(run=run, attempt=attempt, phases=waited, end=end)
+    waited = tuple(_waiting(waits, claim.at))
     ran = Phase(kind=_kind_of(end), begin=claim.at, end=max(until, claim.at))
     return AttemptCourse(
         run=claim.run,

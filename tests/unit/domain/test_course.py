@@ -138,6 +138,13 @@ def test_a_cancelled_task_ends_as_such_whether_it_ran_or_not() -> None:
     assert shown(course_of(events, at(9))) == [[("waiting", 1), ("cancelled", 2)]]
 
 
+def test_a_task_that_ended_before_it_was_created_by_a_clock_set_back_has_waited_no_time() -> None:
+    for ended in (EventType.CANCELLED, EventType.EXPIRED):
+        events = [an_event(EventType.CREATED, 5, due=9), an_event(ended, 3)]
+        [course] = course_of(events, at(9))
+        assert (course.waited_s, course.phases[0].begin) == (0, at(5))
+
+
 def test_an_expired_task_has_failed_while_it_waited() -> None:
     events = [an_event(EventType.CREATED, 0), an_event(EventType.EXPIRED, 3)]
     assert [one.kind for one in course_of(events, at(9))] == ["failed"]
