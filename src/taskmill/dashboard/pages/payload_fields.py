@@ -13,6 +13,8 @@ from taskmill.domain.task_fields import DEFAULT_TYPE
 MOST_FIELDS: Final = 30
 _MOST_CHOICES: Final = 50
 _LONGEST_WHOLE: Final = 20
+# Others have no exact place in JSON as it is written here.
+_WRITABLE: Final = range(-(2**63), 2**64)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _SECONDS: Final = {"type": "number", "minimum": 0, "maximum": 86_400}
@@ -80,7 +82,7 @@ class Field:
 
 def number(text: str) -> object:
     """Return a text as a number, or as it is; the number is validated later."""
-    if _WHOLE.fullmatch(text) and len(text) <= _LONGEST_WHOLE:
+    if _WHOLE.fullmatch(text) and len(text) <= _LONGEST_WHOLE and int(text) in _WRITABLE:
         return int(text)
     if _NUMBER.fullmatch(text):
         found = float(text)
