@@ -58,6 +58,14 @@ async def test_faults_are_shown_at_their_fields(pages: Served, stage: Stage) -> 
     assert await stage.task(task.id) == task
 
 
+async def test_a_version_that_no_task_can_have_changes_nothing(pages: Served, stage: Stage) -> None:
+    task = await stage.created()
+    for version in ("0", "x", "²", "9" * 5000):
+        address = f"/ui/tasks/{task.id}/reschedule"
+        assert (await send(pages, address, version=version, priority="9"))[0] == 422
+    assert await stage.task(task.id) == task
+
+
 async def test_a_task_that_has_changed_meanwhile_is_left_alone(pages: Served, stage: Stage) -> None:
     task = await stage.created()
     address = f"/ui/tasks/{task.id}/reschedule"

@@ -1,5 +1,6 @@
 """Another due time, priority or queue for a task that waits: at once by a button, or by a form."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC
 from http import HTTPStatus
@@ -28,8 +29,10 @@ from taskmill.operations.authorisation import authorise_move, missing
 from taskmill.operations.visibility import current_visibility
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rescheduling import to_rescheduling
+from taskmill.wire.wording import describe
 
 _AT_ONCE: Final = {"delay_s": 0}
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 _CHANGED: Final = Violation(
     pointer="",
     expected="a task as it was when this form was opened",
@@ -69,14 +72,24 @@ async def _reschedule(view: View, task: Task, pairs: Pairs) -> None:
         authorise_move(view.key, found, wanted.queue)
         _require_readable(wanted.queue)
 
-    version = first(pairs, "version")
     await view.context.service.reschedule(
         view.id,
         wanted,
-        versions={int(version)} if version.isascii() and version.isdigit() else None,
+        versions=_versions(pairs),
         guard=guard,
         owner=None if view.key is None else view.key.owner,
     )
+
+
+def _versions(pairs: Pairs) -> set[int] | None:
+    """Return the version that the form showed; None for the button, which has none. Raises `InvalidInput`."""
+    text = first(pairs, "version")
+    if not text:
+        return None
+    if not _VERSION.fullmatch(text):
+        expected = "a whole number from 1 to 999999999"
+        raise InvalidInput.at("/version", expected, describe(text, reveal=True))
+    return {int(text)}
 
 
 def _changes(task: Task, pairs: Pairs) -> dict[str, object]:
