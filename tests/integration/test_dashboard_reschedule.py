@@ -5,8 +5,10 @@ from datetime import UTC, timedelta
 
 from taskmill.domain.lifecycle import Status
 from tests.support.api import Served
-from tests.support.pages import fields_of
+from tests.support.api_keys import REQUIRED
+from tests.support.pages import fields_of, serving_pages
 from tests.support.stage import Stage
+from tests.support.visitors import visitor
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 
@@ -94,3 +96,19 @@ async def test_a_cancelled_task_has_a_receipt(pages: Served, stage: Stage) -> No
     assert (await stage.task(taken.task.id)).status is Status.IN_PROGRESS
     html = (await pages.get(f"/ui/tasks/{taken.task.id}")).text
     assert re.search(r"Its worker was asked to stop it.*tester", html, re.DOTALL)
+
+
+async def test_a_visitor_moves_tasks_where_they_may_be_created_and_read(stage: Stage) -> None:
+    task = await stage.created(queue="mail")
+    grants = ("tasks:read queue=mail,bulk", "tasks:create queue=bulk,other")
+    async with serving_pages(stage, REQUIRED) as closed:
+        headers = SAME_ORIGIN | await visitor(closed, stage, *grants, "tasks:operate queue=mail")
+        refused, moved = [
+            await closed.http.post(
+                f"/ui/tasks/{task.id}/reschedule", data={"queue": queue}, headers=headers
+            )
+            for queue in ("other", "bulk")
+        ]
+    assert (refused.status_code, moved.status_code) == (403, 303)
+    assert "tasks:read" in refused.text
+    assert (await stage.task(task.id)).queue == "bulk"

@@ -26,7 +26,6 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import HIGHEST_PRIORITY
 from taskmill.operations.authorisation import authorise_move, missing
-from taskmill.operations.visibility import current_visibility
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rescheduling import to_rescheduling
 from taskmill.wire.wording import describe
@@ -70,7 +69,7 @@ async def _reschedule(view: View, task: Task, pairs: Pairs) -> None:
 
     def guard(found: Task) -> None:
         authorise_move(view.key, found, wanted.queue)
-        _require_readable(wanted.queue)
+        _require_readable(view, wanted.queue)
 
     await view.context.service.reschedule(
         view.id,
@@ -114,10 +113,10 @@ def _shown(task: Task) -> dict[str, str]:
     }
 
 
-def _require_readable(queue: str | None) -> None:
+def _require_readable(view: View, queue: str | None) -> None:
     """Check that the visitor may see the task in its new queue. Raises `ScopeMissing`."""
-    visibility = current_visibility()
-    if queue is not None and visibility is not None and not visibility.shows(queue):
+    key = view.key
+    if queue is not None and key is not None and not key.permits(Scope.TASKS_READ, queue=queue):
         raise missing(Scope.TASKS_READ, queue)
 
 
