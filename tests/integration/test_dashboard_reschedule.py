@@ -50,6 +50,18 @@ async def test_the_form_changes_only_what_is_filled_in_otherwise(
     assert (await stage.task(task.id)).version == 3
 
 
+async def test_a_due_time_that_a_browser_writes_without_seconds_stays_as_it_is(
+    pages: Served, stage: Stage
+) -> None:
+    hour = stage.clock.now().replace(minute=0, second=0, microsecond=500) + timedelta(hours=2)
+    task = await stage.created(run_at=hour)
+    address = f"/ui/tasks/{task.id}/reschedule"
+    form = {"version": "1", "run_at": hour.strftime("%Y-%m-%dT%H:%M"), "priority": "9"}
+    assert (await send(pages, address, **form))[0] == 303
+    changed = await stage.task(task.id)
+    assert (changed.priority, changed.run_at) == (9, hour)
+
+
 async def test_faults_are_shown_at_their_fields(pages: Served, stage: Stage) -> None:
     task = await stage.created()
     address = f"/ui/tasks/{task.id}/reschedule"

@@ -95,6 +95,9 @@ def _changes(task: Task, pairs: Pairs) -> dict[str, object]:
     """Return the fields that are filled in otherwise than the form showed them."""
     shown = _shown(task)
     filled_in = {name: first(pairs, name) for name in shown}
+    if moment_of(filled_in["run_at"]) == moment_of(shown["run_at"]):
+        # Browsers leave out seconds that are zero; what the form does not show stays as it is.
+        filled_in["run_at"] = shown["run_at"]
     changed = {name: text for name, text in filled_in.items() if text and text != shown[name]}
     body: dict[str, object] = dict(changed)
     if "run_at" in changed:
