@@ -120,6 +120,30 @@ async def test_a_key_changes_tasks_of_its_queues_and_moves_them_where_it_may_cre
     assert await stage.task(other.id) == other
 
 
+@pytest.mark.parametrize(
+    "more",
+    [("tasks:read-secret queue=bulk",), ("worker queue=bulk",), ("worker type=emulate",), ()],
+)
+async def test_a_key_moves_no_secrets_to_where_only_there_it_would_see_them(
+    required: Served, stage: Stage, more: tuple[str, ...]
+) -> None:
+    secret = await stage.created(
+        queue="mail", payload='{"token": "x"}', payload_secrets='["/token"]'
+    )
+    plain = await stage.created(queue="mail", payload='{"token": "x"}')
+    grants = ("tasks:read queue=mail,bulk", "tasks:operate queue=mail", "tasks:create queue=bulk")
+    key = shown(await a_new_key(stage.database, *grants, *more))
+    status, problem = await patch(required, secret.id, {"queue": "bulk"}, key)
+    assert (await patch(required, plain.id, {"queue": "bulk"}, key))[0] == 200
+    if not more or "queue=bulk" not in more[0]:
+        assert (status, (await stage.task(secret.id)).queue) == (200, "bulk")
+        return
+    assert (status, problem["scope"]) == (403, "tasks:read-secret")
+    assert await stage.task(secret.id) == secret
+    seeing = await a_new_key(stage.database, *grants, *more, "tasks:read-secret queue=mail")
+    assert (await patch(required, secret.id, {"queue": "bulk"}, shown(seeing)))[0] == 200
+
+
 async def test_the_audit_log_has_what_was_asked_for_and_what_came_of_it(api: Served) -> None:
     task = await api.create()
     await patch(api, task["id"], {"priority": 9})

@@ -78,12 +78,26 @@ def authorise_draft(key: ApiKey | None, draft: TaskDraft) -> None:
         )
 
 
-def authorise_move(key: ApiKey | None, task: Task, queue: str | None) -> None:
-    """Check that a key may have a task wait in another queue, as if it created it there. Raises `ScopeMissing`."""
+def authorise_move(key: ApiKey | None, task: Task, queue: str | None, *, has_secrets: bool) -> None:
+    """Check that a key may have a task wait in another queue, as if it created it there.
+
+    What is secret in a task can't be moved to where the key would see it, unless it may see it where it is.
+
+    Raises:
+        ScopeMissing: It may not.
+    """
     if key is None or queue is None or queue == task.queue:
         return
     if not key.permits(Scope.TASKS_CREATE, queue=queue, type=task.type):
         raise missing(Scope.TASKS_CREATE, queue, task.type)
+    sees_here, sees_there = (_sees_secrets(key, one, task.type) for one in (task.queue, queue))
+    if has_secrets and sees_there and not sees_here:
+        raise missing(Scope.TASKS_READ_SECRET, task.queue)
+
+
+def _sees_secrets(key: ApiKey, queue: str, type_: str) -> bool:
+    """Return whether a key sees what is secret in tasks of a queue: as a reader, or as a worker, who gets all."""
+    return permits_secrets(key, queue) or key.permits(Scope.WORKER, queue=queue, type=type_)
 
 
 def authorise_url(key: ApiKey | None, url: str | None) -> None:

@@ -61,6 +61,10 @@ class Masking:
         shown = partial(self.shown, key, is_page=is_page)
         return await self._offload.run_if_large(size, lambda: list(map(shown, tasks)))
 
+    def has_secrets(self, task: Task) -> bool:
+        """Return whether anything may be secret in a task."""
+        return has_secrets(task, self._secrets.get(task.type))
+
     async def show_made(self, key: ApiKey | None, task: Task) -> ShownTask:
         """Return a task whose content its maker has not sent: only who may read it sees what it does."""
         if key is not None and not key.permits(Scope.TASKS_READ, queue=task.queue):

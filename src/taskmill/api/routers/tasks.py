@@ -159,14 +159,17 @@ async def reschedule_task(
 
     A delay and the pause before a retry are skipped alike. One that is due already, and is to be due at once,
     keeps its place. A task that runs or has ended is refused (409); what it is asked to do never changes. To move
-    it to another queue, a key has to grant `tasks:create` for that queue and its type, too.
+    it to another queue, a key has to grant `tasks:create` for that queue and its type, too. If something in it is
+    secret that the key would see only there, it has to grant `tasks:read-secret` for the queue where it is.
     """
     wanted, key = to_rescheduling(body), shown_key(request.scope)
     task = await context.service.reschedule(
         id,
         wanted,
         versions=if_match_versions(request.scope),
-        guard=lambda found: authorise_move(key, found, wanted.queue),
+        guard=lambda found: authorise_move(
+            key, found, wanted.queue, has_secrets=context.service.masking.has_secrets(found)
+        ),
         owner=owner_of(request.scope),
     )
     return task_response(await shown_task(context, request.scope, task)).to_starlette()

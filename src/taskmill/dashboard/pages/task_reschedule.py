@@ -68,7 +68,8 @@ async def _reschedule(view: View, task: Task, pairs: Pairs) -> None:
     wanted = to_rescheduling(body)
 
     def guard(found: Task) -> None:
-        authorise_move(view.key, found, wanted.queue)
+        has_secrets = view.context.service.masking.has_secrets(found)
+        authorise_move(view.key, found, wanted.queue, has_secrets=has_secrets)
         _require_readable(view, wanted.queue)
 
     await view.context.service.reschedule(
