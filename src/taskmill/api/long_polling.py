@@ -17,6 +17,7 @@ from taskmill.api.refusals import ClientGone
 from taskmill.api.responses import RawResponse, task_response
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
+from taskmill.operations.visibility import require_visible
 from taskmill.runtime.http_scope import UNTIMED, set_deadline
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.tasks import task_etag
@@ -97,6 +98,7 @@ async def _long_poll(
             if presence.is_gone:
                 raise ClientGone
             task = await context.service.reading.get(task.id)
+    require_visible(task)
     response = tagged_response(await shown_task(context, scope, task), known_tags)
     response.headers = (*response.headers, APPLIED)
     return response

@@ -11,6 +11,7 @@ from taskmill.domain.task import Task
 from taskmill.observability.flow import RESCHEDULED
 from taskmill.observability.logs import get_logger
 from taskmill.operations.queues import KnownQueues
+from taskmill.operations.visibility import require_visible
 from taskmill.storage import tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 
@@ -45,7 +46,7 @@ class Rescheduler:
         With `versions`, only while it has one of them. A queue that does not exist is made as the owner's.
 
         Raises:
-            TaskNotFound: there is no such task.
+            TaskNotFound: there is no such task, or it is where this context sees none.
             VersionMismatch: it has another version.
             TransitionRefused: it does not wait.
             InvalidInput: it would expire before it is due.
@@ -54,6 +55,7 @@ class Rescheduler:
         """
         for _ in range(_TRIES):
             task = await tasks.get_one(self._database, task_id)
+            require_visible(task)
             if versions is not None and task.version not in versions:
                 raise VersionMismatch(task_id, task.version, _ACTION)
             if task.status is not Status.NEW:

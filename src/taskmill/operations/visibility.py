@@ -10,7 +10,9 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Final
 
+from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.system import TaskFilter
+from taskmill.domain.task import Task
 from taskmill.domain.visibility import Visibility
 from taskmill.storage import queues
 from taskmill.storage.database import Database
@@ -31,6 +33,13 @@ def limited_to(visibility: Visibility | None) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def require_visible(task: Task) -> None:
+    """Check that this context may see a task where it is now: it may have been moved. Raises `TaskNotFound`."""
+    visibility = current_visibility()
+    if visibility is not None and not visibility.shows(task.queue):
+        raise TaskNotFound(task.id)
 
 
 async def visible_queues(database: Database) -> frozenset[str] | None:

@@ -22,7 +22,6 @@ from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import (
     InvalidInput,
     TaskmillError,
-    TaskNotFound,
     TooLarge,
     Unavailable,
 )
@@ -35,7 +34,7 @@ from taskmill.operations.authorisation import (
     permitted_contracts,
     permitted_limits,
 )
-from taskmill.operations.visibility import current_visibility
+from taskmill.operations.visibility import current_visibility, require_visible
 from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.problems import problem_json
 from taskmill.wire.tasks import to_draft
@@ -145,9 +144,7 @@ async def _copied(view: View, task: Task) -> Task:
 async def _task(view: View, task_id: UUID) -> Task:
     """Return a task that the visitor may see. Raises `TaskNotFound`."""
     task = await view.context.service.reading.get(task_id)
-    visibility = current_visibility()
-    if visibility is not None and not visibility.shows(task.queue):
-        raise TaskNotFound(task_id)
+    require_visible(task)
     return task
 
 
