@@ -227,8 +227,8 @@ def retry(task_id: TaskId, version: int | None) -> Call[TaskView]:
 
 def reschedule(task_id: TaskId, changes: Rescheduled, version: int | None) -> Call[TaskView]:
     """Change where and when a waiting task waits."""
-    # With a version a second try after success would be refused.
-    call = sent("PATCH", _task_path(task_id), changes, TaskView, repeatable=version is None)
+    # Not repeatable: after success the task may run, and a second try is refused.
+    call = sent("PATCH", _task_path(task_id), changes, TaskView, repeatable=False)
     if version is None:
         return call
     return replace(call, headers={**call.headers, "If-Match": etag(version)})
