@@ -54,6 +54,20 @@ async def test_the_curl_of_a_task_creates_one_like_it(pages: Served, stage: Stag
     assert (made["payload"], made["labels"]) == (orjson.loads(payload), {"team": "x"})
 
 
+async def test_the_curl_of_a_task_has_no_secret_that_the_page_masks_and_says_so(
+    pages: Served, stage: Stage
+) -> None:
+    payload = '{"to": "ann", "token": "correct-horse"}'
+    for secrets, title in ((None, "creates the same task again"), ('["/token"]', "not in it")):
+        task = await stage.created(payload=payload, payload_secrets=secrets)
+        page = (await pages.get(f"/ui/tasks/{task.id}")).text
+        sent = orjson.loads(curl_on(page)[-1])["payload"]
+        assert sent.items() >= {"to": "ann"}.items()
+        assert ("correct-horse" in page) == ("token" in sent) == (secrets is None)
+        [shown] = re.findall(r'data-copy="curl[^"]*" title="([^"]*)"', page)
+        assert title in shown
+
+
 async def test_a_payload_that_is_too_long_for_a_command_has_none(
     pages: Served, stage: Stage
 ) -> None:

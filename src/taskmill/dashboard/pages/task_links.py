@@ -1,5 +1,6 @@
 """What leads from a task elsewhere: to its trace, and to a command that creates another one."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.dashboard.pages.create_form import CreateForm
@@ -19,10 +20,17 @@ async def trace_link(view: View, task_id: UUID) -> str | None:
     return None if found is None else link.replace(TRACE_ID, found)
 
 
-async def curl_of(view: View, task: Task) -> str | None:
+class CurlCommand(NamedTuple):
+    """A command for curl, and what it does, for who looks at its button."""
+
+    text: str
+    title: str
+
+
+async def curl_of(view: View, task: Task) -> CurlCommand | None:
     """Return a command that creates a task like this one; None if it would be too long.
 
-    Secret values that the visitor does not see are left out.
+    Secret values that the visitor does not see are left out, and its title says so.
     """
     if len(task.payload or "") > LONGEST_INLINE:
         return None
@@ -31,4 +39,7 @@ async def curl_of(view: View, task: Task) -> str | None:
     form = CreateForm.like(copied, contracts)
     body = form.body()
     found = snippets_of(view.base, body, needs_key=view.context.sessions is not None)
-    return None if form.faults or found.needs_file else found.curl
+    if form.faults or found.needs_file:
+        return None
+    key = "task.curl.title" if copied.payload == task.payload else "task.curl.partial"
+    return CurlCommand(found.curl, view.t(key))
