@@ -2,7 +2,7 @@
 -- versions.
 -- Reads only; relies on the primary keys of task, running and task_event, of which it looks up a row of each, or two
 -- of the last, per pair. Returns in any order; changes of tasks that were dropped are missing. The columns read from
--- `task` never change.
+-- `task` never change, but for `queue`: it is where the task is now (reschedule_task).
 SELECT
     e.task_id, e.version, e.at, e.event, e.status, e.run, e.attempt, e.losses, e.claim_no,
     e.run_at, e.worker, e.reason, e.error, t.queue, t.type, t.name, t.labels
