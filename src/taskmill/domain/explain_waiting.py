@@ -56,6 +56,8 @@ def _delay_kind(c: ExplainSnapshot) -> DelayKind:
     kinds = {
         EventType.RETRY_SCHEDULED: DelayKind.BACKOFF,
         EventType.HANDED_BACK: DelayKind.HANDED_BACK,
+        # One that has failed is still to be retried.
+        EventType.RESCHEDULED: DelayKind.BACKOFF if c.attempt else DelayKind.SCHEDULED,
     }
     return kinds.get(c.last.event_type, DelayKind.SCHEDULED) if c.last else DelayKind.SCHEDULED
 

@@ -83,6 +83,12 @@ def test_only_a_waiting_task_without_other_blockers_needs_its_position() -> None
             "fix the cause",
         ),
         (
+            a_last(EventType.RESCHEDULED, Reason.OPERATOR),
+            "backoff",
+            "Attempt 1 of 3 failed: ValueError: no such customer",
+            "fix the cause",
+        ),
+        (
             a_last(EventType.HANDED_BACK, Reason.NO_HANDLER),
             "handed_back",
             "handed it back (no_handler)",
