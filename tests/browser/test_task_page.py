@@ -172,6 +172,6 @@ def test_a_cancelled_task_shows_its_receipt(window: Window, mill: Mill) -> None:
     page.get_by_role("button", name="Cancel").click()
     page.locator("#confirm[open]").get_by_role("button", name="Confirm").click()
     expect(page.locator(".receipt")).to_contain_text(
-        re.compile(r"Its worker stopped it .*worker-1")
+        re.compile(r"Cancelled .* after its worker was asked to stop it.*worker-1")
     )
     window.check()
