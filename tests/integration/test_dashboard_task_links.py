@@ -54,6 +54,24 @@ async def test_the_curl_of_a_task_creates_one_like_it(pages: Served, stage: Stag
     assert (made["payload"], made["labels"]) == (orjson.loads(payload), {"team": "x"})
 
 
+async def test_the_curl_of_a_task_has_its_texts_as_they_are(pages: Served) -> None:
+    fields = {
+        "name": " padded ",
+        "description": "two\nlines ",
+        "labels": {"note": "x\ny=z", "empty": ""},
+        "retry": {"base_s": 2, "factor": 3, "max_s": 60, "jitter": 0},
+        "timeout_s": 1.5,
+        "max_attempts": 4,
+    }
+    task = await pages.create(**fields, delay_s=3600, expires_at="2090-01-31T09:00:00Z")
+    content = curl_on((await pages.get(f"/ui/tasks/{task['id']}")).text)[-1]
+    assert orjson.loads(content).items() >= fields.items()
+    assert not orjson.loads(content).keys() & {"run_at", "delay_s", "expires_at", "payload"}
+    sent = {"content-type": "application/json"}
+    made = (await pages.http.post("/tasks", content=content, headers=sent)).json()
+    assert {name: made[name] for name in fields} == {name: task[name] for name in fields}
+
+
 async def test_the_curl_of_a_task_has_no_secret_that_the_page_masks_and_says_so(
     pages: Served, stage: Stage
 ) -> None:

@@ -1,13 +1,15 @@
 """What leads from a task elsewhere: to its trace, and to a command that creates another one."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import UUID
 
-from taskmill.dashboard.pages.create_form import CreateForm
+import orjson
+
 from taskmill.dashboard.pages.snippets import LONGEST_INLINE, snippets_of
 from taskmill.dashboard.view import View
 from taskmill.domain.task import Task
-from taskmill.operations.authorisation import permitted_contracts
+from taskmill.domain.task_fields import GIVEN, Kind
 from taskmill.settings.values import TRACE_ID
 
 
@@ -35,11 +37,24 @@ async def curl_of(view: View, task: Task) -> CurlCommand | None:
     if len(task.payload or "") > LONGEST_INLINE:
         return None
     copied = await view.context.service.masking.copy(view.key, task, is_page=True)
-    contracts = permitted_contracts(view.key, view.context.service.contracts.by_type)
-    form = CreateForm.like(copied, contracts)
-    body = form.body()
+    body = dict(_given(copied))
     found = snippets_of(view.base, body, needs_key=view.context.sessions is not None)
-    if form.faults or found.needs_file:
+    if found.needs_file:
         return None
     key = "task.curl.title" if copied.payload == task.payload else "task.curl.partial"
     return CurlCommand(found.curl, view.t(key))
+
+
+def _given(task: Task) -> Iterator[tuple[str, object]]:
+    """Yield the members of a request that creates a task like this one; its due time and expiry are left out."""
+    for field in GIVEN:
+        value = getattr(task, field.attribute, None)
+        if value is None or field.kind is Kind.TIME:
+            continue
+        match field.kind:
+            case Kind.OBJECT | Kind.RETRY | Kind.LABELS | Kind.POINTERS:
+                yield field.name, orjson.loads(value)
+            case Kind.SECONDS:
+                yield field.name, value.total_seconds()
+            case _:
+                yield field.name, value
