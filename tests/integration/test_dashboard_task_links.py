@@ -8,8 +8,10 @@ import orjson
 
 from taskmill.settings import Settings
 from tests.support.api import LIMITS, Served
+from tests.support.api_keys import REQUIRED
 from tests.support.pages import serving_pages
 from tests.support.stage import Stage
+from tests.support.visitors import visitor
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 LINK = "https://traces.example.org/trace/{trace_id}?from=taskmill"
@@ -102,3 +104,16 @@ async def test_pages_name_buttons_and_no_commands(pages: Served, stage: Stage) -
     page = (await pages.get(f"/ui/tasks/{task.id}", headers={"accept-language": "ru"})).text
     assert "<b>«Повторить»</b> запустит её снова." in page
     assert "taskmill task" not in page
+
+
+async def test_who_has_no_buttons_is_shown_commands(stage: Stage) -> None:
+    task = await stage.created(queue="mail")
+    await stage.service.cancel(task.id)
+    async with serving_pages(stage, REQUIRED) as closed:
+        for grants, shown in (
+            (("tasks:read",), f"<code>taskmill task retry {task.id}</code>"),
+            (("tasks:read", "tasks:operate queue=mail"), "<b>Retry</b>"),
+        ):
+            session = await visitor(closed, stage, *grants)
+            page = (await closed.get(f"/ui/tasks/{task.id}", headers=session)).text
+            assert f"Nothing. {shown} would run it again." in page
