@@ -40,13 +40,14 @@ from taskmill.wire.batches import (
 from taskmill.wire.contracts.contract import Contract, compile_contract
 from taskmill.wire.masking import plain
 from taskmill.wire.problems import problem_for_status, problem_json
+from taskmill.wire.rescheduling import to_rescheduling
 from taskmill.wire.rules import DEFAULT_LIMITS
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import task_json, to_draft
 
 _ADDRESS: Final = "http://taskmill.test"
 _SHOWN: Final = reader_of(TaskView)
-Action: TypeAlias = Callable[[InMemoryStore, Task], httpx.Response]
+Action: TypeAlias = Callable[[InMemoryStore, Task, httpx.Request], httpx.Response]
 
 
 class ServiceInMemory:
@@ -156,8 +157,8 @@ class ServiceInMemory:
                 case method, ["tasks", task_id, *action] if (method, *action) in _ON_ONE:
                     number = task_number(task_id)
                     task = self._store.get(_id(task_id) if number is None else number).task
-                    _check_version(request, task, *action)
-                    return _ON_ONE[method, *action](self._store, task)
+                    _check_version(request, task, *(action or [_NAMES[method]]))
+                    return _ON_ONE[method, *action](self._store, task, request)
         except TaskmillError as error:
             return _response(problem_json(error, path))
         detail = "the service in memory does not have this address"
@@ -205,28 +206,35 @@ async def _awaited(task_id: UUID) -> UUID:
     return task_id
 
 
-def _check_version(request: httpx.Request, task: Task, action: str = "read") -> None:
+def _check_version(request: httpx.Request, task: Task, action: str) -> None:
     versions = if_match_versions({"headers": [(k.lower(), v) for k, v in request.headers.raw]})
     if versions is not None and task.version not in versions:
         raise VersionMismatch(task.id, task.version, action)
 
 
-def _show(_: InMemoryStore, task: Task) -> httpx.Response:
+def _show(_: InMemoryStore, task: Task, __: httpx.Request) -> httpx.Response:
     return _json(200, task_json(plain(task)))
 
 
-def _cancel(store: InMemoryStore, task: Task) -> httpx.Response:
+def _reschedule(store: InMemoryStore, task: Task, request: httpx.Request) -> httpx.Response:
+    store.reschedule(task, to_rescheduling(parse(request.content)))
+    return _json(200, task_json(plain(task)))
+
+
+def _cancel(store: InMemoryStore, task: Task, _: httpx.Request) -> httpx.Response:
     store.cancel(task)
     return _json(200 if task.status is Status.CANCELLED else 202, task_json(plain(task)))
 
 
-def _retry(store: InMemoryStore, task: Task) -> httpx.Response:
+def _retry(store: InMemoryStore, task: Task, _: httpx.Request) -> httpx.Response:
     store.retry(task)
     return _json(200, task_json(plain(task)))
 
 
+_NAMES: Final = {"GET": "read", "PATCH": "reschedule"}
 _ON_ONE: Final[Mapping[tuple[str, ...], Action]] = {
     ("GET",): _show,
+    ("PATCH",): _reschedule,
     ("POST", "cancel"): _cancel,
     ("POST", "retry"): _retry,
 }

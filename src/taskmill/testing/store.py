@@ -15,6 +15,7 @@ from taskmill.domain.errors import (
     TransitionRefused,
 )
 from taskmill.domain.lifecycle import TERMINAL, AttemptFacts, ErrorInfo, Status, decide
+from taskmill.domain.rescheduling import Rescheduling, place_of, rescheduled
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft, new_task
@@ -153,6 +154,15 @@ class InMemoryStore:
         stored = self.tasks[task.id]
         stored.draft = replace(stored.draft, expires_at=None)
         self._touch(task)
+
+    def reschedule(self, task: Task, wanted: Rescheduling) -> None:
+        """Change where and when a waiting task waits. Raises `TransitionRefused`, `InvalidInput`."""
+        if task.status is not Status.NEW:
+            raise TransitionRefused(task.id, task.status, "reschedule")
+        place = rescheduled(task, wanted, self.now)
+        if place != place_of(task):
+            task.queue, task.priority, task.run_at = place.queue, place.priority, place.run_at
+            self._touch(task)
 
     def begin(self, stored: StoredTask) -> bool:
         """Claim a task; time moves on to when it is due. False when it has expired by then, and failed."""

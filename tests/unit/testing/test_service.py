@@ -112,6 +112,23 @@ def test_many_are_created_listed_cancelled_and_retried(service: ServiceInMemory)
     assert (done.status, waiting.status) == (Status.SUCCEEDED, Status.NEW), "it has no handler"
 
 
+def test_a_waiting_task_is_rescheduled_as_by_the_service(service: ServiceInMemory) -> None:
+    client = service.client()
+    payload = {"failures": 0}
+    later = client.create("later", type="flaky", payload=payload, delay_s=3600)
+    sooner = client.create("sooner", type="flaky", payload=payload, delay_s=60)
+    with pytest.raises(NotAccepted):
+        client.reschedule(later.id, priority=10)
+    with pytest.raises(NotAccepted):
+        client.reschedule(later.id, priority=9, version=2)
+    moved = client.reschedule(later.id, queue="urgent", priority=9, delay_s=0, version=1)
+    assert (moved.queue, moved.priority, moved.run_at) == ("urgent", 9, service.now)
+    assert client.reschedule(later.id, priority=9).version == moved.version == 2
+    assert [task.started_at for task in service.run_all()] == [moved.run_at, sooner.run_at]
+    with pytest.raises(NotAccepted):
+        client.reschedule(later.id, delay_s=0)
+
+
 async def test_all_of_it_works_in_a_loop(service: ServiceInMemory) -> None:
     async with service.async_client() as client:
         task = await client.create("x", type="flaky", payload={"failures": 0})
