@@ -1,9 +1,8 @@
 """Refused messages: storing, reading, and sending them again."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -27,7 +26,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.operations.audit import AuditLog
-from taskmill.operations.authorisation import authorise_draft
+from taskmill.operations.authorisation import authorise_draft, missing, permitted_limits
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.producer_keys import ProducerKeys
 from taskmill.operations.visibility import current_visibility, visible_queues
@@ -160,8 +159,11 @@ class Rejections:
             created = await self._existing(rejection)
             if created is None:
                 message = stored_message(_refused(rejection))
-                key_of = partial(self._key_for, rejection.summary)
-                created = await self._create(rejection, message, key_of)
+                draft = _draft(rejection_id, message, self._limits)
+                # The contract of its type may have another default by now.
+                _require_visible(rejection_id, draft.queue)
+                authorise_draft(await self._key_for(rejection.summary), draft)
+                created = await self._create(rejection_id, draft)
             outcome["task_id"] = created.task.id
         return created
 
@@ -169,10 +171,6 @@ class Rejections:
         self, rejection_id: UUID, body: bytes, key: ApiKey | None
     ) -> CreatedTask:
         """Create the task of a refused message with another body, as asked for by a key; else as `resend`."""
-
-        async def key_of() -> ApiKey | None:
-            return key
-
         target = Target(TargetType.REJECTION, str(rejection_id))
         details = {"edited": True}
         async with self._audit.record(
@@ -181,8 +179,13 @@ class Rejections:
             rejection = await self.get(rejection_id)
             created = await self._existing(rejection)
             if created is None:
-                message = edited_message(_refused(rejection), body, self._limits)
-                created = await self._create(rejection, message, key_of)
+                limits = replace(self._limits, input=permitted_limits(key, self._limits.input))
+                message = edited_message(_refused(rejection), body, limits)
+                draft = _draft(rejection_id, message, limits)
+                _require_reach(draft.queue)
+                authorise_draft(key, draft)
+                await self._keep_from_repeats(rejection.summary, draft)
+                created = await self._create(rejection_id, draft)
             outcome["task_id"] = created.task.id
         return created
 
@@ -195,21 +198,21 @@ class Rejections:
         _require_visible(summary.id, task.queue)
         return CreatedTask(task=task, replayed=True)
 
-    async def _create(
-        self,
-        rejection: Rejection,
-        message: CreationMessage,
-        key_of: Callable[[], Awaitable[ApiKey | None]],
-    ) -> CreatedTask:
-        rejection_id = rejection.summary.id
-        draft = self._draft(rejection_id, message)
-        # The contract of its type may have another default by now.
-        _require_visible(rejection_id, draft.queue)
-        authorise_draft(await key_of(), draft)
+    async def _create(self, rejection_id: UUID, draft: TaskDraft) -> CreatedTask:
         created = await self._creation.create(draft)
         await rejections.mark_resent(self._database, rejection_id, created.task.id)
         log.info("message.resent", rejection_id=str(rejection_id), task_id=str(created.task.id))
         return created
+
+    async def _keep_from_repeats(self, summary: RejectionSummary, draft: TaskDraft) -> None:
+        """Make the idempotency key the producer's: neither its repeat nor a `resend` makes a second task."""
+        try:
+            producer = await self._key_for(summary)
+        except NotAuthenticated:
+            return
+        if draft.idempotency is not None:
+            owner = None if producer is None else producer.draft.name
+            draft.idempotency = replace(draft.idempotency, owner=owner)
 
     async def _key_for(self, summary: RejectionSummary) -> ApiKey | None:
         """Return the key that has to grant what a message asks for; None where none is required."""
@@ -224,14 +227,15 @@ class Rejections:
                 raise
             return current.key
 
-    def _draft(self, rejection_id: UUID, message: CreationMessage) -> TaskDraft:
-        draft = message_draft(message, self._limits)
-        if draft.idempotency is None:
-            # So that two requests that send it again at the same time create one task.
-            draft.idempotency = IdempotencyKey(
-                key=f"rejection:{rejection_id}", request_hash=sha256(message.body).digest()
-            )
-        return draft
+
+def _draft(rejection_id: UUID, message: CreationMessage, limits: MessageLimits) -> TaskDraft:
+    draft = message_draft(message, limits)
+    if draft.idempotency is None:
+        # So that two requests that send it again at the same time create one task.
+        draft.idempotency = IdempotencyKey(
+            key=f"rejection:{rejection_id}", request_hash=sha256(message.body).digest()
+        )
+    return draft
 
 
 def _refused(rejection: Rejection) -> RefusedMessage:
@@ -251,6 +255,13 @@ def _require_visible(rejection_id: UUID, queue: str | None) -> None:
     visibility = current_visibility()
     if visibility is not None and (queue is None or not visibility.shows(queue)):
         raise RejectionNotFound(rejection_id)
+
+
+def _require_reach(queue: str) -> None:
+    """Check that this context may see a queue that an edited message names. Raises `ScopeMissing`."""
+    visibility = current_visibility()
+    if visibility is not None and not visibility.shows(queue):
+        raise missing(visibility.scopes[-1], queue)
 
 
 def _merged(new: Iterable[NewRejection]) -> list[NewRejection]:
