@@ -49,10 +49,10 @@ async def resend_matching(
             replace(wanted, is_open=True), before=done.next_before, limit=_AT_ONCE
         )
         for one in found.messages:
-            if now() >= ends_at:
-                return done
             await _resend(rejections, one.id, done)
             done.next_before = one.id
+            if now() >= ends_at:
+                return done
         done.next_before = found.next_before
         if found.next_before is None or now() >= ends_at:
             return done

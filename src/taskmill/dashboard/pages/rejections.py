@@ -23,7 +23,8 @@ from taskmill.wire.problems import problem_json
 _ON_A_PAGE: Final = 50
 _LONGEST_PARSED: Final = raw_bytes.MOST_TEXT
 _MOST_FORM_BYTES: Final = 16_384
-_BUDGET_S: Final = 4.0
+# What is left of a request's time is for the search and for the last message.
+_SHARE_OF_TIMEOUT: Final = 0.6
 LONGEST_EDITED: Final = 65_536
 """Bytes of a body that is offered to be edited."""
 
@@ -93,7 +94,7 @@ async def resend_some(view: View) -> Response:
             rejections,
             filters.wanted,
             before=parse_id(before, "/before") if before else None,
-            budget_s=_BUDGET_S,
+            budget_s=view.context.settings.limits.request_timeout_s * _SHARE_OF_TIMEOUT,
         )
     else:
         ids = [parse_id(text, "/id") for text in every(pairs, "id")[:_ON_A_PAGE]]
