@@ -11,7 +11,7 @@ import pytest
 from taskmill.domain.lifecycle import Failed
 from taskmill.storage import changes
 from tests.support.api import Served
-from tests.support.api_keys import REQUIRED
+from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.builders import ERROR
 from tests.support.feed import a_numbering, all_numbered
 from tests.support.pages import serving_pages
@@ -185,3 +185,12 @@ async def test_a_stream_of_events_ends_with_its_session(closed: Served, stage: S
             assert left.status_code == 303
             await stage.created(name="after")
             assert [rows async for rows, _ in parts] == []
+
+
+async def test_pages_of_events_and_streams_of_the_api_have_one_quota(stage: Stage) -> None:
+    key = await a_new_key(stage.database, "tasks:read", quotas=("streams=1",))
+    async with serving_pages(stage, REQUIRED) as pages:
+        for first, second in (("/ui/events/stream", "/events"), ("/events", "/ui/events/stream")):
+            async with following(pages, first, shown(key)):
+                refused = await pages.get(second, headers=shown(key))
+                assert refused.status_code == 429

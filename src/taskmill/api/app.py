@@ -162,6 +162,11 @@ class PagesApp(Protocol):
         """What verifies its sessions; None where no keys are required."""
         ...
 
+    @property
+    def stream_quota(self) -> StreamQuota:
+        """What counts its streams of events: they and the API's have one quota."""
+        ...
+
     def serves(self, path: str) -> bool:
         """Return whether it serves a path."""
         ...
@@ -281,7 +286,9 @@ def create_app(
                 per_address=settings.api.body_memory_bytes_per_address,
             ),
             rate_limits=RateLimits(settings.rate_limits),
-            stream_quota=StreamQuota(settings.quotas.streams),
+            stream_quota=(
+                StreamQuota(settings.quotas.streams) if pages is None else pages.stream_quota
+            ),
             schedule_quota=settings.quotas.schedules,
             drain=drain,
             clock=clock or SystemClock(),

@@ -58,6 +58,7 @@ from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.visibility import Visibility
 from taskmill.observability.logs import get_logger
+from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.sessions import Sessions
 from taskmill.operations.visibility import limited_to
 from taskmill.runtime.http_scope import API_KEY, REFUSED, ROUTE
@@ -91,6 +92,11 @@ class Dashboard:
     def sessions(self) -> Sessions | None:
         """What verifies sessions; None where no keys are required."""
         return self._context.sessions
+
+    @property
+    def stream_quota(self) -> StreamQuota:
+        """What counts the streams of events: they and the API's have one quota."""
+        return self._context.stream_quota
 
     @staticmethod
     def serves(path: str) -> bool:

@@ -20,7 +20,8 @@ class QuotaSettings(Group):
     )
     webhooks: CountOrZero = Field(500, description="most webhooks")
     streams: CountOrZero = Field(
-        500, description="most open streams of `GET /events` in one API process"
+        500,
+        description="most open streams of `GET /events`, and pages of events of the dashboard, in one API process",
     )
     schedules: CountOrZero = Field(50_000, description="most schedules")
     waiting_tasks: int = Field(
