@@ -263,6 +263,20 @@ async def test_deliveries_of_other_queues_change_nothing_that_is_shown(
     assert "Behind" in (await closed.get(f"/ui/webhooks/{own}", headers=session)).text
 
 
+async def test_of_many_that_wait_a_key_for_some_queues_sees_that_there_are_more(
+    closed: Served, stage: Stage
+) -> None:
+    grants = ("tasks:read queue=mail", "webhooks queue=mail", "outbound host=hooks.example.org")
+    session = await visitor(closed, stage, *grants)
+    made = await send(closed, "/ui/webhooks/new", _form(), headers=session)
+    [own] = set(re.findall(r'href="/ui/webhooks/([\w-]{36})"', made.text))
+    for count, shown in ((19, "19"), (30, "20+")):
+        await stage.sql.execute("DELETE FROM taskmill.webhook_delivery")
+        await make(stage, UUID(own), "pending", count)
+        page = await closed.get(f"/ui/webhooks/{own}", headers=session)
+        assert f'<dd class="num">{shown} <span' in page.text
+
+
 async def test_who_has_no_right_to_webhooks_sees_no_way_to_them(
     closed: Served, stage: Stage
 ) -> None:

@@ -216,7 +216,8 @@ async def backlogs(
     rows = await database.fetch(
         "read_webhook_backlogs", list(webhook_ids), most + 1, queues, _MOST_LOOKED_AT
     )
-    return {row["id"]: _backlog(row, most) for row in rows}
+    looked_at = most + 1 if queues is None else _MOST_LOOKED_AT
+    return {row["id"]: _backlog(row, most, looked_at) for row in rows}
 
 
 async def of_task(database: Database, task_id: UUID) -> list[Delivery]:
@@ -275,10 +276,10 @@ def _due(row: asyncpg.Record) -> DueDelivery:
     )
 
 
-def _backlog(row: asyncpg.Record, most: int) -> WebhookBacklog:
+def _backlog(row: asyncpg.Record, most: int, looked_at: int) -> WebhookBacklog:
     return WebhookBacklog(
         waiting=min(row["waiting"], most),
-        are_more=row["waiting"] > most,
+        are_more=row["waiting"] >= looked_at,
         oldest_at=row["oldest_at"],
         due_at=row["due_at"],
         delivered_at=row["delivered_at"],
