@@ -121,6 +121,21 @@ async def test_a_contract_is_shown_to_who_may_read_it(
         assert (f"{name}-field" in html) is (name in seen)
 
 
+@pytest.mark.parametrize("reads", ["tasks:read", "tasks:read queue=mail"])
+async def test_a_version_of_a_contract_for_another_queue_is_hidden(
+    closed: Served, stage: Stage, reads: str
+) -> None:
+    await contract(stage, "held", "foreign-field", queue="other")
+    await contract(stage, "held", "held-field", queue="mail")
+    session = await visitor(closed, stage, reads, "types queue=mail")
+    page = (await closed.get("/ui/types/held", headers=session)).text
+    assert "held-field" in page
+    assert "?version=1" not in page
+    earlier = await closed.get("/ui/types/held?version=1", headers=session)
+    assert earlier.status_code == 422
+    assert "foreign-field" not in earlier.text
+
+
 async def test_who_sees_some_queues_sees_what_happened_in_them(
     closed: Served, stage: Stage
 ) -> None:

@@ -1,7 +1,7 @@
 """The types of tasks: who runs each, how it does, and its contract."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -105,7 +105,11 @@ async def _contract(view: View, name: str) -> RegisteredType | None:
         found = await view.context.service.contracts.get(name)
     except TypeNotFound:
         return None
-    return found if view.may_see_contract(name, found.current) else None
+    if not view.may_see_contract(name, found.current):
+        return None
+    return replace(
+        found, versions=[one for one in found.versions if view.may_see_contract(name, one)]
+    )
 
 
 async def _activity(view: View, window: Window, name: str) -> Activity:
