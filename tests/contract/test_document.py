@@ -87,6 +87,9 @@ def test_operations_have_short_names_that_stay(document: Json) -> None:
     assert set(names) >= OPERATIONS
     assert len(set(names)) == len(names)
     assert [name for name in names if not name.replace("_", "").isalpha()] == []
+    # As the framework names what was made without `new_router`: by its path and its method, too.
+    methods = ("_get", "_post", "_put", "_patch", "_delete")
+    assert [name for name in names if name.endswith(methods)] == []
 
 
 def test_creating_a_task_comes_first(document: Json) -> None:

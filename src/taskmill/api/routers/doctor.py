@@ -1,13 +1,13 @@
 """What is wrong with the service itself, with evidence and what fixes it."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from taskmill.api.dependencies import InContext, refuse_query
-from taskmill.api.openapi import refusals
+from taskmill.api.openapi import new_router, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.wire.doctor import DoctorReportView, doctor_json
 
-router = APIRouter(tags=["system"])
+router = new_router("system")
 
 
 @router.get(
