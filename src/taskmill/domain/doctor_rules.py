@@ -114,7 +114,7 @@ def _connections(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
                 subject=use.scope,
                 sentence=f"{use.used:,} of the {use.limit:,} connections that {_whose(use)} may have are in use.",
                 evidence=[f"{use.scope} {use.name}: {use.used:,} of {use.limit:,}"],
-                command=_more_connections(use),
+                command=more_connections(use, 2 * use.limit),
             )
 
 
@@ -122,14 +122,15 @@ def _whose(use: ConnectionUse) -> str:
     return "the server" if use.scope == "server" else f"the {use.scope} {use.name}"
 
 
-def _more_connections(use: ConnectionUse) -> str:
+def more_connections(use: ConnectionUse, limit: int) -> str:
+    """Return the command by which there may be more connections."""
     match use.scope:
         case "database":
-            return f"ALTER DATABASE {use.name} CONNECTION LIMIT {2 * use.limit}"
+            return f"ALTER DATABASE {use.name} CONNECTION LIMIT {limit}"
         case "login":
-            return f"ALTER ROLE {use.name} CONNECTION LIMIT {2 * use.limit}"
+            return f"ALTER ROLE {use.name} CONNECTION LIMIT {limit}"
         case _:
-            return f"ALTER SYSTEM SET max_connections = {2 * use.limit} -- and restart PostgreSQL"
+            return f"ALTER SYSTEM SET max_connections = {limit} -- and restart PostgreSQL"
 
 
 def _of_share(used: int, limit: int) -> Severity:

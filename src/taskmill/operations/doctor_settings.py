@@ -1,9 +1,11 @@
 """Settings that contradict each other, PostgreSQL's, or what the service promises. It reads nothing itself."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from taskmill.domain.doctor_rules import more_connections
 from taskmill.domain.doctor_snapshot import ConnectionUse, LeaseLength, SettingConflict
 from taskmill.settings import Settings
 
@@ -12,6 +14,12 @@ _TTL_TOLERANCE: Final = 0.05
 _MOST_NAMED: Final = 5
 # Beside its two pools a process has connections for notifications and, a worker, for its lease.
 _BESIDE_POOLS: Final = 2
+_FEWEST: Final = 2
+# Of a server some are reserved for superusers, and one is for who looks.
+_SPARE: Final = 10
+_PORT: Final = "5432"
+_SERVER: Final = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL)
+_HERE: Final = frozenset({"", "localhost", "127.0.0.1", "[::1]"})
 
 _NOT_DURABLE: Final[Mapping[str, str]] = {
     "fsync": "A crash of PostgreSQL's machine may lose or break what was accepted",
@@ -120,20 +128,28 @@ def _maintenance(settings: Settings) -> Iterator[SettingConflict]:
     own, shared = settings.maintenance.database_url, settings.database_url
     if own is None or shared is None:
         return
-    if _place(own.get_secret_value()) != _place(shared.get_secret_value()):
+    # The same server may have several names: it is trouble only once nobody maintains, which attention finds.
+    if not _places(own.get_secret_value()) & _places(shared.get_secret_value()):
         yield _conflict(
             "TASKMILL_MAINTENANCE__DATABASE_URL",
             "TASKMILL_DATABASE_URL",
-            sentence="Maintenance works on another database than the other roles.",
+            sentence="By its address, maintenance works on another database than the other roles.",
             better="TASKMILL_MAINTENANCE__DATABASE_URL=THE_SAME_DATABASE",
-            is_trouble=True,
         )
 
 
-def _place(url: str) -> tuple[str, str]:
-    """Return host, port and database of an address, without its login."""
+def _places(url: str) -> set[tuple[str, str, str]]:
+    """Return host, port and database of each server of an address, without its login."""
     parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2], parts.path
+    query = parse_qs(parts.query)
+    netloc = parts.netloc.rpartition("@")[2] or query.get("host", [""])[0]
+    usual = query.get("port", [_PORT])[0]
+    places = set()
+    for server in netloc.lower().split(","):
+        host, port = _SERVER.fullmatch(server).groups()  # type: ignore[union-attr]  # it matches all
+        is_here = host in _HERE or host.startswith("/")
+        places.add(("" if is_here else host, port or usual, parts.path))
+    return places
 
 
 _OWN: Final[tuple[Callable[[Settings], Iterator[SettingConflict]], ...]] = (
@@ -164,19 +180,25 @@ def _of_pools(
     settings: Settings, connections: Iterable[ConnectionUse], processes: int
 ) -> Iterator[SettingConflict]:
     pools = settings.database
-    wanted = processes * (pools.pool_size + pools.listing_pool_size + _BESIDE_POOLS)
+    beside = pools.listing_pool_size + _BESIDE_POOLS
+    wanted = processes * (pools.pool_size + beside)
     for use in connections:
         if wanted > use.limit:
-            yield _conflict(
-                f"TASKMILL_DATABASE__POOL_SIZE={pools.pool_size}",
-                f"TASKMILL_DATABASE__LISTING_POOL_SIZE={pools.listing_pool_size}",
-                f"{processes} processes, {use.limit} connections of {use.scope} {use.name}",
+            fitting = use.limit // processes - beside
+            yield SettingConflict(
+                names=[
+                    f"TASKMILL_DATABASE__POOL_SIZE={pools.pool_size}",
+                    f"TASKMILL_DATABASE__LISTING_POOL_SIZE={pools.listing_pool_size}",
+                    f"{processes} processes, {use.limit} connections of {use.scope} {use.name}",
+                ],
                 sentence=f"{processes} processes with full pools need {wanted} connections of {use.limit}.",
-                better=f"TASKMILL_DATABASE__POOL_SIZE={max(pools.pool_size // 2, 2)}",
+                command=(
+                    f"export TASKMILL_DATABASE__POOL_SIZE={fitting}"
+                    if fitting >= _FEWEST
+                    else more_connections(use, wanted + _SPARE)
+                ),
             )
 
 
-def _conflict(*names: str, sentence: str, better: str, is_trouble: bool = False) -> SettingConflict:
-    return SettingConflict(
-        names=names, sentence=sentence, command=f"export {better}", is_trouble=is_trouble
-    )
+def _conflict(*names: str, sentence: str, better: str) -> SettingConflict:
+    return SettingConflict(names=names, sentence=sentence, command=f"export {better}")

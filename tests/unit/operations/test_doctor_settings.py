@@ -49,9 +49,30 @@ def test_settings_that_contradict_each_other_are_named(parts: dict[str, Any], na
         assert "b@db" not in repr(conflict)
 
 
-def test_another_login_on_the_same_database_is_no_contradiction() -> None:
-    own = {"database_url": "postgresql://maintenance:b@db:5432/taskmill"}
-    assert sentences(Settings(database_url=SHARED, maintenance=own)) == []
+@pytest.mark.parametrize(
+    ("shared", "own"),
+    [
+        ("app:a@db:5432/taskmill", "maintenance:b@db:5432/taskmill"),
+        ("app:a@db/taskmill", "maintenance:b@DB:5432/taskmill"),
+        ("app:a@db1,db2:5433/taskmill", "maintenance:b@db2:5433,db1/taskmill"),
+        ("app:a@localhost/taskmill", "maintenance:b@127.0.0.1:5432/taskmill"),
+        ("app:a@[::1]:5432/taskmill", "maintenance@/taskmill?host=/run/postgresql"),
+        ("app:a@/taskmill?host=db&port=5433", "maintenance:b@db:5433/taskmill"),
+    ],
+)
+def test_another_login_or_spelling_of_the_same_database_is_no_contradiction(
+    shared: str, own: str
+) -> None:
+    maintenance = {"database_url": f"postgresql://{own}"}
+    settings = Settings(database_url=SecretStr(f"postgresql://{shared}"), maintenance=maintenance)
+    assert sentences(settings) == []
+
+
+@pytest.mark.parametrize("own", ["b@db:5433/taskmill", "b@db2/taskmill", "b@db/other"])
+def test_another_server_or_database_of_maintenance_is_named(own: str) -> None:
+    maintenance = {"database_url": f"postgresql://{own}"}
+    [found] = find_conflicts(Settings(database_url=SHARED, maintenance=maintenance), server=DURABLE)
+    assert not found.is_trouble, "the server may have another name"
 
 
 @pytest.mark.parametrize("name", DURABLE)
@@ -72,3 +93,18 @@ def test_pools_that_need_more_connections_than_there_are_contradict_the_limit() 
     assert sentences(Settings(), connections=[limit], processes=6) == []
     [sentence] = sentences(Settings(), connections=[limit], processes=7)
     assert sentence == "7 processes with full pools need 98 connections of 97."
+
+
+@pytest.mark.parametrize(
+    ("processes", "command"),
+    [
+        (7, "export TASKMILL_DATABASE__POOL_SIZE=7"),
+        (12, "export TASKMILL_DATABASE__POOL_SIZE=2"),
+        # Less than two for each: only the server can have more.
+        (13, "ALTER SYSTEM SET max_connections = 192 -- and restart PostgreSQL"),
+    ],
+)
+def test_what_is_advised_for_pools_is_enough(processes: int, command: str) -> None:
+    limit = ConnectionUse(scope="server", name="db", used=3, limit=97)
+    [found] = find_conflicts(Settings(), server=DURABLE, connections=[limit], processes=processes)
+    assert found.command == command
