@@ -11,6 +11,7 @@ from taskmill.domain import attention_system_rules, doctor_rules
 from taskmill.domain.attention import MarkState, NoticeKind, Severity
 from taskmill.domain.doctor import Diagnosis, DiagnosisKind, DoctorReport
 from taskmill.settings import DatabaseSettings
+from taskmill.storage import migrate
 from taskmill.storage.database import Database
 from tests.support.doctor import examined, settings_of, wrong
 from tests.support.polling import eventually
@@ -66,6 +67,16 @@ async def test_a_schema_that_is_too_old_is_named_and_no_table_is_read(stage: Sta
     assert ("what the tables have", "the schema is another one") in [
         (unseen.what, unseen.reason) for unseen in report.unseen
     ]
+
+
+async def test_a_schema_that_is_too_new_needs_another_program(stage: Stage) -> None:
+    await stage.sql.execute("UPDATE taskmill.alembic_version SET version_num = '9999'")
+    await stage.sql.execute(
+        f"COMMENT ON TABLE taskmill.alembic_version IS '{migrate.comment_of('9999')}'"
+    )
+    found = await one(stage, DiagnosisKind.SCHEMA)
+    assert found.command == "pip install --upgrade taskmill"
+    assert "too new" in found.evidence[0]
 
 
 async def test_a_database_that_is_away_is_the_only_thing_that_is_found(stage: Stage) -> None:

@@ -76,7 +76,7 @@ def _database(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
             severity=Severity.TROUBLE,
             sentence="This program does not run with the schema of the database.",
             evidence=[schema.trouble],
-            command="taskmill migrate",
+            command="pip install --upgrade taskmill" if schema.is_ahead else "taskmill migrate",
         )
 
 

@@ -13,10 +13,14 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaState:
-    """The newest migration that the database has, and what is wrong with it for this program, if anything."""
+    """The newest migration that the database has, and what is wrong with it for this program, if anything.
+
+    With `is_ahead` this program does not have that migration.
+    """
 
     applied: str | None
     trouble: str | None
+    is_ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,11 @@ class Doctor:
     async def _schema(self) -> SchemaState:
         async with self._database.hot() as connection:
             schema = await migrate.schema_of(connection)
-        return SchemaState(applied=schema.applied, trouble=migrate.trouble_of(schema))
+        return SchemaState(
+            applied=schema.applied,
+            trouble=migrate.trouble_of(schema),
+            is_ahead=migrate.too_new(schema.applied, migrate.head()) is not None,
+        )
 
     async def _catalogue(self, reading: _Reading) -> _Catalogue:
         database, part = self._database, reading.part
