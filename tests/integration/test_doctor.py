@@ -202,8 +202,9 @@ async def rows_that_died(stage: Stage) -> None:
 
 
 async def test_dead_rows_and_a_table_without_autovacuum_are_named_and_the_commands_fix_both(
-    stage: Stage,
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(doctor_rules, "_VACUUMED_S", 0.0)
     await rows_that_died(stage)
     found = await one(stage, DiagnosisKind.DEAD_ROWS, "task_minute_delta")
     assert "never vacuumed" in found.evidence

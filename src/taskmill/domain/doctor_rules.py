@@ -32,6 +32,9 @@ _DEAD_ROWS: Final = 50_000
 _DEAD_TIMES: Final = 5
 _BLOATED_BYTES: Final = 64 * 2**20
 # Rows of these tables have less than 1 KiB with their entries of indexes.
+# Autovacuum comes once a minute at most, and 1,000 tasks a second leave more dead rows than that in between.
+_VACUUMED_S: Final = 180.0
+_HELD_S: Final = 60.0
 _ROW_BYTES: Final = 1024
 _BLOATED_TIMES: Final = 8
 _DISK_SHARES: Final = (
@@ -239,7 +242,7 @@ def _table(table: TableState, snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
             evidence=[vacuumed],
             command=f"ALTER TABLE {name} RESET (autovacuum_enabled)",
         )
-    if table.dead >= max(_DEAD_ROWS, _DEAD_TIMES * table.live):
+    if table.dead >= max(_DEAD_ROWS, _DEAD_TIMES * table.live) and _stays(table, snapshot):
         yield Diagnosis(
             kind=DiagnosisKind.DEAD_ROWS,
             severity=Severity.WARNING,
@@ -267,9 +270,17 @@ def _vacuumed(table: TableState) -> str:
 
 
 def _oldest(snapshot: DoctorSnapshot) -> Iterator[str]:
-    held = max((one.held_s or 0 for one in snapshot.holders or ()), default=0)
-    if held >= 1:
-        yield f"the oldest snapshot is {_span(held)} old"
+    if (held_s := _held_s(snapshot)) >= 1:
+        yield f"the oldest snapshot is {_span(held_s)} old"
+
+
+def _held_s(snapshot: DoctorSnapshot) -> float:
+    return max((one.held_s or 0 for one in snapshot.holders or ()), default=0)
+
+
+def _stays(table: TableState, snapshot: DoctorSnapshot) -> bool:
+    """Return whether the next vacuum is late, or a snapshot has it remove nothing."""
+    return table.unvacuumed_s >= _VACUUMED_S or _held_s(snapshot) >= _HELD_S
 
 
 def _settings(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:

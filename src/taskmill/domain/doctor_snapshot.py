@@ -55,7 +55,8 @@ class TableState:
     """A table that all programs use much: its rows and dead rows as PostgreSQL estimates them, and its pages.
 
     `pages` of 8 KiB include those of its indexes; `rows` were counted with them, by the latest vacuum.
-    `vacuumed_s` is how long ago that was, None for never.
+    `vacuumed_s` is how long ago that was, None for never; `unvacuumed_s` for how long there was none, since the
+    server started at most.
     """
 
     name: str
@@ -67,6 +68,7 @@ class TableState:
     has_autovacuum: bool
 
 
+    unvacuumed_s: float
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionUse:
     """How many connections there are of those that the server, a database or a login may have."""

@@ -175,7 +175,8 @@ def test_a_table_with_many_rows_may_have_many_dead_ones_and_many_pages() -> None
         dead=10**6,
         rows=10**6,
         pages=100_000,
-        vacuumed_s=60,
+        vacuumed_s=600,
+        unvacuumed_s=600,
         has_autovacuum=True,
     )
     assert kinds(tables=[busy]) == []
@@ -196,6 +197,27 @@ def test_a_broker_that_confirms_or_that_nobody_may_ask_has_no_alarm() -> None:
     assert kinds(broker=BrokerFacts(is_blocked=False)) == []
     assert kinds(broker=BrokerFacts(is_blocked=None)) == []
     assert kinds(broker=BrokerFacts(is_blocked=True)) == [DiagnosisKind.BROKER_ALARM]
+
+
+def test_rows_that_died_since_a_vacuum_are_no_matter_unless_that_is_late_or_removes_nothing() -> (
+    None
+):
+    burst = TableState(
+        name="dispatch",
+        live=100,
+        dead=200_000,
+        rows=100,
+        pages=100,
+        vacuumed_s=None,
+        unvacuumed_s=59,
+        has_autovacuum=True,
+    )
+    assert kinds(tables=[burst]) == []
+    assert kinds(tables=[replace(burst, unvacuumed_s=180)]) == [DiagnosisKind.DEAD_ROWS]
+    session = replace(HOLDER, kind="session", name="7", held_s=59)
+    assert kinds(tables=[burst], holders=[session]) == []
+    session = replace(session, held_s=60)
+    assert kinds(tables=[burst], holders=[session]) == [DiagnosisKind.DEAD_ROWS]
 
 
 def test_the_worst_comes_first_and_decides() -> None:

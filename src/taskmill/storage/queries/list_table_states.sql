@@ -12,6 +12,9 @@ SELECT
     ), 0)::bigint AS pages,
     extract(epoch FROM clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum))::double precision
         AS vacuumed_s,
+    extract(
+        epoch FROM clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum, pg_postmaster_start_time())
+    )::double precision AS unvacuumed_s,
     NOT EXISTS (
         SELECT FROM pg_options_to_table(c.reloptions)
         WHERE option_name = 'autovacuum_enabled' AND NOT option_value::boolean
