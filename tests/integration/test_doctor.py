@@ -171,7 +171,7 @@ async def test_who_waits_for_a_lock_is_named_and_the_command_ends_who_holds_it(
         waiting = group.create_task(stage.sql.fetch("SELECT FROM taskmill.webhook"))
         found = await eventually(waits, "a wait of a second")
         assert found is not None
-        assert "waits for table taskmill.webhook" in found.evidence[0]
+        assert "has waited for table taskmill.webhook for" in found.evidence[0]
         assert found.command == f"SELECT pg_terminate_backend({pid})"
         other = await asyncpg.connect(stage.url)
         await other.execute(found.command)
@@ -342,6 +342,8 @@ async def test_a_login_without_rights_is_shown_what_it_may_not_see(stage: Stage)
     reasons = {one.what: one.reason for one in report.unseen}
     assert reasons["the schema"] == "this login may not see it"
     assert report.postgres
+    commands = {one.command for one in report.unseen}
+    assert "GRANT pg_read_all_stats TO taskmill_enqueue" in commands
 
 
 async def test_the_doctor_writes_nothing(stage: Stage) -> None:

@@ -31,7 +31,9 @@ COMMANDS: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.FEED_BEHIND: _MAINTENANCE,
     NoticeKind.FOLLOWER_BEHIND: "taskmill run relay",
     NoticeKind.PARTITIONS_MISSING: _MAINTENANCE,
-    NoticeKind.OLD_SNAPSHOT: "SELECT pid, backend_xmin FROM pg_stat_activity ORDER BY age(backend_xmin) DESC",
+    NoticeKind.OLD_SNAPSHOT: (
+        "SELECT pid, age(backend_xmin) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL ORDER BY 2 DESC"
+    ),
     NoticeKind.PARTITIONS_MANY: "TASKMILL_RETENTION__TASKS_DAYS=DAYS taskmill run maintenance",
     NoticeKind.VERSIONS_DIFFER: "taskmill worker list --json",
     NoticeKind.CLOCK_SKEW: "chronyc makestep",

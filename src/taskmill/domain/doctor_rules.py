@@ -24,17 +24,19 @@ _LOCK_WAIT_S: Final = 1.0
 _LONG_LOCK_WAIT_S: Final = 30.0
 _SCARCE: Final = 0.8
 _ALMOST_NONE: Final = 0.95
+# What PostgreSQL names instead of a session.
+_PREPARED: Final = 0
 # Rescue takes such tasks back within a second.
 _ABANDONED_S: Final = 10.0
 _PAGE_BYTES: Final = 8192
 # Autovacuum begins at a fifth of the rows, so that many dead ones mean that it does not come, or removes nothing.
 _DEAD_ROWS: Final = 50_000
 _DEAD_TIMES: Final = 5
-_BLOATED_BYTES: Final = 64 * 2**20
-# Rows of these tables have less than 1 KiB with their entries of indexes.
 # Autovacuum comes once a minute at most, and 1,000 tasks a second leave more dead rows than that in between.
 _VACUUMED_S: Final = 180.0
 _HELD_S: Final = 60.0
+_BLOATED_BYTES: Final = 64 * 2**20
+# Rows of these tables have less than 1 KiB with their entries of indexes.
 _ROW_BYTES: Final = 1024
 _BLOATED_TIMES: Final = 8
 _DISK_SHARES: Final = (
@@ -92,20 +94,30 @@ def _locks(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
     waiting = {one.pid for one in waits}
     heads = [pid for one in waits for pid in one.blockers if pid not in waiting]
     is_long = longest.waited_s >= _LONG_LOCK_WAIT_S
+    head = heads[0] if heads else None
     yield Diagnosis(
         kind=DiagnosisKind.LOCK_WAIT,
         severity=Severity.TROUBLE if is_long else Severity.WARNING,
-        subject=str(heads[0]) if heads else "",
+        subject=str(head) if head else "",
         sentence=f"{counted(len(waits), 'session')} wait for locks, the longest for {_span(longest.waited_s)}.",
         evidence=[_wait_line(one) for one in waits[:5]],
-        command=f"SELECT pg_terminate_backend({heads[0] if heads else 'PID'})",
+        command=_without_locks(head),
     )
 
 
+def _without_locks(head: int | None) -> str:
+    if head == _PREPARED:
+        return "SELECT gid, prepared, owner FROM pg_prepared_xacts -- then ROLLBACK PREPARED 'GID'"
+    return f"SELECT pg_terminate_backend({'PID' if head is None else head})"
+
+
 def _wait_line(wait: LockWait) -> str:
-    blockers = ", ".join(str(pid) for pid in wait.blockers) or _UNKNOWN
     name = f" ({wait.application})" if wait.application else ""
-    return f"session {wait.pid}{name} waits for {wait.on} since {_span(wait.waited_s)}, held by session {blockers}"
+    sessions = ", ".join(str(pid) for pid in wait.blockers if pid != _PREPARED)
+    held = f"session {sessions or _UNKNOWN}"
+    if _PREPARED in wait.blockers:
+        held = "a prepared transaction" + (f" and session {sessions}" if sessions else "")
+    return f"session {wait.pid}{name} has waited for {wait.on} for {_span(wait.waited_s)}, held by {held}"
 
 
 def _connections(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
@@ -263,6 +275,11 @@ def _table(table: TableState, snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
         )
 
 
+def _stays(table: TableState, snapshot: DoctorSnapshot) -> bool:
+    """Return whether the next vacuum is late, or a snapshot has it remove nothing."""
+    return table.unvacuumed_s >= _VACUUMED_S or _held_s(snapshot) >= _HELD_S
+
+
 def _vacuumed(table: TableState) -> str:
     if table.vacuumed_s is None:
         return "never vacuumed"
@@ -276,11 +293,6 @@ def _oldest(snapshot: DoctorSnapshot) -> Iterator[str]:
 
 def _held_s(snapshot: DoctorSnapshot) -> float:
     return max((one.held_s or 0 for one in snapshot.holders or ()), default=0)
-
-
-def _stays(table: TableState, snapshot: DoctorSnapshot) -> bool:
-    """Return whether the next vacuum is late, or a snapshot has it remove nothing."""
-    return table.unvacuumed_s >= _VACUUMED_S or _held_s(snapshot) >= _HELD_S
 
 
 def _settings(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:

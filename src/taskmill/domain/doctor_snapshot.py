@@ -41,7 +41,10 @@ class SnapshotHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockWait:
-    """A session that waits for a lock, on what, for how long, and the sessions that it waits for."""
+    """A session that waits for a lock, on what, for how long, and the sessions that it waits for.
+
+    A prepared transaction is 0 among these.
+    """
 
     pid: int
     on: str
@@ -65,10 +68,10 @@ class TableState:
     rows: int
     pages: int
     vacuumed_s: float | None
+    unvacuumed_s: float
     has_autovacuum: bool
 
 
-    unvacuumed_s: float
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionUse:
     """How many connections there are of those that the server, a database or a login may have."""

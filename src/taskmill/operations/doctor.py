@@ -197,11 +197,11 @@ class Doctor:
 
     async def _catalogue(self, reading: _Reading) -> _Catalogue:
         database, part = self._database, reading.part
-        if await part("sessions", doctor.has_hidden_sessions(database)):
+        if login := await part("sessions", doctor.login_with_hidden_sessions(database)):
             reading.add(
                 "snapshots of other logins' sessions",
                 _NO_RIGHT,
-                "GRANT pg_read_all_stats TO taskmill_app",
+                f"GRANT pg_read_all_stats TO {login}",
             )
         return _Catalogue(
             server=await part("PostgreSQL's settings", doctor.server_settings(database)) or {},

@@ -53,9 +53,10 @@ async def snapshot_holders(database: Database) -> list[SnapshotHolder]:
     return [SnapshotHolder(**row) for row in await database.fetch("list_snapshot_holders", _MOST)]
 
 
-async def has_hidden_sessions(database: Database) -> bool:
-    """Return whether there are sessions whose snapshots this login may not see."""
-    return bool(await database.fetch_value("has_hidden_sessions"))
+async def login_with_hidden_sessions(database: Database) -> str | None:
+    """Return the name of this login, as in SQL, if there are sessions whose snapshots it may not see."""
+    [row] = await database.fetch("has_hidden_sessions")
+    return row["login"] if row["are_hidden"] else None
 
 
 async def lock_waits(database: Database) -> list[LockWait]:

@@ -168,6 +168,19 @@ def test_dead_rows_name_the_snapshot_that_holds_them() -> None:
     assert {"vacuumed 1m ago", "the oldest snapshot is 1h old"} <= set(evidence)
 
 
+def test_a_lock_of_a_prepared_transaction_is_ended_by_its_name() -> None:
+    # PostgreSQL names 0 for it, which is no session.
+    wait = LockWait(pid=2, on="table a", waited_s=9, application=None, blockers=[0])
+    [found] = diagnose(DoctorSnapshot(lock_waits=[wait]))
+    assert found.command.startswith("SELECT gid, prepared, owner FROM pg_prepared_xacts")
+    assert "ROLLBACK PREPARED 'GID'" in found.command
+    assert found.evidence == [
+        "session 2 has waited for table a for 9 s, held by a prepared transaction"
+    ]
+    [found] = diagnose(DoctorSnapshot(lock_waits=[replace(wait, blockers=[0, 7])]))
+    assert "held by a prepared transaction and session 7" in found.evidence[0]
+
+
 def test_a_table_with_many_rows_may_have_many_dead_ones_and_many_pages() -> None:
     busy = TableState(
         name="dispatch",
@@ -184,19 +197,6 @@ def test_a_table_with_many_rows_may_have_many_dead_ones_and_many_pages() -> None
     assert kinds(tables=[replace(busy, rows=100)]) == [DiagnosisKind.BLOAT]
     never = replace(busy, rows=-1, pages=0, vacuumed_s=None)
     assert kinds(tables=[never]) == []
-
-
-def test_what_rescue_has_just_to_take_back_is_not_abandoned() -> None:
-    claims = AbandonedClaims(lease_id=UUID(int=1), worker="w", tasks=1, closed_s=9)
-    assert kinds(abandoned=[claims]) == []
-    assert kinds(abandoned=[replace(claims, closed_s=10)]) == [DiagnosisKind.ABANDONED_CLAIMS]
-    assert kinds(abandoned=[replace(claims, closed_s=None)]) == [DiagnosisKind.ABANDONED_CLAIMS]
-
-
-def test_a_broker_that_confirms_or_that_nobody_may_ask_has_no_alarm() -> None:
-    assert kinds(broker=BrokerFacts(is_blocked=False)) == []
-    assert kinds(broker=BrokerFacts(is_blocked=None)) == []
-    assert kinds(broker=BrokerFacts(is_blocked=True)) == [DiagnosisKind.BROKER_ALARM]
 
 
 def test_rows_that_died_since_a_vacuum_are_no_matter_unless_that_is_late_or_removes_nothing() -> (
@@ -218,6 +218,19 @@ def test_rows_that_died_since_a_vacuum_are_no_matter_unless_that_is_late_or_remo
     assert kinds(tables=[burst], holders=[session]) == []
     session = replace(session, held_s=60)
     assert kinds(tables=[burst], holders=[session]) == [DiagnosisKind.DEAD_ROWS]
+
+
+def test_what_rescue_has_just_to_take_back_is_not_abandoned() -> None:
+    claims = AbandonedClaims(lease_id=UUID(int=1), worker="w", tasks=1, closed_s=9)
+    assert kinds(abandoned=[claims]) == []
+    assert kinds(abandoned=[replace(claims, closed_s=10)]) == [DiagnosisKind.ABANDONED_CLAIMS]
+    assert kinds(abandoned=[replace(claims, closed_s=None)]) == [DiagnosisKind.ABANDONED_CLAIMS]
+
+
+def test_a_broker_that_confirms_or_that_nobody_may_ask_has_no_alarm() -> None:
+    assert kinds(broker=BrokerFacts(is_blocked=False)) == []
+    assert kinds(broker=BrokerFacts(is_blocked=None)) == []
+    assert kinds(broker=BrokerFacts(is_blocked=True)) == [DiagnosisKind.BROKER_ALARM]
 
 
 def test_the_worst_comes_first_and_decides() -> None:
