@@ -188,9 +188,9 @@ async def test_a_stream_of_events_ends_with_its_session(closed: Served, stage: S
 
 
 async def test_pages_of_events_and_streams_of_the_api_have_one_quota(stage: Stage) -> None:
-    key = await a_new_key(stage.database, "tasks:read", quotas=("streams=1",))
     async with serving_pages(stage, REQUIRED) as pages:
         for first, second in (("/ui/events/stream", "/events"), ("/events", "/ui/events/stream")):
+            key = await a_new_key(stage.database, "tasks:read", quotas=("streams=1",))
             async with following(pages, first, shown(key)):
                 refused = await pages.get(second, headers=shown(key))
                 assert refused.status_code == 429

@@ -24,8 +24,9 @@ from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from tests.support.api import LogLines, Served, serving
 from tests.support.intake import Producer, producing, taking_in, until_counted
+from tests.support.links import an_open_link
 from tests.support.polling import eventually
-from tests.support.rabbitmq import Management, vhost_of
+from tests.support.rabbitmq import BrokerServer, Management, vhost_of
 from tests.support.stage import Stage, a_creation, a_rejections
 
 
@@ -208,6 +209,24 @@ async def test_an_intake_is_starting_when_its_broker_came_up_after_the_last_prob
         state = await probe.state()
         stop.set()
     assert state.presence is IntakePresence.STARTING
+
+
+@pytest.mark.slow
+async def test_a_broker_that_hangs_delays_a_page_by_less_than_it_has(
+    private_broker: BrokerServer,
+) -> None:
+    async with an_open_link(private_broker.url) as link:
+        probe = IntakeProbe(link, is_broker_starting=lambda: False)
+        assert await probe.queues([CREATE_QUEUE]) == []
+        private_broker.freeze()
+        try:
+            # Pages have 4.5 s, in which they read the database, too.
+            async with asyncio.timeout(4.0):
+                state, queues = await probe.state(), await probe.queues([CREATE_QUEUE])
+        finally:
+            private_broker.thaw()
+    assert state.presence is not IntakePresence.OK
+    assert queues is None
 
 
 async def ready(served: Served) -> tuple[int, str, str]:

@@ -42,6 +42,7 @@ _NOT_TRIED: Final = "not connected yet"
 _CONNECT_S = 5.0
 _OPEN_S = 15.0
 _CLOSE_S = 2.0
+_CHANNEL_CLOSE_S = 0.2
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 # A peer that is silent for about four of these is given up. With RabbitMQ's default that takes minutes.
@@ -53,6 +54,16 @@ _FILES = ("cafile", "capath", "certfile", "keyfile")
 _SECRETS = re.compile(r"//[^/@\s]*@")
 
 Opened = Callable[[AbstractChannel], Awaitable[None]]
+
+
+@asynccontextmanager
+async def limited_on_channels(timeout_s: float) -> AsyncIterator[None]:
+    """Limit what is done on side channels. Raises `TimeoutError`.
+
+    Who leaves a channel waits for the broker to close it, which one that hangs does not do: that wait is cut off, too.
+    """
+    async with asyncio.timeout(timeout_s + _CHANNEL_CLOSE_S), asyncio.timeout(timeout_s):
+        yield
 
 
 class _Start:

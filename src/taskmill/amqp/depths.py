@@ -6,11 +6,20 @@ from collections.abc import Iterable
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, addresses, connect, in_words
+from taskmill.amqp.connection import (
+    BROKER_ERRORS,
+    BrokerLink,
+    addresses,
+    connect,
+    in_words,
+    limited_on_channels,
+)
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.system import BrokerQueue
 
 _TIMEOUT_S = 5.0
+# A page shows more than this, and has less time in all.
+_LINKED_S = 1.0
 
 
 async def read_depths(url: str, names: Iterable[str]) -> list[BrokerQueue]:
@@ -33,7 +42,7 @@ async def read_depths(url: str, names: Iterable[str]) -> list[BrokerQueue]:
 async def read_linked(link: BrokerLink, names: Iterable[str]) -> list[BrokerQueue] | None:
     """Do the same over an open connection; None when the broker is away, or does not answer in time."""
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with limited_on_channels(_LINKED_S):
             found = [await _linked(link, name) for name in names]
     except (BrokerAway, *BROKER_ERRORS):
         return None

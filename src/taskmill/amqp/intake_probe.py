@@ -4,14 +4,13 @@ Passive declarations report that and create nothing. The binding between the two
 itself keeps it in place.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final
 
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words, limited_on_channels
 from taskmill.amqp.depths import read_linked
 from taskmill.amqp.names import CREATE_QUEUE, EXCHANGE
 from taskmill.domain.errors import BrokerAway
@@ -62,7 +61,7 @@ class IntakeProbe:
             return "RabbitMQ is away"
         self._broker_came_at = self._broker_came_at or perf_counter()
         try:
-            async with asyncio.timeout(_TIMEOUT_S), self._link.side_channel() as channel:
+            async with limited_on_channels(_TIMEOUT_S), self._link.side_channel() as channel:
                 await channel.get_exchange(EXCHANGE, ensure=True)
                 queue = await channel.declare_queue(CREATE_QUEUE, passive=True)
         except ChannelNotFoundEntity as error:

@@ -56,7 +56,8 @@ async def snapshot_holders(database: Database) -> list[SnapshotHolder]:
 async def login_with_hidden_sessions(database: Database) -> str | None:
     """Return the name of this login, as in SQL, if there are sessions whose snapshots it may not see."""
     [row] = await database.fetch("has_hidden_sessions")
-    return row["login"] if row["are_hidden"] else None
+    login: str | None = row["login"] if row["are_hidden"] else None
+    return login
 
 
 async def lock_waits(database: Database) -> list[LockWait]:
