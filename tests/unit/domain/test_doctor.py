@@ -160,6 +160,7 @@ def test_dead_rows_name_the_snapshot_that_holds_them() -> None:
         rows=10**6,
         pages=100_000,
         vacuumed_s=60,
+        unvacuumed_s=3600,
         has_autovacuum=True,
     )
     held = replace(HOLDER, held_s=3600.0)
