@@ -60,7 +60,7 @@ Opened = Callable[[AbstractChannel], Awaitable[None]]
 async def limited_on_channels(timeout_s: float) -> AsyncIterator[None]:
     """Limit what is done on side channels. Raises `TimeoutError`.
 
-    Who leaves a channel waits for the broker to close it, which one that hangs does not do: that wait is cut off, too.
+    Who leaves a channel waits until the broker has closed it. One that hangs does not: that wait is cut off, too.
     """
     async with asyncio.timeout(timeout_s + _CHANNEL_CLOSE_S), asyncio.timeout(timeout_s):
         yield
