@@ -16,6 +16,7 @@ from taskmill.operations.rejections import Rejections
 from taskmill.operations.visibility import limited_to
 from taskmill.runtime.offload import Caller, caller
 from taskmill.storage.rejections import NewRejection
+from taskmill.storage.tasks import OWNED
 from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
 from tests.support.api_keys import a_new_key
@@ -88,7 +89,7 @@ async def test_the_key_of_an_edited_message_is_its_producers(
     await rejections.resend_edited(await refused(stage, "order-2", "gone"), EDITED, operator)
     scopes = await stage.sql.fetch("SELECT key, scope FROM taskmill.idempotency ORDER BY key")
     # Nobody is named like the producer of the second.
-    wanted = [("order-1", PRODUCER), ("order-2", operator.draft.name)]
+    wanted = [("order-1", f"{OWNED}{PRODUCER}"), ("order-2", f"{OWNED}{operator.draft.name}")]
     assert [tuple(row) for row in scopes] == wanted
 
 
