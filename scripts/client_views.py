@@ -1,4 +1,4 @@
-"""Generates src/taskmill/client/views from the models of responses in `wire`, so that clients need no pydantic.
+"""Generates src/taskmill/client/views from models in `wire`, so that clients need no pydantic.
 
 `python scripts/client_views.py` writes it; `tests/architecture/test_client_views.py` fails while the two differ.
 A new response of the client is added to `WANTED`.
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import wrap
@@ -37,7 +38,7 @@ from taskmill.wire.sessions import LoginLinkView, SessionList  # noqa: E402
 from taskmill.wire.sweeps import SweepView  # noqa: E402
 from taskmill.wire.system import EventList, StatsView, WorkerList  # noqa: E402
 from taskmill.wire.task_log import LogPage  # noqa: E402
-from taskmill.wire.tasks import TaskList  # noqa: E402
+from taskmill.wire.tasks import CreateTask, TaskList  # noqa: E402
 from taskmill.wire.types import TypeList, TypeView  # noqa: E402
 from taskmill.wire.webhooks import CallbackView, DeliveryList, WebhookList  # noqa: E402
 
@@ -79,6 +80,10 @@ _PACKAGE: Final = (
     '"""What the client returns, generated from `taskmill.wire` by `scripts/client_views.py`: '
     'a module for each."""\n'
 )
+_TASK_FIELDS: Final = '''class TaskFields(TypedDict, total=False):
+    """The fields of a task beside its name, as in the body of `POST /tasks`; times need a zone."""
+
+{fields}'''
 _WIDTH: Final = 108
 _ALWAYS_IMPORTED: Final = "taskmill.domain.lifecycle"
 
@@ -152,8 +157,40 @@ def _module(name: str, models: list[type[BaseModel]]) -> str:
     imports |= {f"from taskmill.client.view import {_base(model)}" for model in models}
     classes = "\n\n".join(_class(model) for model in models)
     parts = [title, "from __future__ import annotations", "\n".join(sorted(filter(None, imports)))]
-    parts += ["from typing import TYPE_CHECKING, Any, Literal", _words(words), classes]
+    parts += ["from collections.abc import Mapping, Sequence"]
+    parts += ["from typing import TYPE_CHECKING, Any, Literal, TypedDict", _words(words), classes]
+    if name == "tasks":
+        parts.append(_task_fields())
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _task_fields() -> str:
+    """Return the class of what a caller may give of a new task."""
+    fields = "\n".join(
+        f"    {name}: {_given(field.annotation)}"
+        for name, field in CreateTask.model_fields.items()
+        if name != "name"
+    )
+    return _TASK_FIELDS.format(fields=fields)
+
+
+def _given(kind: Any) -> str:  # noqa: ANN401 - any annotation
+    """Write an annotation as source, for what a caller gives: anything that becomes this in JSON."""
+    arguments = get_args(kind)
+    match get_origin(kind):
+        case None if kind is datetime:
+            return "datetime | str"
+        case None if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return "Mapping[str, Any]"
+        case origin if origin in (Union, UnionType):
+            return " | ".join(map(_given, arguments))
+        case origin if origin is Annotated:
+            return _given(arguments[0])
+        case origin if origin in (dict, list):
+            name = "Mapping" if origin is dict else "Sequence"
+            return f"{name}[{', '.join(map(_given, arguments))}]"
+        case _:
+            return _annotation(kind)
 
 
 def _is_lazy(kind: type) -> bool:

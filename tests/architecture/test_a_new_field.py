@@ -81,7 +81,6 @@ EDITS = [
         '        callback_url=row["callback_url"],\n',
         '        colour=row["colour"],\n',
     ),
-    ("client/calls.py", "    callback_url: str | None\n", "    colour: str | None\n"),
     ("dashboard/texts/ru.json", "{\n", '  "field.colour": "Цвет",\n'),
 ]
 # A committed migration has the function whole; this one is made of whatever the function is now.

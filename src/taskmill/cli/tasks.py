@@ -24,9 +24,9 @@ from taskmill.cli.sweeping import (
 )
 from taskmill.cli.task_options import task_options
 from taskmill.cli.watching import as_unknown_outcome, follow, follow_as_json, wait_for
-from taskmill.client.calls import Filters, Rescheduled, TaskFields
+from taskmill.client.calls import Filters, Rescheduled
 from taskmill.client.synchronous.client import TaskmillClient
-from taskmill.client.views.tasks import TaskView
+from taskmill.client.views.tasks import TaskFields, TaskView
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task_fields import TASK_FIELDS
 from taskmill.domain.waiting import WaitingState

@@ -12,7 +12,7 @@ somebody asks for it.
 
 from typing import TYPE_CHECKING
 
-from taskmill.client.calls import Filters, TaskFields
+from taskmill.client.calls import Filters
 from taskmill.client.chunks import CreateResult
 from taskmill.client.contracts import ContractDefaults
 from taskmill.client.errors import (
@@ -84,6 +84,7 @@ from taskmill.client.refusals import (
 from taskmill.client.schedules import ScheduleFields
 from taskmill.client.sweeps import Selected
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.client.views.tasks import TaskFields
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from taskmill.client.views.queues import QueueList, QueueView
 from taskmill.client.views.rejections import RejectionList, RejectionView
 from taskmill.client.views.system import EventList, StatsView, WorkerList, WorkerView
 from taskmill.client.views.task_log import LogPage
-from taskmill.client.views.tasks import TaskList, TaskView
+from taskmill.client.views.tasks import TaskFields, TaskList, TaskView
 from taskmill.wire.basics import etag
 
 T = TypeVar("T")
@@ -29,27 +29,6 @@ RejectionId: TypeAlias = UUID | str
 WorkerId: TypeAlias = UUID | str
 
 LARGEST_LOG_PAGE: Final = 1000
-
-
-class TaskFields(TypedDict, total=False):
-    """The fields of a task beside its name, as in the body of `POST /tasks`; times need a zone."""
-
-    description: str | None
-    type: str
-    payload: Mapping[str, Any] | None
-    payload_secrets: Sequence[str] | None
-    queue: str
-    priority: int
-    max_attempts: int
-    max_losses: int
-    retry: Mapping[str, float] | None
-    timeout_s: float | None
-    run_at: datetime | str | None
-    delay_s: float | None
-    expires_at: datetime | str | None
-    labels: Mapping[str, str]
-    callback_url: str | None
-    idempotency_key: str | None
 
 
 class Rescheduled(TypedDict, total=False):

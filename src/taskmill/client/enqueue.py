@@ -17,12 +17,12 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias, Unpack, overload
 from uuid import UUID
 
-from taskmill.client.calls import TaskFields
 from taskmill.client.errors import NotAccepted
 from taskmill.client.json_text import plain, read_json
 from taskmill.client.reading import reader_of
 from taskmill.client.refusal_kinds import refusal
 from taskmill.client.views.problems import Problem
+from taskmill.client.views.tasks import TaskFields
 from taskmill.domain.task_fields import GIVEN, Kind
 
 _Call: TypeAlias = tuple[str, tuple[str, ...]]

@@ -18,11 +18,10 @@ from taskmill.api.listings import REPEATABLE, ListingQuery, page_response
 from taskmill.api.queries import read_query, task_number
 from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
-from taskmill.client.calls import TaskFields
 from taskmill.client.enqueue import AsyncExecutes, Executes, is_async
 from taskmill.client.json_text import read_json
 from taskmill.client.reading import reader_of
-from taskmill.client.views.tasks import TaskView
+from taskmill.client.views.tasks import TaskFields, TaskView
 from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError, VersionMismatch
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task

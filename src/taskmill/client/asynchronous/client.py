@@ -25,7 +25,6 @@ from taskmill.client.calls import (
     AuditFilters,
     Filters,
     RejectionId,
-    TaskFields,
     TaskId,
     WorkerId,
 )
@@ -41,7 +40,7 @@ from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
 from taskmill.client.views.system import EventView, StatsView, WorkerView
 from taskmill.client.views.task_log import LogLineView, LogPage
-from taskmill.client.views.tasks import TaskList, TaskView
+from taskmill.client.views.tasks import TaskFields, TaskList, TaskView
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 
 

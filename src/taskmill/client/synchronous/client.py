@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls, many
-from taskmill.client.calls import AuditFilters, Filters, RejectionId, TaskFields, TaskId, WorkerId
+from taskmill.client.calls import AuditFilters, Filters, RejectionId, TaskId, WorkerId
 from taskmill.client.chunks import Chunk, CreateResult
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
@@ -28,7 +28,7 @@ from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
 from taskmill.client.views.system import EventView, StatsView, WorkerView
 from taskmill.client.views.task_log import LogLineView, LogPage
-from taskmill.client.views.tasks import TaskList, TaskView
+from taskmill.client.views.tasks import TaskFields, TaskList, TaskView
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 
 

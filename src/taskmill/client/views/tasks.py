@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from taskmill.client.view import View
@@ -119,3 +120,24 @@ class TaskList(View):
     """how many were counted, when total is null"""
     next_cursor: str | None
     """null on the last page"""
+
+
+class TaskFields(TypedDict, total=False):
+    """The fields of a task beside its name, as in the body of `POST /tasks`; times need a zone."""
+
+    description: str | None
+    type: str
+    payload: Mapping[str, Any] | None
+    payload_secrets: Sequence[str] | None
+    queue: str
+    priority: int
+    max_attempts: int
+    max_losses: int
+    retry: Mapping[str, Any] | None
+    timeout_s: float | None
+    run_at: datetime | str | None
+    delay_s: float | None
+    expires_at: datetime | str | None
+    labels: Mapping[str, str]
+    callback_url: str | None
+    idempotency_key: str | None
