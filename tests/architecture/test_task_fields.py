@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.client.calls import TaskFields
+from taskmill.client.views.tasks import TaskFields
 from taskmill.domain.task import ClaimedTask, Task, TaskDraft, new_task
 from taskmill.domain.task_fields import GIVEN, SHOWN, TASK_FIELDS, Kind, TaskField
 from taskmill.storage import schema
