@@ -326,7 +326,7 @@ async def test_after_a_failure_a_round_takes_half_as_many_schedules(stage: Stage
     other = await asyncpg.connect(stage.url)
     try:
         await other.execute("BEGIN; LOCK TABLE taskmill.schedule_fire IN EXCLUSIVE MODE")
-        failures = 4
+        failures = 5
         for _ in range(failures):
             with pytest.raises(Unavailable):
                 await duty()

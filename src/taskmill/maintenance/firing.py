@@ -12,7 +12,7 @@ from taskmill.operations.firing import Firing
 from taskmill.storage import schedules
 from taskmill.storage.database import Database
 
-MOST_AT_ONCE: Final = 500
+MOST_AT_ONCE: Final = 1_000
 """So many schedules are locked by one transaction."""
 # A timer of the loop and PostgreSQL's clock do not run alike: so much later it is surely due.
 _MARGIN_S: Final = 0.002
