@@ -99,10 +99,16 @@ def _locks(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
         kind=DiagnosisKind.LOCK_WAIT,
         severity=Severity.TROUBLE if is_long else Severity.WARNING,
         subject=str(head) if head else "",
-        sentence=f"{counted(len(waits), 'session')} wait for locks, the longest for {_span(longest.waited_s)}.",
+        sentence=_sentence_of_waits(len(waits), _span(longest.waited_s)),
         evidence=[_wait_line(one) for one in waits[:5]],
         command=_without_locks(head),
     )
+
+
+def _sentence_of_waits(sessions: int, longest: str) -> str:
+    if sessions == 1:
+        return f"A session has waited for a lock for {longest}."
+    return f"{counted(sessions, 'session')} wait for locks, the longest for {longest}."
 
 
 def _without_locks(head: int | None) -> str:
@@ -222,7 +228,11 @@ def _abandoned(claims: AbandonedClaims) -> Iterator[Diagnosis]:
         kind=DiagnosisKind.ABANDONED_CLAIMS,
         severity=Severity.TROUBLE,
         subject=str(claims.lease_id),
-        sentence=f"{counted(claims.tasks, 'task')} run under a lease of nobody, and nobody takes them back.",
+        sentence=(
+            "A task runs under a lease of nobody, and nobody takes it back."
+            if claims.tasks == 1
+            else f"{counted(claims.tasks, 'task')} run under a lease of nobody, and nobody takes them back."
+        ),
         evidence=[f"lease {claims.lease_id} of {claims.worker or _UNKNOWN} {since}"],
         command="taskmill run maintenance",
     )

@@ -175,6 +175,7 @@ def test_a_lock_of_a_prepared_transaction_is_ended_by_its_name() -> None:
     [found] = diagnose(DoctorSnapshot(lock_waits=[wait]))
     assert found.command.startswith("SELECT gid, prepared, owner FROM pg_prepared_xacts")
     assert "ROLLBACK PREPARED 'GID'" in found.command
+    assert found.sentence == "A session has waited for a lock for 9 s."
     assert found.evidence == [
         "session 2 has waited for table a for 9 s, held by a prepared transaction"
     ]
@@ -224,6 +225,9 @@ def test_rows_that_died_since_a_vacuum_are_no_matter_unless_that_is_late_or_remo
 def test_what_rescue_has_just_to_take_back_is_not_abandoned() -> None:
     claims = AbandonedClaims(lease_id=UUID(int=1), worker="w", tasks=1, closed_s=9)
     assert kinds(abandoned=[claims]) == []
+    for tasks, words in ((1, "A task runs under"), (2, "2 tasks run under")):
+        [found] = diagnose(DoctorSnapshot(abandoned=[replace(claims, tasks=tasks, closed_s=None)]))
+        assert found.sentence.startswith(words)
     assert kinds(abandoned=[replace(claims, closed_s=10)]) == [DiagnosisKind.ABANDONED_CLAIMS]
     assert kinds(abandoned=[replace(claims, closed_s=None)]) == [DiagnosisKind.ABANDONED_CLAIMS]
 
