@@ -121,6 +121,24 @@ async def test_a_contract_is_shown_to_who_may_read_it(
         assert (f"{name}-field" in html) is (name in seen)
 
 
+@pytest.mark.parametrize(
+    ("grants", "is_offered"),
+    [
+        (("tasks:read",), False),
+        (("tasks:read", "types type=other"), False),
+        (("tasks:read", "types type=held"), True),
+        (("tasks:read", "tasks:create type=held"), True),
+    ],
+)
+async def test_a_form_offers_types_with_contracts_to_who_may_know_of_them(
+    closed: Served, stage: Stage, grants: tuple[str, ...], *, is_offered: bool
+) -> None:
+    await contract(stage, "held", "held-field")
+    session = await visitor(closed, stage, *grants)
+    page = (await closed.get("/ui/events", headers=session)).text
+    assert ('<option value="held">' in page) is is_offered
+
+
 @pytest.mark.parametrize("reads", ["tasks:read", "tasks:read queue=mail"])
 async def test_a_version_of_a_contract_for_another_queue_is_hidden(
     closed: Served, stage: Stage, reads: str

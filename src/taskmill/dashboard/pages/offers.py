@@ -4,6 +4,7 @@ from typing import Final
 
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.grants import Scope
 from taskmill.domain.system import Liveness
 from taskmill.domain.task_fields import DEFAULT_TYPE
 from taskmill.operations.visibility import current_visibility, visible_queues
@@ -18,7 +19,8 @@ async def offers(view: View) -> tuple[list[str], list[str]]:
     service = view.context.service
     if current_visibility() is not None:
         return await _visible_offers(view)
-    types = {DEFAULT_TYPE, PUSH, *service.contracts.by_type}
+    known = (one for one in service.contracts.by_type if _may_know(view, one))
+    types = {DEFAULT_TYPE, PUSH, *known}
     try:
         workers = await service.workers()
     except Unavailable:
@@ -29,6 +31,14 @@ async def offers(view: View) -> tuple[list[str], list[str]]:
     figures = await service.figures.get()
     queues = [] if figures is None else [one.name for one in figures.queues]
     return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
+
+
+def _may_know(view: View, name: str) -> bool:
+    """Return whether the visitor may know of a type's contract: by creating its tasks, or reading contracts."""
+    key = view.key
+    return key is None or any(
+        key.permits_type(scope, name) for scope in (Scope.TASKS_CREATE, Scope.TYPES)
+    )
 
 
 async def _visible_offers(view: View) -> tuple[list[str], list[str]]:
