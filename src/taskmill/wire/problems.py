@@ -152,7 +152,7 @@ def _item(violation: Violation) -> dict[str, str]:
 
 
 def _of_task(error: TaskNotFound) -> dict[str, object]:
-    return {} if isinstance(error.task_id, int) else {"task_id": error.task_id}
+    return {} if isinstance(error.task_id, int) else {"task_id": str(error.task_id)}
 
 
 def _of_quota(error: QuotaExceeded) -> dict[str, object]:
