@@ -66,15 +66,13 @@ def _of_server(server: Mapping[str, str]) -> Iterator[SettingConflict]:
 
 def _retention(settings: Settings) -> Iterator[SettingConflict]:
     keep = settings.retention
-    for name in ("change_days", "idempotency_days", "fire_days"):
-        days = getattr(keep, name)
-        if days > keep.tasks_days:
-            yield _conflict(
-                f"TASKMILL_RETENTION__{name.upper()}={days}",
-                f"TASKMILL_RETENTION__TASKS_DAYS={keep.tasks_days}",
-                sentence="What refers to tasks is kept for longer than they are.",
-                better=f"TASKMILL_RETENTION__{name.upper()}={keep.tasks_days}",
-            )
+    if keep.change_days > keep.tasks_days:
+        yield _conflict(
+            f"TASKMILL_RETENTION__CHANGE_DAYS={keep.change_days}",
+            f"TASKMILL_RETENTION__TASKS_DAYS={keep.tasks_days}",
+            sentence="Changes are kept for longer than the tasks that they are about.",
+            better=f"TASKMILL_RETENTION__CHANGE_DAYS={keep.tasks_days}",
+        )
 
 
 def _broker(settings: Settings) -> Iterator[SettingConflict]:

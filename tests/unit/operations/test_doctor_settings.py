@@ -26,8 +26,7 @@ def test_defaults_contradict_nothing() -> None:
 @pytest.mark.parametrize(
     ("parts", "named"),
     [
-        ({"retention": {"tasks_days": 5}}, "What refers to tasks"),
-        ({"retention": {"tasks_days": 80}}, "What refers to tasks"),
+        ({"retention": {"tasks_days": 5}}, "Changes are kept"),
         ({"broker": "postgres", "broker_url": "amqp://b/"}, "nobody uses it"),
         ({"limits": {"batch_bytes": 1000}}, "too large for a batch"),
         ({"task_log": {"claim_bytes": 1000}}, "larger than all lines"),
@@ -47,6 +46,12 @@ def test_settings_that_contradict_each_other_are_named(parts: dict[str, Any], na
         assert all(name.startswith("TASKMILL_") for name in conflict.names)
         assert conflict.command.startswith("export TASKMILL_")
         assert "b@db" not in repr(conflict)
+
+
+def test_ticks_may_be_kept_for_longer_than_tasks() -> None:
+    """And idempotency keys end with their tasks, whatever the setting."""
+    parts: dict[str, Any] = {"retention": {"tasks_days": 7, "idempotency_days": 30}}
+    assert sentences(Settings(**parts)) == []
 
 
 @pytest.mark.parametrize(
