@@ -48,7 +48,7 @@ def test_settings_that_contradict_each_other_are_named(parts: dict[str, Any], na
         assert "b@db" not in repr(conflict)
 
 
-def test_ticks_may_be_kept_for_longer_than_tasks() -> None:
+def test_ticks_may_be_stored_for_longer_than_tasks() -> None:
     """And idempotency keys end with their tasks, whatever the setting."""
     parts: dict[str, Any] = {"retention": {"tasks_days": 7, "idempotency_days": 30}}
     assert sentences(Settings(**parts)) == []
