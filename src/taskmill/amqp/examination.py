@@ -104,7 +104,7 @@ async def _trouble_of(
 
 
 async def _is_blocked(connection: AbstractConnection) -> bool | None:
-    """Return whether the broker has told this connection to publish no more, as it does when it has an alarm.
+    """Return whether the broker blocks this connection from publishing, as it does when it has an alarm.
 
     It does so when something is published, and then reads nothing more of the connection. None where this user may
     not publish, or that is not known.
