@@ -231,6 +231,22 @@ async def test_a_task_of_others_is_not_there(
     assert (await stage.task(foreign.id)).version == foreign.version
 
 
+async def test_each_request_of_a_connection_counts_for_the_key_that_it_shows(
+    required: Served, stage: Stage
+) -> None:
+    task = await stage.created(queue="mail")
+    own = await a_new_key(stage.database, "tasks:read queue=mail")
+    foreign = await a_new_key(stage.database, "tasks:read queue=other")
+    unknown = format_key("test", "0" * 16, bytes(32))
+    expected = ((own, 200), (foreign, 404), (unknown, 401))
+    limits = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(base_url=required.url, limits=limits) as http:
+        for key, status in expected * 3:  # the first time by the layers, then by the fast path
+            response = await http.get(f"/tasks/{task.id}", headers=shown(key))
+            assert response.status_code == status
+        assert (await http.get(f"/tasks/{task.id}")).status_code == 401
+
+
 async def test_a_queue_in_the_path_is_checked(required: Served, stage: Stage) -> None:
     key = await a_new_key(stage.database, "tasks:operate queue=mail")
     for queue, status in (("mail", 200), ("other", 403)):

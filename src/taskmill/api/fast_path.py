@@ -37,6 +37,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.observability.kinds import OTHER
 from taskmill.operations.create import CreationFuture
+from taskmill.operations.key_verification import authorization_digest
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.offload import LARGE_BYTES, Caller
 from taskmill.runtime.rate_limits import REFUSAL_DELAY_S
@@ -105,7 +106,8 @@ class FastPath:
                 return False
             key = None
             if (keys := self._context.keys) is not None:
-                key = keys.known(headers.get(b"authorization", b""), request.host)
+                digest = request.digest(headers.get(b"authorization", b""), authorization_digest)
+                key = keys.known_by(digest, request.host)
                 if key is None:
                     return False  # the layers look it up, or refuse
             return self._limited(request, headers, key)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -123,16 +124,16 @@ def permits_host(grants: Iterable[Grant], host: str) -> bool:
     )
 
 
+# It is asked for every request, mostly the same.
+@lru_cache(maxsize=4096)
 def _covers(patterns: tuple[str, ...], name: str | None) -> bool:
-    # A loop: `any` takes 1 us more, for every request (measured 2026-11-29).
-    for pattern in patterns:
-        if pattern == ALL:
-            return True
-        if name is not None and (
-            name.startswith(pattern[:-1]) if pattern[-1] == "*" else name == pattern
-        ):
-            return True
-    return False
+    return ALL in patterns or (
+        name is not None and any(_matches(name, pattern) for pattern in patterns)
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith(ALL) else name == pattern
 
 
 def _is_below(host: str, pattern: str) -> bool:

@@ -31,12 +31,16 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
 
     def known(self, authorization: bytes, host: str) -> ApiKey | None:
         """Return the key of a request from an address, if it is cached and still valid; it never waits."""
-        key = self._fresh(_digest(authorization))
+        return self.known_by(authorization_digest(authorization), host)
+
+    def known_by(self, digest: bytes, host: str) -> ApiKey | None:
+        """Return the same for a caller that has the `authorization_digest` already."""
+        key = self._fresh(digest)
         return None if key is None else self.accepted(key, host)
 
     def is_stale(self, authorization: bytes) -> bool:
         """Return whether what was sent was a valid key when it was looked up, which was too long ago."""
-        return self._is_stale(_digest(authorization))
+        return self._is_stale(authorization_digest(authorization))
 
     async def verify(self, authorization: bytes, host: str) -> ApiKey:
         """Return the key of a request from an address.
@@ -50,7 +54,7 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
         presented = _presented(authorization)
         if presented is None:
             raise NotAuthenticated
-        digest = _digest(authorization)
+        digest = authorization_digest(authorization)
         # Of many requests with one key that is not cached, one looks it up.
         lock = self._loading.setdefault(digest, asyncio.Lock())
         try:
@@ -85,7 +89,7 @@ class KeyVerifier(VerifiedCache[str, ApiKey]):
         return key
 
 
-def _digest(authorization: bytes) -> bytes:
+def authorization_digest(authorization: bytes) -> bytes:
     """Return the hash of what was sent: one for each key, however its scheme and spaces are written."""
     if authorization[: len(_SCHEME)].lower() == _SCHEME:
         authorization = authorization[len(_SCHEME) :].strip(b" ")

@@ -3,6 +3,7 @@
 A `FastHandler` decides which requests it serves. The others go to the app.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -80,6 +81,14 @@ class FastRequest:
             return self.client
         peer = self._connection.client
         return peer[0] if peer else ""
+
+    def digest(self, authorization: bytes, digest_of: Callable[[bytes], bytes]) -> bytes:
+        """Return the digest of the `Authorization`, made once while a connection sends the same."""
+        connection = self._connection
+        if connection.digested[0] != authorization:
+            connection.digested = authorization, digest_of(authorization)
+        digest: bytes = connection.digested[1]
+        return digest
 
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
         """Write the response, unless the client has gone, and free what an idle connection does not need.

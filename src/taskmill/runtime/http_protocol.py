@@ -59,6 +59,8 @@ class HttpProtocol(HttpToolsProtocol):
     _sender = ""
     _proxies: TrustedProxies | None = None
     _is_proxied = False
+    # The latest `Authorization` of requests for the fast path, and its digest.
+    digested = (b"", b"")
     _fast_path: FastHandler | None = None
     _data = b""
     _messages = 0
@@ -105,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._connections.open(self):
             self._start_keep_alive()
         else:
-            self._refuse_busy()
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything that belongs to the connection."""
@@ -290,7 +292,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         sender = self.address if self._is_in_head else self._sender
         if not self._connections.begin(self, sender):
-            self._refuse_busy()
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         if self._clock is None:
             self._clock = RequestClock(
@@ -379,10 +381,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.transport.close()
-
-    def _refuse_busy(self) -> None:
-        """Respond with 503, because there are too many connections, and close."""
-        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _refuse(self, status: HTTPStatus) -> None:
         is_started = self._is_responding() and self.cycle.response_started
