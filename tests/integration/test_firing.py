@@ -18,6 +18,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import _HOT
 from taskmill.storage.rights import MAINTENANCE
 from taskmill.wire.schedule_requests import to_schedule
+from tests.support.api import LogLines
 from tests.support.clocks import ManualClock
 from tests.support.polling import eventually
 from tests.support.role_database import RoleDatabase
@@ -59,7 +60,9 @@ def scheduler(stage: Stage) -> Scheduler:
     return Scheduler(stage)
 
 
-async def test_a_due_tick_makes_one_task_and_says_so(scheduler: Scheduler) -> None:
+async def test_a_due_tick_makes_one_task_and_says_so(
+    scheduler: Scheduler, log_lines: LogLines
+) -> None:
     tick = await scheduler.due(task={"name": "nightly", "queue": "reports", "labels": {"a": "b"}})
     await scheduler.fire()
     await scheduler.fire()
@@ -69,6 +72,9 @@ async def test_a_due_tick_makes_one_task_and_says_so(scheduler: Scheduler) -> No
     [fire] = await scheduler.fires()
     assert (fire.tick, fire.outcome, fire.cause) == (tick, CREATED, FireCause.TICK)
     assert fire.task_id == task["id"]
+    [line] = log_lines.named("task.created")
+    assert (line["task_id"], line["schedule"]) == (str(task["id"]), "report")
+    assert (line["tick"], line["cause"]) == (tick.isoformat(), "tick")
     schedule = await scheduler.get()
     assert (schedule.cursor_at, schedule.last_task_id) == (tick, task["id"])
     assert schedule.next_at is None

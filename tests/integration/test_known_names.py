@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -11,12 +12,14 @@ import orjson
 import pytest
 
 from taskmill.domain.errors import QueueLimitReached, Unavailable, UnservedTypeLimitReached
+from taskmill.domain.quotas import Owner, QuotaExceeded
 from taskmill.operations.known_types import KnownTypes
-from taskmill.operations.queues import KnownQueues, tidy
+from taskmill.operations.queues import KnownQueues, remove, tidy
 from taskmill.storage import queues, unserved_types
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 from tests.support.builders import a_draft
+from tests.support.clocks import ManualClock
 from tests.support.intake import assert_all_acknowledged, producing, taking_in, until_counted
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -195,3 +198,19 @@ def _expire_cache_within(
         return found
 
     monkeypatch.setattr(module, name, slow)
+
+
+async def test_an_owner_with_as_many_as_it_may_have_is_looked_at_again_after_a_second(
+    stage: Stage,
+) -> None:
+    clock = ManualClock(stage.clock.now())
+    known = KnownQueues(stage.database, limit=10, clock=clock, quota=1)
+    owner = Owner("mine", ())
+    assert await known.refused({"first"}, owner) == {}
+    assert (await known.refused({"second"}, owner)).keys() == {"second"}
+    await remove(stage.database, known, "first")
+    [error] = (await known.refused({"second"}, owner)).values()
+    assert isinstance(error, QuotaExceeded)
+    assert await known.refused({"second"}, Owner("another", ())) == {}
+    clock.advance(timedelta(seconds=1))
+    assert await known.refused({"third"}, owner) == {}

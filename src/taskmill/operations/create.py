@@ -26,7 +26,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
-from taskmill.operations.creation_reports import report_created, report_new
+from taskmill.operations.creation_reports import LogFacts, report_created, report_new
 from taskmill.operations.earlier_keys import EarlierKeys
 from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.known_names import KnownNames
@@ -338,11 +338,11 @@ class TaskCreation(ContextOwner):
         self._notifier.notify()
         self._report_created(results)
 
-    def report_new(self, new: Iterable[NewTask]) -> None:
-        """Do what `report_stored` does, of tasks that were not read back."""
+    def report_new(self, new: Iterable[NewTask], facts: LogFacts) -> None:
+        """Do what `report_stored` does, of tasks that were not read back; `facts` are for their log lines."""
         self._notifier.notify()
         self._database.notify_committed()
-        report_new(new)
+        report_new(new, facts)
 
     def _report_created(self, results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._database.notify_committed()

@@ -1,6 +1,8 @@
 """Counts and logs tasks that were created, after that was committed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import IdempotencyConflict
@@ -12,6 +14,11 @@ from taskmill.storage.tasks import NewTask
 
 log = get_logger(__name__)
 
+LogFacts: TypeAlias = Mapping[UUID, Mapping[str, str]]
+"""What the log lines of tasks say besides, by their ids."""
+
+_NO_FACTS: Final[Mapping[Any, Any]] = MappingProxyType({})
+
 
 def report_created(results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
     """Report those of the results that are new tasks."""
@@ -21,12 +28,15 @@ def report_created(results: Iterable[CreatedTask | IdempotencyConflict]) -> None
     _report([(task.id, task) for task in new])
 
 
-def report_new(new: Iterable[NewTask]) -> None:
+def report_new(new: Iterable[NewTask], facts: LogFacts) -> None:
     """Report tasks that are new, as they were sent."""
-    _report([(task.id, task.draft) for task in new])
+    _report([(task.id, task.draft) for task in new], facts)
 
 
-def _report(new: Sequence[tuple[UUID, Task | TaskDraft]]) -> None:
+def _report(
+    new: Sequence[tuple[UUID, Task | TaskDraft]],
+    facts: LogFacts = _NO_FACTS,
+) -> None:
     count_created((task.queue, task.type) for _, task in new)
     for task_id, task in new:
         log.info(
@@ -35,4 +45,5 @@ def _report(new: Sequence[tuple[UUID, Task | TaskDraft]]) -> None:
             queue=task.queue,
             type=task.type,
             source=task.source,
+            **facts.get(task_id, _NO_FACTS),
         )

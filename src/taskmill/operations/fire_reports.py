@@ -11,18 +11,19 @@ from taskmill.domain.system import CancelResult
 from taskmill.observability.flow import CANCELS
 from taskmill.observability.logs import get_logger
 from taskmill.observability.schedules import FIRES, LATENESS
+from taskmill.operations.creation_reports import LogFacts
 from taskmill.wire.stored_schedules import read_spec
 
 log = get_logger(__name__)
 
 
 def report_fires(fires: Iterable[tuple[StoredSchedule, Fire]]) -> None:
-    """Count and log fires of schedules as they were read before."""
+    """Count fires of schedules as they were read before, and log those that have made no task."""
     ticks: Counter[FireOutcome] = Counter()
     for schedule, fire in fires:
         ticks[fire.outcome] += fire.ticks
         if fire.outcome is FireOutcome.CREATED:
-            _report_created(schedule, fire)
+            _observe_lateness(schedule, fire)
         elif fire.outcome is FireOutcome.REFUSED:
             problem = orjson.loads(fire.problem or "{}")
             log.warning("schedule.refused", problem=problem.get("detail"), **_facts(schedule, fire))
@@ -47,14 +48,20 @@ def report_cancels(results: Iterable[CancelResult]) -> None:
         CANCELS.add(1, ("done" if result is CancelResult.CANCELLED else "requested",))
 
 
-def _report_created(schedule: StoredSchedule, fire: Fire) -> None:
+def facts_of_tasks(fires: Iterable[tuple[StoredSchedule, Fire]]) -> LogFacts:
+    """Return what the log lines of the tasks that fires have made say of them."""
+    return {
+        fire.task_id: {**_facts(schedule, fire), "cause": fire.cause}
+        for schedule, fire in fires
+        if fire.task_id is not None
+    }
+
+
+def _observe_lateness(schedule: StoredSchedule, fire: Fire) -> None:
     if fire.cause is FireCause.TICK and fire.tick != schedule.held_tick:
         spec, _ = read_spec(schedule.content.spec)
         late = schedule.moment - due_at(schedule.name, spec, Tick(at=fire.tick))
         LATENESS.observe(late.total_seconds())
-    log.info(
-        "schedule.fired", task_id=str(fire.task_id), cause=fire.cause, **_facts(schedule, fire)
-    )
 
 
 def _facts(schedule: StoredSchedule, fire: Fire) -> dict[str, str]:

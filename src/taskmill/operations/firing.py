@@ -20,7 +20,7 @@ from taskmill.domain.schedules.zones import TZ_VERSION
 from taskmill.domain.system import CancelResult
 from taskmill.operations import storing
 from taskmill.operations.create import TaskCreation
-from taskmill.operations.fire_reports import report_cancels, report_fires
+from taskmill.operations.fire_reports import facts_of_tasks, report_cancels, report_fires
 from taskmill.operations.ready_schedules import (
     ReadySchedule,
     ScheduleReading,
@@ -112,7 +112,7 @@ class Firing:
     def report(self, fired: Fired) -> None:
         """Count and log what was committed, and notify workers."""
         if fired.created:
-            self._creation.report_new(fired.created)
+            self._creation.report_new(fired.created, facts_of_tasks(fired.fires))
         report_cancels(fired.cancels)
         report_fires(fired.fires)
 

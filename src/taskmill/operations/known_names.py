@@ -12,6 +12,8 @@ from taskmill.runtime.clock import Clock
 
 # After so long a name is looked up again, since it may have been removed.
 _TRUSTED_S: Final = 30.0
+# So long an owner that has as many as it may is refused more without looking.
+_FULL_S: Final = 1.0
 
 
 class KnownNames(ABC):
@@ -30,6 +32,8 @@ class KnownNames(ABC):
         self._always = frozenset(always)
         self._known = set(self._always)
         self._known_until = float("-inf")
+        # Until when owners are taken to have as many as they may.
+        self._full_until: dict[Share, float] = {}
         self._finding = asyncio.Lock()
         self._making = asyncio.Lock()
 
@@ -50,10 +54,12 @@ class KnownNames(ABC):
         missing = await self._not_found(names)
         if not missing:
             return {}
+        share = share_of(owner, self.kind, self._quota)
+        if share.most is not None and self._is_full(share):
+            return dict.fromkeys(missing, exceeded(self.kind, share.most))
         async with self._making:
             # The previous holder of the lock may have created them.
             missing -= self._known
-            share = share_of(owner, self.kind, self._quota)
             made = await self._make(missing, share) if missing else set[str]()
             self._remember(made)
         if not (refused := missing - made):
@@ -86,7 +92,12 @@ class KnownNames(ABC):
         owner, most = share
         if owner is None or most is None or await self._count_own(owner) < most:
             return self.limit_reached()
+        self._full_until[share] = self._clock.monotonic() + _FULL_S
         return exceeded(self.kind, most)
+
+    def _is_full(self, share: Share) -> bool:
+        """Return whether an owner had no room for another one just before: who is refused often tries again."""
+        return self._clock.monotonic() < self._full_until.get(share, float("-inf"))
 
     async def _not_found(self, names: Collection[str]) -> set[str]:
         async with self._finding:
