@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlencode
 
 import orjson
@@ -64,7 +64,6 @@ async def test_a_large_request_leaves_the_loop_free(
 
 NOWHERE = "01970000-0000-7000-8000-000000000000"
 LARGER = LimitSettings(body_bytes=8 * 1024**2, request_timeout_s=60)
-MANY = {f"f{number:07d}": 1 for number in range(500_000)}
 CLAIM = {"lease_id": NOWHERE, "claim_no": 1}
 SCHEMA = {
     "type": "object",
@@ -72,22 +71,27 @@ SCHEMA = {
 }
 
 
+def many_fields() -> dict[str, int]:
+    """Made when a test needs it: every process that collects tests would keep what is made before."""
+    return {f"f{number:07d}": 1 for number in range(500_000)}
+
+
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("path", "make_body", "status"),
     [
-        (f"/tasks/{NOWHERE}/fail", {**CLAIM, "error": {}, **MANY}, 422),
-        (f"/tasks/{NOWHERE}/logs", {**CLAIM, "first": 1, "lines": [MANY]}, 422),
-        (f"/tasks/{NOWHERE}/finish", {**CLAIM, "result": MANY}, 422),
-        ("/types/x", {"payload_schema": MANY}, 422),
-        ("/types/x", {"payload_schema": {}, **MANY}, 422),
-        ("/types/x", {"payload_schema": SCHEMA}, 200),
+        (f"/tasks/{NOWHERE}/fail", lambda: {**CLAIM, "error": {}, **many_fields()}, 422),
+        (f"/tasks/{NOWHERE}/logs", lambda: {**CLAIM, "first": 1, "lines": [many_fields()]}, 422),
+        (f"/tasks/{NOWHERE}/finish", lambda: {**CLAIM, "result": many_fields()}, 422),
+        ("/types/x", lambda: {"payload_schema": many_fields()}, 422),
+        ("/types/x", lambda: {"payload_schema": {}, **many_fields()}, 422),
+        ("/types/x", lambda: {"payload_schema": SCHEMA}, 200),
     ],
     ids=["fail", "logs", "finish", "schema", "type", "compiled"],
 )
 async def test_large_bodies_are_validated_on_the_offload_thread_too(
-    stage: Stage, path: str, body: object, status: int
+    stage: Stage, path: str, make_body: Callable[[], object], status: int
 ) -> None:
-    content = orjson.dumps(body)
+    content = orjson.dumps(make_body())
     async with serving(stage.service, Settings(limits=LARGER)) as api:
         await api.create()
         with Watched() as watched:
@@ -99,27 +103,32 @@ async def test_large_bodies_are_validated_on_the_offload_thread_too(
 
 
 @pytest.mark.parametrize(
-    ("path", "values"),
+    ("path", "make_values"),
     [
-        ("", {"name": "x", "mode": "json", "payload": '{"a":[' + "[]," * 700_000 + "1]}"}),
-        ("", {"name": "x", "mode": "json", "payload": "[" * 2_000_000}),
-        ("", {"name": "x", "labels": "a\n" * 1_000_000}),
-        ("", {"name": "x", "description": "a" * 6_000_000}),
+        ("", lambda: {"name": "x", "mode": "json", "payload": '{"a":[' + "[]," * 700_000 + "1]}"}),
+        ("", lambda: {"name": "x", "mode": "json", "payload": "[" * 2_000_000}),
+        ("", lambda: {"name": "x", "labels": "a\n" * 1_000_000}),
+        ("", lambda: {"name": "x", "description": "a" * 6_000_000}),
         (
             "/snippets",
-            {"name": "x", "mode": "json", "payload": '{"a":[' + "1," * 2_000_000 + "1]}"},
+            lambda: {"name": "x", "mode": "json", "payload": '{"a":[' + "1," * 2_000_000 + "1]}"},
         ),
         (
             "/payload",
-            {"name": "x", "mode": "json", "to": "fields", "payload": orjson.dumps(MANY).decode()},
+            lambda: {
+                "name": "x",
+                "mode": "json",
+                "to": "fields",
+                "payload": orjson.dumps(many_fields()).decode(),
+            },
         ),
     ],
     ids=["arrays", "depth", "labels", "description", "snippets", "fields"],
 )
 async def test_a_large_form_leaves_the_loop_free(
-    stage: Stage, path: str, values: dict[str, str]
+    stage: Stage, path: str, make_values: Callable[[], dict[str, str]]
 ) -> None:
-    content = urlencode(values).encode()
+    content = urlencode(make_values()).encode()
     async with serving_pages(stage, Settings(limits=LARGER)) as pages:
         await pages.get("/ui/create")
         with Watched() as watched:
