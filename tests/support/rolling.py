@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from taskmill.domain.activity import Activity, ActivityRequest, Durations, Window
+from taskmill.domain.activity import COUNTED, Activity, ActivityRequest, Durations, Window
 from taskmill.domain.lifecycle import EventType
 from taskmill.storage import minutes
 from tests.support.stage import Stage
@@ -37,12 +37,15 @@ def counts_of(activity: Activity) -> EventCounts:
 
 async def counted(stage: Stage) -> EventCounts:
     """The counts by the history."""
-    rows = await stage.sql.fetch("""
+    rows = await stage.sql.fetch(
+        """
         SELECT t.queue, t.type, e.event, count(*)
         FROM taskmill.task_history AS e JOIN taskmill.current_task AS t ON t.id = e.task_id
-        WHERE e.event <> 'cancel_requested'
+        WHERE e.event = ANY($1::text[])
         GROUP BY 1, 2, 3
-    """)
+        """,
+        [str(event_type) for event_type in COUNTED],
+    )
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
