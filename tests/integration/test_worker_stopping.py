@@ -88,7 +88,7 @@ async def test_a_handler_that_ends_well_when_asked_to_stop_has_succeeded(stage: 
 async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
     stage: Stage,
 ) -> None:
-    began, cancelled = asyncio.Event(), asyncio.Event()
+    began, cancelled, rescued = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def endless(context: Context) -> str:
         if context.task.claim_no > 1:
@@ -98,6 +98,8 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled.set()
+            # Until somebody has taken the task back, what it returns counts.
+            await rescued.wait()
         return "first"
 
     async with a_worker(stage, {"*": endless}, WorkerOptions(ttl_s=2.0)) as running:
@@ -107,6 +109,7 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
         assert lease_id is not None
         await leases.close_lease(stage.database, lease_id, "expired")
         await _rescued(stage)
+        rescued.set()
         await cancelled.wait()
         assert running.keeper.last_lease_id not in (None, lease_id)
         task = await finished(stage, made.id)
