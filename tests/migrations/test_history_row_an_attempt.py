@@ -51,7 +51,7 @@ async def test_what_ran_before_the_migration_ends_after_it(empty_database_url: s
     url = empty_database_url
     await with_a_mixture(url)
     before = await fetch_rows(url, HISTORY.format(table="task_event"))
-    await apart(migrate.upgrade, url)
+    await apart(migrate_with_roles, url)
     async with a_stage(url) as stage:
         [lease] = await stage.sql.fetch("SELECT DISTINCT lease_id FROM taskmill.running")
         attempts = await claims.find_of_lease(stage.database, lease["lease_id"])

@@ -43,5 +43,6 @@ async def verification_of(
 async def found_in(database: Database) -> dict[Check, int]:
     """How often each check finds something; fails if the verification skipped or aborted anything."""
     verification = await verification_of(database)
-    assert (verification.unchecked, verification.broken_off) == ((), None)
+    unfinished = (verification.unchecked, verification.broken_off)
+    assert unfinished == ((), None), unfinished
     return dict(verification.counts)
