@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from taskmill.observability.metrics import QUOTAS_EXCEEDED
 from taskmill.operations import api_keys
 from taskmill.operations.api_keys import NewApiKey
+from taskmill.runtime.rate_limits import REFUSAL_DELAY_S
 from taskmill.settings import QuotaSettings, Settings
 from tests.support.api import LIMITS, SETTINGS, Served, serving
 from tests.support.api_keys import a_new_key, shown
@@ -82,8 +84,10 @@ async def test_a_key_that_has_named_as_many_as_it_may_is_refused_new_ones_only(
     for number in range(MOST):
         made = await create(api, key, headers=headers, **{field: f"n{number}"})
         assert made.status_code == 201
+    began = perf_counter()
     refused = await create(api, key, headers=headers, **{field: "new"})
     assert is_exceeded(refused, quota)
+    assert perf_counter() - began >= REFUSAL_DELAY_S
     assert "retry-after" not in refused.headers
     assert QUOTAS_EXCEEDED.value(quota) - before == 1
     assert (await create(api, key, headers=headers, **{field: "n0"})).status_code == 201

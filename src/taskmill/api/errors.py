@@ -1,5 +1,6 @@
 """Has the framework respond to errors with problems."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +16,8 @@ from taskmill.api.nearest import Addresses
 from taskmill.api.refusals import Refused, error_response
 from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.quotas import QuotaExceeded
+from taskmill.runtime.rate_limits import REFUSAL_DELAY_S
 
 _ANY_METHOD: Final = "*"
 _NOTHING: Final = "(?!)"
@@ -34,6 +37,8 @@ def add_error_handlers(app: FastAPI, *, prefix: str = "") -> "HttpErrors":
 
 
 async def _respond(request: Request, error: Exception) -> Response:
+    if isinstance(error, QuotaExceeded):
+        await asyncio.sleep(REFUSAL_DELAY_S)
     return error_response(error, request.scope["path"]).to_starlette()
 
 

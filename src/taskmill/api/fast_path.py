@@ -32,6 +32,7 @@ from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.audit import RefusalReason
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.grants import Scope
+from taskmill.domain.quotas import QuotaExceeded
 from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
@@ -143,8 +144,7 @@ class FastPath:
         method, route = request.method.decode(), _route(request)
         call = Call(self._records, request, headers, method, route, sender=Sender(key, ()))
         self._open_call(call)
-        loop = asyncio.get_running_loop()
-        loop.call_later(REFUSAL_DELAY_S, self._respond_error, call, error)
+        self._respond_refused(call, error)
         return True
 
     def _serve(self, request: FastRequest, headers: Mapping[bytes, bytes], sender: Sender) -> bool:
@@ -218,6 +218,8 @@ class FastPath:
         if isinstance(result, CreatedTask):
             render = partial(created_response, replayed=result.replayed, warning=warning)
             self._respond_with(call, render, result.task)
+        elif isinstance(result, QuotaExceeded):
+            self._respond_refused(call, result)
         else:
             self._respond_error(call, result)
 
@@ -289,6 +291,11 @@ class FastPath:
         if isinstance(compressed, bytes):
             response.body, response.headers = compressed, encoded_headers(response.headers)
         self._respond(call, response)
+
+    def _respond_refused(self, call: Call, error: Exception) -> None:
+        """Respond a moment later: who is refused often tries again at once."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(REFUSAL_DELAY_S, self._respond_error, call, error)
 
     def _respond_error(self, call: Call, error: Exception) -> None:
         if call in self._open:
