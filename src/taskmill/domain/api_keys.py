@@ -8,7 +8,7 @@ It makes no randomness, reads no clock, and stores nothing.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -33,6 +33,7 @@ SOON: Final = timedelta(days=14)
 """When before its end a key should be rotated."""
 
 _SECRET_CHARS: Final = 43
+_MOST_REMEMBERED: Final = 1000
 _CHECKSUM_CHARS: Final = 6
 _FORM: Final = re.compile(
     rf"tm_[a-z][a-z0-9]{{0,11}}_([0-9A-Za-z]{{{ID_CHARS}}})"
@@ -86,6 +87,10 @@ class ApiKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    # What `permits` has returned: it is asked for every request, mostly the same.
+    _permitted: dict[tuple[Scope, str | None, str | None], bool] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def state(self, now: datetime) -> KeyState:
         """Return whether it is accepted at a time."""
@@ -106,7 +111,14 @@ class ApiKey:
 
     def permits(self, scope: Scope, *, queue: str | None = None, type: str | None = None) -> bool:  # noqa: A002 - as everywhere
         """Return whether it grants a scope for a queue and a type; None stands for all of them."""
-        return permits(self.draft.grants, scope, queue=queue, type=type)
+        asked = (scope, queue, type)
+        is_permitted = self._permitted.get(asked)
+        if is_permitted is None:
+            if len(self._permitted) >= _MOST_REMEMBERED:
+                self._permitted.clear()
+            is_permitted = permits(self.draft.grants, scope, queue=queue, type=type)
+            self._permitted[asked] = is_permitted
+        return is_permitted
 
     def permits_type(self, scope: Scope, type: str | None) -> bool:  # noqa: A002 - as everywhere
         """Return whether it grants a scope for a type in some queue; None stands for all types."""

@@ -154,6 +154,16 @@ def test_a_key_permits_what_its_grants_permit() -> None:
     assert not key.permits(Scope.WORKER, queue="mail", type="b")
 
 
+def test_a_key_permits_the_same_when_it_is_asked_for_more_names_than_it_remembers() -> None:
+    key = a_key()
+    for prefix, expected in (("billing", True), ("mail", False)) * 2:
+        answers = {key.permits(Scope.TASKS_READ, queue=f"{prefix}.{n}") for n in range(2000)}
+        assert answers == {expected}
+    assert not key.permits(Scope.TASKS_OPERATE, queue="billing.1")
+    other = replace(key, draft=replace(key.draft, grants=(Grant.parse("tasks:read queue=mail.*"),)))
+    assert not other.permits(Scope.TASKS_READ, queue="billing.1")
+
+
 def test_a_key_has_a_scope_that_it_grants_for_anything() -> None:
     assert a_key().has(Scope.TASKS_READ)
     assert not a_key().has(Scope.TASKS_CREATE)
