@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 
 from taskmill.api.app import openapi_document
+from taskmill.wire.rules import DEFAULT_LIMITS, key_violations
 
 Json = dict[str, Any]
 
@@ -145,3 +146,22 @@ def test_examples_fit_their_schemas_and_have_no_other_fields(document: Json) -> 
             jsonschema_rs.Draft202012Validator(whole).validate(example)
             shown += 1
     assert shown > len(schemas) / 3
+
+
+def test_a_header_with_a_key_has_a_pattern_of_what_is_accepted() -> None:
+    schemas = [
+        parameter["schema"]
+        for methods in openapi_document()["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == "Idempotency-Key"
+    ]
+    assert len(schemas) == 2
+    for schema in schemas:
+        fits = jsonschema_rs.validator_for(schema).is_valid
+        for code in range(0x100):
+            key = f"a{chr(code)}b"
+            assert fits(key) is not any(key_violations("", key, DEFAULT_LIMITS)), hex(code)
+        # A pattern can't name what is unprintable beyond, but refuses nothing that is accepted.
+        assert fits("".join(filter(str.isprintable, map(chr, range(0x100, 0x1C0)))))
+        assert [fits(key) for key in ("", "a" * 255, "a" * 256)] == [False, True, False]

@@ -124,6 +124,14 @@ def request_header(name: str, description: str, **schema: Any) -> Json:  # noqa:
     }
 
 
+KEY_TEXT: Final[Json] = {
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\u0000-\u001F\u007F-\u00A0\u00AD]+$",
+}
+"""The text of the header Idempotency-Key. Of unprintable characters the pattern names those up to U+00FF only."""
+
+
 HOP_HEADER: Final = request_header(
     HEADER,
     "how many requests of Taskmill led to this one: that of the webhook, callback or push",

@@ -30,6 +30,7 @@ from taskmill.api.dependencies import (
 )
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import (
+    KEY_TEXT,
     headers,
     json_body,
     new_router,
@@ -217,8 +218,7 @@ async def delete_schedule(request: Request, context: InContext, name: ScheduleNa
             request_header(
                 IDEMPOTENCY_KEY,
                 "requests with the same key are one",
-                minLength=1,
-                maxLength=255,
+                **KEY_TEXT,
             )
         ]
     },

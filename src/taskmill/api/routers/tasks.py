@@ -14,6 +14,7 @@ from taskmill.api.listings import page_response
 from taskmill.api.long_polling import PREFER
 from taskmill.api.openapi import (
     HOP_HEADER,
+    KEY_TEXT,
     LISTING_PARAMETERS,
     headers,
     json_body,
@@ -51,8 +52,7 @@ _IF_MATCH: Final = {
             request_header(
                 single_tasks.IDEMPOTENCY_KEY,
                 "requests with the same key are one; or `idempotency_key` in the body",
-                minLength=1,
-                maxLength=255,
+                **KEY_TEXT,
             ),
             request_header("traceparent", "the caller's trace (W3C)"),
             HOP_HEADER,
