@@ -49,7 +49,9 @@ async def test_queues_of_another_type_are_named_with_what_the_broker_says(
     }
     assert queues.keys() == {CREATE_QUEUE, REJECTED_QUEUE, HINTS}
     assert "x-queue-type" in queues[CREATE_QUEUE].evidence[0]
-    assert queues[CREATE_QUEUE].command.startswith(f"rabbitmqctl delete_queue {CREATE_QUEUE}")
+    vhost = broker_url.rpartition("/")[2]
+    delete = f"rabbitmqctl delete_queue -p {vhost} {CREATE_QUEUE} --if-empty"
+    assert queues[CREATE_QUEUE].command == delete
     assert report.rabbitmq
     assert DiagnosisKind.BROKER_ALARM not in {kind for kind, _ in found}
 
@@ -72,9 +74,11 @@ async def test_what_a_user_may_not_see_is_named(
     rights = {"configure": "^$", "write": "^$", "read": "^$"}
     broker_management.call("PUT", f"/permissions/{broker_management._vhost}/taskmill", rights)
     report = await examine(settings_of(stage, broker_url=SecretStr(broker_url)))
-    unseen = [one.what for one in report.unseen]
+    unseen = {one.what: one for one in report.unseen}
     assert "RabbitMQ's alarms" in unseen
-    assert f"types of RabbitMQ's queues {CREATE_QUEUE}" in unseen
+    types = unseen[f"types of RabbitMQ's queues {CREATE_QUEUE}"]
+    vhost = broker_url.rpartition("/")[2]
+    assert types.command == f"rabbitmqctl list_queues -p {vhost} name type arguments"
 
 
 async def test_a_broker_that_is_away_is_taken_from_attention(stage: Stage) -> None:

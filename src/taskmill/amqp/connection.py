@@ -276,6 +276,11 @@ def user_of(url: str) -> str | None:
     return URL(addresses(url)[0]).user
 
 
+def vhost_of(url: str) -> str:
+    """Return the virtual host that an address names: `/` if it names none."""
+    return URL(addresses(url)[0]).path[1:].replace("%2F", "/") or "/"
+
+
 def server_version(connection: AbstractConnection) -> tuple[int, ...]:
     """Return the server's version, empty if it reports none."""
     transport = connection.transport

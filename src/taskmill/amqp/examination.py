@@ -15,7 +15,14 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from aiormq.exceptions import ChannelAccessRefused, PublishError
 from pamqp.common import FieldValue
 
-from taskmill.amqp.connection import BROKER_ERRORS, addresses, connect, in_words, server_version
+from taskmill.amqp.connection import (
+    BROKER_ERRORS,
+    addresses,
+    connect,
+    in_words,
+    server_version,
+    vhost_of,
+)
 from taskmill.amqp.names import CREATE_QUEUE, REJECTED_QUEUE
 from taskmill.amqp.topology import create_arguments, hint_arguments, rejected_arguments
 from taskmill.domain.doctor_snapshot import BrokerFacts, QueueTrouble
@@ -38,7 +45,8 @@ async def examine(url: str, hint_queues: Iterable[str] = ()) -> BrokerFacts:
     except BROKER_ERRORS as error:
         return BrokerFacts(trouble=in_words(error))
     try:
-        return await _examined(connection, hint_queues)
+        facts = await _examined(connection, hint_queues)
+        return replace(facts, vhost=vhost_of(url))
     except BROKER_ERRORS as error:
         return BrokerFacts(trouble=in_words(error))
     finally:

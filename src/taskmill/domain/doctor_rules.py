@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
+from shlex import quote
 from typing import Final
 
 from taskmill.domain.attention import Severity
@@ -216,7 +217,7 @@ def _broker(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
             subject=queue.name,
             sentence=f"The queue {queue.name} of RabbitMQ was made with another type or other arguments.",
             evidence=[queue.trouble],
-            command=f"rabbitmqctl delete_queue {queue.name} --if-empty",
+            command=f"rabbitmqctl delete_queue -p {quote(broker.vhost)} {queue.name} --if-empty",
         )
 
 

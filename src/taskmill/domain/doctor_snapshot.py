@@ -136,7 +136,7 @@ class BrokerFacts:
     """What the broker shows: its version, whether it blocks publishers, and queues that are not as they should be.
 
     `trouble` is why it can't be reached, without secrets; then nothing else is known. `is_blocked` is None where
-    this user may not publish. `unseen_queues` are those that this user may not declare.
+    this user may not publish. `unseen_queues` are those that this user may not declare. `vhost` is where all are.
     """
 
     trouble: str | None = None
@@ -144,6 +144,7 @@ class BrokerFacts:
     is_blocked: bool | None = None
     queues: Sequence[QueueTrouble] = ()
     unseen_queues: Sequence[str] = ()
+    vhost: str = "/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import Final, TypeVar
 
 import asyncpg
@@ -238,12 +239,13 @@ class Doctor:
             reading.add("RabbitMQ's alarms", "this user may not publish", _ALARMS)
         if facts.unseen_queues:
             names = ", ".join(facts.unseen_queues)
-            reading.add(f"types of RabbitMQ's queues {names}", _NO_RIGHT, _QUEUES)
+            command = _QUEUES.format(vhost=quote(facts.vhost))
+            reading.add(f"types of RabbitMQ's queues {names}", _NO_RIGHT, command)
         return facts
 
 
 _ALARMS: Final = "rabbitmq-diagnostics alarms"
-_QUEUES: Final = "rabbitmqctl list_queues name type arguments"
+_QUEUES: Final = "rabbitmqctl list_queues -p {vhost} name type arguments"
 
 
 def _by_version(live: Sequence[ProcessState]) -> dict[str, list[str]]:

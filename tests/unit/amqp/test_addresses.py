@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskmill.amqp.connection import addresses, in_words
+from taskmill.amqp.connection import addresses, in_words, vhost_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from taskmill.amqp.connection import addresses, in_words
 )
 def test_each_node_has_an_address_of_its_own(url: str, expected: list[str]) -> None:
     assert addresses(url) == expected
+
+
+def test_an_address_names_its_virtual_host() -> None:
+    assert vhost_of("amqp://u:p@one:1,two:2/v") == "v"
+    assert vhost_of("amqp://one/v%2Fw?x=1") == "v/w"
+    assert [vhost_of(f"amqp://one{path}") for path in ("", "/", "/%2F")] == ["/"] * 3
 
 
 def test_errors_are_shown_without_credentials_and_never_empty() -> None:
