@@ -124,3 +124,21 @@ async def test_a_visitor_moves_tasks_where_they_may_be_created_and_read(stage: S
     assert (refused.status_code, moved.status_code) == (403, 303)
     assert "tasks:read" in refused.text
     assert (await stage.task(task.id)).queue == "bulk"
+
+
+async def test_a_queue_too_many_for_a_visitors_key_is_shown_in_the_form(stage: Stage) -> None:
+    task = await stage.created(queue="mail")
+    grants = ("tasks:read", "tasks:create", "tasks:operate")
+    async with serving_pages(stage, REQUIRED) as closed:
+        headers = SAME_ORIGIN | await visitor(closed, stage, *grants, quotas=("queues=1",))
+        moved, refused = [
+            await closed.http.post(
+                f"/ui/tasks/{task.id}/reschedule", data={"queue": queue}, headers=headers
+            )
+            for queue in ("first", "second")
+        ]
+    assert (moved.status_code, refused.status_code) == (303, 409)
+    assert 'value="second"' in refused.text
+    assert 'href="#f-queue"' in refused.text
+    assert "this API key has 1 queues that its tasks made already" in refused.text
+    assert (await stage.task(task.id)).queue == "first"

@@ -10,9 +10,11 @@ from tests.support.stage import Stage
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
-async def visitor(pages: Served, stage: Stage, *grants: str) -> dict[str, str]:
+async def visitor(
+    pages: Served, stage: Stage, *grants: str, quotas: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Log in with a new key, and return the header of the session."""
-    key = await a_new_key(stage.database, *grants)
+    key = await a_new_key(stage.database, *grants, quotas=quotas)
     response = await pages.post("/ui/login", urlencode({"key": key.text}).encode(), headers=FORM)
     assert response.status_code == 303, response.text
     token = response.cookies[PLAIN_COOKIE]

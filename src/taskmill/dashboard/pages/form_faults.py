@@ -12,6 +12,7 @@ from taskmill.domain.errors import (
     UnservedTypeLimitReached,
     Violation,
 )
+from taskmill.domain.quotas import Quota, QuotaExceeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,23 +25,28 @@ class Fault:
 
 def violations_of(error: TaskmillError) -> tuple[Violation, ...]:
     """Return what is wrong, as violations with pointers."""
+    return error.violations if isinstance(error, InvalidInput) else (_violation(error),)
+
+
+def _violation(error: TaskmillError) -> Violation:
     match error:
-        case InvalidInput():
-            return error.violations
         case TooLarge():
-            got = "a larger one"
-            return (Violation(pointer="", expected=f"{error.limit_bytes} bytes at most", got=got),)
+            expected = f"{error.limit_bytes} bytes at most"
+            return Violation(pointer="", expected=expected, got="a larger one")
         case IdempotencyConflict():
             got = "one that was used for a task with another body"
-            return (Violation(pointer="/idempotency_key", expected="a new key", got=got),)
+            return Violation(pointer="/idempotency_key", expected="a new key", got=got)
         case QueueLimitReached():
             expected = f"one of the {error.limit} queues that there are"
-            return (Violation(pointer="/queue", expected=expected, got="a new one"),)
+            return Violation(pointer="/queue", expected=expected, got="a new one")
+        case QuotaExceeded(quota=Quota.QUEUES):
+            got = f"a new one: {error}"
+            return Violation(pointer="/queue", expected="a queue that there is", got=got)
         case UnservedTypeLimitReached():
             expected = "a type that has a worker or a contract, or one whose tasks wait already"
-            return (Violation(pointer="/type", expected=expected, got="another one"),)
+            return Violation(pointer="/type", expected=expected, got="another one")
         case _:
-            return (Violation(pointer="", expected="a task that can be created", got=str(error)),)
+            return Violation(pointer="", expected="a task that can be created", got=str(error))
 
 
 def fault_of(form: CreateForm, violation: Violation) -> Fault:

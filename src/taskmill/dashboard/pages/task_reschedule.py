@@ -23,6 +23,7 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.quotas import QuotaExceeded
 from taskmill.domain.task import Task
 from taskmill.domain.task_fields import HIGHEST_PRIORITY
 from taskmill.operations.authorisation import authorise_move, missing
@@ -50,7 +51,7 @@ async def reschedule_task(view: View) -> Response:
     task = await view.context.service.reading.get(view.id)
     try:
         await _reschedule(view, task, pairs)
-    except (InvalidInput, QueueLimitReached) as error:
+    except (InvalidInput, QueueLimitReached, QuotaExceeded) as error:
         faults = [
             Fault(field=one.pointer.strip("/"), violation=one) for one in violations_of(error)
         ]
