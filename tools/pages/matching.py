@@ -14,7 +14,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _VOLATILE = {
     "id": _UUID,
-    "moment": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)",
+    "moment": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)",
     "date": r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT",
     "time": r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b",
     "duration": rf"(?:[+-]|\b){_NUMBER} ?(?:ms|s|m|h|d)(?: \d+(?:s|m|h))?\b",

@@ -81,6 +81,8 @@ class Site:
             try:
                 for step in page.steps:
                     session.do(step)
+                if page.needs_service:
+                    self._check_schedules(page)
             except Failure as failure:
                 if page.needs_service and self._service:
                     last = self._service.printed().splitlines()[-_LAST_LINES:]
@@ -90,6 +92,14 @@ class Site:
                 troubles = terminal.close()
             if troubles:
                 raise Failure(f"{page.path}: " + "\n".join(troubles))
+
+    def _check_schedules(self, page: Page) -> None:
+        """Raise `Failure` if schedules are left: pages after this one would list them, too."""
+        url = self.ports.move("http://127.0.0.1:8000/schedules")
+        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own service
+            names = [schedule["name"] for schedule in json.load(response)["items"]]
+        if names:
+            raise Failure(f"{page.path}: its last block must delete schedules: {', '.join(names)}")
 
 
 def _is_complete(log: str, url: str) -> bool:
