@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
+import orjson
 import pytest
 
 from tests.support.scheduling import Scheduler
@@ -93,6 +95,34 @@ async def test_what_sql_can_say_is_refused_at_once_with_its_pointer(
     problem = await refusal(stage.sql, **arguments)
     assert problem["errors"][0]["pointer"] == pointer
     assert problem["status"] == 422
+
+
+@pytest.mark.parametrize("never", ["infinity", "-infinity"])
+@pytest.mark.parametrize(
+    ("pointer", "arguments"),
+    [
+        ("/anchor", "every => '1 min', anchor => '{never}'"),
+        ("/anchor", "every => '1 min', anchor => '{never}', starts_at => '2031-01-31'"),
+        ("/starts_at", "every => '1 min', starts_at => '{never}'"),
+        ("/starts_at", "cron => '@daily', starts_at => '{never}'"),
+        ("/ends_at", "every => '1 min', ends_at => '{never}', anchor => '2031-01-31'"),
+        ("/anchor", "every => '1 min', anchor => '{never}', ends_at => '{never}'"),
+        ("/ends_at", "at => '{{2031-01-31}}', ends_at => '{never}'"),
+        ("/at", "at => '{{{never}}}'"),
+        ("/at", "at => '{{2031-01-31,{never}}}', jitter_s => 1"),
+        ("/at", "at => '{{{never},2031-01-31}}', starts_at => '2031-01-31'"),
+        ("/at", "at => '{{{never},{never}}}', jitter_s => 1"),
+    ],
+)
+async def test_an_infinite_time_is_refused_as_one_beyond_the_years_is(
+    stage: Stage, pointer: str, arguments: str, never: str
+) -> None:
+    given = arguments.format(never=never)
+    with pytest.raises(asyncpg.InvalidParameterValueError) as caught:
+        await stage.sql.execute(
+            f"SELECT taskmill.put_schedule('report', '{{\"name\": \"report\"}}', {given})"
+        )
+    assert orjson.loads(caught.value.detail or "")["errors"][0]["pointer"] == pointer
 
 
 @pytest.mark.parametrize(
