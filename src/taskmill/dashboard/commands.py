@@ -18,6 +18,7 @@ _COMMAND: Final = re.compile(r"`taskmill (task|queue|worker) ([a-z]+) ([^`]+)`")
 _BUTTONS: Final[Mapping[tuple[str, str], str]] = {
     ("task", "retry"): "task.retry",
     ("task", "cancel"): "task.cancel",
+    ("task", "reschedule"): "task.reschedule.now",
     ("queue", "resume"): "queues.resume",
     ("worker", "resume"): "worker.resume",
 }

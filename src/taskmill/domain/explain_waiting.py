@@ -64,18 +64,19 @@ def _delay_kind(c: ExplainSnapshot) -> DelayKind:
 
 def _delay_texts(c: ExplainSnapshot, kind: DelayKind, reason: str | None) -> tuple[str, str]:
     due = when(c.run_at, c.now)
-    cancel = f"`taskmill task cancel {c.task_id}` would end it."
+    now = f"`taskmill task reschedule {c.task_id} --now` would run it now"
+    otherwise = f"{now}, `taskmill task cancel {c.task_id}` would end it."
     match kind:
         case DelayKind.SCHEDULED:
-            return f"It is scheduled for {due}.", f"Wait. {cancel}"
+            return f"It is scheduled for {due}.", f"Wait. {otherwise}"
         case DelayKind.BACKOFF:
             failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {error_line(c.error)}."
-            return f"{failed} The next is due at {due}.", f"Wait, or fix the cause. {cancel}"
+            return f"{failed} The next is due at {due}.", f"Wait, or fix the cause. {otherwise}"
         case DelayKind.HANDED_BACK:
             sentence = f"Its worker handed it back ({reason}); it is due again at {due}."
             if reason == Reason.NO_HANDLER:
                 return sentence, f"Run a worker that has a handler for type {c.type}."
-            return sentence, "Wait: no attempt was spent."
+            return sentence, f"Wait: no attempt was spent. {now}."
         case _:
             assert_never(kind)
 

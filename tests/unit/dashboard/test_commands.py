@@ -21,6 +21,10 @@ def shown(sentence: str, language: str = "en") -> str:
             "Nothing. `taskmill task retry 01a2` would run it again.",
             "Nothing. <b>Retry</b> would run it again.",
         ),
+        (
+            "Wait. `taskmill task reschedule 01a2 --now` would run it now.",
+            "Wait. <b>Run now</b> would run it now.",
+        ),
         ("`taskmill queue resume mail`", '<a href="/ui/queues?name=mail">Resume</a>'),
         (
             "Have one: `taskmill worker resume NAME`; or `taskmill run worker`.",
