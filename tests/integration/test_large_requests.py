@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import iscoroutinefunction
 from urllib.parse import urlencode
 
 import orjson
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.offload import Offload
@@ -160,6 +163,23 @@ async def test_endpoints_with_small_bodies_refuse_large_ones(
     assert read.status_code == 422, read.text
     refused = await api.http.request(method, path, content=orjson.dumps({"x": "y" * 70_000}))
     assert (refused.status_code, refused.json()["limit"]) == (413, 65_536)
+
+
+def calls_of(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    """What the framework calls for an endpoint: itself, and all that it depends on."""
+    if dependant.call is not None:
+        yield dependant.call
+    for one in dependant.dependencies:
+        yield from calls_of(one)
+
+
+def test_nothing_that_the_framework_calls_runs_on_a_thread(api: Served) -> None:
+    routes = [one.original_route for one in iter_route_contexts(api.app.framework.routes)]
+    calls = {
+        call for one in routes if isinstance(one, APIRoute) for call in calls_of(one.dependant)
+    }
+    assert len(calls) > 50
+    assert [one.__qualname__ for one in calls if not iscoroutinefunction(one)] == []
 
 
 async def test_small_requests_are_served_while_a_large_one_is_read(api: Served) -> None:

@@ -27,7 +27,7 @@ id: 4731.7
 """
 
 
-def feed_query_of(request: Request) -> FeedQuery:
+async def feed_query_of(request: Request) -> FeedQuery:
     """Parse the query of a stream."""
     return queries.read_query(request.scope, FeedQuery, repeatable=REPEATABLE)
 

@@ -29,7 +29,7 @@ _NO_QUERY: Final = [Depends(refuse_query)]
 _POSITION: Final = struct.Struct(">d8s")
 
 
-def _kind_id(
+async def _kind_id(
     id: Annotated[  # noqa: A002 - as in the path
         str,
         Path(

@@ -79,14 +79,14 @@ class LegacyQuery(BaseModel):
     ] = 20
 
 
-def _query_of(request: Request) -> LegacyQuery:
+async def _query_of(request: Request) -> LegacyQuery:
     given = queries.parsed_query(request.scope, LegacyQuery.model_fields)
     if "status" in given:
         statuses_of(str(given["status"]))  # its error has the legacy names
     return queries.validate_query(given, LegacyQuery)
 
 
-def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+async def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return queries.task_id(uid, "uid")
 
 
@@ -153,7 +153,7 @@ class WorkerStarted(BaseModel):
     detail: str = "a worker runs what waits"
 
 
-def _refuse_other_sites(request: Request, context: InContext) -> None:
+async def _refuse_other_sites(request: Request, context: InContext) -> None:
     """Refuse requests by pages of other sites: this GET changes something."""
     raise_if_refused(context.access.cross_site_refusal(request.scope))
 

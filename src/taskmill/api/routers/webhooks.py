@@ -73,7 +73,7 @@ class DeliveryQuery(BaseModel):
         return set(self.state) or set(DeliveryState)
 
 
-def _delivery_id(
+async def _delivery_id(
     delivery: Annotated[
         str,
         Path(
