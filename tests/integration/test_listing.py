@@ -1,6 +1,7 @@
 """Lists of tasks: every filter, every combination, pages without gaps, totals, and the time budget."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -9,12 +10,14 @@ from typing import Any
 import orjson
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import RowMapping
 
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import listing
+from taskmill.storage.tasks import from_row
 from tests.support.builders import ERROR, a_draft
 from tests.support.callers import called_by
 from tests.support.stage import Stage, a_stage
@@ -293,3 +296,27 @@ async def test_a_list_takes_one_process_of_postgresql(stage: Stage) -> None:
     async with stage.database.listing() as connection:
         setting = await connection.scalar(sa.text("SHOW max_parallel_workers_per_gather"))
     assert setting == "0"
+
+
+async def test_others_are_served_while_a_page_is_made_of_its_rows(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.creation.create_all([a_draft() for _ in range(200)])
+    loop, turn, made_in = asyncio.get_running_loop(), 0, list[int]()
+    serving: asyncio.Handle
+
+    def serve() -> None:
+        nonlocal turn, serving
+        turn += 1
+        serving = loop.call_soon(serve)
+
+    def made(row: RowMapping) -> Task:
+        made_in.append(turn)
+        return from_row(row)
+
+    serve()
+    monkeypatch.setattr("taskmill.storage.listing.from_row", made)
+    page = await stage.service.page(TaskFilter(), PageRequest(limit=200))
+    serving.cancel()
+    assert len(page.items) == len(made_in) == 200
+    assert max(Counter(made_in).values()) == 50

@@ -1,7 +1,7 @@
 """Listings over HTTP: their queries, cursors and pages. It does not find the tasks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2s
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ from taskmill.wire import fields
 from taskmill.wire.basics import format_timestamp
 from taskmill.wire.fields import Expected
 from taskmill.wire.masking import ShownTask
-from taskmill.wire.tasks import tasks_page_json
+from taskmill.wire.task_pages import tasks_page_pieces
 
 REPEATABLE: Final = frozenset({"status", "label"})
 LARGEST_PAGE: Final = 500
@@ -162,22 +162,32 @@ def digest(wanted: TaskFilter, order: object) -> bytes:
     return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
 
 
-def page_response(
+def page_pieces(
     query: ListingQuery, wanted: TaskFilter, page: TaskPage, items: Sequence[ShownTask]
-) -> RawResponse:
-    """Respond with a page, and its `items` as they are shown; its `Link` leads to the next one."""
-    next_cursor = None
-    if page.next_after is not None:
-        next_cursor = cursor(page.next_after, wanted, oldest_first=query.order == "asc")
-    body = tasks_page_json(
+) -> Iterator[bytes]:
+    """Yield the body of the response with a page, and its `items` as they are shown, piece by piece."""
+    return tasks_page_pieces(
         items,
         total=page.total,
-        next_cursor=next_cursor,
+        next_cursor=_next_cursor(query, wanted, page),
         total_at_least=page.total_at_least,
     )
+
+
+def page_response(
+    query: ListingQuery, wanted: TaskFilter, page: TaskPage, body: bytes
+) -> RawResponse:
+    """Respond with a page, whose `body` that is; its `Link` leads to the next one."""
+    next_cursor = _next_cursor(query, wanted, page)
     if next_cursor is None:
         return RawResponse(200, body)
     return RawResponse(200, body, (JSON, (b"link", _link(query, next_cursor))))
+
+
+def _next_cursor(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> str | None:
+    if page.next_after is None:
+        return None
+    return cursor(page.next_after, wanted, oldest_first=query.order == "asc")
 
 
 def _link(query: ListingQuery, next_cursor: str) -> bytes:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 _CHECKS_PER_STALL: Final = 4
+# To copy more than this costs more than a system call.
+_LARGE_BYTES: Final = 64 * 1024
 
 
 def _nothing() -> None:
@@ -48,7 +50,9 @@ class ClientTransport:
 
     def write(self, data: bytes) -> None:
         """Write a part of a response."""
-        if self._head is not None:
+        if self._head is not None and len(data) > _LARGE_BYTES:
+            self._flush()
+        elif self._head is not None:
             data, self._head = self._head + data, None
         elif data.startswith(b"HTTP/"):
             self._head = data

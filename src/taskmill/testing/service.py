@@ -14,7 +14,7 @@ from uuid import UUID
 import httpx
 
 from taskmill.api.conditions import if_match_versions
-from taskmill.api.listings import REPEATABLE, ListingQuery, page_response
+from taskmill.api.listings import REPEATABLE, ListingQuery, page_pieces, page_response
 from taskmill.api.queries import read_query, task_number
 from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
@@ -197,7 +197,8 @@ class ServiceInMemory:
         query = read_query(scope, ListingQuery, repeatable=REPEATABLE)
         wanted = query.filter()
         page = self._store.page(wanted, query.page_request(wanted))
-        response = page_response(query, wanted, page, list(map(plain, page.items)))
+        body = b"".join(page_pieces(query, wanted, page, list(map(plain, page.items))))
+        response = page_response(query, wanted, page, body)
         return httpx.Response(response.status, headers=response.headers, content=response.body)
 
 

@@ -335,21 +335,6 @@ def created_json(task: ShownTask, warning: str | None) -> bytes:
     return encode_json(_fields(task) if warning is None else {**_fields(task), "warning": warning})
 
 
-def tasks_page_json(
-    tasks: Sequence[ShownTask],
-    *,
-    total: int | None,
-    next_cursor: str | None,
-    total_at_least: int | None = None,
-) -> bytes:
-    """Return a page as a `TaskList` in JSON; `total_at_least` is shown when there is no total."""
-    page: dict[str, object] = {"items": [_fields(task) for task in tasks], "total": total}
-    if total is None:
-        page["total_at_least"] = total_at_least
-    page["next_cursor"] = next_cursor
-    return encode_json(page)
-
-
 def task_etag(task: Task) -> str:
     """Return the current entity tag of a task, its progress included."""
     return etag(task.version, 0 if task.progress is None else task.progress.serial)

@@ -1,7 +1,9 @@
 """Large pages of one address: a few at a time, and with pauses while others are served."""
 
 import asyncio
-from time import perf_counter
+from collections.abc import Iterator
+from itertools import pairwise
+from time import perf_counter, thread_time
 
 from taskmill.runtime.offload import Offload
 from taskmill.runtime.page_limit import PageLimit
@@ -21,6 +23,64 @@ async def serve(limit: PageLimit, host: str, size: int, other: Offload | None = 
             if other is not None:
                 other.responses += 1
     return waited_s
+
+
+class Served:
+    """Counts how often the event loop serves others, as one that is always ready."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self._loop = asyncio.get_running_loop()
+        self._serve()
+
+    def _serve(self) -> None:
+        self.turns += 1
+        self._next = self._loop.call_soon(self._serve)
+
+    def end(self) -> None:
+        self._next.cancel()
+
+
+async def turns_before_pieces(piece: bytes) -> list[int]:
+    """Make a page of ten such pieces; return how often others had been served before each."""
+    others, seen = Served(), list[int]()
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(10):
+            seen.append(others.turns)
+            yield piece
+
+    async with PageLimit(Offload(), per_address=1).slot() as page:
+        assert await page.joined(pieces()) == piece * 10
+        assert page.size == 10 * len(piece)
+    others.end()
+    return seen
+
+
+async def test_others_are_served_between_the_pieces_of_a_large_page() -> None:
+    seen = await turns_before_pieces(b"x" * 100_000)
+    assert all(before < after for before, after in pairwise(seen))
+
+
+async def test_a_small_page_is_made_at_once() -> None:
+    assert len(set(await turns_before_pieces(b"x" * 6_000))) == 1
+
+
+async def test_while_others_are_served_a_page_pauses_for_twice_as_long_as_a_piece_takes() -> None:
+    offload = Offload()
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(5):
+            until = thread_time() + 0.01
+            while thread_time() < until:
+                pass
+            offload.responses += 1
+            yield b"x" * 100_000
+
+    async with PageLimit(offload, per_address=1).slot() as page:
+        began = perf_counter()
+        await page.joined(pieces())
+        assert perf_counter() - began > 5 * 0.03 * 0.9
 
 
 async def test_a_large_page_is_followed_by_a_pause_of_its_address_while_others_are_served() -> None:

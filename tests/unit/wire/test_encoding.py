@@ -40,7 +40,8 @@ from taskmill.wire.system import (
     stats_json,
     workers_json,
 )
-from taskmill.wire.tasks import TaskList, TaskView, task_json, tasks_page_json
+from taskmill.wire.task_pages import tasks_page_pieces
+from taskmill.wire.tasks import TaskList, TaskView, task_json
 from tests.unit.wire.builders import NOON, TASK_ID, a_task
 
 ON_THE_WIRE = (
@@ -107,7 +108,7 @@ def test_any_text_is_shown_as_it_is(text: str, status: Status) -> None:
 
 
 def test_a_page_with_a_total_shows_just_that() -> None:
-    page = tasks_page_json(
+    [page] = tasks_page_pieces(
         [plain(a_task()), plain(FINISHED)], total=2, total_at_least=2, next_cursor=None
     )
     assert list(json.loads(page)) == ["items", "total", "next_cursor"]
@@ -117,9 +118,22 @@ def test_a_page_with_a_total_shows_just_that() -> None:
 
 
 def test_a_page_without_a_total_has_the_count_so_far() -> None:
-    page = tasks_page_json([], total=None, total_at_least=500, next_cursor="abc")
+    [page] = tasks_page_pieces([], total=None, total_at_least=500, next_cursor="abc")
     view = TaskList.model_validate_json(page)
     assert (view.total, view.total_at_least, view.next_cursor) == (None, 500, "abc")
+
+
+@pytest.mark.parametrize(
+    ("count", "description", "pieces"),
+    [(50, "", 1), (51, "", 2), (500, "", 10), (60, "x" * 99_000, 20)],
+)
+def test_a_large_page_comes_in_pieces(count: int, description: str, pieces: int) -> None:
+    tasks = [plain(a_task(number=number, description=description)) for number in range(count)]
+    found = list(tasks_page_pieces(tasks, total=count, next_cursor=None))
+    assert len(found) == pieces
+    view = TaskList.model_validate_json(b"".join(found))
+    assert [task.number for task in view.items] == list(range(count))
+    assert view.total == count
 
 
 def test_an_entity_tag_has_the_version_and_the_progress() -> None:

@@ -10,7 +10,7 @@ from taskmill.api import single_tasks
 from taskmill.api.authorisation import authorise_move, owner_of, shown_key, shown_task
 from taskmill.api.conditions import IF_MATCH, if_match_versions
 from taskmill.api.dependencies import InContext, Listing, SmallJsonBody, TaskId, refuse_query
-from taskmill.api.listings import page_response
+from taskmill.api.listings import page_pieces, page_response
 from taskmill.api.long_polling import PREFER
 from taskmill.api.openapi import (
     HOP_HEADER,
@@ -96,9 +96,8 @@ async def list_tasks(request: Request, context: InContext, query: Listing) -> Re
     async with context.page_limit.slot() as served:
         page = await context.service.page(wanted, query.page_request(wanted))
         items = await context.service.masking.show_all(shown_key(request.scope), page.items)
-        response = page_response(query, wanted, page, items)
-        served.size = len(response.body)
-    return response.to_starlette()
+        body = await served.joined(page_pieces(query, wanted, page, items))
+    return page_response(query, wanted, page, body).to_starlette()
 
 
 @router.get("/tasks/batch", include_in_schema=False)
