@@ -33,10 +33,10 @@ from taskmill.domain.task import TaskDraft
 from taskmill.runtime.http_scope import TASK_ID
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.contracts.checking import TakesLong
+from taskmill.wire.first_fields import parse_request
 from taskmill.wire.hops import count_hop
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.rules import InputLimits
-from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, task_etag, to_draft
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -82,7 +82,7 @@ def _read_draft(
     body: bytes, key: str | None, traceparent: str | None, limits: InputLimits
 ) -> TaskDraft:
     return to_draft(
-        parse(body), header_key=key, source="rest", traceparent=traceparent, limits=limits
+        parse_request(body), header_key=key, source="rest", traceparent=traceparent, limits=limits
     )
 
 

@@ -98,13 +98,17 @@ def _end_of_items(piece: bytes) -> int:
         raise MalformedJson(f"the body is not UTF-8 at byte {error.start} of an item") from None
     end, at = 0, 0
     with gc_paused(len(text)):
-        while (after := _end_of_item(text, at)) is not None:
+        while (after := end_of_item(text, at)) is not None:
             end, at = after, after + 1
     return len(text[:end].encode())
 
 
-def _end_of_item(text: str, at: int) -> int | None:
-    """Return the position of the comma after the item that begins at `at`."""
+def end_of_item(text: str, at: int, mark: str = ",") -> int | None:
+    """Return the position of the mark after the item that begins at `at`; None if it is elsewhere.
+
+    Raises:
+        MalformedJson: The item is nested too deep.
+    """
     try:
         _, end = _scan(text, _skip(text, at))
     except (ValueError, StopIteration):  # incomplete or wrong: a larger piece decides
@@ -112,7 +116,7 @@ def _end_of_item(text: str, at: int) -> int | None:
     except RecursionError:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH}") from None
     end = _skip(text, end)
-    return end if text[end : end + 1] == "," else None
+    return end if text[end : end + 1] == mark else None
 
 
 def _skip(text: str, at: int) -> int:

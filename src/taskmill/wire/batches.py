@@ -17,9 +17,9 @@ from taskmill.domain.task import TaskDraft
 from taskmill.wire.array_items import PIECE_BYTES, array_items
 from taskmill.wire.basics import LINES_MEDIA_TYPE
 from taskmill.wire.encoding import Fragment, encode_json, encode_json_line
+from taskmill.wire.first_fields import parse_request
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
-from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
 from taskmill.wire.violations import MOST_VIOLATIONS
 
@@ -201,7 +201,7 @@ def _line(number: int, raw: bytes, line_bytes: int) -> Line:
     if len(raw) > line_bytes:
         return Line(number=number, size=len(raw), error=TooLarge(line_bytes))
     try:
-        return Line(number=number, size=len(raw), value=parse(raw))
+        return Line(number=number, size=len(raw), value=parse_request(raw))
     except TaskmillError as error:
         return Line(number=number, size=len(raw), error=error)
 
