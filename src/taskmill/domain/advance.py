@@ -6,7 +6,7 @@ It stores nothing and makes no task. When ticks are, and which are missed, is in
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from taskmill.domain.fires import HOLD_POLL, Fire, FireCause, FireOutcome, StoredSchedule
 from taskmill.domain.schedules.missed import ON_TIME, DueTicks, SkippedTicks, missed
@@ -14,9 +14,8 @@ from taskmill.domain.schedules.spec import Overlap, ScheduleSpec, TickPolicy
 from taskmill.domain.schedules.ticks import Tick, due_at, next_tick, next_two_ticks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """How far a schedule comes.
+class Advance(NamedTuple):
+    """How far a schedule comes. A named tuple, as in `fires`.
 
     Of `fires` those that are `created` have no task yet: one is to be made for each. With `ends_held` one is to be
     made for the held tick, before them, or it is refused like them. With `cancels` the latest task is asked to
@@ -56,7 +55,7 @@ def advance(
         spec=spec,
         overlap=policy.overlap,
         problem=problem,
-        newest=_newest(due),
+        newest=_newest(due) if policy.overlap is Overlap.CANCEL_RUNNING else None,
         is_busy=is_busy or (ends_held and problem is None),
         held_tick=None if ends_held else schedule.held_tick,
     )
@@ -100,10 +99,10 @@ def next_look(
 def _look_at(
     name: str, spec: ScheduleSpec, tick: Tick | None, *, held_until: datetime | None
 ) -> datetime | None:
-    wanted = [] if tick is None else [due_at(name, spec, tick)]
-    if held_until is not None:
-        wanted.append(held_until)
-    return min(wanted, default=None)
+    tick_at = None if tick is None else due_at(name, spec, tick)
+    if tick_at is None or held_until is None:
+        return tick_at or held_until
+    return min(tick_at, held_until)
 
 
 def settled_until(name: str, spec: ScheduleSpec, cursor_at: datetime, moment: datetime) -> datetime:

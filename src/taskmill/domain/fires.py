@@ -1,4 +1,7 @@
-"""What became of a schedule's ticks, and a schedule as it is stored. When ticks are, is in `domain/schedules`."""
+"""What became of a schedule's ticks, and a schedule as it is stored. When ticks are, is in `domain/schedules`.
+
+These are named tuples: each tick makes some, and a frozen dataclass takes four times as long to make (2026-11-30).
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,8 +39,7 @@ class FireOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fire:
+class Fire(NamedTuple):
     """What became of a tick, or of a stretch of `ticks` ones from `tick` to `until_tick`.
 
     `task_id` is the task that was made, `cancelled_task_id` the one that was asked to cancel for it; `problem` is
@@ -92,8 +94,7 @@ class TaskTick:
     cause: FireCause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleContent:
+class ScheduleContent(NamedTuple):
     """What is stored of a request: `spec` (with its policy) and `task` are JSON, `queue` and `type` the task's."""
 
     spec: str
@@ -105,8 +106,7 @@ class ScheduleContent:
     owner_quotas: tuple[QuotaLimit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSchedule:
+class StoredSchedule(NamedTuple):
     """A schedule as it was read at `moment`.
 
     All ticks up to `cursor_at` have their fires. `next_at` is when there is next something to do, None when there
@@ -158,8 +158,7 @@ class ScheduleRevision(NamedTuple):
     tz_version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleStep:
+class ScheduleStep(NamedTuple):
     """How far a schedule comes by one round, as is recorded with its fires."""
 
     schedule: StoredSchedule

@@ -1,7 +1,6 @@
 """Splits a stretch of skipped ticks, which is one fire, where some moments in it get a fire of their own."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -47,4 +46,4 @@ def _with_head(
 
 def _part(stretch: Fire, part: SkippedTicks) -> Fire:
     until = part.last if part.count > 1 else None
-    return replace(stretch, tick=part.first, until_tick=until, ticks=part.count, at=None)
+    return stretch._replace(tick=part.first, until_tick=until, ticks=part.count, at=None)

@@ -7,7 +7,7 @@ the result of a COMMIT is lost nothing is repeated: the schedule is read again, 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -53,8 +53,7 @@ class Fired:
         self.cancels += other.cancels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(NamedTuple):
     """How far a schedule comes. `new` has the tasks to make, by the ticks of `fires` and of the `held` one."""
 
     ready: ReadySchedule
@@ -91,7 +90,7 @@ class Firing:
         """
         ready = await _with_latest_tasks(connection, await self._reading.read(locked))
         if catch_up is not None:
-            ready = [replace(one, policy=replace(one.policy, catch_up=catch_up)) for one in ready]
+            ready = [one._replace(policy=replace(one.policy, catch_up=catch_up)) for one in ready]
         plans, rest = self._plans(ready)
         good = {one.schedule.id for one in (*(plan.ready for plan in plans), *rest)}
         await _postpone(connection, [one for one in locked if one.id not in good])
@@ -206,7 +205,7 @@ async def _record(
         return fires
     done = [one for one in fires if _key(one[1]) in new]
     moved = [
-        replace(step, schedule=replace(step.schedule, cursor_at=step.cursor_at))
+        step._replace(schedule=step.schedule._replace(cursor_at=step.cursor_at))
         for step in _steps(plans, [*held, *done])
     ]
     # The latest tasks are others: a tick that has its fire already makes none.
@@ -254,7 +253,7 @@ async def _with_latest_tasks(
     if not latest:
         return list(ready)
     unended = await schedules.find_unended(connection, latest)
-    return [replace(one, is_busy=one.schedule.last_task_id in unended) for one in ready]
+    return [one._replace(is_busy=one.schedule.last_task_id in unended) for one in ready]
 
 
 def _end_of_held(one: ReadySchedule) -> Fire:
@@ -273,7 +272,7 @@ def _with_receipt(fire: Fire, plan: _Plan, cancelled: Collection[UUID]) -> Fire:
     """Return a fire with the task that was cancelled for it."""
     if fire.outcome is not FireOutcome.CREATED or plan.to_cancel not in cancelled:
         return fire
-    return replace(fire, cancelled_task_id=plan.to_cancel)
+    return fire._replace(cancelled_task_id=plan.to_cancel)
 
 
 async def _postpone(connection: Connection, later: Sequence[StoredSchedule]) -> None:

@@ -6,9 +6,8 @@ refused.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from taskmill.domain.errors import InvalidInput
@@ -30,8 +29,7 @@ log = get_logger(__name__)
 _NAMES_TIMEOUT_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadySchedule:
+class ReadySchedule(NamedTuple):
     """A locked schedule that can be read, and whether its latest task has not ended, if that matters.
 
     `problem` is why it can make no task, in JSON; else `draft` is one.
@@ -46,7 +44,7 @@ class ReadySchedule:
 
     def refused(self, error: Exception) -> "ReadySchedule":
         """Return the same, which makes no task for this reason."""
-        return replace(self, draft=None, problem=problem_of(error))
+        return self._replace(draft=None, problem=problem_of(error))
 
 
 class ScheduleReading:

@@ -6,7 +6,6 @@ schedule that is there stays as it is then. Nothing that is asked for keeps what
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -142,7 +141,7 @@ class ScheduleRequests:
 def _content(request: ScheduleRequest, draft: ScheduleDraft) -> ScheduleContent:
     """Return what is stored, in the queue for which rights were checked: a newer contract may name another one."""
     content = content_of(draft)
-    return content if request.queue is None else replace(content, queue=request.queue)
+    return content if request.queue is None else content._replace(queue=request.queue)
 
 
 def _read(body: bytes, limits: InputLimits) -> ScheduleDraft:

@@ -5,7 +5,6 @@ for, and is not done yet, is shown with the schedules, and dropped by whoever ch
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -94,7 +93,7 @@ class Schedules:
         request = (await schedule_requests.find(self._database, [name])).get(name)
         if found is not None:
             require_access(found)
-            return replace(found, request=request, undeclared_at=await self._undeclared_at(found))
+            return found._replace(request=request, undeclared_at=await self._undeclared_at(found))
         asked = _asked_for(request)
         if asked is None:
             raise ScheduleNotFound(name)
@@ -116,7 +115,7 @@ class Schedules:
         managed = [one.id for one in page if one.content.managed_by is not None]
         undeclared = await declared_schedules.find_undeclared(self._database, managed)
         shown = [
-            replace(one, request=requests.get(one.name), undeclared_at=undeclared.get(one.id))
+            one._replace(request=requests.get(one.name), undeclared_at=undeclared.get(one.id))
             for one in page
         ]
         if page.has_more or len(shown) == limit:

@@ -1,6 +1,5 @@
 """Reads the schedules that may need attention, and what the rules need to know of them, up to some limits."""
 
-from dataclasses import replace
 from typing import Final
 
 from taskmill.domain.attention_snapshot import ScheduleState
@@ -33,7 +32,7 @@ async def troubled_schedules(database: Database, visible: Visible) -> list[Sched
     fires = await recent_fires(database, found.without_task)
     states = [
         ScheduleState(
-            schedule=replace(one, request=requests.pop(one.name, None)),
+            schedule=one._replace(request=requests.pop(one.name, None)),
             fires=fires.get(one.id, ()),
             is_readable=is_readable(one.content.spec),
         )

@@ -1,7 +1,7 @@
 """Pages that create and change schedules: the form, its faults, and the preview of ticks while it is filled in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -154,7 +154,7 @@ def _refuse_other(content: ScheduleContent, stored: StoredSchedule) -> None:
 
     One of another queue, of another key or of an app may say the same.
     """
-    if replace(stored.content, owner_quotas=content.owner_quotas) != content:
+    if stored.content._replace(owner_quotas=content.owner_quotas) != content:
         raise InvalidInput.at("/schedule", "a name that no schedule has", "one that is taken")
 
 

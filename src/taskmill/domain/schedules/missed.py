@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from taskmill.domain.schedules.spec import CatchUp, ScheduleSpec, TickPolicy
 from taskmill.domain.schedules.ticks import (
@@ -35,8 +35,7 @@ class SkippedTicks:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueTicks:
+class DueTicks(NamedTuple):
     """What becomes of the due ticks after a schedule's cursor: each is in `fired`, or in one of `skipped`.
 
     Both are ascending. A fired tick that is `skipped_gap` gets no task, either. `cursor_at` is that of the last
