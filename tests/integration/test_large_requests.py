@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import iscoroutinefunction
+from time import perf_counter
 from urllib.parse import urlencode
 
 import orjson
@@ -19,7 +20,7 @@ from tests.support.attackers import raw_connections
 from tests.support.event_loops import Watched
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
-from tests.support.stage import Stage
+from tests.support.stage import Stage, a_creation
 
 JSON_LINES = {"content-type": "application/x-ndjson"}
 FIELDS = {f"f{number:07d}": 1 for number in range(60_000)}
@@ -180,6 +181,33 @@ def test_nothing_that_the_framework_calls_runs_on_a_thread(api: Served) -> None:
     }
     assert len(calls) > 50
     assert [one.__qualname__ for one in calls if not iscoroutinefunction(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tasks", orjson.dumps({"name": "x", **FIELDS})),
+        ("/tasks", b"{" * 70_000),
+        ("/tasks/batch", b"[" + b"{}," * 10_000 + b"{}]"),
+        ("/tasks/batch", orjson.dumps([{"name": "x", "type": f"t{n}"} for n in range(3)])),
+        ("/tasks/batch", orjson.dumps([{"name": "x", "queue": f"q{n}"} for n in range(3)])),
+    ],
+    ids=["fields", "no JSON", "array", "types", "queues"],
+)
+async def test_refusals_that_take_long_come_late(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes
+) -> None:
+    async with a_creation(
+        stage.database, stage.clock, stage.ids, queue_limit=2, type_limit=2
+    ) as creation:
+        monkeypatch.setattr(stage.service, "creation", creation)
+        monkeypatch.setattr("taskmill.api.errors.REFUSAL_DELAY_S", 0.5)
+        async with serving(stage.service, Settings()) as api:
+            await api.create()
+            began = perf_counter()
+            response = await api.http.post(path, content=body)
+            assert perf_counter() - began >= 0.5
+    assert response.status_code in {400, 422}
 
 
 async def test_small_requests_are_served_while_a_large_one_is_read(api: Served) -> None:

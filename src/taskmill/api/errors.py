@@ -15,11 +15,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from taskmill.api.nearest import Addresses
 from taskmill.api.refusals import Refused, error_response
 from taskmill.api.responses import RawResponse
-from taskmill.domain.errors import TaskmillError
+from taskmill.domain.errors import QueueLimitReached, TaskmillError, UnservedTypeLimitReached
 from taskmill.domain.quotas import QuotaExceeded
+from taskmill.runtime.offload import caller
 from taskmill.runtime.rate_limits import REFUSAL_DELAY_S
 
 _ANY_METHOD: Final = "*"
+# Who is refused because of these often tries again at once, and each refusal takes milliseconds.
+_LATE: Final = (QuotaExceeded, QueueLimitReached, UnservedTypeLimitReached)
 _NOTHING: Final = "(?!)"
 _UNROUTED: Final = {
     404: "this path leads nowhere",
@@ -36,8 +39,14 @@ def add_error_handlers(app: FastAPI, *, prefix: str = "") -> "HttpErrors":
     return errors
 
 
+def _was_large() -> bool:
+    """Return whether the request took work of the thread for large ones."""
+    current = caller.get()
+    return current is not None and current.was_offloaded
+
+
 async def _respond(request: Request, error: Exception) -> Response:
-    if isinstance(error, QuotaExceeded):
+    if isinstance(error, _LATE) or _was_large():
         await asyncio.sleep(REFUSAL_DELAY_S)
     return error_response(error, request.scope["path"]).to_starlette()
 
