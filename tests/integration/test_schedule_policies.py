@@ -72,9 +72,6 @@ async def _three_ticks(scheduler: Scheduler, overlap: str) -> list[tuple[FireOut
     """Fire three ticks of a schedule whose tasks nobody runs."""
     await scheduler.put(every="PT1S", overlap=overlap)
     await scheduler.age(timedelta(seconds=3))
-    await scheduler.stage.sql.execute(
-        "UPDATE taskmill.schedule_cursor SET cursor_at = date_trunc('second', now()) - interval '3 s'"
-    )
     await scheduler.duty()
     return (await scheduler.outcomes())[:3]
 
