@@ -14,7 +14,7 @@ from benchmarks import load
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
 from benchmarks.load import Load
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import interleaved, starts
 from benchmarks.scenarios.get_task import seed_paths
 from benchmarks.scenarios.post_tasks import load_figures
 from taskmill.domain.api_keys import ApiKeyDraft
@@ -29,8 +29,6 @@ _CONNECTIONS = 32
 _WARM_UP_S = 2
 _GRANTS = ("tasks:create queue=billing.*,def*", "tasks:read queue=billing.*,def*")
 _WITH, _WITHOUT = "keys", "no keys required"
-# Two processes of the same program differ by 4 % (2026-11-30), so they are started anew after some rounds.
-_ROUNDS_A_START = 4
 # A rate that no load reaches: each request is counted, and none is refused.
 _REQUIRED = {"TASKMILL_AUTH": "required", "TASKMILL_RATE_LIMITS__KEY_RATE": "1000000"}
 
@@ -44,9 +42,8 @@ async def run(lab: Lab) -> list[Figure]:
     async with lab.database() as url:
         await seed_paths(url, paths)
         key = await _made_key(url)
-        for begun in range(0, lab.rounds, _ROUNDS_A_START):
-            rounds = min(_ROUNDS_A_START, lab.rounds - begun)
-            async with _servers(lab, url, begun // _ROUNDS_A_START) as addresses:
+        for start, rounds in enumerate(starts(lab.rounds)):
+            async with _servers(lab, url, start) as addresses:
                 for title, measure in measures.items():
                     measured = await _rounds(lab, addresses, partial(measure, key), rounds)
                     for side, some in measured.items():

@@ -5,8 +5,8 @@ measured on the other within seconds, and the order alternates. Give 20 rounds o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ from benchmarks.checkouts import NOW, compared
 from benchmarks.figures import Figure, at_least, at_most, interval
 from benchmarks.lab import Lab
 from benchmarks.observing import until_counted
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import interleaved, starts
 from benchmarks.whole import Up, up_running
 
 TITLE = "this checkout and the one of before, each a whole `taskmill up`, in pairs of short rounds"
@@ -58,33 +58,56 @@ class Kind:
 
 async def run(lab: Lab) -> list[Figure]:
     with compared(lab.before, lab.folder) as checkouts:
-        async with AsyncExitStack() as stack:
-            sides = {
-                side: await stack.enter_async_context(up_running(lab, folder, name=f"up-{number}"))
-                for number, (side, folder) in enumerate(checkouts.items())
-            }
-            paths = {side: lab.folder / f"paths-{number}" for number, side in enumerate(sides)}
-            for side, up in sides.items():
-                await warm_up(up, paths[side])
-            return [
-                figure
-                for kind in _KINDS
-                for figure in figures(
-                    kind, await in_pairs(lab, kind, sides, paths), NOW, lab.before
-                )
-            ]
+        measured = await in_pairs(lab, _KINDS, checkouts)
+    return [
+        figure for kind in _KINDS for figure in figures(kind, measured[kind.name], NOW, lab.before)
+    ]
 
 
 async def in_pairs(
-    lab: Lab, kind: Kind, sides: Mapping[str, Up], paths: Mapping[str, Path]
-) -> dict[str, list[float]]:
-    """Measure both sides in turns; return the rounds of each."""
-    print(f"  {kind.name}", flush=True)
-    return await interleaved(
-        lab,
-        {side: partial(_settled, kind, up, paths[side]) for side, up in sides.items()},
-        describe=lambda value: f"{value:,.4g} {kind.unit}",
-    )
+    lab: Lab,
+    kinds: Sequence[Kind],
+    folders: Mapping[str, Path],
+    prepare: Callable[[Mapping[str, Up]], Awaitable[None]] | None = None,
+) -> dict[str, dict[str, list[float]]]:
+    """Measure the sides' checkouts in turns; return the rounds of each side, by the names of the kinds.
+
+    `prepare` is called after each start, with all sides.
+    """
+    found = {kind.name: {side: list[float]() for side in folders} for kind in kinds}
+    paths = {side: lab.folder / f"paths-{number}" for number, side in enumerate(folders)}
+    for start, rounds in enumerate(starts(lab.rounds)):
+        async with _running(lab, folders, start) as ups:
+            if prepare is not None:
+                await prepare(ups)
+            for side, up in ups.items():
+                await warm_up(up, paths[side])
+            for kind in kinds:
+                print(f"  {kind.name}", flush=True)
+                sides = {side: partial(_settled, kind, up, paths[side]) for side, up in ups.items()}
+                measured = await interleaved(
+                    lab, sides, describe=partial(_described, kind), rounds=rounds
+                )
+                for side, values in measured.items():
+                    found[kind.name][side] += values
+    return found
+
+
+@asynccontextmanager
+async def _running(
+    lab: Lab, folders: Mapping[str, Path], start: int
+) -> AsyncIterator[dict[str, Up]]:
+    """Run all sides, each time another one is the first that is started."""
+    names = {side: f"up-{number}" for number, side in enumerate(folders)}
+    async with AsyncExitStack() as stack:
+        yield {
+            side: await stack.enter_async_context(up_running(lab, folders[side], name=names[side]))
+            for side in lab.order(start, *folders)
+        }
+
+
+def _described(kind: Kind, value: float) -> str:
+    return f"{value:,.4g} {kind.unit}"
 
 
 async def _settled(kind: Kind, up: Up, paths: Path) -> float:

@@ -3,7 +3,7 @@
 With `--before` the other one is that revision. Give 20 rounds or more: one round says little.
 """
 
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,8 @@ from benchmarks import load, stored_schedules
 from benchmarks.checkouts import NOW, compared
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab
-from benchmarks.scenarios.pairs import (
-    Kind,
-    drain_rate,
-    figures,
-    in_pairs,
-    post_rate,
-    warm_up,
-)
-from benchmarks.whole import Up, up_running
+from benchmarks.scenarios.pairs import Kind, drain_rate, figures, in_pairs, post_rate
+from benchmarks.whole import Up
 from taskmill.domain.schedules.spec import ScheduleSpec
 
 TITLE = "a whole `taskmill up` with 10,000 schedules that are not due, and one without, in pairs of short rounds"
@@ -35,22 +28,14 @@ _LEAD = timedelta(hours=3)
 async def run(lab: Lab) -> list[Figure]:
     with compared(lab.before, lab.folder) as checkouts:
         folders = {_WITH: checkouts[NOW], _WITHOUT: checkouts[lab.before or NOW]}
-        async with AsyncExitStack() as stack:
-            sides = {
-                side: await stack.enter_async_context(up_running(lab, folder, name=f"up-{number}"))
-                for number, (side, folder) in enumerate(folders.items())
-            }
-            paths = {side: lab.folder / f"paths-{number}" for number, side in enumerate(sides)}
-            await _store(sides[_WITH])
-            for side, up in sides.items():
-                await warm_up(up, paths[side])
-            return [
-                figure
-                for kind in _KINDS
-                for figure in figures(
-                    kind, await in_pairs(lab, kind, sides, paths), _WITH, _WITHOUT
-                )
-            ]
+        measured = await in_pairs(lab, _KINDS, folders, _prepare)
+    return [
+        figure for kind in _KINDS for figure in figures(kind, measured[kind.name], _WITH, _WITHOUT)
+    ]
+
+
+async def _prepare(ups: Mapping[str, Up]) -> None:
+    await _store(ups[_WITH])
 
 
 async def _store(up: Up) -> None:
