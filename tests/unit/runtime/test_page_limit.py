@@ -29,25 +29,25 @@ class Served:
     """Counts how often the event loop serves others, as one that is always ready."""
 
     def __init__(self) -> None:
-        self.turns = 0
+        self.times = 0
         self._loop = asyncio.get_running_loop()
         self._serve()
 
     def _serve(self) -> None:
-        self.turns += 1
+        self.times += 1
         self._next = self._loop.call_soon(self._serve)
 
     def end(self) -> None:
         self._next.cancel()
 
 
-async def turns_before_pieces(piece: bytes) -> list[int]:
+async def served_before_pieces(piece: bytes) -> list[int]:
     """Make a page of ten such pieces; return how often others had been served before each."""
     others, seen = Served(), list[int]()
 
     def pieces() -> Iterator[bytes]:
         for _ in range(10):
-            seen.append(others.turns)
+            seen.append(others.times)
             yield piece
 
     async with PageLimit(Offload(), per_address=1).slot() as page:
@@ -58,12 +58,12 @@ async def turns_before_pieces(piece: bytes) -> list[int]:
 
 
 async def test_others_are_served_between_the_pieces_of_a_large_page() -> None:
-    seen = await turns_before_pieces(b"x" * 100_000)
+    seen = await served_before_pieces(b"x" * 100_000)
     assert all(before < after for before, after in pairwise(seen))
 
 
 async def test_a_small_page_is_made_at_once() -> None:
-    assert len(set(await turns_before_pieces(b"x" * 6_000))) == 1
+    assert len(set(await served_before_pieces(b"x" * 6_000))) == 1
 
 
 async def test_while_others_are_served_a_page_pauses_for_twice_as_long_as_a_piece_takes() -> None:
