@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.request import urlopen
 
 from tools.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
@@ -82,7 +82,7 @@ class Site:
                 for step in page.steps:
                     session.do(step)
                 if page.needs_service:
-                    self._check_schedules(page)
+                    self._check_left(page)
             except Failure as failure:
                 if page.needs_service and self._service:
                     last = self._service.printed().splitlines()[-_LAST_LINES:]
@@ -93,13 +93,21 @@ class Site:
             if troubles:
                 raise Failure(f"{page.path}: " + "\n".join(troubles))
 
-    def _check_schedules(self, page: Page) -> None:
-        """Raise `Failure` if schedules are left: pages after this one would list them, too."""
-        url = self.ports.move("http://127.0.0.1:8000/schedules")
+    def _check_left(self, page: Page) -> None:
+        """Raise `Failure` if schedules or paused queues are left: pages after this one would meet them, too."""
+        schedules = [one["name"] for one in self._items("schedules")]
+        paused = [one["name"] for one in self._items("queues") if one["paused"]]
+        if schedules:
+            names = ", ".join(schedules)
+            raise Failure(f"{page.path}: its last block must delete schedules: {names}")
+        if paused:
+            raise Failure(f"{page.path}: its last block must resume queues: {', '.join(paused)}")
+
+    def _items(self, path: str) -> list[dict[str, Any]]:
+        url = self.ports.move(f"http://127.0.0.1:8000/{path}")
         with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own service
-            names = [schedule["name"] for schedule in json.load(response)["items"]]
-        if names:
-            raise Failure(f"{page.path}: its last block must delete schedules: {', '.join(names)}")
+            items: list[dict[str, Any]] = json.load(response)["items"]
+        return items
 
 
 def _is_complete(log: str, url: str) -> bool:
