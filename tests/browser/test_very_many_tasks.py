@@ -66,6 +66,7 @@ def paths(mill: Mill) -> list[str]:
         *("/ui/failures", "/ui/failures?window=24h", "/ui/failures?window=30d"),
         *("/ui/workers", f"/ui/workers/{worker}", f"/ui/tasks?status=in_progress&worker={worker}"),
         *("/ui/create", f"/ui/create?like={failed}", "/ui/rejections"),
+        *(f"/ui/search?q={text}" for text in ("report", "report+4999", "nowhere", oldest[-8:])),
     ]
 
 

@@ -262,7 +262,7 @@ async def test_what_a_key_may_not_do_is_not_drawn(closed: Served, stage: Stage) 
     task = await stage.created(queue="mail", type="send")
     await log_in(closed, await a_new_key(stage.database, "tasks:read"))
     pages = ("/", "/ui/tasks", f"/ui/tasks/{task.id}", "/ui/queues", "/ui/workers", "/ui/failures")
-    searches = {"tasks", "queues", "workers", "failures"}
+    searches = {"search", "tasks", "queues", "workers", "failures"}
     allowed = {*searches, "preferences", "logout", "sweeps/preview"}
     for path in pages:
         text = (await closed.get(path)).text

@@ -213,6 +213,8 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
             f"/ui/tasks/{{id}}{rest}": [f"/ui/tasks/{task.id}{rest}"]
             for rest in ("", "/logs.txt", "/reschedule")
         },
+        "/ui/search": ["/ui/search?q=task"],
+        "/ui/search/tasks": [f"/ui/search/tasks?q=task&by=name&after={task.id}&left=5"],
         "/ui/workers/{id}": [f"/ui/workers/{worker}"],
         **{
             f"/ui/rejections/{{id}}{rest}": [f"/ui/rejections/{stored[0]}{rest}"]

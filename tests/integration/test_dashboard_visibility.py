@@ -27,6 +27,12 @@ PAGES = [
     "/ui/tasks?type=send&name=own",
     "/ui/tasks?status=new&status=in_progress",
     "/ui/tasks?error=Boom%3A+it+failed",
+    "/ui/search?q=own",
+    "/ui/search?q=secret",
+    "/ui/search?q=send",
+    "/ui/search?q=for-",
+    "/ui/search?q=customer",
+    "/ui/search?q=abcdef",
     "/ui/tasks/export.csv",
     "/ui/tasks/export.ndjson?type=send",
     "/ui/failures",
@@ -68,7 +74,7 @@ async def some_work(stage: Stage, queue: str, lease_queue: tuple[str, ...]) -> l
 
 def stable(response: httpx.Response) -> tuple[int, str]:
     """A page without times, ages, rates and the strip of phases, which pass."""
-    passing = r'data-now="[^"]*"|<time.*?</time>|<svg class="spark.*?</svg>|(?:x|width)="[\d.]+%"'
+    passing = r'data-now="[^"]*"|<time.*?</time>|<svg class="(?:spark|axis|bars).*?</svg>|(?:x|width)="[\d.]+%"'
     text = re.sub(passing, "", response.text)
     ages = r"[\d.,]+(?: |\xa0|&nbsp;)?(?:ms|s|min|h|d)\b|\d+\.\d+"
     return response.status_code, re.sub(ages, "", text)

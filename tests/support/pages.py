@@ -29,7 +29,14 @@ PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
     *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new", "/ui/types"),
-    *("/ui/keys", "/ui/events", "/ui/system", "/ui/system?settings=all"),
+    *(
+        "/ui/search",
+        "/ui/search?q=task",
+        "/ui/keys",
+        "/ui/events",
+        "/ui/system",
+        "/ui/system?settings=all",
+    ),
 )
 
 

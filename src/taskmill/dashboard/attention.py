@@ -15,7 +15,14 @@ from taskmill.runtime.http_scope import ROUTE
 # A page that needs the database says itself that it is away; others wait no longer than this.
 _TIMEOUT_S: Final = 1.0
 _NO_PAGES: Final = (
-    *("/ui/static/", "/ui/live", "/ui/events/stream", "/ui/login", "/ui/tasks/export"),
+    *(
+        "/ui/static/",
+        "/ui/live",
+        "/ui/search/",
+        "/ui/events/stream",
+        "/ui/login",
+        "/ui/tasks/export",
+    ),
 )
 
 

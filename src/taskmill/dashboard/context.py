@@ -15,6 +15,7 @@ from taskmill.domain.system_report import SystemReport
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.feed import Feed
 from taskmill.operations.manual_fires import ManualFires
+from taskmill.operations.quick_search import QuickSearch
 from taskmill.operations.quotas import StreamQuota
 from taskmill.operations.schedules import Schedules
 from taskmill.operations.scheduling import scheduling
@@ -56,11 +57,13 @@ class Context:
     """The pages for requests too many, by kinds of readers, which are few, and until when they are shown."""
     stream_quota: StreamQuota = field(init=False)
     input_limits: InputLimits = field(init=False)
+    quick_search: QuickSearch = field(init=False)
     schedules: Schedules = field(init=False)
     manual_fires: ManualFires = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.settings.limits
+        self.quick_search = QuickSearch(self.service)
         self.stream_quota = StreamQuota(self.settings.quotas.streams)
         self.input_limits = InputLimits(
             labels=limits.labels,

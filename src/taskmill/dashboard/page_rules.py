@@ -66,6 +66,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/sessions/{id}/end": SESSION,
     "GET /": _READ_VISIBLE,
     "GET /ui/live": _READ_VISIBLE,
+    "GET /ui/search": _READ_VISIBLE,
+    "GET /ui/search/tasks": _READ_VISIBLE,
     "GET /ui/tasks": _READ_VISIBLE,
     "GET /ui/tasks/export.csv": _READ_VISIBLE,
     "GET /ui/tasks/export.ndjson": _READ_VISIBLE,

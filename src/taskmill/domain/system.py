@@ -40,8 +40,8 @@ class TaskFilter:
 
     Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
     `labels` must all be there. With `waiting`, only new tasks that wait for that. `error` is the kind of a
-    `FailureKind`, `lease` that of the worker that runs them. Nothing of a queue that is not in `visible` is
-    found; None: all queues are in it.
+    `FailureKind`, `lease` that of the worker that runs them. `id_end` is the end of the id as text, in lower case.
+    Nothing of a queue that is not in `visible` is found; None: all queues are in it.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -54,6 +54,7 @@ class TaskFilter:
     error: str | None = None
     lease: UUID | None = None
     waiting: WaitingState | None = None
+    id_end: str | None = None
     visible: frozenset[str] | None = None
 
 
@@ -63,7 +64,8 @@ class PageRequest:
 
     `budget_s` is how long tasks may be searched without an index, and as long again counted: the page may be empty
     then, and still have a next one. With None, the default, such a search goes on for 2 s, and until it has found
-    something.
+    something. `look_up_s` is how long an index without an order may take to find what is rare;
+    None: as long as that is quicker.
     `is_brief` leaves out payload and result, which may be large. Without `with_total` nothing is counted. The page
     ends with the task that reaches `most_bytes`.
     """
@@ -73,6 +75,7 @@ class PageRequest:
     offset: int = 0
     oldest_first: bool = False
     budget_s: float | None = None
+    look_up_s: float | None = None
     is_brief: bool = False
     with_total: bool = True
     most_bytes: int | None = PAGE_BYTES

@@ -196,7 +196,12 @@ async def _look_up(
     else:
         return None
     return await search.look_up(
-        connection, matching, after=after, oldest_first=scan.request.oldest_first, limit=limit
+        connection,
+        matching,
+        after=after,
+        oldest_first=scan.request.oldest_first,
+        limit=limit,
+        timeout_s=scan.request.look_up_s,
     )
 
 

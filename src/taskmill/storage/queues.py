@@ -64,6 +64,11 @@ async def types_in(database: Database, names: Iterable[str]) -> set[str]:
     return {row["type"] for row in await database.fetch("list_queue_types", sorted(names))}
 
 
+async def task_types(database: Database, most: int) -> set[str]:
+    """Return the types of all tasks, and no more than about twice as many as `most`."""
+    return {row["type"] for row in await database.fetch("list_task_types", most)}
+
+
 async def add(
     database: Database,
     names: Iterable[str],

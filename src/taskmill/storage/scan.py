@@ -206,6 +206,8 @@ class Scan:
             conditions.append(place.column("queue") == wanted.queue)
         if wanted.waiting is not None:
             conditions += _waits(place, wanted.waiting)
+        if wanted.id_end is not None:
+            conditions.append(sa.cast(place.id, sa.Text).endswith(wanted.id_end, autoescape=True))
         if wanted.name is not None:
             conditions.append(has_in_name(wanted.name, place.column("name")))
         if wanted.labels:

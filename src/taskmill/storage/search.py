@@ -68,6 +68,7 @@ async def look_up(
     after: UUID,
     oldest_first: bool,
     limit: int,
+    timeout_s: float | None = None,
 ) -> Matches | None:
     """Return the first ids of these beyond `after`; None if they are too many, or it takes too long.
 
@@ -82,9 +83,10 @@ async def look_up(
         ids = ids.where(task_id < after).order_by(task_id.desc())
     total = sa.select(sa.func.count()).select_from(found).scalar_subquery()
     query = sa.select(total, sa.func.array(ids.scalar_subquery()))
+    timeout_ms = _TIMEOUT_MS if timeout_s is None else max(round(timeout_s * 1000), 1)
     row = None
     try:
-        await connection.execute(_BITMAPS_ONLY, {"timeout_ms": str(_TIMEOUT_MS)})
+        await connection.execute(_BITMAPS_ONLY, {"timeout_ms": str(timeout_ms)})
         row = (await connection.execute(query)).one()
     except DBAPIError as error:
         if faults.sqlstate(error) != faults.QUERY_CANCELED:

@@ -19,7 +19,7 @@ async def offers(view: View) -> tuple[list[str], list[str]]:
     service = view.context.service
     if current_visibility() is not None:
         return await _visible_offers(view)
-    known = (one for one in service.contracts.by_type if _may_know(view, one))
+    known = (one for one in service.contracts.by_type if may_know_type(view, one))
     types = {DEFAULT_TYPE, PUSH, *known}
     try:
         workers = await service.workers()
@@ -33,7 +33,7 @@ async def offers(view: View) -> tuple[list[str], list[str]]:
     return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
 
 
-def _may_know(view: View, name: str) -> bool:
+def may_know_type(view: View, name: str) -> bool:
     """Return whether the visitor may know of a type's contract: by creating its tasks, or reading contracts."""
     key = view.key
     return key is None or any(

@@ -6,7 +6,6 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first
-from taskmill.dashboard.gather import gather
 from taskmill.dashboard.notice_text import shown_notices
 from taskmill.dashboard.pages import flow_charts, windows
 from taskmill.dashboard.view import View
@@ -16,6 +15,7 @@ from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Stats
+from taskmill.runtime.gather import gather
 from taskmill.wire.attention import verdict
 
 _FIRST_NOTICES: Final = 6

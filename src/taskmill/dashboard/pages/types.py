@@ -8,7 +8,6 @@ import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first, one_of
-from taskmill.dashboard.gather import gather
 from taskmill.dashboard.pages import flow_charts, slices, windows
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Activity, ActivityRequest, Window
@@ -16,6 +15,7 @@ from taskmill.domain.contracts import ContractVersion, RegisteredType
 from taskmill.domain.errors import TypeNotFound
 from taskmill.domain.failures import WINDOWS, FailurePage, KindFilter, KindState
 from taskmill.domain.task_types import TypeState, type_states
+from taskmill.runtime.gather import gather
 from taskmill.wire.fields import is_name
 
 _MOST_KINDS: Final = 5

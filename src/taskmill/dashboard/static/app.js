@@ -157,7 +157,7 @@
   }
   const keys = {
     "?": () => $("#help").showModal(),
-    "/": () => $("#search")?.focus(),
+    "/": () => $("#find-open")?.click(),
     j: () => move(1),
     k: () => move(-1),
     x: () => $(".list tr.here input[type=checkbox]")?.click(),

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from taskmill.dashboard.gather import gather
 from taskmill.domain.errors import Unavailable
+from taskmill.runtime.gather import gather
 
 
 async def test_both_are_under_way_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Runs two queries of a page concurrently."""
+"""Runs two queries concurrently."""
 
 import asyncio
 from collections.abc import Coroutine
