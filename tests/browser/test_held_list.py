@@ -81,6 +81,37 @@ def test_queues_keep_their_order_under_the_pointer(window: Window) -> None:
     assert window.errors == []
 
 
+def test_a_list_is_paused_and_goes_on_by_a_key(window: Window) -> None:
+    old = three_tasks(window, "paused")
+    page = window.open("/ui/tasks?queue=paused")
+    row, news, resume = page.locator(f"#t{old[1]}"), page.locator("#news"), page.locator("#resume")
+    before = top_of(row)
+    page.locator("#search").focus()
+    page.keyboard.press("p")
+    expect(resume).to_be_hidden()
+    page.locator("#search").fill("")
+    page.locator("#search").blur()
+    page.keyboard.press("p")
+    expect(resume).to_be_visible()
+    first = window.mill.create(name="New", type="unknown", queue="paused")
+    expect(news).to_have_text("1 new")
+    window.mill.http.post(f"/tasks/{old[1]}/cancel").raise_for_status()
+    expect(row.locator(".status")).to_have_text("Cancelled")
+    assert top_of(row) == before
+    window.check()
+    page.keyboard.press("p")
+    expect(page.locator(f"#t{first}")).to_be_visible()
+    expect(resume).to_be_hidden()
+    expect(news).to_be_hidden()
+    page.keyboard.press("p")
+    second = window.mill.create(name="Newer", type="unknown", queue="paused")
+    expect(news).to_have_text("1 new")
+    news.click()
+    expect(page.locator(f"#t{second}")).to_be_visible()
+    expect(resume).to_be_hidden()
+    assert window.errors == []
+
+
 @pytest.mark.parametrize("window", [("phone", "dark", "ru")], indirect=True, ids="-".join)
 def test_without_a_pointer_new_rows_come_on_request(window: Window) -> None:
     old = three_tasks(window, "touched")

@@ -1,15 +1,15 @@
-// A list does not move under the pointer. While that is over it (and always on touch screens), rows stay where they are
-// and are only updated: those that no longer belong there are pale, and new ones are counted until the pointer leaves
-// the list or the reader requests them.
+// A list does not move under the pointer. While that is over it, after the key `p`, and always on touch screens, rows stay
+// where they are and are only updated: those that no longer belong there are pale, and new ones are counted until the
+// pointer leaves the list, `p` is pressed again, or the reader requests them.
 "use strict";
 (() => {
-  const live = document.getElementById("live"), news = document.getElementById("news");
+  const live = document.getElementById("live"), news = document.getElementById("news"), resume = document.getElementById("resume");
   const withoutPointer = matchMedia("(hover: none)");
   const left = new Set();
-  let isOver = false, isRequested = false, count = "";
+  let isOver = false, isPaused = false, isRequested = false, count = "";
   const lists = (root) => [...root.querySelectorAll(".list")];
   const rows = (root) => [...root.querySelectorAll(".list tbody tr[id]")];
-  const isHeld = () => !isRequested && (isOver || withoutPointer.matches) && rows(live).length > 0;
+  const isHeld = () => !isRequested && (isPaused || isOver || withoutPointer.matches) && rows(live).length > 0;
 
   function setOver(now) {
     if (isOver === now) return;
@@ -18,10 +18,26 @@
   }
   live.addEventListener("pointerover", (event) => setOver(event.pointerType === "mouse" && !!event.target.closest(".list tbody")));
   live.addEventListener("pointerleave", () => setOver(false));
-  news.addEventListener("click", () => {
+  function setPaused(now) {
+    isPaused = now;
+    resume.hidden = !now;
+    if (!now && (count || left.size)) htmx.trigger(document.body, "refresh");
+  }
+  function request() {
     isRequested = true;
+    setPaused(false);
     document.getElementById("main").scrollIntoView();
     htmx.trigger(document.body, "refresh");
+  }
+  news.addEventListener("click", request);
+  resume.addEventListener("click", () => setPaused(false));
+  addEventListener("keydown", (event) => {
+    if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox") return;
+    // Events have a list, and a pause, of their own.
+    if (!live.hasAttribute("hx-get") || document.getElementById("feed") || !(isPaused || rows(live).length)) return;
+    event.preventDefault();
+    setPaused(!isPaused);
   });
 
   // On the newest page, request the same rows, so that those that new ones have pushed off it are updated, too.
