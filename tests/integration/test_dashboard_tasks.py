@@ -5,6 +5,7 @@ import re
 import orjson
 
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
+from taskmill.storage import failures
 from tests.support.api import Served
 from tests.support.pages import FIRST_VIEW_BYTES
 from tests.support.stage import Stage
@@ -26,6 +27,51 @@ async def test_the_list_goes_forth_and_back_over_all_tasks(pages: Served, stage:
     html = (await pages.get(back)).text
     assert re.findall(r">(task \d{3})<", html) == names[:50]
     assert 'rel="prev"' not in html
+
+
+async def test_a_page_has_as_many_rows_as_chosen(pages: Served, stage: Stage) -> None:
+    for number in range(120):
+        await stage.created(name=f"task {number:03}")
+    html = (await pages.get("/ui/tasks?rows=100&order=asc")).text
+    assert re.findall(r">(task \d{3})<", html) == [f"task {number:03}" for number in range(100)]
+    assert re.search(r'rows=100"[^>]*aria-current', html)
+    [older] = re.findall(r'rel="next" href="([^"]+)"', html)
+    html = (await pages.get(older.replace("&amp;", "&"))).text
+    assert re.findall(r">(task \d{3})<", html) == [
+        f"task {number:03}" for number in range(100, 120)
+    ]
+    assert len(re.findall(r">(task \d{3})<", (await pages.get("/ui/tasks?rows=200")).text)) == 120
+    assert (await pages.get("/ui/tasks?rows=51")).status_code == 422
+    # They are no filter: nothing is offered for all tasks.
+    assert "data-offered" not in html
+
+
+async def test_the_head_of_the_time_reverses_the_order(pages: Served, stage: Stage) -> None:
+    await stage.created(queue="mail")
+    for query, order, other in (
+        ("queue=mail", "descending", "/ui/tasks?queue=mail&amp;order=asc"),
+        ("queue=mail&order=asc", "ascending", "/ui/tasks?queue=mail"),
+    ):
+        html = (await pages.get(f"/ui/tasks?{query}")).text
+        assert f'aria-sort="{order}"><a class="sort" href="{other}"' in html
+
+
+async def test_the_heads_of_lists_lead_to_their_orders(pages: Served, stage: Stage) -> None:
+    lease_id = await stage.open_lease(types=("send",))
+    taken = await stage.running(lease_id, type="send", queue="mail")
+    await stage.end(taken, lease_id, Failed(error=ErrorInfo(type="Oops", message="no")))
+    await failures.fold(stage.maintenance_database)
+    for path, orders in (
+        ("/ui/queues", ["", "waiting", "oldest"]),
+        ("/ui/types", ["", "ended", "failed"]),
+        ("/ui/failures", ["", "newest", "latest"]),
+    ):
+        html = (await pages.get(path)).text
+        heads = re.findall(r'<th [^>]*><a class="sort" href="([^"]+)"', html)
+        assert heads == [f"{path}?order={order}" if order else path for order in orders]
+        assert html.count("aria-sort") == 1
+        for head in heads:
+            assert 'aria-sort="' in (await pages.get(head)).text
 
 
 async def test_an_id_in_the_search_leads_to_its_task(pages: Served) -> None:

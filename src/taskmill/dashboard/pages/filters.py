@@ -25,6 +25,9 @@ SINCE: Final = {
 }
 """Time windows that end now."""
 
+ROWS: Final = (50, 100, 200)
+"""How many tasks a page may have; the first is usual."""
+
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _WITHOUT_SECONDS = 16
 _SINGLE = (
@@ -57,6 +60,7 @@ class Filters:
     error: str = ""
     worker: str = ""
     oldest_first: bool = False
+    rows: int = ROWS[0]
     after: UUID | None = None
     before: UUID | None = None
     scans_longer: bool = False
@@ -80,6 +84,7 @@ class Filters:
             scans_longer=first(query, "scan") == "longer",
         )
         filters._read_statuses(every(query, "status"))
+        filters._read_rows(first(query, "rows"))
         filters._read_position(first(query, "after"), first(query, "before"))
         filters.complaints |= filters._complaints()
         return filters
@@ -89,6 +94,12 @@ class Filters:
         self.statuses = frozenset(Status(one) for one in given if one in known)
         if not known.issuperset(given):
             self.complaints["status"] = "status"
+
+    def _read_rows(self, given: str) -> None:
+        known = {str(number): number for number in ROWS}
+        self.rows = known.get(given, ROWS[0])
+        if given and given not in known:
+            self.complaints["rows"] = "rows"
 
     def _read_position(self, after: str, before: str) -> None:
         self.after, self.before = find_id(after), find_id(before)
@@ -154,6 +165,19 @@ class Filters:
                 yield name, value
         if self.oldest_first:
             yield "order", "asc"
+        if self.rows != ROWS[0]:
+            yield "rows", str(self.rows)
+
+    @property
+    def in_other_order(self) -> Pairs:
+        """The query for the same tasks in the opposite order."""
+        others = [pair for pair in self.pairs if pair[0] != "order"]
+        return others if self.oldest_first else [*others, ("order", "asc")]
+
+    def with_rows(self, rows: int) -> Pairs:
+        """Return the same query with so many tasks on a page."""
+        others = [pair for pair in self.pairs if pair[0] != "rows"]
+        return others if rows == ROWS[0] else [*others, ("rows", str(rows))]
 
     def toggled(self, status: Status) -> frozenset[Status]:
         """Return the statuses with one added or removed."""
@@ -177,7 +201,7 @@ class Filters:
     @property
     def is_empty(self) -> bool:
         """Whether every task matches."""
-        return not [pair for pair in self.pairs if pair[0] != "order"]
+        return not [pair for pair in self.pairs if pair[0] not in {"order", "rows"}]
 
     @property
     def is_rare(self) -> bool:

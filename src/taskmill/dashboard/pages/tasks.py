@@ -11,7 +11,7 @@ from starlette.responses import Response
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import find_id
 from taskmill.dashboard.pages import export, sweeps
-from taskmill.dashboard.pages.filters import SINCE, Filters
+from taskmill.dashboard.pages.filters import ROWS, SINCE, Filters
 from taskmill.dashboard.view import View
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
@@ -19,7 +19,6 @@ from taskmill.domain.system import PageRequest, Sweep, TaskPage
 from taskmill.domain.task import Task
 from taskmill.domain.waiting import WaitingState
 
-_ON_A_PAGE: Final = 50
 _MOST_NEWER: Final = 99
 _LARGEST_ID: Final = 2**128 - 1
 # How long tasks are scanned for a filter without an index: at first, and when the user goes on.
@@ -53,6 +52,7 @@ async def show_tasks(view: View) -> Response:
         waiting_states=list(WaitingState),
         sweeps=list(Sweep),
         since=SINCE,
+        row_choices=ROWS,
         scanned_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
     )
@@ -89,7 +89,7 @@ async def _page(view: View, filters: Filters, top: UUID | None = None) -> TaskPa
     # A page begins after an id, with smaller ones: the first of them has to be `top`.
     above_top = None if top is None else UUID(int=min(top.int + 1, _LARGEST_ID))
     request = PageRequest(
-        limit=_ON_A_PAGE,
+        limit=filters.rows,
         after=above_top or (filters.before if is_back else filters.after),
         oldest_first=filters.oldest_first is not is_back,
         budget_s=_LONGER_SCAN_S if filters.scans_longer else _FIRST_SCAN_S,
@@ -141,7 +141,7 @@ def _go_on(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
     """Return the query that goes on where this page ends, in its direction; None when there is no more."""
     if page.next_after is None:
         return None
-    longer = [] if len(page.items) == _ON_A_PAGE else [("scan", "longer")]
+    longer = [] if len(page.items) == filters.rows else [("scan", "longer")]
     parameter = "after" if filters.before is None else "before"
     return [*filters.pairs, (parameter, str(page.next_after)), *longer]
 
