@@ -171,6 +171,29 @@ async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
     assert f'id="t{last.id}"' in response.text
 
 
+async def test_a_list_that_has_found_nothing_yet_searches_further_by_itself(
+    pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_FIRST_SCAN_S", "_LONGER_SCAN_S"):
+        monkeypatch.setattr(f"taskmill.dashboard.pages.tasks.{name}", 0)
+    for name in ("_FIRST_CHUNK", "_LARGEST_CHUNK"):
+        monkeypatch.setattr(f"taskmill.storage.listing.{name}", 2)
+    first = await stage.created(name="so")
+    for _ in range(9):
+        await stage.created(name="usual")
+    response, steps = await pages.get("/ui/tasks?name=so"), 0
+    # Nothing else refreshes it meanwhile, from the beginning on.
+    assert 'hx-trigger="refresh from:body"' not in response.text
+    while going_on := re.findall(r'hx-get="([^"]*)" hx-trigger="load', response.text):
+        assert "Searching" in response.text
+        response, steps = (
+            await pages.get(going_on[0].replace("&amp;", "&"), headers=HTMX),
+            steps + 1,
+        )
+    assert f'id="t{first.id}"' in response.text
+    assert steps >= 3
+
+
 @pytest.mark.parametrize(
     ("forwarded", "scheme"), [("https", "https"), ("HTTPS, http", "https"), ("javascript", "http")]
 )

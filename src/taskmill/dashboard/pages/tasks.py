@@ -39,7 +39,7 @@ async def show_tasks(view: View) -> Response:
         status=HTTPStatus.UNPROCESSABLE_ENTITY if filters.complaints else HTTPStatus.OK,
         title=view.t("nav.tasks"),
         filters=filters,
-        is_live=not (filters.complaints or filters.scans_longer),
+        is_live=not (filters.complaints or filters.scans_longer or _is_searching(page)),
         page=page,
         newer=_newer(filters, page),
         older=_older(filters, page),
@@ -56,6 +56,11 @@ async def show_tasks(view: View) -> Response:
         scanned_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
     )
+
+
+def _is_searching(page: TaskPage) -> bool:
+    """Whether nothing is found so far: the page then searches further by itself, and nothing else refreshes it."""
+    return not page.items and page.next_after is not None
 
 
 def _is_newest(filters: Filters) -> bool:
