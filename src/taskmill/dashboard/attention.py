@@ -22,6 +22,7 @@ _NO_PAGES: Final = (
         "/ui/events/stream",
         "/ui/login",
         "/ui/tasks/export",
+        "/ui/tasks/choices",
     ),
 )
 

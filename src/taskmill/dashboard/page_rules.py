@@ -69,6 +69,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/search": _READ_VISIBLE,
     "GET /ui/search/tasks": _READ_VISIBLE,
     "GET /ui/tasks": _READ_VISIBLE,
+    "GET /ui/tasks/choices": _READ_VISIBLE,
     "GET /ui/tasks/export.csv": _READ_VISIBLE,
     "GET /ui/tasks/export.ndjson": _READ_VISIBLE,
     "GET /ui/tasks/{id}": _READ_TASK,

@@ -41,7 +41,8 @@ class TaskFilter:
     Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
     `labels` must all be there. With `waiting`, only new tasks that wait for that. `error` is the kind of a
     `FailureKind`, `lease` that of the worker that runs them. `id_end` is the end of the id as text, in lower case.
-    Nothing of a queue that is not in `visible` is found; None: all queues are in it.
+    `took_over` is of the last attempt, also of one that runs; `attempts_over` is how many have begun. Nothing of a
+    queue that is not in `visible` is found; None: all queues are in it.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -55,6 +56,10 @@ class TaskFilter:
     lease: UUID | None = None
     waiting: WaitingState | None = None
     id_end: str | None = None
+    source: str | None = None
+    priority: int | None = None
+    took_over: timedelta | None = None
+    attempts_over: int | None = None
     visible: frozenset[str] | None = None
 
 

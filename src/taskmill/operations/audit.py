@@ -50,7 +50,10 @@ def current_origin() -> Origin:
 
 def filter_details(wanted: TaskFilter) -> Details:
     """Return the conditions of a filter that are set."""
-    found = {name: value for name, value in asdict(wanted).items() if value}
+    nothing: tuple[object, ...] = (None, "", (), frozenset())
+    found = {name: value for name, value in asdict(wanted).items() if value not in nothing}
+    if wanted.took_over is not None:
+        found["took_over_s"] = found.pop("took_over").total_seconds()
     if wanted.labels:
         found["labels"] = dict(wanted.labels)
     return found

@@ -5,10 +5,10 @@ are visible, each of them is walked along its index, and nothing else: neither w
 depends on other queues. What has not ended is in small tables, which are read once for all of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -89,7 +89,8 @@ class Place:
 
 def _of_task(task_id: sa.ColumnElement[UUID]) -> sa.FromClause:
     """Return what else is known of a task. LIMIT has it looked up for each: a join might read all tasks."""
-    columns = (task.c.type, task.c.name, task.c.labels, task.c.error, task.c.attempt)
+    names = ("type", "name", "labels", "error", "attempt", "source", "priority")
+    columns = (task.c[name] for name in names)
     return sa.select(*columns).where(task.c.id == task_id).limit(1).lateral()
 
 
@@ -116,6 +117,43 @@ def _waits(place: Place, state: WaitingState) -> list[Condition]:
         queue_name=place.column("queue"),
         task_type=place.column("type"),
     )
+
+
+# What rows are checked for, and the columns that it takes.
+_CHECKED: Final[Mapping[str, str]] = {
+    **{name: name for name in ("type", "error", "name", "labels", "source", "priority")},
+    "attempts_over": "attempt",
+}
+
+
+def _of_fields(place: Place, wanted: TaskFilter) -> list[Condition]:
+    """Return the conditions on values without an index."""
+    conditions: list[Condition] = []
+    if wanted.id_end is not None:
+        conditions.append(sa.cast(place.id, sa.Text).endswith(wanted.id_end, autoescape=True))
+    if wanted.source is not None:
+        conditions.append(place.column("source") == wanted.source)
+    if wanted.priority is not None:
+        conditions.append(place.column("priority") == wanted.priority)
+    if wanted.attempts_over is not None:
+        conditions.append(place.column("attempt") > wanted.attempts_over)
+    if wanted.took_over is not None:
+        conditions.append(_took(place) > wanted.took_over)
+    return conditions
+
+
+def _took(place: Place) -> sa.ColumnElement[Any]:
+    """Return how long the attempt took that ended a task, or that runs; NULL of a task that waits."""
+    table, now = place.id.table, sa.func.now()
+    if table is dispatch:
+        return sa.null()
+    ended_at: sa.ColumnElement[Any] = now
+    if table is not running:
+        ended_at = place.column("finished_at")
+    if table is current_task:
+        ended_at = sa.case((current_task.c.lease_id.is_not(None), now), else_=ended_at)
+    took: sa.ColumnElement[Any] = ended_at - place.column("started_at")
+    return took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +205,16 @@ class Scan:
             return [replace(Place.of(Status.IN_PROGRESS), conditions=its_own)]
         if wanted.error is not None and wanted.visible is None:
             return [ALL if wanted.statuses <= TERMINAL else CURRENT]
-        if wanted.statuses or wanted.queue or wanted.type or wanted.visible is not None:
+        if wanted.statuses or wanted.queue or wanted.type or self._is_of_places:
             return [Place.of(status) for status in sorted(wanted.statuses or Status)]
         return [ALL]
+
+    @property
+    def _is_of_places(self) -> bool:
+        """Whether the row of `task` alone does not say what is wanted, or is not where to look for it."""
+        wanted = self.wanted
+        given = (wanted.visible, wanted.took_over, wanted.attempts_over)
+        return any(one is not None for one in given)
 
     def indexed(self, place: Place, of_one: sa.ColumnElement[str] | None = None) -> list[Condition]:
         """Return the conditions that bound the walk along an index of the place, `of_one` visible queue or of all.
@@ -206,8 +251,7 @@ class Scan:
             conditions.append(place.column("queue") == wanted.queue)
         if wanted.waiting is not None:
             conditions += _waits(place, wanted.waiting)
-        if wanted.id_end is not None:
-            conditions.append(sa.cast(place.id, sa.Text).endswith(wanted.id_end, autoescape=True))
+        conditions += _of_fields(place, wanted)
         if wanted.name is not None:
             conditions.append(has_in_name(wanted.name, place.column("name")))
         if wanted.labels:
@@ -280,8 +324,9 @@ class Scan:
         if upto is not None:
             conditions.append(place.id <= upto if oldest_first else place.id >= upto)
         query = sa.select(place.id).select_from(place.id.table)
-        filters = ("type", "error", "name", "labels") if is_checked else self._indexed_filters
-        given = [name for name in filters if getattr(self.wanted, name) not in (None, ())]
+        filters = _CHECKED if is_checked else self._indexed_filters
+        wanted = (name for name in filters if getattr(self.wanted, name) not in (None, ()))
+        given = [_CHECKED[name] for name in wanted]
         if is_checked and self.wanted.waiting in NEEDS_ATTEMPT:
             given.append("attempt")
         if place.rest is not None and not all(map(place.has, given)):
@@ -289,7 +334,7 @@ class Scan:
         return query.where(*conditions)
 
     @property
-    def _indexed_filters(self) -> Sequence[str]:
+    def _indexed_filters(self) -> Iterable[str]:
         return ("type", "error") if self.wanted.visible is None else ()
 
     def _first_of(self, place: Place, most: int, walk: Walk) -> sa.Subquery:

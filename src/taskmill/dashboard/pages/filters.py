@@ -11,6 +11,7 @@ from taskmill.dashboard.form import every, first
 from taskmill.dashboard.ids import find_id
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import TaskFilter
+from taskmill.domain.task_fields import HIGHEST_PRIORITY
 from taskmill.domain.waiting import WaitingState
 from taskmill.wire.fields import is_name, parse_timestamp
 
@@ -25,15 +26,29 @@ SINCE: Final = {
 }
 """Time windows that end now."""
 
+SOURCES: Final = ("rest", "amqp", "sql", "schedule")
+"""Where tasks come from."""
+
 ROWS: Final = (50, 100, 200)
 """How many tasks a page may have; the first is usual."""
 
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _WITHOUT_SECONDS = 16
+PRIORITIES: Final = tuple(str(one) for one in range(HIGHEST_PRIORITY, -1, -1))
+"""The most urgent first."""
+
+CHOSEN: Final = ("queue", "type", "worker")
+"""What is chosen from values that have to be read first."""
+
+_UNINDEXED = ("source", "priority", "took_over", "attempts_over")
 _SINGLE = (
     *("waiting", "queue", "type", "name", "error", "worker"),
     *("since", "created_after", "created_before"),
+    *_UNINDEXED,
 )
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|min|h|d)?", re.ASCII)
+_UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+_ATTEMPTS = re.compile(r"[0-9]{1,6}", re.ASCII)
 _LONGEST_NAME = 200
 _LONGEST_LABEL = 320
 _LONGEST_ERROR = 304
@@ -59,6 +74,10 @@ class Filters:
     created_before: str = ""
     error: str = ""
     worker: str = ""
+    source: str = ""
+    priority: str = ""
+    took_over: str = ""
+    attempts_over: str = ""
     oldest_first: bool = False
     rows: int = ROWS[0]
     after: UUID | None = None
@@ -80,6 +99,10 @@ class Filters:
             created_before=_local(first(query, "created_before")),
             error=next((value for key, value in query if key == "error"), ""),
             worker=first(query, "worker"),
+            source=first(query, "source"),
+            priority=first(query, "priority"),
+            took_over=first(query, "took_over"),
+            attempts_over=first(query, "attempts_over"),
             oldest_first=first(query, "order") == "asc",
             scans_longer=first(query, "scan") == "longer",
         )
@@ -121,6 +144,12 @@ class Filters:
             "name": len(self.name) > _LONGEST_NAME and "text",
             "error": len(self.error) > _LONGEST_ERROR and "error",
             "worker": self.worker and not find_id(self.worker) and "worker",
+            "source": self.source and self.source not in SOURCES and "source",
+            "priority": self.priority and self.priority not in PRIORITIES and "priority",
+            "took_over": self.took_over and _duration(self.took_over) is None and "duration",
+            "attempts_over": self.attempts_over
+            and not _ATTEMPTS.fullmatch(self.attempts_over)
+            and "attempts",
             "since": self.since and self.since not in SINCE and "since",
             "created_after": self.created_after and not _moment(self.created_after) and "time",
             "created_before": self.created_before and not _moment(self.created_before) and "time",
@@ -148,6 +177,10 @@ class Filters:
             created_before=_moment(self.created_before),
             error=self.error or None,
             lease=find_id(self.worker),
+            source=self.source or None,
+            priority=int(self.priority) if self.priority else None,
+            took_over=_duration(self.took_over),
+            attempts_over=int(self.attempts_over) if self.attempts_over else None,
         )
 
     @property
@@ -179,6 +212,11 @@ class Filters:
         others = [pair for pair in self.pairs if pair[0] != "rows"]
         return others if rows == ROWS[0] else [*others, ("rows", str(rows))]
 
+    @property
+    def chosen(self) -> Pairs:
+        """The query for the values to choose from: those that are chosen."""
+        return [pair for pair in self.pairs if pair[0] in CHOSEN]
+
     def toggled(self, status: Status) -> frozenset[Status]:
         """Return the statuses with one added or removed."""
         return self.statuses ^ {status}
@@ -196,7 +234,13 @@ class Filters:
     @property
     def has_index(self) -> bool:
         """Whether matching tasks are found without scanning others."""
-        return not (self.labels or self.name or self.worker or self.waiting)
+        rare = (self.labels, self.name, self.worker, self.waiting)
+        return not (any(rare) or self.has_unindexed)
+
+    @property
+    def has_unindexed(self) -> bool:
+        """Whether it filters by what no index has."""
+        return any(getattr(self, name) for name in _UNINDEXED)
 
     @property
     def is_empty(self) -> bool:
@@ -214,7 +258,16 @@ class Filters:
             or self.worker
             or self.created_after
             or self.created_before
+            or self.has_unindexed
         )
+
+
+def _duration(text: str) -> timedelta | None:
+    """Parse a length of time: a number with a unit, or of seconds; None when it is none."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    return timedelta(seconds=float(found[1]) * _UNITS_S[found[2] or "s"])
 
 
 def _local(text: str) -> str:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import find_id
-from taskmill.dashboard.pages import export, sweeps
-from taskmill.dashboard.pages.filters import ROWS, SINCE, Filters
+from taskmill.dashboard.pages import export, sweeps, task_choices
+from taskmill.dashboard.pages.filters import PRIORITIES, ROWS, SINCE, SOURCES, Filters
 from taskmill.dashboard.view import View
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
@@ -52,6 +52,8 @@ async def show_tasks(view: View) -> Response:
         waiting_states=list(WaitingState),
         sweeps=list(Sweep),
         since=SINCE,
+        sources=SOURCES,
+        priorities=PRIORITIES,
         row_choices=ROWS,
         scanned_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
@@ -153,6 +155,7 @@ def _go_on(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
 
 ROUTES = [
     ("GET", "/ui/tasks", show_tasks),
+    *task_choices.ROUTES,
     *export.ROUTES,
     *sweeps.ROUTES,
 ]
