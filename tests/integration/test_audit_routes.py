@@ -127,6 +127,8 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("GET", "/task_service/api/v1/worker/"): Recorded(action=AuditAction.WORKER_START),
     ("GET", "/task_service/api/v1/worker"): Recorded(action=AuditAction.WORKER_START),
     ("POST", "/ui/preferences"): "it sets a cookie",
+    ("POST", "/ui/views"): "it is a bookmark of the reader's own",
+    ("POST", "/ui/views/delete"): "as above",
     (
         "POST",
         "/ui/login",

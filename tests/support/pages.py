@@ -32,6 +32,7 @@ PAGES = (
     *(
         "/ui/search",
         "/ui/search?q=task",
+        "/ui/views",
         "/ui/keys",
         "/ui/events",
         "/ui/system",

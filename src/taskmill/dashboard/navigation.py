@@ -38,6 +38,15 @@ NAVIGATION: Final = (
     *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT, KEYS, SYSTEM, CREATE),
 )
 
+LISTS: Final = frozenset(
+    one.path
+    for one in (
+        *(TASKS, QUEUES, WORKERS, FAILURES, TYPES, EVENTS),
+        *(SCHEDULES, REJECTIONS, WEBHOOKS, AUDIT),
+    )
+)
+"""The pages whose addresses have a filter, and can be saved."""
+
 
 def entry_of(path: str) -> NavigationEntry | None:
     """Return the entry whose page a path is, or is below; None when it is below none."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from taskmill.dashboard import direction, json_tree, wording
-from taskmill.dashboard.navigation import NAVIGATION
+from taskmill.dashboard.navigation import LISTS, NAVIGATION
 from taskmill.dashboard.preferences import THEMES
 from taskmill.dashboard.prose import prose
 from taskmill.dashboard.texts import LANGUAGES
@@ -48,6 +48,7 @@ def environment() -> Environment:
         themes=THEMES,
         navigation=NAVIGATION,
         is_late=is_late,
+        lists=LISTS,
         reasons=frozenset(Reason),
     )
     return shared

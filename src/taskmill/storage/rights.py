@@ -84,6 +84,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         "rejection": TableRights(app="SIU", maintenance="D"),
         "request_limit": TableRights(app="SU"),
         "running": TableRights(app="SIUD"),
+        "saved_view": TableRights(app="SIUD"),
         "schedule": TableRights(app="SIUD"),
         # Whose code declares schedules writes it when a worker starts.
         "schedule_app": TableRights(app="SIU"),

@@ -4,7 +4,7 @@ The migrations make the tables; a test compares the two. Partitions, triggers an
 migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
 sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`,
 those of failures in `schema_failures`, those of schedules in `schema_schedules`, those of notices in
-`schema_attention`.
+`schema_attention`, that of saved views in `schema_views`.
 """
 
 from sqlalchemy import (
@@ -34,6 +34,7 @@ from taskmill.storage import (
     schema_failures,
     schema_schedules,
     schema_types,
+    schema_views,
 )
 from taskmill.storage.schema_api_keys import api_key
 from taskmill.storage.schema_columns import CLOCK, NOW, TIME, metadata, required
@@ -48,6 +49,7 @@ __all__ = [
     "schema_failures",
     "schema_schedules",
     "schema_types",
+    "schema_views",
     "session",
     "task_callback",
     "webhook",
