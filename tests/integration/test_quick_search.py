@@ -164,6 +164,16 @@ async def test_who_may_know_no_contract_finds_no_type_of_one(closed: Served, sta
     assert "/ui/types/contracted-type" in await found(closed, "contracted", knower)
 
 
+async def test_who_logs_in_again_comes_back_to_the_page_that_searched(closed: Served) -> None:
+    for address, goal in (
+        ("http://test/ui/tasks?queue=b#top", "%2Fui%2Ftasks%3Fqueue%3Db"),
+        ("http://[", "%2Fui%2Fsearch%2Ftasks%3Fq%3Dx"),
+    ):
+        headers = HTMX | {"hx-current-url": address}
+        refused = await closed.get("/ui/search/tasks?q=x", headers=headers)
+        assert refused.headers["hx-redirect"] == f"/ui/login?next={goal}"
+
+
 async def test_types_are_those_of_tasks_of_every_kind(stage: Stage) -> None:
     lease = await stage.open_lease(ttl_s=600)
     for name in ("ended-a", "ended-b"):

@@ -1,9 +1,11 @@
 """Logging in with an API key, and logging out."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.responses import Response
 
@@ -79,7 +81,7 @@ async def log_out(view: View) -> Response:
 
 def challenge(view: View) -> Response:
     """Return the response to who has no session: a redirect of a page to the form, else 401."""
-    goal = own_path(view.here.removeprefix(view.context.prefix))
+    goal = _goal(view)
     address = view.href(_PATH, [("next", goal)] if goal != "/" else [])
     if view.wants_fragment:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": address})
@@ -87,6 +89,16 @@ def challenge(view: View) -> Response:
     if is_page and "authorization" not in view.request.headers:
         return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": address})
     return _form(view, goal, HTTPStatus.UNAUTHORIZED, "")
+
+
+def _goal(view: View) -> str:
+    """Return where to go on after the login: where a part of a page was requested, what the browser shows."""
+    here = view.here
+    if view.wants_fragment:
+        with suppress(ValueError):  # a header may be anything
+            shown = urlsplit(view.request.headers.get("hx-current-url", ""))
+            here = urlunsplit(("", "", shown.path, shown.query, "")) or here
+    return own_path(here.removeprefix(view.context.prefix))
 
 
 async def _is_logged_in(view: View, sessions: Sessions) -> bool:
