@@ -183,6 +183,8 @@ async def test_types_are_those_of_tasks_of_every_kind(stage: Stage) -> None:
         await stage.created(type=name, queue=queue)
     types = await queues.task_types(stage.database, 100)
     assert types == {"ended-a", "ended-b", "running-a", "waiting-a", "waiting-b"}
+    # Types of what waits are read by queues, of which there may be more than types.
+    assert {"waiting-a", "waiting-b"} <= await queues.task_types(stage.database, 1)
 
 
 async def test_a_search_for_an_id_asks_for_no_names(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from taskmill.dashboard.pages import windows
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.domain.system import PageRequest, Sweep, TaskFilter
 from taskmill.storage import listing
@@ -162,8 +163,9 @@ async def test_the_filter_of_the_page_finds_what_fits_and_complains_about_the_re
 
 
 async def test_the_menus_have_queues_types_and_workers_with_their_tasks(
-    pages: Served, stage: Stage
+    pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(windows, "_LONG_TTL_S", 0.0)
     lease = await stage.open_lease(worker="press", ttl_s=600)
     for _ in range(3):
         await stage.created(queue="mail", type="send")
@@ -175,6 +177,11 @@ async def test_the_menus_have_queues_types_and_workers_with_their_tasks(
     assert '<option value="gone" selected>gone' in plain
     assert '<option value="send" selected>send (3)' in plain
     assert f'<option value="{lease}">press (2)' in plain
+    await stage.sql.execute("DELETE FROM taskmill.task_minute_delta")
+    await stage.sql.execute("DELETE FROM taskmill.task_minute")
+    # Of a type that nothing happened to for a day there may be tasks, too.
+    html = (await pages.get("/ui/tasks/choices", headers=HTMX)).text
+    assert '<option value="send">send (0)' in re.sub("[\u2068\u2069]", "", html)
     assert (await pages.get("/ui/tasks/choices?queue=No+Such")).status_code == 422
     assert 'hx-trigger="load"' in (await pages.get("/ui/tasks?queue=mail")).text
     assert "toggle from:closest details once" in (await pages.get("/ui/tasks")).text

@@ -47,7 +47,7 @@ class QuickSearch:
             gather(self._exact(sought), self._tasks(sought)),
             gather(
                 gather(self._kinds(sought), self._service.workers()),
-                gather(self._queues(), self._task_types()),
+                gather(self._queues(), self.task_types()),
             ),
         )
         known = {*types, *contract_types, *(one for worker in workers for one in worker.types)}
@@ -67,6 +67,18 @@ class QuickSearch:
         )
         page = await self._service.page(sought.wanted(by), request)
         return TaskMatches(by=by, page=page)
+
+    async def task_types(self) -> set[str]:
+        """Return the types that tasks have which this context may see, as they were some seconds ago."""
+        database = self._service.database
+        visible = await visible_queues(database)
+
+        async def read() -> set[str]:
+            if visible is not None:
+                return await queues.types_in(database, visible)
+            return await queues.task_types(database, _MOST_TYPES)
+
+        return await self._types.get(visible, read, ttl_s=_TYPES_TTL_S)
 
     async def _exact(self, sought: SearchText) -> list[Task]:
         found = [sought.id]
@@ -105,17 +117,6 @@ class QuickSearch:
         names = await queues.names_with_tasks(database)
         visibility = current_visibility()
         return names if visibility is None else visibility.of(names)
-
-    async def _task_types(self) -> set[str]:
-        database = self._service.database
-        visible = await visible_queues(database)
-        if visible is not None:
-            return await queues.types_in(database, visible)
-
-        async def read() -> set[str]:
-            return await queues.task_types(database, _MOST_TYPES)
-
-        return await self._types.get(None, read, ttl_s=_TYPES_TTL_S)
 
 
 def _matching(sought: SearchText, names: Collection[str]) -> list[str]:

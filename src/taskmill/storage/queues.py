@@ -65,8 +65,8 @@ async def types_in(database: Database, names: Iterable[str]) -> set[str]:
 
 
 async def task_types(database: Database, most: int) -> set[str]:
-    """Return the types of all tasks, and no more than about twice as many as `most`."""
-    return {row["type"] for row in await database.fetch("list_task_types", most)}
+    """Return the types of all tasks: up to `most` of what ended, and of the first that wait or run."""
+    return {row["type"] for row in await database.fetch("list_task_types", most, MOST_BUCKETS)}
 
 
 async def add(

@@ -1,7 +1,7 @@
 """What the list of tasks can be filtered by: queues, types and workers, with how many tasks each has."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +34,15 @@ async def show_choices(view: View) -> Response:
     if bad := [name for name in CHOSEN if name in filters.complaints]:
         raise InvalidInput.at(f"query:{bad[0]}", "a value that fits", "another")
     service = view.context.service
-    (queues, workers), activity = await gather(
+    (queues, workers), (activity, types) = await gather(
         gather(service.queues(is_brief=True), service.workers()),
-        windows.grouped_activity(view, Window.DAY),
+        gather(windows.grouped_activity(view, Window.DAY), view.context.quick_search.task_types()),
     )
     return view.fragment(
         "task_choices.html",
         filters=filters,
         queues=_of_queues(queues),
-        types=_of_types(activity),
+        types=_of_types(activity, types),
         workers=_of_workers(workers),
     )
 
@@ -55,9 +55,9 @@ def _of_queues(queues: Sequence[QueueState]) -> list[Choice]:
     ]
 
 
-def _of_types(activity: Activity) -> list[Choice]:
-    """Return the types of which something happened, with the tasks that were created."""
-    created: Counter[str] = Counter()
+def _of_types(activity: Activity, types: Iterable[str]) -> list[Choice]:
+    """Return all types of tasks, with those that were created lately."""
+    created = Counter(dict.fromkeys(types, 0))
     for (_, name), flow in activity.groups.items():
         if name != OTHER_TYPES:
             created[name] += flow.counts.get(EventType.CREATED, 0)

@@ -1,4 +1,5 @@
--- Purpose: the types of all tasks. $1 int: the most rows of each kind that are read: waiting, running, ended.
+-- Purpose: the types of all tasks. $1 int: the most types of what ended, and tasks that run, that are read; $2 int: the
+-- most pairs of queue and type of what waits.
 -- Reads only: loose index scans over dispatch_bucket and task_type_ended, which jump from type to type, and what runs.
 -- The cost grows with queues and types, not with tasks.
 WITH RECURSIVE waiting AS (
@@ -23,10 +24,10 @@ ended AS (
     FROM ended AS e
     WHERE e.type IS NOT NULL
 )
-(SELECT type FROM waiting LIMIT $1)
+(SELECT type FROM waiting LIMIT $2)
 UNION
 (SELECT type FROM ended WHERE type IS NOT NULL LIMIT $1)
 UNION
 SELECT t.type
 FROM (SELECT task_id FROM taskmill.running LIMIT $1) AS r
-JOIN taskmill.task AS t ON t.id = r.task_id
+CROSS JOIN LATERAL (SELECT type FROM taskmill.task WHERE id = r.task_id LIMIT 1) AS t
