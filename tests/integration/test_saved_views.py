@@ -61,9 +61,9 @@ async def test_views_belong_to_the_name_of_a_key(closed: Served, stage: Stage) -
     ]
     names = [row["name"] for row in await stage.sql.fetch("SELECT name FROM taskmill.api_key")]
     assert set(owners) <= {"", *names}
-    if len(set(names)) > 1:
-        assert await views(closed, second) == {}
-        await sent(closed, "/ui/views/delete", second, name="Mine")
+    assert len(set(names)) == len(names) > 1
+    assert await views(closed, second) == {}
+    await sent(closed, "/ui/views/delete", second, name="Mine")
     assert await views(closed, first) == {"Mine": FAILED}
 
 
