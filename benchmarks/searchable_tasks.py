@@ -35,7 +35,8 @@ born AS (
 )
 INSERT INTO taskmill.task (
     id, name, description, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
-    run_at, created_at, started_at, finished_at, updated_at, error, labels, source, version, claim_no
+    run_at, created_at, started_at, finished_at, updated_at, error, labels, source, version, claim_no,
+    number
 )
 SELECT
     (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
@@ -53,7 +54,7 @@ SELECT
     CASE WHEN status = 'failed' THEN jsonb_build_object(
         'type', 'Failure', 'message', 'no ' || translate(g::text, '0123456789', 'ghijklmnop')) END,
     jsonb_build_object('customer', 'c' || g, 'region', 'r' || n % 10), 'rest',
-    CASE status WHEN 'new' THEN 1 ELSE 3 END, CASE status WHEN 'new' THEN 0 ELSE 1 END
+    CASE status WHEN 'new' THEN 1 ELSE 3 END, CASE status WHEN 'new' THEN 0 ELSE 1 END, n
 FROM born
 """
 

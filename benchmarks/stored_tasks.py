@@ -29,7 +29,7 @@ WITH born AS (
 INSERT INTO taskmill.task (
     id, name, description, type, payload, queue, priority, final_status, attempt, max_attempts, max_losses,
     run_at, created_at, started_at, finished_at, updated_at, result, error, labels, source, version,
-    claim_no
+    claim_no, number
 )
 SELECT
     (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
@@ -43,13 +43,15 @@ SELECT
     CASE WHEN status <> 'new' THEN created_at END, created_at,
     CASE WHEN status = 'succeeded' THEN '{"emulated": true, "delay_s": 1}'::json END,
     CASE WHEN status = 'failed' THEN '{"type": "Failure", "message": "it failed"}'::jsonb END,
-    '{}', 'rest', 3, 1
+    '{}', 'rest', 3, 1, n
 FROM born
 """
 _WAITING = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
 SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE final_status IS NULL
 """
+# Numbers have the order of ids, as those of tasks that are created one after the other.
+_LAST_NUMBER = "SELECT setval('taskmill.task_number', $1::bigint)"
 _COUNT = """
 INSERT INTO taskmill.task_count (queue, status, tasks)
 SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
@@ -65,8 +67,8 @@ async def store_by(seed: str, url: str, tasks: int, until: datetime, *more: obje
     """Fill an empty database by a statement, and with what belongs to its tasks: the queue and the counters.
 
     Args:
-        seed: Inserts tasks. $1 is how many there are in all, $2 the last moment, $3 for how many weeks; $4 and $5
-            are the first and the last number to insert, from $6 on comes `more`.
+        seed: Inserts tasks, with their numbers. $1 is how many there are in all, $2 the last moment, $3 for how
+            many weeks; $4 and $5 are the first and the last number to insert, from $6 on comes `more`.
     """
     async with producing(url) as producer:
         for week in range(WEEKS + 1):
@@ -77,6 +79,7 @@ async def store_by(seed: str, url: str, tasks: int, until: datetime, *more: obje
             for first in range(1, tasks + 1, step):
                 part = (first, min(first + step - 1, tasks))
                 group.create_task(_store_part(url, seed, (tasks, until, WEEKS, *part, *more)))
+        await connection.execute(_LAST_NUMBER, tasks)
         await connection.execute(_WAITING)
         await connection.execute(_COUNT)
         # What autovacuum does sooner or later: it also empties the pending lists of indexes.
