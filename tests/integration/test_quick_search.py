@@ -79,6 +79,14 @@ async def test_failures_queues_types_workers_and_pages_are_found_by_their_text(
     assert "Nothing found" in await found(pages, "nowhere at all")
 
 
+async def test_a_key_with_a_value_is_searched_for_in_names_too(pages: Served, stage: Stage) -> None:
+    named = await stage.created(name="Sync team=billing")
+    labelled = await stage.created(name="Another", labels='{"team": "billing"}')
+    both = await stage.created(name="Again team=billing", labels='{"team": "billing"}')
+    ids = [str(one.id) for one in (both, labelled, named)]
+    assert task_ids(await found(pages, "team=billing")) == ids
+
+
 async def test_the_page_has_what_the_dialog_has(pages: Served, stage: Stage) -> None:
     task = await stage.created(name="Settle the invoice")
     response = await pages.get("/ui/search?q=invoice")

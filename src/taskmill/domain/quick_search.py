@@ -66,7 +66,7 @@ class SearchText:
         """By what to search tasks, in this order."""
         if self.is_exact or not self.text:
             return ()
-        found = (MatchBy.LABEL if self.label else MatchBy.NAME,)
+        found = (MatchBy.NAME,) if self.label is None else (MatchBy.LABEL, MatchBy.NAME)
         return found if self.id_end is None else (MatchBy.ID_END, *found)
 
     def wanted(self, by: MatchBy) -> TaskFilter:

@@ -5,6 +5,7 @@ part is found by its own operation, nothing is found that this context may not s
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -93,7 +94,10 @@ class QuickSearch:
         return tasks
 
     async def _tasks(self, sought: SearchText) -> list[TaskMatches]:
-        """Search one way after the other: a search takes one of the few connections for that."""
+        """Search one way after the other: a search takes one of the few connections for that.
+
+        What has been found in one way is not among what others find.
+        """
         request = PageRequest(
             limit=MOST,
             budget_s=_SCAN_S,
@@ -101,10 +105,13 @@ class QuickSearch:
             is_brief=True,
             with_total=False,
         )
-        return [
-            TaskMatches(by=by, page=await self._service.page(sought.wanted(by), request))
-            for by in sought.ways
-        ]
+        found: dict[UUID, MatchBy] = {}
+        matches = []
+        for by in sought.ways:
+            page = await self._service.page(sought.wanted(by), request)
+            items = [one for one in page.items if found.setdefault(one.id, by) is by]
+            matches.append(TaskMatches(by=by, page=replace(page, items=items)))
+        return matches
 
     async def _kinds(self, sought: SearchText) -> list[FailureKind]:
         if sought.is_exact:

@@ -66,7 +66,8 @@ def test_the_end_of_an_id_is_searched_for_before_names() -> None:
 def test_a_label_is_a_key_and_a_value(text: str, label: tuple[str, str] | None) -> None:
     sought = SearchText.of(text)
     assert sought.label == label
-    assert sought.ways == ((MatchBy.LABEL,) if label else (MatchBy.NAME,))
+    # A name may have such a part, too.
+    assert sought.ways == ((MatchBy.LABEL, MatchBy.NAME) if label else (MatchBy.NAME,))
     assert sought.wanted(MatchBy.LABEL).labels == ((label,) if label else ())
 
 
