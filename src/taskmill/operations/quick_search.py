@@ -94,7 +94,7 @@ class QuickSearch:
         return tasks
 
     async def _tasks(self, sought: SearchText) -> list[TaskMatches]:
-        """Search one way after the other: a search takes one of the few connections for that.
+        """Search one way after the other, until enough is found: each takes one of few connections.
 
         What has been found in one way is not among what others find.
         """
@@ -108,6 +108,8 @@ class QuickSearch:
         found: dict[UUID, MatchBy] = {}
         matches = []
         for by in sought.ways:
+            if len(found) >= MOST:
+                break
             page = await self._service.page(sought.wanted(by), request)
             items = [one for one in page.items if found.setdefault(one.id, by) is by]
             matches.append(TaskMatches(by=by, page=replace(page, items=items)))
