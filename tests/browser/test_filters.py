@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Window
 from tests.browser.test_pages import QUICK
@@ -23,6 +23,29 @@ def test_times_are_in_the_zone_of_the_reader_and_utc_in_the_address(window: Wind
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url(re.compile(r"/ui/tasks\??$"))
     assert window.errors == []
+
+
+def top_of_list(page: Page) -> float:
+    box = page.locator("#list").bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+@pytest.mark.parametrize("window", QUICK, indirect=True, ids="-".join)
+def test_nothing_below_moves_when_the_menus_come(window: Window) -> None:
+    window.mill.create(name="Below", type="unknown", queue="below")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    window.page.route("**/ui/tasks/choices*", hold)
+    with window.page.expect_request("**/ui/tasks/choices*"):
+        page = window.open("/ui/tasks?queue=below")
+    before = top_of_list(page)
+    held[0].continue_()
+    page.locator("select[name=worker]").wait_for()
+    assert top_of_list(page) == before
 
 
 @pytest.mark.parametrize("window", QUICK, indirect=True, ids="-".join)
