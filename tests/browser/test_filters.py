@@ -31,6 +31,21 @@ def top_of_list(page: Page) -> float:
     return box["y"]
 
 
+def test_a_time_that_a_browser_restores_is_not_converted_again(window: Window) -> None:
+    # Firefox puts what was in a field into it when somebody goes back, before any script runs.
+    window.page.add_init_script(
+        """document.addEventListener("readystatechange", () => {
+             const field = document.querySelector("input[data-utc][name=created_after]");
+             if (field) field.value = "2026-01-15T11:00:00";
+           }, { once: true })"""
+    )
+    page = window.open("/ui/tasks?created_after=2026-01-15T10:00:00")
+    field = page.get_by_label("Created from (Europe/Berlin)")
+    expect(field).to_have_value(re.compile("^2026-01-15T11:00"))
+    sent = page.locator("form.filter input[type=hidden][name=created_after]")
+    expect(sent).to_have_value(re.compile("^2026-01-15T10:00"))
+
+
 @pytest.mark.parametrize("window", QUICK, indirect=True, ids="-".join)
 def test_nothing_below_moves_when_the_menus_come(window: Window) -> None:
     window.mill.create(name="Below", type="unknown", queue="below")

@@ -8,11 +8,12 @@
     const sent = document.createElement("input");
     sent.type = "hidden";
     sent.name = field.name;
-    sent.value = field.value;
+    // What the page came with: a browser that restores a form has put the reader's time into the field.
+    sent.value = field.defaultValue;
     field.removeAttribute("name");
     field.after(sent);
-    const given = new Date(`${field.value}Z`);
-    if (field.value && !Number.isNaN(given.getTime())) field.value = shown(given);
+    const given = new Date(`${field.defaultValue}Z`);
+    if (field.defaultValue && !Number.isNaN(given.getTime())) field.value = shown(given);
     const label = field.closest("label").querySelector("[data-zone]");
     if (zone) label.textContent = label.textContent.replace("UTC", zone);
     const put = () => {
