@@ -27,11 +27,30 @@ def test_the_search_is_opened_by_keys_on_every_page(window: Window, path: str) -
     assert window.errors == []
 
 
-def test_ctrl_k_works_where_the_key_has_another_letter(window: Window) -> None:
+def press(window: Window, **key: object) -> None:
+    """Press a key as a keyboard with other letters has it."""
+    event = {"bubbles": True, **key}
+    window.page.evaluate(
+        "(of) => document.body.dispatchEvent(new KeyboardEvent('keydown', of))", event
+    )
+
+
+@pytest.mark.parametrize(
+    "russian", [{"key": "л", "code": "KeyK", "ctrlKey": True}, {"key": ".", "code": "Slash"}]
+)
+def test_the_search_is_opened_where_its_keys_have_other_letters(
+    window: Window, russian: dict[str, object]
+) -> None:
     page = window.open("/")
-    russian = "dispatchEvent(new KeyboardEvent('keydown', {key: 'л', code: 'KeyK', ctrlKey: true, bubbles: true}))"
-    page.evaluate(russian)
+    press(window, **russian)
     expect(page.locator("#find-text")).to_be_focused()
+
+
+def test_pages_are_opened_by_keys_that_have_other_letters(window: Window) -> None:
+    page = window.open("/")
+    press(window, key="п", code="KeyG")
+    press(window, key="й", code="KeyQ")
+    page.wait_for_url("**/ui/queues")
 
 
 def test_what_is_typed_is_found_and_opened_by_keys(window: Window) -> None:
@@ -109,6 +128,68 @@ def test_a_search_that_goes_on_is_shown_and_stops_with_its_dialog(window: Window
 
     page.route(re.compile(r"/ui/search(/tasks)?\?"), goes_on)
     page.keyboard.press("/")
-    page.keyboard.type("deep")
+    page.locator("#find-text").fill("deep")
     expect(page.locator("#found .hit")).to_have_text("deep")
     assert [("tasks" in one) for one in calls] == [False, True, True]
+
+
+def test_a_search_that_ended_with_its_dialog_begins_again_with_it(window: Window) -> None:
+    page = window.open("/")
+    more = (
+        '<div class="hits" data-text="deep"><section><p class="hit-more" hx-get="/ui/search/tasks?n=1" '
+        'hx-trigger="never" hx-swap="outerHTML">searched until 12:00</p></section>'
+        '<p class="hits-none">Nothing found.</p></div>'
+    )
+    calls: list[str] = []
+
+    def goes_on(route: object, request: object) -> None:
+        calls.append(request.url)  # type: ignore[attr-defined]  # Playwright's
+        route.fulfill(body=more)  # type: ignore[attr-defined]  # Playwright's
+
+    page.route(re.compile(r"/ui/search\?"), goes_on)
+    page.keyboard.press("/")
+    page.locator("#find-text").fill("deep")
+    expect(page.locator("#found .hit-more")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#found .hit-more")).to_have_count(0)
+    page.keyboard.press("/")
+    expect(page.locator("#found .hit-more")).to_be_visible()
+    expect(page.locator("#found .hits-none")).to_be_hidden()
+    assert len(calls) == 2
+
+
+def test_a_search_that_fails_says_so_and_shows_nothing_of_before(window: Window) -> None:
+    page = window.open("/")
+    page.keyboard.press("/")
+    page.keyboard.type("send-email")
+    expect(page.locator("#found .hit").first).to_be_visible()
+    is_away = [True]
+
+    def refuse(route: object) -> None:
+        if is_away:
+            route.fulfill(status=503, body="<p>The database is away.</p>")  # type: ignore[attr-defined]  # Playwright's
+        else:
+            route.continue_()  # type: ignore[attr-defined]  # Playwright's
+
+    page.route(re.compile(r"/ui/search\?"), refuse)
+    page.keyboard.type("x")
+    expect(page.locator("#found")).to_have_text("The database is away.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#found")).to_have_text("The database is away.")
+    page.route(re.compile(r"/ui/search\?"), lambda route: route.abort())
+    page.keyboard.press("Enter")
+    expect(page.locator("#found")).to_contain_text("does not answer")
+    page.unroute(re.compile(r"/ui/search\?"))
+    is_away.clear()
+    page.locator("#find-text").fill("send-email")
+    expect(page.locator("#found .hit").first).to_be_visible()
+
+
+def test_enter_without_a_text_leaves_the_field_as_it_is(window: Window) -> None:
+    page = window.open("/")
+    page.keyboard.press("/")
+    page.keyboard.press("Enter")
+    expect(page.locator("#find-text")).to_be_enabled()
+    page.keyboard.type("send-email")
+    expect(page.locator("#found .hit").first).to_be_visible()
+    assert window.errors == []

@@ -1,5 +1,10 @@
 // What all pages share: dialogs, keys, times in the reader's zone, and how new content replaces old.
 "use strict";
+// The key of an event as keyboards with Latin letters have it: Russian ones have others in the same places.
+function keyOf({ key = "", code = "" }) {
+  if (code === "Slash" && key === ".") return "/";
+  return key.length === 1 && key > "\u007f" && /^Key[A-Z]$/.test(code) ? code.slice(3).toLowerCase() : key;
+}
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -136,7 +141,7 @@
   });
   // Empty fields would only make addresses long.
   body.addEventListener("submit", (event) => {
-    if (event.target.method !== "get") return;
+    if (event.defaultPrevented || event.target.method !== "get") return;
     for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
   });
   // Back to a page that was left.
@@ -168,14 +173,15 @@
     if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
     const target = event.target;
     if (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) && target.type !== "checkbox") return;
+    const key = keyOf(event);
     if (isGoing) {
       isGoing = false;
-      const link = $(`nav [data-letter="${CSS.escape(event.key)}"]`);
+      const link = $(`nav [data-letter="${CSS.escape(key)}"]`);
       if (link) { event.preventDefault(); link.click(); return; }
     }
-    if (event.key === "Enter" && target.closest("a,button,summary")) return;
-    if (!keys[event.key]) return;
+    if (key === "Enter" && target.closest("a,button,summary")) return;
+    if (!keys[key]) return;
     event.preventDefault();
-    keys[event.key]();
+    keys[key]();
   });
 })();

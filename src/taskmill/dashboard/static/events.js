@@ -48,7 +48,7 @@
   news.addEventListener("click", () => { isPaused = isOver = false; scrollTo(0, 0); put(); });
   pause.addEventListener("click", () => setPaused(!isPaused));
   addEventListener("keydown", (event) => {
-    if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (keyOf(event) !== "p" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     event.preventDefault();
     setPaused(!isPaused);

@@ -4,13 +4,16 @@
 (() => {
   const dialog = document.getElementById("find"), field = document.getElementById("find-text"), found = document.getElementById("found");
   if (!dialog) return;
-  let opensFirst = false;
+  const form = document.getElementById("find-form"), count = document.getElementById("find-count");
+  // What is searched for, and whether it has to be searched for again: it has failed, or its search has ended with the dialog.
+  let opensFirst = false, isStale = false;
   const hits = () => [...found.querySelectorAll("a.hit")];
-  const isCurrent = () => found.querySelector(".hits")?.dataset.text === field.value.trim();
+  const isCurrent = () => !isStale && found.querySelector(".hits")?.dataset.text === field.value.trim();
   function open() {
     if (document.querySelector("dialog[open]")) return;
     dialog.showModal();
     field.select();
+    if (isStale) htmx.trigger(form, "again");
   }
   document.getElementById("find-open").addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -18,9 +21,7 @@
     open();
   });
   addEventListener("keydown", (event) => {
-    // By its place, too: the key has another letter in Russian.
-    const isK = event.key.toLowerCase() === "k" || (event.code === "KeyK" && !/^[a-z]$/i.test(event.key));
-    if (isK && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+    if (keyOf(event).toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
       event.preventDefault();
       if (dialog.open) field.select();
       else open();
@@ -41,21 +42,51 @@
     if (next < 0) field.focus();
     else list[Math.min(next, list.length - 1)]?.focus();
   });
-  document.getElementById("find-form").addEventListener("submit", (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (isCurrent()) hits()[0]?.click();
-    else opensFirst = true;
+    if (isCurrent()) { hits()[0]?.click(); return; }
+    opensFirst = true;
+    if (isStale) htmx.trigger(form, "again");
   });
   field.addEventListener("input", () => { opensFirst = false; });
   document.body.addEventListener("htmx:afterSettle", ({ target }) => {
-    if (!found.contains(target)) return;
-    const count = document.getElementById("find-count");
+    if (!found.contains(target) || isStale) return;
     count.textContent = count.dataset.some.replace("#", hits().length);
     if (!opensFirst || !isCurrent()) return;
     opensFirst = false;
     hits()[0]?.click();
   });
-  // A search that goes on ends with its dialog.
-  dialog.addEventListener("close", () => { found.querySelectorAll(".hit-more").forEach((one) => one.remove()); });
+  // What was found for another text would mislead: where a search fails, that is what is shown.
+  function fail(content) {
+    isStale = true;
+    opensFirst = false;
+    count.textContent = "";
+    if (content) found.replaceChildren(content);
+  }
+  dialog.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt !== form) return;
+    isStale = !dialog.open;
+    if (isStale) event.preventDefault();
+  });
+  dialog.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.target !== found || detail.xhr.status < 400) return;
+    detail.shouldSwap = true;
+    fail(null);
+  });
+  dialog.addEventListener("htmx:sendError", ({ detail }) => {
+    if (detail.elt !== form) return;
+    const text = document.createElement("p");
+    text.className = "hits-none";
+    text.setAttribute("role", "alert");
+    text.textContent = document.getElementById("banner").dataset.off;
+    fail(text);
+  });
+  // A search that goes on ends with its dialog, and begins again with it.
+  dialog.addEventListener("close", () => {
+    const goingOn = [...found.querySelectorAll(".hit-more")];
+    if (goingOn.length || form.classList.contains("htmx-request")) isStale = true;
+    for (const one of [form, ...goingOn]) htmx.trigger(one, "htmx:abort");
+    goingOn.forEach((one) => one.remove());
+  });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 })();

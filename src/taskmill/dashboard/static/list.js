@@ -32,7 +32,7 @@
   news.addEventListener("click", request);
   resume.addEventListener("click", () => setPaused(false));
   addEventListener("keydown", (event) => {
-    if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (keyOf(event) !== "p" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox") return;
     // Events have a list, and a pause, of their own.
     if (!live.hasAttribute("hx-get") || document.getElementById("feed") || !(isPaused || rows(live).length)) return;
