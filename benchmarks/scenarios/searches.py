@@ -1,10 +1,12 @@
 """Every search of GET /tasks, with a thousand tasks against a million: for what is rare, frequent, and not there.
+And the dashboard's search for everything: how long it takes to its first results.
 
 A rare thing has ten tasks, whatever their number. One connection repeats each request, the sides in turn; the
 figure is the median response time. A kind of error is searched for by the dashboard's list, which alone has that
 filter.
 """
 
+import hashlib
 import json
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -28,6 +30,8 @@ FEW = 1_000
 _LIMIT = 50
 _MOST_RATIO = 2.0
 _MOST_MS = 20.0
+_MOST_EVERYWHERE_MS = 200.0
+_ID_END = 8
 _NEVER = [("created_after", "2020-01-01T00:00:00Z"), ("created_before", "2021-01-01T00:00:00Z")]
 
 Query = Sequence[tuple[str, str]]
@@ -66,11 +70,15 @@ _NO_ERROR = "/ui/tasks?" + urlencode([("error", "Failure: none")])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search, and the fewest and most tasks that its page has; None for a page that is no JSON."""
+    """A search, and the fewest and most tasks that its page has; None for a page that is no JSON.
+
+    Such a page has to contain `text`.
+    """
 
     path: str
     hits: tuple[int, int] | None
     target: Target
+    text: str = ""
 
 
 async def run(lab: Lab) -> list[Figure]:
@@ -106,7 +114,33 @@ def _searches(tasks: int, until: datetime) -> dict[str, Search]:
         **{title: _search(query, many, few) for title, query in _FREQUENT.items()},
         **{title: _search(query, (0, 0), none) for title, query in _NONE.items()},
         "no such kind of error": Search(path=_NO_ERROR, hits=None, target=none),
+        **_everywhere(tasks),
     }
+
+
+def _everywhere(tasks: int) -> dict[str, Search]:
+    """Return searches for everything by what they look for; the end of an id has no index."""
+    middle = tasks // 2
+    sought = {
+        "a number": (f"#{middle}", f"#{middle}<"),
+        "the end of the newest id": (_end_of_id(tasks), f'{_end_of_id(tasks)}"><span'),
+        "the end of an id in the middle": (_end_of_id(middle), "hits"),
+        "a rare label": ("customer=c17", "000017"),
+        "a Cyrillic name": ("КЛИЕНТА № 000017", "hits"),
+        "no such name": ("нигде такого нет", "hits"),
+    }
+    target = at_most(_MOST_EVERYWHERE_MS)
+    return {
+        f"everywhere: {title}": Search(
+            path=f"/ui/search?{urlencode({'q': given})}", hits=None, target=target, text=text
+        )
+        for title, (given, text) in sought.items()
+    }
+
+
+def _end_of_id(number: int) -> str:
+    """Return the last digits of a task's id, as `searchable_tasks` makes it."""
+    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[-_ID_END:]
 
 
 def _search(query: Query, hits: tuple[int, int], target: Target) -> Search:
@@ -151,6 +185,8 @@ def _check(address: str, search: Search) -> None:
     with urllib.request.urlopen(f"{address}{search.path}") as response:  # noqa: S310 - our own server
         body = response.read()
     if search.hits is None:
+        if search.text not in body.decode():
+            raise LoadFailed(f"{search.path}: nothing of {search.text!r}")
         return
     items, (fewest, most) = len(json.loads(body)["items"]), search.hits
     if not fewest <= items <= most:
