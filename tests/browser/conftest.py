@@ -27,6 +27,9 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 ROLES = ("run", "api", "worker", "maintenance")
 DATABASE = "TASKMILL_DATABASE_URL"
 SERIOUS = {"serious", "critical"}
+# What htmx reports of a request that the page itself has ended, as by a closed search; a request
+# that failed has further lines.
+ABORTED = ("htmx:afterRequest", "htmx:sendAbort")
 
 
 Result = TypeVar("Result")
@@ -202,7 +205,9 @@ def a_window(mill: Mill, context: BrowserContext) -> Window:
     page.on(
         "console",
         lambda m: (
-            made.errors.append(f"{m.text} {m.location['url']}") if m.type == "error" else None
+            made.errors.append(f"{m.text} {m.location['url']}")
+            if m.type == "error" and not m.text.startswith(ABORTED)
+            else None
         ),
     )
     page.on("pageerror", lambda error: made.errors.append(str(error)))
