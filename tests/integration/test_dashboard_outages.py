@@ -13,7 +13,7 @@ from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
 
 # They need nothing of the database, which only offers names.
-FORMS = {"/ui/create", "/ui/new-schedule", "/ui/webhooks/new"}
+FORMS = {"/ui/create", "/ui/new-schedule", "/ui/webhooks/new", "/ui/search"}
 
 
 async def test_an_outage_of_the_database_is_reported_and_so_is_its_end(stage: Stage) -> None:
