@@ -106,6 +106,6 @@ def test_charts_show_single_points_and_whole_labels(window: Window) -> None:
     end = int(datetime(2026, 11, 25, 20, 0, tzinfo=UTC).timestamp())
     times = [end - 60 * number for number in range(60, -1, -1)]
     alone = [0.05 if number == 30 else None for number in range(61)]
-    coloured, at_edge = window.page.evaluate(INK, json.dumps([times, alone, [None] * 61]))
+    coloured, at_edge = window.page.evaluate(INK, json.dumps([times, alone, *[[None] * 61] * 2]))
     assert coloured > 5
     assert at_edge == 0

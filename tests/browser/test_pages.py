@@ -93,7 +93,7 @@ def test_the_counts_of_the_overview_go_on_without_a_reload(window: Window) -> No
     window.mill.create(name="One more", type="unknown", queue="lonely")
     expect(number).not_to_have_text(before)
     assert has_stayed(page)
-    assert page.locator(".chart canvas").count() == 2
+    assert page.locator(".chart canvas").count() == page.locator(".chart").count() > 2
 
 
 def test_a_running_task_shows_its_progress_and_is_cancelled(window: Window) -> None:

@@ -187,7 +187,7 @@ def pages_of(mill: Mill) -> list[str]:
         *(f"/ui/rejections/{refused}/edit", "/ui/rejections?state=open&text=name"),
         "/ui/audit",
         *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all"),
-        *("/ui/types", f"/ui/types/{LONG}"),
+        *("/ui/types", f"/ui/types/{LONG}", f"/ui/queues/{LONG}"),
         *("/ui/webhooks", f"/ui/webhooks/{webhook}", f"/ui/webhooks/{webhook}/delete"),
         *("/ui/webhooks/new", f"/ui/webhooks/{webhook}/edit"),
     ]

@@ -11,6 +11,7 @@ PAGES = (
     "/ui/queues?window=5m&order=oldest",
     "/ui/workers",
     "/ui/failures",
+    *("/ui/queues/default", "/ui/queues/default?from=2026-01-01T00:00Z&to=2026-01-02T00:00Z"),
     "/ui/types",
     "/ui/types/charge-card",
 )

@@ -51,7 +51,7 @@ HOSTILE = [
     "/ui/workers?name=%ff",
     "/ui/workers/x",
     f"/ui/workers/{uuid4()}",
-    "/ui/failures?window=5m",
+    "/ui/failures?window=5y",
     "/ui/failures?window=%00",
     "/ui/tasks?worker=x",
     "/ui/tasks?error=" + "x" * 305,

@@ -104,7 +104,8 @@ async def test_the_activity_of_some_queues_is_read_from_its_window(stage: Stage)
     await stage.sql.execute(_MINUTES)
     await stage.sql.execute("ANALYZE taskmill.task_minute")
     async with explaining(stage.database) as session:
-        rows, plan = await session.fetch("read_queue_minutes", 60, 600.0, ["q1", "q7", "none"])
+        arguments = (60, 600.0, ["q1", "q7", "none"], None, None)
+        rows, plan = await session.fetch("read_queue_minutes", *arguments)
         assert {row["queue"] for row in rows} == {None, "q1", "q7"}
         assert plan.faults == []
         # The minutes of all queues within the window, and the deltas.

@@ -23,6 +23,7 @@ from tests.support.builders import ERROR
 from tests.support.plans import Plan
 from tests.support.refusals import refused_message, store_refused
 from tests.support.role_database import in_role
+from tests.support.rolling import now
 from tests.support.stage import Stage
 from tests.support.webhooks import subscribed
 
@@ -197,6 +198,8 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     await failures.fold(stage.maintenance_database)
     notice = (await stage.service.attention.read()).notices[0]
     schedule = "/ui/schedules/{name}"
+    begin = await now(stage) - timedelta(days=20)
+    past = f"from={begin:%Y-%m-%dT%H:%MZ}&to={begin + timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
     return {
         "/ui/attention/{id}": [f"/ui/attention/{notice.id}"],
         "/ui/failures/{id}": [f"/ui/failures/{kind_id(kind_of(ERROR))}"],
@@ -208,7 +211,9 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
             f"/ui/webhooks/{{id}}{rest}": [f"/ui/webhooks/{hooks[7]}{rest}"]
             for rest in ("", "/edit", "/delete")
         },
-        "/ui/types/{name}": ["/ui/types/emulate", "/ui/types/emulate?window=30d"],
+        "/": ["/", f"/?{past}"],
+        "/ui/queues/{name}": [f"/ui/queues/q1?{one}" for one in ("", "window=30d", past)],
+        "/ui/types/{name}": [f"/ui/types/emulate?{one}" for one in ("", "window=30d", past)],
         **{
             f"/ui/tasks/{{id}}{rest}": [f"/ui/tasks/{task.id}{rest}"]
             for rest in ("", "/logs.txt", "/reschedule")

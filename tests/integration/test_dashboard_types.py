@@ -64,12 +64,12 @@ async def test_a_type_has_its_failures_its_workers_and_its_queues(
     for words in (
         "runs-charge",
         "/ui/failures/",
-        "queue=billing",
+        "/ui/queues/billing",
         "data-chart",
         "It has no contract",
     ):
         assert words in html
-    for words in ("runs-send", "queue=mail"):
+    for words in ("runs-send", "/ui/queues/mail"):
         assert words not in html
 
 

@@ -138,7 +138,7 @@ async def test_activity_is_read_and_rolled_up_without_reading_tasks(seeded: Stag
             (86_400, 2.592e6, 310),
         ):
             rows, plan = await session.fetch(
-                "read_minutes", step_s, window_s, None, None, 1000, None
+                "read_minutes", step_s, window_s, None, None, 1000, None, None, None
             )
             assert len(rows) > 10
             check(plan, rows=2 * rows_of_step + 1000, pages=4 * rows_of_step + 1000)

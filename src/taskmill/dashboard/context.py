@@ -9,6 +9,7 @@ from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import FailurePage
+from taskmill.domain.levels import CountedActivity, FailedGroups, WorkerSpans
 from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
 from taskmill.domain.system_report import SystemReport
@@ -49,7 +50,10 @@ class Context:
     login_limit: LoginLimit = field(default_factory=LoginLimit)
     stats: TtlCache[Stats] = field(default_factory=TtlCache)
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
+    counted_activities: TtlCache[CountedActivity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
+    failed_groups: TtlCache[FailedGroups] = field(default_factory=TtlCache)
+    worker_spans: TtlCache[WorkerSpans] = field(default_factory=TtlCache)
     reports: TtlCache[SystemReport] = field(default_factory=TtlCache)
     failures: TtlCache[FailurePage] = field(default_factory=TtlCache)
     schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)

@@ -88,6 +88,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/attention/{id}": _READ_VISIBLE,
     "POST /ui/attention/{id}": _OPERATE_VISIBLE,
     "GET /ui/queues": _READ_VISIBLE,
+    "GET /ui/queues/{name}": PageRule(Scope.TASKS_READ, Need.QUEUE),
     "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/delete": _OPERATE_QUEUE,

@@ -12,6 +12,7 @@ from taskmill.dashboard.navigation import LISTS, NAVIGATION
 from taskmill.dashboard.preferences import THEMES
 from taskmill.dashboard.prose import prose
 from taskmill.dashboard.texts import LANGUAGES
+from taskmill.dashboard.window_pairs import CARRYING
 from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import Reason
 
@@ -47,6 +48,7 @@ def environment() -> Environment:
         languages=LANGUAGES,
         themes=THEMES,
         navigation=NAVIGATION,
+        carrying=CARRYING,
         is_late=is_late,
         lists=LISTS,
         reasons=frozenset(Reason),

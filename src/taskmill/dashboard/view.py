@@ -27,6 +27,7 @@ from taskmill.dashboard.own_paths import BELOW, ROOT
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
 from taskmill.dashboard.visitors import visit
+from taskmill.dashboard.window_pairs import carried
 from taskmill.dashboard.wording import Words
 from taskmill.domain.api_keys import ApiKey
 from taskmill.domain.attention import Attention
@@ -234,6 +235,12 @@ class View:
             return Response(status_code=204, headers={"hx-redirect": address})
         return Response(status_code=303, headers={"location": address})
 
+    @property
+    def carried(self) -> Pairs:
+        """The parameters of the page's time window, which others take over."""
+        scope = self.request.scope
+        return carried(scope["path"], scope["query_string"], self.context.clock.now())
+
     def _shared(self) -> dict[str, Any]:
         """Return the values of every template."""
         return {
@@ -246,6 +253,7 @@ class View:
             "theme": self.preferences.theme,
             "path": self.request.scope["path"],
             "prefix": self.context.prefix,
+            "carried": self.carried,
             "here": self.here,
             "base": self.base,
             "may": self.may,

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias
 
 from taskmill.domain.lifecycle import EventType
+from taskmill.domain.time_ranges import TimeRange
 
 _UNCOUNTED: Final = frozenset({EventType.CANCEL_REQUESTED, EventType.RESCHEDULED})
 COUNTED: Final = tuple(one for one in EventType if one not in _UNCOUNTED)
@@ -59,6 +60,9 @@ _WINDOWS: Final[Mapping[Window, tuple[timedelta, timedelta]]] = {
     Window.WEEK: (7 * _DAY, 6 * _HOUR),
     Window.MONTH: (30 * _DAY, _DAY),
 }
+
+AnyWindow: TypeAlias = Window | TimeRange
+"""A window that ends now, or one between two times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +136,7 @@ class ActivityRequest:
     `by_group` reports it by queue and type as well, which takes twice as long.
     """
 
-    window: Window
+    window: AnyWindow
     queue: str | None = None
     type: str | None = None
     by_group: bool = True

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from taskmill.domain.activity import Window
+from taskmill.domain.activity import AnyWindow, Window
 
 WINDOWS: Final = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH)
 """The spans of time that failures are counted over."""
@@ -60,7 +60,7 @@ class KindFilter:
     that have come back, too.
     """
 
-    window: Window = Window.DAY
+    window: AnyWindow = Window.DAY
     queue: str | None = None
     type: str | None = None
     text: str | None = None

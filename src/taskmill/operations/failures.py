@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from taskmill.domain.activity import Window
+from taskmill.domain.activity import AnyWindow
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.errors import FailureKindNotFound, InvalidInput
 from taskmill.domain.failure_samples import FailureSample
@@ -67,7 +67,7 @@ class FailureKinds:
             kinds=of_label,
         )
 
-    async def get(self, kind_id: str, window: Window) -> KindDetails:
+    async def get(self, kind_id: str, window: AnyWindow) -> KindDetails:
         """Return a kind over a window; `first_at` and `last_at` are of all that is known of it.
 
         Raises:

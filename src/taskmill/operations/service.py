@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from importlib import import_module
 from typing import Final
 from uuid import UUID
 
-from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
+from taskmill.domain.activity import Activity, ActivityRequest, AnyWindow, QueueActivity
 from taskmill.domain.audit import AuditAction, Target, TargetType
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.levels import FailedGroups, WorkerSpans
+from taskmill.domain.marks import Mark
 from taskmill.domain.quotas import Owner
 from taskmill.domain.rescheduling import Rescheduling
+from taskmill.domain.slow_tasks import SlowTask
 from taskmill.domain.system import (
     CancelResult,
     Pace,
@@ -42,7 +46,7 @@ from taskmill.operations.rejections import Rejections
 from taskmill.operations.reschedule import Guard, Rescheduler
 from taskmill.operations.task_log import TaskLogs
 from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
-from taskmill.storage import leases, minutes
+from taskmill.storage import flow_details, leases, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -282,10 +286,41 @@ class TaskService:
         async with self._activity_limit:
             return await minutes.read(self.database, request, visible)
 
-    async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
+    async def queue_activity(self, window: AnyWindow, queues: Collection[str]) -> QueueActivity:
         """Return what happened in some queues lately."""
         async with self._activity_limit:
             return await minutes.read_queues(self.database, window, queues)
+
+    async def failed_groups(self, request: ActivityRequest, *, most: int) -> FailedGroups:
+        """Return how many tasks failed by step and by queue, by type if the request names a queue."""
+        visible = await visible_queues(self.database)
+        async with self._activity_limit:
+            return await flow_details.failed_groups(self.database, request, visible, most=most)
+
+    async def slowest(
+        self, window: AnyWindow, *, queue: str | None = None, type_: str | None = None, limit: int
+    ) -> list[SlowTask]:
+        """Return the slowest of the newest tasks of a queue, or of a type: created in a window, and ended."""
+        visible = await visible_queues(self.database)
+        if queue is not None and visible is not None and queue not in visible:
+            return []
+        return await flow_details.slowest(
+            self.database, window, visible, queue=queue, type_=type_, limit=limit
+        )
+
+    async def pause_changes(
+        self, since: datetime, until: datetime, queues: Collection[str] | None = None
+    ) -> list[Mark]:
+        """Return when queues (None: all that may be seen) were paused and resumed within a time."""
+        visible = await visible_queues(self.database)
+        if visible is not None:
+            queues = visible if queues is None else visible.intersection(queues)
+        return await flow_details.pause_changes(self.database, since, until, queues)
+
+    async def worker_spans(self, queue: str | None = None) -> WorkerSpans:
+        """Return from when to when the workers of the last day were alive, of those that serve a queue."""
+        visible = await visible_queues(self.database)
+        return await flow_details.worker_spans(self.database, queue, visible)
 
     async def readiness(self) -> Readiness:
         """Check that the database is reached and has the schema that this code needs. Never raises."""

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 import orjson
 
-from taskmill.domain.activity import Window
+from taskmill.domain.activity import AnyWindow
 from taskmill.domain.failure_samples import MOST, FailedTask, FailureSample, Labels
 from taskmill.domain.failures import (
     FailureKind,
@@ -36,7 +36,7 @@ async def find(
 
 
 async def details(
-    database: Database, known: FailureKind, window: Window, visible: Collection[str] | None
+    database: Database, known: FailureKind, window: AnyWindow, visible: Collection[str] | None
 ) -> KindDetails:
     """Return a kind over a window, in the `visible` queues (None: in all)."""
     page = await failures.read(
@@ -47,14 +47,16 @@ async def details(
         visible=visible,
         kinds=[known.kind],
     )
+    step_s, length_s, *ends = failures.span_arguments(window)
     rows = await database.fetch(
         "count_failures_of_kind",
-        failures.step_s(window),
-        window.length.total_seconds(),
+        step_s,
+        length_s,
         known.kind,
         None if visible is None else sorted(visible),
         _MOST_FRESH,
         _MOST_PLACES,
+        *ends,
     )
     queues: Counter[str] = Counter()
     types: Counter[str] = Counter()

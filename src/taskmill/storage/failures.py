@@ -5,13 +5,13 @@ its queue, for who may see some queues only.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
 import orjson
 
-from taskmill.domain.activity import Window
+from taskmill.domain.activity import AnyWindow, Window
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.failures import (
     FailureKind,
@@ -23,11 +23,10 @@ from taskmill.domain.failures import (
     TrendPoint,
 )
 from taskmill.domain.identity import lower_bound
+from taskmill.domain.time_ranges import FAILURE_DAYS
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
-# The steps in s, and for how many days their rows are retained: longer than any window reads them.
-RETAINED_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
 # Handlers make up their errors, so there may be very many. A kind counts once for each type.
 MOST_KINDS: Final = 500
 # Rows are kept for each queue, so of one there are fewer. Others use up nothing of its number.
@@ -51,7 +50,7 @@ async def fold(database: Database) -> bool:
             statement("fold_failures"),
             _MOST_TAKEN,
             MOST_KINDS,
-            list(RETAINED_DAYS),
+            list(FAILURE_DAYS),
             MOST_KINDS_OF_QUEUE,
         )
     return bool(taken == _MOST_TAKEN)
@@ -61,19 +60,21 @@ async def prune(database: Database) -> bool:
     """Prune rows past their retention; True when there may be many more."""
     pruned = [
         rows
-        for step, days in RETAINED_DAYS.items()
+        for step, days in FAILURE_DAYS.items()
         for rows in (
             await database.fetch("prune_failures", step, days, _MOST_PRUNED),
             await database.fetch("prune_queue_failures", step, days, _MOST_PRUNED),
         )
     ]
-    await database.fetch("prune_failure_kinds", max(RETAINED_DAYS.values()))
+    await database.fetch("prune_failure_kinds", max(FAILURE_DAYS.values()))
     return any(len(rows) == _MOST_PRUNED for rows in pruned)
 
 
-def step_s(window: Window) -> int:
-    """Return the length of the steps that a window is read from."""
-    return _STEPS[window]
+def span_arguments(window: AnyWindow) -> tuple[int, float, datetime | None, datetime | None]:
+    """Return what statements are told of a window: its step and how far back in s, or its ends."""
+    if isinstance(window, Window):
+        return _STEPS[window], window.length.total_seconds(), None, None
+    return int(window.step.total_seconds()), 0.0, window.since, window.until
 
 
 async def read(
@@ -91,10 +92,11 @@ async def read(
     It is current, and reads no task. Who sees some queues only is shown nothing that comes from others.
     """
     queues = queues_of(wanted, visible)
+    step_s, length_s, *ends = span_arguments(wanted.window)
     rows = await database.fetch(
         "list_failures",
-        _STEPS[wanted.window],
-        wanted.window.length.total_seconds(),
+        step_s,
+        length_s,
         limit + 1,
         _MOST_TAKEN,
         queues,
@@ -106,6 +108,7 @@ async def read(
         None if after is None else after.id,
         visible is None,
         kinds,
+        *ends,
     )
     found = [_kind(row) for row in rows if row["id"] is not None]
     return FailurePage(
@@ -135,7 +138,7 @@ async def kinds_of_label(
     assert wanted.label is not None  # noqa: S101 - who calls it has one
     key, value = wanted.label
     label = orjson.dumps({key: value}).decode()
-    oldest = await database.fetch_value("clock_now") - timedelta(days=max(RETAINED_DAYS.values()))
+    oldest = await database.fetch_value("clock_now") - timedelta(days=max(FAILURE_DAYS.values()))
     arguments = (label, lower_bound(oldest), queues_of(wanted, visible), _MOST_OF_LABEL)
     try:
         async with database.slow(timeout_s=_LABEL_S) as connection:

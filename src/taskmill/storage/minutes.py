@@ -17,17 +17,17 @@ from taskmill.domain.activity import (
     COUNTED,
     Activity,
     ActivityRequest,
+    AnyWindow,
     Durations,
     Flow,
     QueueActivity,
     Window,
 )
 from taskmill.domain.lifecycle import EventType
+from taskmill.domain.time_ranges import RETAINED_DAYS
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
-# The steps in s, and for how many days their rows are retained: longer than any window reads them.
-RETAINED_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
 _STEPS: Final = tuple(RETAINED_DAYS)
 CARRIED: Final = _STEPS[:-1]
 """The steps whose rows are carried into longer ones."""
@@ -74,14 +74,16 @@ async def read(
     They are current, and no task is read.
     """
     window = request.window
+    step_s, length_s, *ends = span_arguments(window)
     rows = await database.fetch(
         "read_minutes",
-        int(window.step.total_seconds()),
-        window.length.total_seconds(),
+        step_s,
+        length_s,
         request.queue,
         request.type,
         _MOST_GROUPS if request.by_group else 0,
         None if visible is None else sorted(visible),
+        *ends,
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}
@@ -95,18 +97,26 @@ async def read(
     )
 
 
-async def read_queues(database: Database, window: Window, queues: Collection[str]) -> QueueActivity:
+def span_arguments(window: AnyWindow) -> tuple[int, float, datetime | None, datetime | None]:
+    """Return what statements are told of a window: its step and how far back in s, or its ends."""
+    step_s = int(window.step.total_seconds())
+    if isinstance(window, Window):
+        return step_s, window.length.total_seconds(), None, None
+    return step_s, 0.0, window.since, window.until
+
+
+async def read_queues(
+    database: Database, window: AnyWindow, queues: Collection[str]
+) -> QueueActivity:
     """Return the counts of some queues over a window. They are current, and no task is read."""
-    step, length = window.step, window.length
-    rows = await database.fetch(
-        "read_queue_minutes", int(step.total_seconds()), length.total_seconds(), sorted(queues)
-    )
+    step_s, length_s, *ends = span_arguments(window)
+    rows = await database.fetch("read_queue_minutes", step_s, length_s, sorted(queues), *ends)
     [span] = [row for row in rows if row["queue"] is None]
     of_queues = [row for row in rows if row["queue"] is not None]
     return QueueActivity(
         since=span["since"],
         until=span["until"],
-        steps=list(_steps(span["since"], span["until"], step)),
+        steps=list(_steps(span["since"], span["until"], window.step)),
         flows={row["queue"]: _flow_of_queue(row) for row in of_queues},
         ended={
             row["queue"]: dict(zip(row["steps"], row["ended"], strict=True)) for row in of_queues
@@ -129,7 +139,7 @@ def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:
 
 
 def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[datetime]:
-    while since <= until:
+    while since < until:
         yield since
         since += step
 

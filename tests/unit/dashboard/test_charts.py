@@ -3,26 +3,31 @@
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import pytest
 
-from taskmill.dashboard.pages.flow_charts import charts
+from taskmill.dashboard.pages.flow_charts import FlowCharts, flow_charts
 from taskmill.domain.activity import Activity, ActivityRequest, Flow, Window
 from taskmill.domain.lifecycle import EventType
 
 BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def created_per_minute(until: timedelta) -> list[float]:
-    """Chart three minutes with 60 new tasks each, the last one as far as it has come."""
-    flow = Flow(counts={EventType.CREATED: 60})
+def charts_of(counts: list[int], until: timedelta) -> FlowCharts:
+    """Chart minutes with so many new tasks each, the last one as far as it has come."""
+    flows = [Flow(counts={EventType.CREATED: count}) for count in counts]
     activity = Activity(
         request=ActivityRequest(window=Window.HOUR, by_group=False),
         since=BEGIN,
         until=BEGIN + until,
-        total=flow,
+        total=sum(flows, start=Flow()),
         groups={},
-        points=[(BEGIN + timedelta(minutes=number), flow) for number in range(3)],
+        points=[(BEGIN + timedelta(minutes=number), flow) for number, flow in enumerate(flows)],
     )
-    _, created, _, _ = orjson.loads(charts(activity)["throughput"])
+    return flow_charts(activity)
+
+
+def created_per_minute(until: timedelta) -> list[float]:
+    _, created, _, _ = orjson.loads(charts_of([60, 60, 60], until).throughput.points)
     return list(created)
 
 
@@ -33,3 +38,16 @@ def test_a_minute_that_is_not_over_is_no_drop() -> None:
 
 def test_a_minute_that_has_just_begun_has_no_rate() -> None:
     assert created_per_minute(timedelta(minutes=2, seconds=11)) == [60, 60]
+
+
+def test_figures_beside_an_average_are_those_that_the_chart_shows() -> None:
+    shown = charts_of([0, 0, 60_000, 30_000], timedelta(minutes=3, seconds=30))
+    _, created, _, _ = orjson.loads(shown.throughput.points)
+    assert (shown.created.latest, shown.created.most) == (created[-1], max(created))
+    assert (shown.created.latest, shown.created.most) == (60_000, 60_000)
+    assert shown.created.average == pytest.approx(90_000 / 3.5)
+
+
+def test_without_a_step_there_is_only_an_average() -> None:
+    shown = charts_of([], timedelta(minutes=3))
+    assert (shown.created.latest, shown.created.most) == (None, None)

@@ -18,6 +18,7 @@ from taskmill.domain.activity import Window
 from taskmill.domain.blockers import BlockerName
 from taskmill.domain.fires import FireCause, FireOutcome
 from taskmill.domain.lifecycle import EventType, Reason, Status
+from taskmill.domain.marks import MarkKind
 from taskmill.domain.schedule_health import ScheduleTrouble
 from taskmill.domain.schedules.spec import ClockNote
 from taskmill.domain.webhooks import DeliveryState, WebhookCondition
@@ -99,6 +100,7 @@ def test_every_value_of_a_closed_set_has_its_text() -> None:
         *(f"schedule.field.{name}" for name in CHOICES),
         *(f"webhook.is.{one}" for one in WebhookCondition),
         *(f"delivery.is.{one}" for one in DeliveryState),
+        *(f"mark.{one}" for one in MarkKind),
     }
     assert wanted - set(texts.catalogue("en")) == set()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -12,7 +13,8 @@ from starlette.responses import Response
 from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.json_diff import MOST, Difference, differences
-from taskmill.dashboard.pages import windows
+from taskmill.dashboard.pages import flow_charts, windows
+from taskmill.dashboard.pages.flow_charts import Chart
 from taskmill.dashboard.view import Pairs, View
 from taskmill.dashboard.wording import shortened
 from taskmill.domain.activity import Window
@@ -23,6 +25,7 @@ from taskmill.domain.failures import WINDOWS, KindDetails, KindState
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
+from taskmill.domain.time_ranges import FAILURE_DAYS
 from taskmill.wire.masking import ShownTask
 from taskmill.wire.wording import describe
 
@@ -70,8 +73,7 @@ class Example:
 async def show_failure(view: View) -> Response:
     """Show the page."""
     kind_id = _kind_id(view)
-    is_set = first(view.query, "window")
-    window = windows.window_of(view, WINDOWS) if is_set else Window.DAY
+    window = windows.window_of(view, WINDOWS, retained_days=FAILURE_DAYS, usual=Window.DAY)
     service = view.context.service.failures
     found = await service.get(kind_id, window)
     sample = await service.sample(found)
@@ -80,15 +82,13 @@ async def show_failure(view: View) -> Response:
         title=shortened(found.kind.kind, 120),
         kind=found.kind,
         found=found,
-        points=_points(found),
+        chart=_chart(found),
         sample=sample,
         messages=_messages(sample),
         example=await _example(view, sample),
         most_places=_MOST_PLACES,
         tasks=_tasks(found),
-        window=window,
-        windows=WINDOWS,
-        here_pairs=_pairs(window),
+        **windows.shown(view, window, WINDOWS),
     )
 
 
@@ -101,11 +101,19 @@ async def decide(view: View) -> Response:
     return view.redirect(f"/ui/failures/{kind_id}")
 
 
-def _points(found: KindDetails) -> str:
-    """Return the points of the chart as JSON: times in seconds, then how many failed."""
+def _chart(found: KindDetails) -> Chart:
+    """Return the chart of how many failed."""
     trend = {point.at: point.tasks for point in found.kind.trend}
-    times = [at.timestamp() for at in found.steps]
-    return orjson.dumps([times, [trend.get(at, 0) for at in found.steps]]).decode()
+    steps = found.steps
+    return flow_charts.chart(
+        "trend",
+        "count",
+        steps,
+        [[trend.get(at, 0) for at in steps]],
+        ("failed",),
+        step=steps[1] - steps[0] if len(steps) > 1 else timedelta(minutes=10),
+        is_stacked=True,
+    )
 
 
 def _kind_id(view: View) -> str:
@@ -113,10 +121,6 @@ def _kind_id(view: View) -> str:
     if not is_kind_id(text):
         raise InvalidInput.at("path:id", KIND_ID_WORDS, describe(text, reveal=True))
     return text
-
-
-def _pairs(window: Window) -> Pairs:
-    return [] if window is Window.DAY else [("window", window)]
 
 
 def _tasks(found: KindDetails) -> Pairs:

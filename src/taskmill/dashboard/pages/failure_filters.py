@@ -8,7 +8,8 @@ from typing import Final
 from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.pages import slices
 from taskmill.dashboard.view import Pairs
-from taskmill.domain.activity import Window
+from taskmill.dashboard.window_pairs import NAMES
+from taskmill.domain.activity import AnyWindow
 from taskmill.domain.error_kinds import is_kind_id
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.failures import KindFilter, KindOrder, KindPosition, KindState
@@ -24,9 +25,13 @@ _LONGEST_LABEL: Final = 320
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureFilters:
-    """What to list, and from where on. Each value is as in the address; empty is the usual one."""
+    """What to list, and from where on. Each value is as in the address; empty is the usual one.
 
-    window: Window
+    `asked` are the parameters of the window as they were given.
+    """
+
+    window: AnyWindow
+    asked: tuple[tuple[str, str], ...] = ()
     state: str = ""
     text: str = ""
     queue: str = ""
@@ -36,11 +41,12 @@ class FailureFilters:
     after: KindPosition | None = None
 
     @classmethod
-    def of(cls, query: Pairs, window: Window) -> "FailureFilters":
-        """Read a query. Raises `InvalidInput`."""
+    def of(cls, query: Pairs, window: AnyWindow, asked: Pairs) -> "FailureFilters":
+        """Read a query, of which the window is known. Raises `InvalidInput`."""
         state, order, after = (first(query, name) for name in ("state", "order", "after"))
         return cls(
             window=window,
+            asked=tuple(asked),
             state=one_of(STATES, state, "query:state") if state else "",
             text=slices.searched(query, "q"),
             queue=_name(query, "queue"),
@@ -74,8 +80,7 @@ class FailureFilters:
         return list(self._pairs())
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
-        if self.window is not Window.DAY:
-            yield "window", self.window
+        yield from self.asked
         for name, value in (("state", self.state), ("q", self.text)):
             if value:
                 yield name, value
@@ -85,15 +90,15 @@ class FailureFilters:
         if self.order is not KindOrder.MOST:
             yield "order", self.order
 
+    @property
+    def without_window(self) -> Pairs:
+        """The query for the same kinds, over the usual window."""
+        return [pair for pair in self.pairs if pair[0] not in NAMES]
+
     def with_other(self, name: str, value: str) -> Pairs:
         """Return the query with another value of a parameter; empty: without it."""
         others = [pair for pair in self.pairs if pair[0] != name]
         return [*others, (name, value)] if value else others
-
-    @property
-    def of_kind(self) -> Pairs:
-        """The query of the page of a kind."""
-        return [] if self.window is Window.DAY else [("window", self.window)]
 
     @property
     def of_tasks(self) -> Pairs:

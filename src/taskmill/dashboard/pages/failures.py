@@ -7,7 +7,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from taskmill.dashboard.form import first
 from taskmill.dashboard.pages import windows
 from taskmill.dashboard.pages.failure_filters import ALL, STATES, FailureFilters, position_text
 from taskmill.dashboard.pages.queues import sparkline
@@ -15,6 +14,7 @@ from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Window
 from taskmill.domain.failures import WINDOWS, FailureKind, FailurePage, KindOrder, KindState
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.time_ranges import FAILURE_DAYS
 from taskmill.operations.visibility import current_visibility
 
 ON_A_PAGE: Final = 50
@@ -32,9 +32,9 @@ class Row:
 
 async def show_failures(view: View) -> Response:
     """Show a page of the kinds that the filter admits."""
-    is_set = first(view.query, "window")
-    window = windows.window_of(view, WINDOWS) if is_set else Window.DAY
-    filters = FailureFilters.of(view.query, window)
+    window = windows.window_of(view, WINDOWS, retained_days=FAILURE_DAYS, usual=Window.DAY)
+    shown = windows.shown(view, window, WINDOWS)
+    filters = FailureFilters.of(view.query, window, shown["window_pairs"])
     page = await _read(view, filters)
     return view.page(
         "failures.html",
@@ -45,8 +45,7 @@ async def show_failures(view: View) -> Response:
         states=[(state, _count(page, state)) for state in STATES],
         orders=list(KindOrder),
         older=_older(filters, page),
-        windows=WINDOWS,
-        here_pairs=filters.of_kind,
+        **shown,
     )
 
 

@@ -7,9 +7,8 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.notice_text import shown_notices
-from taskmill.dashboard.pages import flow_charts, windows
+from taskmill.dashboard.pages import chart_marks, flow_charts, level_charts, windows
 from taskmill.dashboard.view import View
-from taskmill.domain.activity import Window
 from taskmill.domain.attention import Attention, NoticeKind
 from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.grants import Scope
@@ -27,14 +26,18 @@ async def show_overview(view: View) -> Response:
         return view.redirect("/ui/tasks")
     window = windows.window_of(view)
     service = view.context.service
-    counted = view.context.stats.get(
+    tasks = view.context.stats.get(
         view.context.change_ticker.change_count,
         service.stats,
         ttl_s=windows.TTL_S,
     )
-    (activity, attention), (stats, figures) = await gather(
-        gather(windows.activity(view, window), service.attention.read()),
-        gather(counted, service.figures.get()),
+    (counted, attention), (stats, figures) = await gather(
+        gather(windows.counted_activity(view, window), service.attention.read()),
+        gather(tasks, service.figures.get()),
+    )
+    activity = counted.activity
+    levels, groups = await gather(
+        level_charts.read_levels(view, counted), windows.failed_groups(view, window)
     )
     # The frame says the same as the page.
     return replace(view, attention=attention).page(
@@ -42,14 +45,14 @@ async def show_overview(view: View) -> Response:
         title=view.t("nav.overview"),
         stats=stats,
         counts=_totals(stats),
+        levels=levels,
+        failures=level_charts.failure_chart(groups, activity),
         figures=figures,
         oldest=_oldest(figures),
         **_notices(view, attention),
-        windows=list(Window),
-        window=window,
-        flow=activity.total,
-        rates=flow_charts.rates(activity),
-        charts=flow_charts.charts(activity),
+        **windows.shown(view, window),
+        charts=flow_charts.flow_charts(activity),
+        marks=await chart_marks.read_marks(view, activity),
     )
 
 

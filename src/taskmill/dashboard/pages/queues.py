@@ -11,13 +11,14 @@ from taskmill.dashboard.form import first, one_of
 from taskmill.dashboard.pages import slices, windows
 from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
-from taskmill.domain.activity import Flow, QueueActivity, Window
+from taskmill.dashboard.window_pairs import NAMES
+from taskmill.domain.activity import AnyWindow, Flow, QueueActivity
 from taskmill.domain.errors import QueueNotFound
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
 from taskmill.wire.fields import is_name
 
-_LIST_PARAMETERS: Final = frozenset({"window", "name", "order", "page"})
+_LIST_PARAMETERS: Final = frozenset({*NAMES, "name", "order", "page"})
 _WIDTH: Final = 100.0
 _HEIGHT: Final = 24.0
 _LEAST_POINTS: Final = 3
@@ -62,19 +63,18 @@ async def show_queues(view: View) -> Response:
         name=name,
         order=order,
         orders=list(ORDERS),
-        window=window,
-        windows=list(Window),
+        **windows.shown(view, window),
         list_query=_list_query(view.query),
     )
 
 
 async def pause_queue(view: View) -> Response:
-    """Pause it, and show the queues."""
+    """Pause it, and show the queues, or its own page if that asked for it."""
     return await _set_paused(view, paused=True)
 
 
 async def resume_queue(view: View) -> Response:
-    """Resume it, and show the queues."""
+    """Resume it, and show the queues, or its own page if that asked for it."""
     return await _set_paused(view, paused=False)
 
 
@@ -88,6 +88,8 @@ async def remove_queue(view: View) -> Response:
 async def _set_paused(view: View, *, paused: bool) -> Response:
     name = await _named(view)
     await view.context.service.set_queue_paused(name, paused=paused)
+    if first(view.query, "back") == "queue":
+        return view.redirect(f"/ui/queues/{name}", view.carried)
     return view.redirect("/ui/queues", _list_query(view.query))
 
 
@@ -126,7 +128,7 @@ def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:
     return sorted(queues, key=ORDERS[order])  # type: ignore[arg-type]
 
 
-async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> list[Row]:
+async def _rows(view: View, queues: Sequence[QueueState], window: AnyWindow) -> list[Row]:
     """Return the queues with their activity."""
     if not queues:
         return []

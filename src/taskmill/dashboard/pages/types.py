@@ -8,18 +8,16 @@ import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first, one_of
-from taskmill.dashboard.pages import flow_charts, slices, windows
+from taskmill.dashboard.pages import chart_marks, flow_charts, level_charts, slices, windows
+from taskmill.dashboard.pages.queue import MOST_SLOWEST, MOST_WORKERS, one_each, open_kinds
 from taskmill.dashboard.view import Pairs, View
-from taskmill.domain.activity import Activity, ActivityRequest, Window
+from taskmill.domain.activity import Activity, ActivityRequest, AnyWindow
 from taskmill.domain.contracts import ContractVersion, RegisteredType
 from taskmill.domain.errors import TypeNotFound
-from taskmill.domain.failures import WINDOWS, FailurePage, KindFilter, KindState
+from taskmill.domain.slow_tasks import MOST_LOOKED_AT
 from taskmill.domain.task_types import TypeState, type_states
 from taskmill.runtime.gather import gather
 from taskmill.wire.fields import is_name
-
-_MOST_KINDS: Final = 5
-_MOST_WORKERS: Final = 20
 
 ORDERS: Final[Mapping[str, Callable[[TypeState], object]]] = {
     "name": lambda one: one.name,
@@ -55,8 +53,7 @@ async def show_types(view: View) -> Response:
         name=name,
         order=order,
         orders=list(ORDERS),
-        window=window,
-        windows=list(Window),
+        **windows.shown(view, window),
     )
 
 
@@ -66,9 +63,17 @@ async def show_type(view: View) -> Response:
     if not is_name(name):
         raise TypeNotFound(name)
     window = windows.window_of(view)
+    service = view.context.service
     (contract, activity), (workers, kinds) = await gather(
         gather(_contract(view, name), _activity(view, window, name)),
-        gather(view.context.service.workers(), _kinds(view, window, name)),
+        gather(service.workers(), open_kinds(view, window, type_=name)),
+    )
+    (groups, slowest), queues = await gather(
+        gather(
+            windows.failed_groups(view, window, type_=name),
+            service.slowest(window, type_=name, limit=MOST_SLOWEST),
+        ),
+        service.queues(is_brief=True),
     )
     contracts = [] if contract is None else [contract]
     states = type_states(contracts, workers, activity.groups)
@@ -77,16 +82,20 @@ async def show_type(view: View) -> Response:
         "type.html",
         title=name,
         state=state,
-        workers=state.workers[:_MOST_WORKERS],
+        workers=one_each(state.workers)[:MOST_WORKERS],
         queues=sorted({queue for queue, _ in activity.groups}),
+        paused={one.name for one in queues if one.paused_at is not None},
         kinds=kinds,
+        slowest=slowest,
+        looked_at=MOST_LOOKED_AT,
         contract=contract,
         shown=None if contract is None else _shown(_version(view.query, contract)),
-        window=window,
-        windows=list(Window),
-        flow=activity.total,
-        rates=flow_charts.rates(activity),
-        charts=flow_charts.charts(activity),
+        charts=flow_charts.flow_charts(activity),
+        marks=await chart_marks.read_marks(
+            view, activity, type_=name, queues={queue for queue, _ in activity.groups}
+        ),
+        failures=level_charts.failure_chart(groups, activity),
+        **windows.shown(view, window),
     )
 
 
@@ -112,18 +121,8 @@ async def _contract(view: View, name: str) -> RegisteredType | None:
     )
 
 
-async def _activity(view: View, window: Window, name: str) -> Activity:
+async def _activity(view: View, window: AnyWindow, name: str) -> Activity:
     return await view.context.service.activity(ActivityRequest(window=window, type=name))
-
-
-async def _kinds(view: View, window: Window, name: str) -> FailurePage:
-    """Return the most frequent open kinds of failures, over the shortest of their windows that has all of this."""
-    wanted = KindFilter(
-        window=next((one for one in WINDOWS if one.length >= window.length), WINDOWS[-1]),
-        type=name,
-        state=KindState.OPEN,
-    )
-    return await view.context.service.failures.page(wanted, limit=_MOST_KINDS)
 
 
 def _version(query: Pairs, contract: RegisteredType) -> ContractVersion:

@@ -50,7 +50,7 @@ function keyOf({ key = "", code = "" }) {
   Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) => {
     if (old.tagName === "TIME" && fresh.tagName === "TIME" && old.dateTime === fresh.dateTime) return false;
     if (old.dataset && old.dataset.points !== undefined && fresh.dataset) {
-      old.dataset.points = fresh.dataset.points;
+      Object.assign(old.dataset, { ...fresh.dataset });
       old.setAttribute("aria-label", fresh.getAttribute("aria-label"));
       old.dispatchEvent(new Event("points"));
       return false;
@@ -121,6 +121,18 @@ function keyOf({ key = "", code = "" }) {
   body.addEventListener("change", (event) => {
     if ("submit" in event.target.dataset) event.target.form.requestSubmit();
   });
+  // Forms with a span of time: their fields are in UTC, and get the reader's zone.
+  for (const form of all("form[data-local]")) {
+    for (const field of all("[type=datetime-local]", form)) {
+      // Not its value: a browser that goes back restores the one that has the reader's zone already.
+      const at = new Date(`${field.defaultValue}Z`);
+      if (!isNaN(at)) field.value = full(at).slice(0, 16).replace(" ", "T");
+    }
+    for (const label of all("[data-local-text]", form)) label.textContent = label.dataset.localText;
+    form.addEventListener("formdata", ({ formData }) => {
+      for (const { name, value } of all("[type=datetime-local]", form)) formData.set(name, new Date(value).toISOString().slice(0, 16) + "Z");
+    });
+  }
   // A form is not sent twice.
   body.addEventListener("submit", (event) => {
     const form = event.target;

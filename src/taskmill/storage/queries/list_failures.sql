@@ -3,24 +3,27 @@
 -- integer: most kinds, $4 integer: most failures to read that are not folded yet, $5 text[]: only these queues, null
 -- for all, $6 text: only this type, $7 text: only with this in kind or message, in any case, $8 text: only in this
 -- state, $9 text: the order (see `KindOrder`), $10 double precision, $11 text: value and id of the kind before the
--- page, $12 boolean: whether messages of all queues may be shown, $13 text[]: only these kinds, null for all.
+-- page, $12 boolean: whether messages of all queues may be shown, $13 text[]: only these kinds, null for all; $14, $15
+-- timestamptz: instead of $2 where the span begins and ends, null for now.
 -- Reads only; relies on the primary keys: its cost is the number of queues, of steps, and of kinds in them.
 -- One row at least: its `counts` are the kinds by state, `failures` those of all of these kinds, and `others` what was
 -- beyond the limit of a step; `window_steps` are when the steps begin. Without a kind it has no id.
 WITH span AS MATERIALIZED (
-    SELECT since, since + (now() - since) / 2 AS middle
+    SELECT since, until, since + (until - since) / 2 AS middle
     FROM date_bin(
-        make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'
+        make_interval(secs => $1::integer), coalesce($14::timestamptz, now() - make_interval(secs => $2)),
+        '2000-01-01 00:00:00+00'
     ) AS since
+    CROSS JOIN least($15::timestamptz, clock_timestamp()) AS until
 ),
 found AS MATERIALIZED (
     SELECT at, type, error, tasks, first_at, last_at, task_id
     FROM taskmill.failure
-    WHERE $5::text[] IS NULL AND step_s = $1::integer AND at >= (SELECT since FROM span)
+    WHERE $5::text[] IS NULL AND step_s = $1::integer AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
     UNION ALL
     SELECT at, type, error, tasks, first_at, last_at, task_id
     FROM taskmill.queue_failure
-    WHERE step_s = $1::integer AND queue = ANY($5::text[]) AND at >= (SELECT since FROM span)
+    WHERE step_s = $1::integer AND queue = ANY($5::text[]) AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
     UNION ALL
     SELECT
         date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00'), type, error, 1, at, at, task_id
@@ -29,7 +32,7 @@ found AS MATERIALIZED (
         WHERE $5::text[] IS NULL OR queue = ANY($5::text[])
         LIMIT $4
     ) AS fresh
-    WHERE at >= (SELECT since FROM span)
+    WHERE at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
 ),
 grouped AS (
     SELECT
@@ -93,6 +96,8 @@ SELECT
     shown.id, shown.error, shown.tasks, shown.first_at, shown.last_at, shown.task_id, shown.types, shown.growth,
     shown.message, shown.state, shown.state_at, shown.state_by, shown.value, trends.steps, trends.step_tasks,
     totals.counts, totals.failures, totals.others,
-    ARRAY(SELECT generate_series(since, now(), make_interval(secs => $1::integer))) AS window_steps
+    ARRAY(
+        SELECT generate_series(since, until - interval '1 microsecond', make_interval(secs => $1::integer))
+    ) AS window_steps
 FROM totals CROSS JOIN span LEFT JOIN shown ON true LEFT JOIN trends ON trends.error = shown.error
 ORDER BY shown.value DESC, shown.id DESC

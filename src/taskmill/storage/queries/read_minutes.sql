@@ -1,7 +1,7 @@
 -- Purpose: recent event counts from the roll-up: by queue and type, and by step of time. $1 integer: the step in
 -- s, $2 double precision: how far back in s, and then to the beginning of that step; $3 text queue and $4 text
 -- type: only these, or null for all; $5 integer: most groups with rows of their own, 0 for none at all; $6 text[]:
--- only these queues, null for all.
+-- only these queues, null for all; $7, $8 timestamptz: instead of $2 where it begins and ends, null for now.
 -- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the
 -- number of steps, queues and types. Relies on task_minute_at and task_minute_open.
 -- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and the row of the
@@ -9,9 +9,10 @@
 WITH span AS MATERIALIZED (
     SELECT
         date_bin(
-            make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'
+            make_interval(secs => $1::integer), coalesce($7::timestamptz, now() - make_interval(secs => $2)),
+            '2000-01-01 00:00:00+00'
         ) AS since,
-        clock_timestamp() AS until
+        least($8::timestamptz, clock_timestamp()) AS until
 ),
 grouped AS (
     SELECT
@@ -23,7 +24,7 @@ grouped AS (
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
             queue, type, event, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
         FROM taskmill.task_minute_delta
-        WHERE at >= (SELECT since FROM span)
+        WHERE at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
         GROUP BY 1, 2, 3, 4, 5
     ) AS deltas
 ),
@@ -32,13 +33,13 @@ found AS (
         at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
         cancelled, run_again, waiting, waiting_s, running, running_s
     FROM taskmill.task_minute
-    WHERE step_s = $1::integer AND at >= (SELECT since FROM span)
+    WHERE step_s = $1::integer AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
     UNION ALL
     SELECT
         at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
         cancelled, run_again, waiting, waiting_s, running, running_s
     FROM taskmill.task_minute
-    WHERE step_s < $1::integer AND NOT carried AND at >= (SELECT since FROM span)
+    WHERE step_s < $1::integer AND NOT carried AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
     UNION ALL
     SELECT
         at, queue, type,

@@ -1,6 +1,6 @@
 -- Purpose: recent event counts of some queues from the roll-up, and how many attempts ended by step of time.
 -- $1 integer: the step in s, $2 double precision: how far back in s, and then to the beginning of that step; $3
--- text[] queues.
+-- text[] queues; $4, $5 timestamptz: instead of $2 where it begins and ends, null for now.
 -- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas, as read_minutes
 -- does; only those of the queues are added up. Relies on task_minute_at and task_minute_open.
 -- IS TRUE keeps the names a hash table, instead of a join by nested loops; = ANY would compare each row with all
@@ -9,9 +9,10 @@
 WITH span AS MATERIALIZED (
     SELECT
         date_bin(
-            make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'
+            make_interval(secs => $1::integer), coalesce($4::timestamptz, now() - make_interval(secs => $2)),
+            '2000-01-01 00:00:00+00'
         ) AS since,
-        clock_timestamp() AS until
+        least($5::timestamptz, clock_timestamp()) AS until
 ),
 grouped AS (
     SELECT
@@ -22,7 +23,7 @@ grouped AS (
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
             queue, event, bucket, sum(tasks)::bigint AS tasks
         FROM taskmill.task_minute_delta
-        WHERE at >= (SELECT since FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
+        WHERE at >= (SELECT since FROM span) AND at < (SELECT until FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
         GROUP BY 1, 2, 3, 4
     ) AS deltas
     GROUP BY 1, 2, 3
@@ -30,11 +31,11 @@ grouped AS (
 found AS MATERIALIZED (
     SELECT at, queue, created, succeeded, failed, waiting, running
     FROM taskmill.task_minute
-    WHERE step_s = $1::integer AND at >= (SELECT since FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
+    WHERE step_s = $1::integer AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
     UNION ALL
     SELECT at, queue, created, succeeded, failed, waiting, running
     FROM taskmill.task_minute
-    WHERE step_s < $1::integer AND NOT carried AND at >= (SELECT since FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
+    WHERE step_s < $1::integer AND NOT carried AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
     UNION ALL
     SELECT
         at, queue,
