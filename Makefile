@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos fuzz mutation bench bench-full lock package-sizes sbom audit-dependencies release
+.PHONY: up test test-all check docs chaos fuzz scene pictures mutation bench bench-full lock package-sizes sbom audit-dependencies release
 
 up:
 	./taskmill up
@@ -31,6 +31,16 @@ MINUTES ?= 15
 fuzz:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
 	    PYTHONPATH=src .venv-test/bin/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# A service in trouble with 200,000 tasks, to look at until Ctrl-C; ARGS="--pictures FOLDER" takes a picture of each fact.
+scene:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    PYTHONPATH=src .venv-test/bin/python -m tools.scene $(ARGS)
+
+# Of the README and docs, all or those that are named, as in `make pictures NAMES="overview queues"`.
+pictures:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    .venv-test/bin/python scripts/pictures.py $(NAMES)
 
 # Minutes to hours; as in `make mutation ARGS="domain"`. Interrupt it when you like: it continues.
 mutation:
