@@ -140,7 +140,7 @@ def main() -> None:
 
 def pages(scene: Scene) -> dict[str, tuple[str, tuple[str, str, str]]]:
     """Return the address and the view of each picture, by name."""
-    failed = {"status": "failed", "type": "charge-card", "limit": 1}
+    failed = {"status": "failed", "type": "charge-card", "limit": "1"}
     broken = scene.http.get("/tasks", params=failed).json()["items"][0]["id"]
     workers = scene.http.get("/workers").json()["items"]
     worker = next(one["id"] for one in workers if one["state"] == "alive")

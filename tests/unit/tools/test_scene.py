@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from taskmill.domain.history import HistoryEntry, TaskRow
 from taskmill.domain.replay import Replay
@@ -74,7 +75,7 @@ def test_workers_run_all_types_but_one() -> None:
 
 def test_past_tasks_contradict_no_rule() -> None:
     found = rows()
-    history = defaultdict(list)
+    history: defaultdict[UUID, list[HistoryEntry]] = defaultdict(list)
     for row in found["task_event"]:
         history[row["task_id"]] += entries(row)
     for row in found["task"]:
