@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,6 +21,7 @@ from tools.grafana.__main__ import FOLDER, files
 
 Json = dict[str, Any]
 
+GRAFANA: Final = ROOT / "deploy/grafana"
 FILES: Final = sorted(FOLDER.glob("*.json"))
 DASHBOARDS: Final[list[Json]] = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
 PANELS: Final[list[Json]] = [
@@ -123,3 +125,20 @@ def test_what_alerts_and_dashboards_say_of_the_job_agrees() -> None:
     jobs = {job for expr in EXPRESSIONS for job in re.findall(r'job="(\w+)"', expr)}
     prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
     assert jobs == {one["job_name"] for one in prometheus["scrape_configs"]}
+
+
+def test_grafana_finds_prometheus_and_the_dashboards() -> None:
+    provisioned = GRAFANA / "provisioning"
+    [source] = _read(provisioned / "datasources/prometheus.yml")["datasources"]
+    services = _read(ROOT / "compose.yaml")["services"]
+    assert source["type"] == "prometheus"
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = _read(provisioned / "dashboards/taskmill.yml")["providers"]
+    mounted = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    assert mounted["./deploy/grafana/dashboards"] == provider["options"]["path"]
+    assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+
+
+def _read(path: Path) -> Json:
+    whole: Json = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return whole
