@@ -82,6 +82,13 @@ def test_figures_of_the_whole_system_are_never_added_up() -> None:
             assert re.search(rf"max (?:by \([^)]*\) )?\({name}|max\({name}", alert["expr"])
 
 
+def test_a_process_without_a_certificate_raises_no_alert() -> None:
+    """It exports 0, which would be a certificate that expired in 1970."""
+    [alert] = [one for one in ALERTS if one["alert"] == "TaskmillCertificateExpires"]
+    [name] = named(alert)
+    assert f"{name} > 0" in alert["expr"]
+
+
 def test_alerts_are_unique() -> None:
     assert len({alert["alert"] for alert in ALERTS}) == len(ALERTS)
 

@@ -210,7 +210,7 @@ def _requests() -> Row:
                 title="Time until the certificate expires",
                 queries=(
                     Query(
-                        expr="min(taskmill_tls_certificate_expires_timestamp_seconds) - time()",
+                        expr="min(taskmill_tls_certificate_expires_timestamp_seconds > 0) - time()",
                         legend="certificate of the API",
                     ),
                 ),

@@ -277,7 +277,7 @@ HANDSHAKES_FAILED: Final = _connections.tally(
 )
 CERTIFICATE_EXPIRES: Final = _connections.reading(
     "tls_certificate_expires_timestamp_seconds",
-    "When the certificate of the API expires, in Unix time; none without TLS (api)",
+    "When the certificate of the API expires, in Unix time; 0 without TLS (api)",
 )
 
 _process = Section(
