@@ -96,11 +96,6 @@ def test_names_are_unique_and_belong_to_the_release(
         assert "namespace" not in one["metadata"]
 
 
-def test_the_chart_has_the_programs_version() -> None:
-    chart = (CHART / "Chart.yaml").read_text(encoding="utf-8")
-    assert re.findall(r"^(?:version|appVersion): (.*)$", chart, re.MULTILINE) == [VERSION] * 2
-
-
 def test_every_role_runs_twice_and_by_a_command_that_exists(least: list[Json]) -> None:
     deployments = of_kind(least, "Deployment")
     running = {one["metadata"]["name"].removeprefix("taskmill-") for one in deployments}

@@ -1,6 +1,7 @@
 """What the last release promised, and how the next one is made."""
 
 import json
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -102,10 +103,15 @@ def test_the_list_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) 
     assert surface.current() == before
 
 
-def test_a_version_is_cut_in_the_changelog_the_source_and_the_list(
+def chart_versions() -> list[str]:
+    text = release.CHART.read_text(encoding="utf-8")
+    return re.findall(r"^(?:version|appVersion): (.*)$", text, re.MULTILINE)
+
+
+def test_a_version_is_cut_in_the_changelog_the_source_the_chart_and_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("CHANGELOG", "VERSION_FILE", "SNAPSHOT"):
+    for name in ("CHANGELOG", "VERSION_FILE", "CHART", "SNAPSHOT"):
         copy = tmp_path / name
         copy.write_text(getattr(release, name).read_text(encoding="utf-8"), encoding="utf-8")
         monkeypatch.setattr(release, name, copy)
@@ -119,6 +125,7 @@ def test_a_version_is_cut_in_the_changelog_the_source_and_the_list(
     assert "## [Unreleased]\n\n## [9.8.7] - 2030-01-31\n\n### Added\n\n- Something." in cut
     assert release.section_of(cut, "9.8.7").startswith("### Added\n\n- Something.\n")
     assert '"9.8.7"' in release.VERSION_FILE.read_text(encoding="utf-8")
+    assert chart_versions() == ["9.8.7", "9.8.7"]
     assert "Taskmill 9.8.7 promised" in release.SNAPSHOT.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="nothing is unreleased"):
         release.cut("9.8.8", "2030-02-01")
@@ -126,7 +133,8 @@ def test_a_version_is_cut_in_the_changelog_the_source_and_the_list(
         release.cut("9.8", "2030-02-01")
 
 
-def test_the_changelog_has_the_version_of_the_source() -> None:
+def test_the_changelog_and_the_chart_have_the_version_of_the_source() -> None:
+    assert chart_versions() == [VERSION, VERSION]
     assert release.section_of(release.CHANGELOG.read_text(encoding="utf-8"), VERSION)
     first = release.SNAPSHOT.read_text(encoding="utf-8").splitlines()[0]
     assert f"Taskmill {VERSION} promised" in first

@@ -20,10 +20,13 @@ from tools.release import surface
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
 VERSION_FILE: Final = ROOT / "src" / "taskmill" / "version.py"
+CHART: Final = ROOT / "deploy" / "helm" / "taskmill" / "Chart.yaml"
 SNAPSHOT: Final = ROOT / "tests" / "contract" / "released-surface.txt"
 _UNRELEASED: Final = "## [Unreleased]"
 _ENGINES: Final = ("docker", "podman")
 _SHA: Final = "SHA256SUMS"
+# The chart's own, and that of the program in its image, which is the same.
+_CHART_VERSIONS: Final = re.compile(r"^((?:version|appVersion): ).*$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -44,7 +47,7 @@ def section_of(changelog: str, version: str) -> str:
 
 
 def cut(version: str, today: str) -> None:
-    """Turn what is unreleased into a version: in the changelog, in the source, and as the released surface."""
+    """Turn what is unreleased into a version: in changelog, source and chart, and as what is promised."""
     if not _NUMBER.fullmatch(version):
         raise ValueError(f"{version} is no version: expected MAJOR.MINOR.PATCH")
     text = CHANGELOG.read_text(encoding="utf-8")
@@ -54,6 +57,8 @@ def cut(version: str, today: str) -> None:
     CHANGELOG.write_text(text.replace(_UNRELEASED, heading, 1), encoding="utf-8")
     source = VERSION_FILE.read_text(encoding="utf-8")
     VERSION_FILE.write_text(source.replace(f'"{VERSION}"', f'"{version}"'), encoding="utf-8")
+    chart = CHART.read_text(encoding="utf-8")
+    CHART.write_text(_CHART_VERSIONS.sub(rf"\g<1>{version}", chart), encoding="utf-8")
     promise(version)
 
 
