@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]  # no stubs for one call
 from pydantic import SecretStr
 
 from taskmill import settings as configuration
+from taskmill.observability.kinds import OTHER
 from tests.support.charts import (
     CHART,
     EVERYTHING,
@@ -116,12 +117,35 @@ def test_a_pool_grows_while_tasks_of_its_queues_wait(everything: list[Json]) -> 
     [mail] = of_kind(everything, "ScaledObject")
     [trigger] = mail["spec"]["triggers"]
     expr = trigger["metadata"]["query"]
-    assert expr == r"max(taskmill_queue_oldest_due_seconds{queue=~`mail|news\.letters`})"
+    own, others, none = expr.split(" or ")
+    assert own == r"max(taskmill_queue_oldest_due_seconds{queue=~`mail|news\.letters`})"
+    # Queues beyond TASKMILL_METRICS__KINDS have no series of their own.
+    assert others == f"max(taskmill_queue_oldest_due_seconds{{queue=`{OTHER}`}})"
+    assert none == "0 * max(taskmill_system_up{} == 1)"
     assert metrics_in(expr) <= described().keys()
     assert labels_in(expr.replace("`", '"')) <= labels_of(expr, described())
     # Of AverageValue two pods would do for twice the wait, however long that lasts.
     assert trigger["metricType"] == "Value"
     assert trigger["metadata"]["threshold"] == "10"
+
+
+def test_a_pool_stays_as_it_is_while_there_are_no_figures(everything: list[Json]) -> None:
+    """PostgreSQL or Prometheus is away then; KEDA would take an empty result for 0, and pods away."""
+    [mail] = of_kind(everything, "ScaledObject")
+    [trigger] = mail["spec"]["triggers"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_a_pool_can_be_scaled_by_the_metrics_of_its_release_only() -> None:
+    keda = {"enabled": True, "prometheusAddress": "http://prometheus:9090"}
+    pools = {"general": {"keda": keda | {"labels": {"namespace": "tasks", "cluster": "a"}}}}
+    [general] = of_kind(render(LEAST | {"pools": pools}), "ScaledObject")
+    expr = general["spec"]["triggers"][0]["metadata"]["query"]
+    assert re.findall(r"{(.*?)}", expr) == [
+        "cluster=`a`,namespace=`tasks`,queue=~`.*`",
+        f"cluster=`a`,namespace=`tasks`,queue=`{OTHER}`",
+        "cluster=`a`,namespace=`tasks`",
+    ]
 
 
 def test_monitoring_is_as_without_kubernetes(everything: list[Json]) -> None:

@@ -5,7 +5,16 @@
 {{- $names | join "|" | default ".*" -}}
 {{- end -}}
 
-{{/* The metric is that of the whole system: the same from each process, so max and not sum. */}}
+{{/* The longest wait for a pool. The metrics are those of the whole system: the same from each process, so max and not sum.
+A queue beyond those that have series of their own shares "_other"; one that is not there has nobody who waits: 0. Without
+figures of PostgreSQL the result is empty, which is no number, and must not take pods away. */}}
+{{- define "taskmill.longestWait" -}}
+{{- $own := list -}}
+{{- range $name, $value := .keda.labels -}}{{- $own = append $own (printf "%s=`%s`" $name $value) -}}{{- end -}}
+{{- $queues := printf "queue=~`%s`" (include "taskmill.queuePattern" .) -}}
+max(taskmill_queue_oldest_due_seconds{ {{- append $own $queues | join "," -}} }) or max(taskmill_queue_oldest_due_seconds{ {{- append $own "queue=`_other`" | join "," -}} }) or 0 * max(taskmill_system_up{ {{- $own | join "," -}} } == 1)
+{{- end -}}
+
 {{- define "taskmill.scaledObject" -}}
 {{- $keda := .values.keda -}}
 {{- if $keda.enabled -}}
@@ -23,7 +32,6 @@ spec:
   maxReplicaCount: {{ $keda.maxReplicas }}
   pollingInterval: {{ $keda.pollingInterval }}
   cooldownPeriod: {{ $keda.cooldownSeconds }}
-  # Without a metric the number of pods stays as it is.
   advanced:
     horizontalPodAutoscalerConfig:
       behavior:
@@ -36,7 +44,9 @@ spec:
       metricType: Value
       metadata:
         serverAddress: {{ required (printf "keda.prometheusAddress of %s" .component) $keda.prometheusAddress | quote }}
-        query: max(taskmill_queue_oldest_due_seconds{queue=~`{{ include "taskmill.queuePattern" .values }}`})
+        query: {{ include "taskmill.longestWait" .values | quote }}
+        # Nothing is an error, not 0.
+        ignoreNullValues: "false"
         threshold: {{ $keda.targetWaitSeconds | quote }}
 {{- end -}}
 {{- end -}}
