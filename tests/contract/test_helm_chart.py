@@ -155,6 +155,42 @@ def test_images_are_those_that_were_named(everything: list[Json]) -> None:
     assert container["image"] == f"taskmill:{VERSION}"
 
 
+def test_a_digest_is_of_the_image_that_it_was_given_for() -> None:
+    digest = f"sha256:{'1' * 64}"
+    images = {"repository": "registry.example.org/taskmill", "digest": f"sha256:{'0' * 64}"}
+    own = {"repository": "registry.example.org/own"}
+    pools = {"general": None, "a": {"image": own}, "b": {"image": own | {"digest": digest}}}
+    objects = by_name(render(LEAST | {"image": images, "pools": pools}), "Deployment")
+    shown = {
+        name: pod_of(one)["containers"][0]["image"]
+        for name, one in objects.items()
+        if "worker" in name
+    }
+    assert shown == {
+        "taskmill-worker-a": f"registry.example.org/own:{VERSION}",
+        "taskmill-worker-b": f"registry.example.org/own@{digest}",
+    }
+
+
+def test_the_migration_can_be_given_certificates() -> None:
+    file = {"name": "ca", "mountPath": "/ca", "readOnly": True}
+    volume = {"name": "ca", "configMap": {"name": "postgres-ca"}}
+    own: Json = {
+        "env": [{"name": "PGSSLROOTCERT", "value": "/ca/ca.crt"}],
+        "envFrom": [{"secretRef": {"name": "more"}}],
+        "volumes": [volume],
+        "volumeMounts": [file],
+    }
+    [job] = of_kind(render(LEAST | {"migration": own}), "Job")
+    assert errors([job], "1.32") == []
+    pod = pod_of(job)
+    [container] = pod["containers"]
+    assert own["env"][0] in container["env"]
+    assert container["envFrom"] == own["envFrom"]
+    assert file in container["volumeMounts"]
+    assert volume in pod["volumes"]
+
+
 def test_each_role_has_the_addresses_of_its_own_logins(least: list[Json]) -> None:
     used = {
         one["metadata"]["name"]: secrets_used(one)

@@ -33,10 +33,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* The image of a dict of root and image, which is the chart's own unless it names another one. */}}
+{{/* The image of a dict of root and image, which is the chart's own unless it names another one: a digest is of one image. */}}
 {{- define "taskmill.image" -}}
 {{- $image := mergeOverwrite (deepCopy .root.Values.image) (default (dict) .image) -}}
-{{- if and .image .image.tag -}}{{- $_ := set $image "digest" "" -}}{{- end -}}
+{{- if and .image (or .image.tag .image.repository) -}}{{- $_ := set $image "digest" (default "" .image.digest) -}}{{- end -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
