@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from taskmill import settings as configuration
-from taskmill.composition import longest_stop_s
+from taskmill.composition.process import API_GRACE_S
 from taskmill.runtime.http_access import AccessRules
 from taskmill.version import VERSION
 from tests.contract.test_containers import SERVICES, parse
@@ -32,6 +32,8 @@ from tests.support.charts import (
 
 pytestmark = pytest.mark.slow
 
+# For handing back what still runs, and closing connections.
+CLOSING_S: Final = 10
 # Those that Compose runs, too.
 SERVED: Final = {
     words[1] for one in SERVICES.values() if (words := one.get("command", ""))[:1] == ["run"]
@@ -282,18 +284,32 @@ def test_probes_ask_the_admin_port(rendered: list[Json]) -> None:
 def test_a_pod_gets_the_time_that_its_role_takes_to_stop(
     everything: list[Json], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for one in of_kind(everything, "Deployment"):
+    slow = {"TASKMILL_WORKER__STOP_TIMEOUT_S": 7.5, "TASKMILL_API__STOP_DELAY_S": 90}
+    for one in of_kind(everything, "Deployment") + of_kind(
+        render(LEAST | {"settings": slow}), "Deployment"
+    ):
         pod = pod_of(one)
-        drain = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("exec", {})
-        drain_s = int(drain.get("command", ["sleep", "0"])[1])
         with monkeypatch.context() as patch:
             for name, value in environment(pod).items():
                 patch.setenv(name, value)
-            longest_s = longest_stop_s(configuration.load())
-        if "worker" not in one["metadata"]["name"]:
-            longest_s = 10
-        assert pod["terminationGracePeriodSeconds"] >= longest_s + drain_s + 10
-        assert (drain_s == 12) is (one["metadata"]["name"] == "taskmill-api")
+            loaded = configuration.load()
+        longest_s = {
+            "worker": loaded.worker.longest_stop_s,
+            "api": drain_s(pod) + loaded.api.stop_delay_s + API_GRACE_S,
+        }.get(one["spec"]["template"]["metadata"]["labels"]["taskmill/role"], API_GRACE_S)
+        assert pod["terminationGracePeriodSeconds"] >= longest_s + CLOSING_S
+
+
+def test_only_the_api_waits_before_it_stops(everything: list[Json]) -> None:
+    for one in of_kind(everything, "Deployment"):
+        expected = 12 if one["metadata"]["name"] == "taskmill-api" else 0
+        assert drain_s(pod_of(one)) == expected
+
+
+def drain_s(pod: Json) -> int:
+    """How long a pod goes on after it was told to stop, before its process is."""
+    hook = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("exec", {})
+    return int(hook.get("command", ["sleep", "0"])[1])
 
 
 def test_the_api_is_served_under_its_names_and_addresses(

@@ -178,6 +178,11 @@ REFUSED: Final[list[tuple[Json, str]]] = [
     ({"pools": {"mail": {"queues": ["a,b"]}}}, "queues"),
     ({"settings": {"LEASE_TTL": 30}}, "LEASE_TTL"),
     ({"settings": {"TASKMILL_DATABASE_URL": "postgresql://a:b@c/d"}}, "TASKMILL_DATABASE_URL"),
+    ({"settings": {"TASKMILL_ADMIN_PORT": 9000}}, "instead of TASKMILL_ADMIN_PORT"),
+    (
+        {"pools": {"mail": {"settings": {"TASKMILL_WORKER__GRACE_S": 600}}}},
+        "instead of TASKMILL_WORKER__GRACE_S set graceSeconds",
+    ),
     ({"api": {"ingress": {"enabled": True}}}, "host"),
     ({"image": {"digest": "latest"}}, "digest"),
     ({"database": {"secret": {"name": ""}}}, "database.secret.name"),

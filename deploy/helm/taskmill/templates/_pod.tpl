@@ -18,9 +18,32 @@
 {{- get $keys (has .role (list "worker" "relay" "intake") | ternary .role "api") -}}
 {{- end -}}
 
-{{/* What a role is told by the chart, name to value: of root, role and values. `settings` win over it. */}}
+{{/* Refuses settings that the chart makes of other values: ports, grace times and networks would not go with them. */}}
+{{- define "taskmill.refuseOwn" -}}
+{{- $use := dict
+      "TASKMILL_ADMIN_HOST" "nothing: it is fixed"
+      "TASKMILL_ADMIN_PORT" "nothing: it is fixed"
+      "TASKMILL_API__HOST" "nothing: it is fixed"
+      "TASKMILL_API__PORT" "api.service.port"
+      "TASKMILL_API__ALLOWED_HOSTS" "api.allowedHosts"
+      "TASKMILL_API__TRUSTED_PROXIES" "api.trustedProxies"
+      "TASKMILL_BROKER" "broker.enabled"
+      "TASKMILL_SECRETS_KEY_FILE" "secretsKey"
+      "TASKMILL_WORKER__APP" "app of worker or of a pool"
+      "TASKMILL_WORKER__CONCURRENCY" "concurrency of worker or of a pool"
+      "TASKMILL_WORKER__GRACE_S" "graceSeconds of worker or of a pool"
+      "TASKMILL_WORKER__NAME" "nothing: it is the pod's"
+      "TASKMILL_WORKER__QUEUES" "queues of worker or of a pool"
+-}}
+{{- range $name, $_ := . -}}
+{{- if hasKey $use $name -}}{{- fail (printf "settings: instead of %s set %s" $name (get $use $name)) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a role is told by the chart, name to value: of root, role and values. `settings` win over the first two. */}}
 {{- define "taskmill.settings" -}}
 {{- $values := .root.Values -}}
+{{- include "taskmill.refuseOwn" (mergeOverwrite (deepCopy $values.settings) (deepCopy .values.settings)) -}}
 {{- $address := printf "%s-api.%s.svc.%s" (include "taskmill.fullname" .root) .root.Release.Namespace $values.clusterDomain -}}
 {{- $own := dict
       "TASKMILL_AUTH" "required"
@@ -79,10 +102,13 @@
 
 {{/* How long a pod may take to stop: what its role takes at most, and time to hand back and to close connections. */}}
 {{- define "taskmill.grace" -}}
+{{- $settings := mergeOverwrite (deepCopy .root.Values.settings) (deepCopy .values.settings) -}}
 {{- if eq .role "worker" -}}
-{{- add .values.graceSeconds 20 -}}
+{{- $timeout := get $settings "TASKMILL_WORKER__STOP_TIMEOUT_S" | default 1 | float64 | ceil | int -}}
+{{- add .values.graceSeconds (mul 2 $timeout) 20 -}}
 {{- else if eq .role "api" -}}
-{{- add .root.Values.api.drainSeconds 20 -}}
+{{- $delay := get $settings "TASKMILL_API__STOP_DELAY_S" | default 0 | float64 | ceil | int -}}
+{{- add .root.Values.api.drainSeconds $delay 20 -}}
 {{- else -}}
 30
 {{- end -}}
