@@ -234,10 +234,10 @@ def test_the_defaults_are_what_the_schema_knows() -> None:
 
 def test_the_page_shows_values_and_objects_that_are_valid() -> None:
     shown = re.findall(r"^```yaml(?: title=\"(.*?)\")?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    parts = [yaml.safe_load(text) for name, text in shown if name != "first-key.yaml"]
+    parts = [yaml.safe_load(text) for name, text in shown if name != "admin.yaml"]
     assert len(parts) > 4
     for part in parts:
         assert of_kind(render(LEAST | part), "Deployment")
-    [key] = [yaml.safe_load(text) for name, text in shown if name == "first-key.yaml"]
+    [key] = [yaml.safe_load(text) for name, text in shown if name == "admin.yaml"]
     assert errors([key], "1.31") == []
     assert key["spec"]["enableServiceLinks"] is False
