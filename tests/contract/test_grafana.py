@@ -121,6 +121,14 @@ def test_dashboards_are_unique_and_lead_to_each_other() -> None:
     assert [path.stem for path in FILES] == [one["uid"] for one in DASHBOARDS]
 
 
+def test_metrics_that_programs_of_others_have_too_are_of_our_job() -> None:
+    shared = [expr for expr in EXPRESSIONS if re.search(r"\b(?:up|process_\w+)\{", expr)]
+    assert len(shared) == 3
+    assert all('job="taskmill"' in expr for expr in shared)
+    bare = r"\b(?:up|process_\w+)\b(?!\{)"
+    assert not [expr for expr in EXPRESSIONS if re.search(bare, re.sub(r"\{.*?\}", "{}", expr))]
+
+
 def test_what_alerts_and_dashboards_say_of_the_job_agrees() -> None:
     jobs = {job for expr in EXPRESSIONS for job in re.findall(r'job="(\w+)"', expr)}
     prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))

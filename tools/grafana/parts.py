@@ -6,6 +6,8 @@ from tools.grafana.expressions import growth, mean, quantile, quantiles, rate, t
 from tools.grafana.panels import Choice, Dashboard, Panel, Query, Row
 
 HERE: Final = 'instance=~"$instance"'
+# Of metrics that programs of others have, too.
+OURS: Final = f'job="taskmill", {HERE}'
 
 
 def _processes() -> Row:
@@ -18,7 +20,7 @@ def _processes() -> Row:
                 title="Memory",
                 queries=(
                     Query(
-                        expr=whole("process_resident_memory_bytes", "instance", where=HERE),
+                        expr=whole("process_resident_memory_bytes", "instance", where=OURS),
                         legend="{{instance}}",
                     ),
                 ),
@@ -28,7 +30,7 @@ def _processes() -> Row:
                 title="Processor time, of one core",
                 queries=(
                     Query(
-                        expr=rate("process_cpu_seconds_total", "instance", where=HERE),
+                        expr=rate("process_cpu_seconds_total", "instance", where=OURS),
                         legend="{{instance}}",
                     ),
                 ),
