@@ -107,6 +107,15 @@ def test_every_role_runs_twice_and_by_a_command_that_exists(least: list[Json]) -
         parse(pod["containers"][0]["args"])
 
 
+def test_one_pod_of_each_can_be_had_and_be_evicted() -> None:
+    small = render(LEAST | {"defaults": {"replicas": 1}})
+    assert {one["spec"]["replicas"] for one in of_kind(small, "Deployment")} == {1}
+    # At least one that stays would keep the node from being drained.
+    budgets = [one["spec"] for one in of_kind(small, "PodDisruptionBudget")]
+    assert all(budget["maxUnavailable"] == 1 for budget in budgets)
+    assert not any("minAvailable" in budget for budget in budgets)
+
+
 def test_without_a_broker_nothing_needs_one() -> None:
     bare = render(WITHOUT_BROKER)
     running = {one["metadata"]["name"] for one in of_kind(bare, "Deployment")}
