@@ -77,6 +77,33 @@ def test_only_workers_and_webhooks_may_call_others(least: list[Json]) -> None:
     assert [to["ipBlock"]["cidr"] for to in outbound["egress"][0]["to"]] == ["0.0.0.0/0", "::/0"]
 
 
+def test_every_pod_reaches_what_it_needs_and_nothing_else(everything: list[Json]) -> None:
+    """All policies that select a pod add up: one that was selected by none would reach everything."""
+    names, database, broker = {53}, {5432}, {5671, 5672}
+    for one in of_kind(everything, "Deployment") + of_kind(everything, "Job"):
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        role = labels.get("taskmill/role")
+        leaving = [
+            spec["egress"]
+            for spec in (each["spec"] for each in of_kind(everything, "NetworkPolicy"))
+            if "Egress" in spec["policyTypes"] and selects(spec["podSelector"], labels)
+        ]
+        rules = [rule for rules in leaving for rule in rules]
+        assert leaving, one["metadata"]["name"]
+        ports = {port["port"] for rule in rules for port in rule.get("ports", ())}
+        assert ports == names | database | (broker if role else set())
+        assert any("ports" not in rule for rule in rules) is (role in {"worker", "webhooks"})
+
+
+def selects(selector: Json, labels: Json) -> bool:
+    """Whether a selector matches labels, by what the chart uses of selectors."""
+    asked = selector.get("matchExpressions", ())
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        one["key"] in labels and labels[one["key"]] in one.get("values", labels.values())
+        for one in asked
+    )
+
+
 def test_peers_narrow_the_policies() -> None:
     objects = render(
         LEAST
