@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]  # no stubs for one call
 from taskmill import settings as configuration
 from taskmill.amqp.users import ROLES
 from taskmill.cli.main import program
+from taskmill.composition.process import API_GRACE_S
 from taskmill.runtime.http_access import AccessRules
 from taskmill.settings.client_key import ADMIN_KEY_FILE
 from taskmill.storage.key_file import NAME as SECRETS_KEY
@@ -309,6 +310,16 @@ def test_data_is_in_volumes_with_names() -> None:
 def test_a_worker_gets_its_grace_time_to_stop() -> None:
     seconds = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
     assert seconds >= configuration.Settings().worker.grace_s + STOP_MARGIN_S
+
+
+def test_an_api_gets_its_delay_and_its_grace_time_to_stop() -> None:
+    assert SERVICES["second-api"]["stop_grace_period"] == SERVICES["api"]["stop_grace_period"]
+    seconds = int(SERVICES["api"]["stop_grace_period"].removesuffix("s"))
+    # What the page of profiles sets.
+    assert seconds >= 3 + API_GRACE_S + 5
+    [margin] = re.findall(r"longer than TASKMILL_API__STOP_DELAY_S by (\d+) s", EXAMPLE)
+    assert int(margin) >= API_GRACE_S + 5
+    assert compose(API_STOP_GRACE="50s")["services"]["api"]["stop_grace_period"] == "50s"
 
 
 def test_variables_reach_the_containers() -> None:
