@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any, Final
 
 import jsonschema_rs
@@ -15,6 +18,7 @@ from tests.support.charts import (
     CHART,
     EVERYTHING,
     LEAST,
+    NAMESPACE,
     RELEASE,
     Json,
     errors,
@@ -196,6 +200,26 @@ def test_monitoring_is_as_without_kubernetes(everything: list[Json]) -> None:
     assert {name: json.loads(text) for name, text in shown.items()} == {
         path.name: json.loads(path.read_text("utf-8")) for path in files
     }
+
+
+def test_the_command_helm_renders_the_same(tmp_path: Path, everything: list[Json]) -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("there is no helm here: its library has rendered the chart for all other tests")
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps(EVERYTHING), encoding="utf-8")
+    done = subprocess.run(  # noqa: S603 - fixed words
+        [helm, "template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", values],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    shown = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert sorted(shown, key=kind_and_name) == sorted(everything, key=kind_and_name)
+
+
+def kind_and_name(one: Json) -> tuple[str, str]:
+    return one["kind"], one["metadata"]["name"]
 
 
 REFUSED: Final[list[tuple[Json, str]]] = [
