@@ -1,6 +1,7 @@
 """Slow tests take turns: the build server runs one slice of them or more after all quick tests.
 
-A test is slow when it is marked so, or when `slow.txt` lists it with the seconds that it took.
+A test is slow when it is marked so, or when `slow.txt` lists it with the seconds that it took. One that is marked
+`engine` is in no slice.
 `python -m tests.slices` prints the slices, and `python -m tests.slices FILE...` makes `slow.txt` anew of what
 `./scripts/test --durations` has printed into files, with `--all` or without: the longest time counts.
 """
@@ -16,6 +17,7 @@ import pytest
 SLICES: Final = 8
 LISTED: Final = Path(__file__).with_name("slow.txt")
 LIMIT_S: Final = 0.8
+_IN_TURN: Final = "slow and not engine"
 # What a marked test counts until it is listed.
 _PRESUMED_S: Final = 20.0
 _DURATION: Final = re.compile(r"([\d.]+)s (?:setup|call|teardown) +(tests/\S+::.+?)\s*")
@@ -57,10 +59,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     number: int | None = config.getoption("--slice")
     if number is None:
         return
-    slow = [item.nodeid for item in items if item.get_closest_marker("slow")]
+    slow = [item.nodeid for item in items if is_in_a_slice(item)]
     chosen = set(slices(slow, seconds)[number - 1])
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
     items[:] = [item for item in items if item.nodeid in chosen]
+
+
+def is_in_a_slice(item: pytest.Item) -> bool:
+    """Whether a test is in a slice: it is slow, and not one for `./scripts/test --all` only."""
+    return bool(item.get_closest_marker("slow")) and not item.get_closest_marker("engine")
 
 
 def read_listed() -> Mapping[str, float]:
@@ -115,7 +122,7 @@ def main(arguments: list[str]) -> int:
         write_listed([measured(Path(name).read_text("utf-8", "replace")) for name in arguments])
         return 0
     collected = _Collected()
-    status = pytest.main(["--collect-only", "-qqq", "--no-summary", "-m", "slow"], [collected])
+    status = pytest.main(["--collect-only", "-qqq", "--no-summary", "-m", _IN_TURN], [collected])
     seconds = read_listed()
     for number, ids in enumerate(slices(collected.ids, seconds), 1):
         total = sum(seconds.get(test_id, _PRESUMED_S) for test_id in ids)

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.slices import LIMIT_S, SLICES, measured, pytest_configure, slices
+from tests.slices import (
+    LIMIT_S,
+    SLICES,
+    measured,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    slices,
+)
 
 OUTPUT = """\
 ============================= slowest durations ==============================
@@ -53,3 +60,19 @@ def test_slow_tests_are_left_out_only_where_nobody_chose_them(
     config: Any = SimpleNamespace(option=option, args=[str(named)], getoption=lambda _: number)
     pytest_configure(config)
     assert option.markexpr == runs
+
+
+def test_what_needs_a_container_engine_is_in_no_slice() -> None:
+    items = [an_item("slow"), an_item("slow", "engine"), an_item()]
+    for number in range(1, SLICES + 1):
+        ran = list(items)
+        hook = SimpleNamespace(pytest_deselected=lambda items: None)  # noqa: ARG005 - as pytest calls it
+        config: Any = SimpleNamespace(getoption=lambda _, number=number: number, hook=hook)
+        pytest_collection_modifyitems(config, ran)
+        assert ran == (items[:1] if number == 1 else [])
+
+
+def an_item(*markers: str) -> Any:  # noqa: ANN401 - as much of pytest's as is needed
+    return SimpleNamespace(
+        nodeid=" ".join(markers), get_closest_marker=lambda name: name in markers or None
+    )

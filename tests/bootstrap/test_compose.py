@@ -1,8 +1,11 @@
 """The Compose file from a clean clone, with a container engine: no task is lost, whatever is killed."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import pytest
@@ -13,7 +16,7 @@ from tests.support.compose import ONCE, Container, Stack, find_engine, stack_of
 from tests.support.intake import producing
 from tests.support.polling import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
 PASSWORD: Final = "password-of-tests"  # noqa: S105 - no secret
 SETTINGS: Final = {
@@ -23,6 +26,10 @@ SETTINGS: Final = {
 }
 SERVERS: Final = {"postgres", "rabbitmq"}
 ROLES: Final = {"api", "worker", "relay", "intake", "webhooks", "maintenance"}
+# Of workers there are two in any case.
+SECOND: Final = {f"second-{role}" for role in ROLES - {"worker"}}
+# The image, over that of Python.
+MOST_MEGABYTES: Final = 200
 EACH_WAY: Final = 4
 # A second, so that some are running and others wait when something is killed.
 PAYLOAD: Final = {"delay_s": 1.0, "failure_probability": 0}
@@ -64,14 +71,23 @@ class Work:
         wait_until(lambda: self.ended(when) == expected, f"tasks of {when} end", timeout_s=120)
 
 
-def test_compose_keeps_every_task_whatever_is_killed(tmp_path: Path) -> None:
-    engine = find_engine()
-    if engine is None:
+@pytest.fixture
+def engine() -> str:
+    found = find_engine()
+    if found is None:
         pytest.skip("neither Docker nor Podman answers Docker Compose here")
+    return found
+
+
+def test_compose_keeps_every_task_whatever_is_killed(
+    engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with stack_of(clone(tmp_path / "taskmill"), engine, SETTINGS) as stack:
-        stack.up("--build")
-        assert {one.service for one in stack.containers()} == {*SERVERS, *ROLES, *ONCE}
-        stack.compose("run", "--rm", "migrate", "key", "create", "shop", "--grant", "tasks:create")
+        begin(stack, {*SERVERS, *ROLES, *ONCE})
+        size = stack.megabytes_over_base()
+        with capsys.disabled():
+            print(f"\nthe image has {size:.0f} MB more than its base")  # noqa: T201 - what was measured
+        assert size <= MOST_MEGABYTES
         with Client(url_of(stack), api_key=admin_key(stack), retries=8) as client:
             work = Work(client=client, broker_url=broker_url_of(stack))
             work.create("the beginning")
@@ -84,8 +100,68 @@ def test_compose_keeps_every_task_whatever_is_killed(tmp_path: Path) -> None:
         assert "no violations" in api.run("taskmill", "verify")
 
 
-def url_of(stack: Stack) -> str:
-    return f"http://127.0.0.1:{stack.ports['API_PORT']}"
+def test_with_two_of_each_role_one_may_be_dead_and_nothing_is_lost(
+    engine: str, tmp_path: Path
+) -> None:
+    with stack_of(clone(tmp_path / "taskmill"), engine, SETTINGS, "ha") as stack:
+        begin(stack, {*SERVERS, *ROLES, *ONCE, *SECOND, "proxy"})
+        key = admin_key(stack)
+        with Client(url_of(stack, "PROXY_PORT"), api_key=key, retries=8) as client:
+            work = Work(client=client, broker_url=broker_url_of(stack))
+            for name in ("first", "second"):
+                dead = one_of_each(stack, name)
+                kill_while_somebody_creates(dead, work, f"the {name} are dead")
+                for one in dead:
+                    one.start()
+        [api] = stack.containers("api")
+        assert "no violations" in api.run("taskmill", "verify")
+
+
+def begin(stack: Stack, services: set[str]) -> None:
+    """Bring up what must be these services, see that each has no right too many, and let messages in."""
+    stack.up("--build")
+    assert {one.service for one in stack.containers()} == services
+    assert [one.service for one in running(stack) if not one.is_hardened()] == []
+    stack.compose("run", "--rm", "migrate", "key", "create", "shop", "--grant", "tasks:create")
+
+
+def one_of_each(stack: Stack, name: str) -> list[Container]:
+    """The first or the second container of each role; workers are two of one service."""
+    second = name == "second"
+    services = SECOND if second else ROLES - {"worker"}
+    others = [one for service in sorted(services) for one in stack.containers(service)]
+    workers = sorted(stack.containers("worker"), key=lambda one: one.id)
+    return [*others, workers[second]]
+
+
+def kill_while_somebody_creates(dead: list[Container], work: Work, when: str) -> None:
+    """Kill containers while tasks are created and run, and see that all of these end without them."""
+    killed = Event()
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(create_until, killed, work, when)
+        try:
+            for one in dead:
+                one.kill()
+        finally:
+            killed.set()
+        rounds = creating.result(timeout=120)
+    for number in range(rounds):
+        work.wait(f"{when} {number}", "http", "message")
+    assert {one.state()["Status"] for one in dead} == {"exited"}
+
+
+def create_until(killed: Event, work: Work, when: str) -> int:
+    """Create tasks in rounds, the last one when all are killed; return how many rounds that were."""
+    for number in count():
+        is_last = killed.is_set()
+        work.create(f"{when} {number}")
+        if is_last:
+            return number + 1
+    raise AssertionError("it never ends")
+
+
+def url_of(stack: Stack, port: str = "API_PORT") -> str:
+    return f"http://127.0.0.1:{stack.ports[port]}"
 
 
 def broker_url_of(stack: Stack) -> str:

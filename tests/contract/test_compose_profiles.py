@@ -60,10 +60,21 @@ def test_the_proxy_sends_requests_to_both_apis_while_they_are_ready() -> None:
     assert f"bind :{port.rpartition(':')[2]}\n" in PROXY
 
 
+def seconds_of(timeout: str) -> int:
+    return int(PROXY.partition(f"timeout {timeout} ")[2].partition("s\n")[0])
+
+
 def test_the_proxy_waits_longer_than_a_request_is_held() -> None:
-    seconds = int(PROXY.partition("timeout server ")[2].partition("s\n")[0])
     settings = configuration.Settings.model_construct()
-    assert seconds > max(settings.feed.wait_s, settings.pull.wait_s, settings.feed.heartbeat_s)
+    held = max(settings.feed.wait_s, settings.pull.wait_s, settings.feed.heartbeat_s)
+    assert seconds_of("server") > held
+    assert seconds_of("client") > held
+
+
+def test_an_api_that_is_only_slow_is_not_taken_for_dead() -> None:
+    """Both would be, when the machine has much to do; what does not listen is noticed at once nevertheless."""
+    # /readyz takes up to 5 s to say that the database is away.
+    assert seconds_of("check") > 5
 
 
 def test_what_a_client_says_about_its_address_is_not_passed_on() -> None:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,10 @@ from tests.support.polling import wait_until
 Json = dict[str, Any]
 
 LABEL: Final = "com.docker.compose"
-PORTS: Final = ("API_PORT", "RABBITMQ_PORT", "RABBITMQ_MANAGEMENT_PORT")
+PORTS: Final = ("API_PORT", "PROXY_PORT", "RABBITMQ_PORT", "RABBITMQ_MANAGEMENT_PORT")
+IMAGE: Final = "taskmill:local"
+FIRST_INSTRUCTION: Final = "LABEL org.opencontainers.image.title="
+UNITS: Final = {"B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
 ONCE: Final = {"migrate", "broker-users"}
 """The services that end by themselves."""
 # Of everybody's shell; what Compose reads of the environment would change the file's meaning.
@@ -23,6 +26,7 @@ PASSED_ON: Final = ("COMPOSE_", "CONTAINER", "DOCKER_", "BUILDAH_", "XDG_", "POD
 # Images may have to be downloaded first.
 UP_S: Final = 1800
 READY_S: Final = 300
+_TRIES: Final = 3
 
 
 def find_engine() -> str | None:
@@ -30,10 +34,10 @@ def find_engine() -> str | None:
 
     podman-compose, which Podman calls without it, can't start chains of services that depend on each other.
     """
-    return next((name for name in ("docker", "podman") if _answers(name)), None)
+    return next((name for name in ("docker", "podman") if _has_compose(name)), None)
 
 
-def _answers(program: str) -> bool:
+def _has_compose(program: str) -> bool:
     try:
         shown = _call(program, "compose", "version", timeout_s=60)
         _call(program, "compose", "ls", timeout_s=60)
@@ -52,8 +56,23 @@ class Container:
 
     def state(self) -> Json:
         """Return what the engine says of it: `Status`, `ExitCode` and `Health`."""
-        state: Json = json.loads(_call(self.engine, "inspect", self.id))[0]["State"]
+        state: Json = self._inspect()["State"]
         return state
+
+    def _inspect(self) -> Json:
+        # While others use them, too, Podman 5.4 says of one call in thousands that a container is not there.
+        for _ in range(_TRIES - 1):
+            with suppress(AssertionError):
+                return _inspected(self.engine, self.id)[0]
+        return _inspected(self.engine, self.id)[0]
+
+    def is_hardened(self) -> bool:
+        """Whether it runs as an ordinary user, without any capability, and can't write to its root file system."""
+        user, capabilities = self.run("sh", "-c", "id -u; grep CapEff /proc/self/status").split(
+            "\n", 1
+        )
+        config = self._inspect()["HostConfig"]
+        return bool(int(user) and not int(capabilities.split()[1], 16) and config["ReadonlyRootfs"])
 
     def is_well(self) -> bool:
         """Whether it is healthy, or has ended well if it is one that ends."""
@@ -87,6 +106,7 @@ class Stack:
     project: str
     ports: Mapping[str, int]
     settings: Mapping[str, str]
+    profile: str
 
     def compose(self, *arguments: str, timeout_s: float = READY_S) -> str:
         """Call Compose in the clone, and return what it printed."""
@@ -95,7 +115,7 @@ class Stack:
         return _call(
             *command,
             folder=self.folder,
-            env={**_environment(), **ports, **self.settings, "COMPOSE_PROFILES": ""},
+            env={**_environment(), **ports, **self.settings, "COMPOSE_PROFILES": self.profile},
             timeout_s=timeout_s,
         )
 
@@ -105,7 +125,7 @@ class Stack:
         wanted += [f"label={LABEL}.service={service}"] if service else []
         filters = [word for one in wanted for word in ("--filter", one)]
         ids = _call(self.engine, "ps", "--all", "--quiet", *filters).split()
-        found = json.loads(_call(self.engine, "inspect", *ids)) if ids else []
+        found = _inspected(self.engine, *ids) if ids else []
         return [
             Container(
                 engine=self.engine,
@@ -115,6 +135,17 @@ class Stack:
             for one in found
         ]
 
+    def megabytes_over_base(self) -> float:
+        """Return how much larger the image of the roles is than that of Python, which it is made of."""
+        history = ("history", "--no-trunc", "--format", "{{.Size}}\t{{.CreatedBy}}", IMAGE)
+        total = 0.0
+        for line in _call(self.engine, *history).splitlines():
+            size, _, instruction = line.partition("\t")
+            total += _megabytes(size)
+            if FIRST_INSTRUCTION in instruction:
+                return total
+        raise AssertionError(f"the history of {IMAGE} has no {FIRST_INSTRUCTION}")
+
     def up(self, *arguments: str) -> None:
         """Start what does not run yet, and return when all is healthy."""
         self.compose("up", "--detach", *arguments, timeout_s=UP_S)
@@ -123,7 +154,9 @@ class Stack:
 
 
 @contextmanager
-def stack_of(folder: Path, engine: str, settings: Mapping[str, str]) -> Iterator[Stack]:
+def stack_of(
+    folder: Path, engine: str, settings: Mapping[str, str], profile: str = ""
+) -> Iterator[Stack]:
     """Give the Compose file of a clone, with passwords, and take down with its data what was started.
 
     When what is in the `with` fails, it prints the last lines of all logs.
@@ -131,7 +164,14 @@ def stack_of(folder: Path, engine: str, settings: Mapping[str, str]) -> Iterator
     _call(str(folder / "deploy/make-secrets"))
     project = f"taskmill-tests-{os.getpid()}"
     ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
-    stack = Stack(engine=engine, folder=folder, project=project, ports=ports, settings=settings)
+    stack = Stack(
+        engine=engine,
+        folder=folder,
+        project=project,
+        ports=ports,
+        settings=settings,
+        profile=profile,
+    )
     try:
         yield stack
     except BaseException:
@@ -139,6 +179,17 @@ def stack_of(folder: Path, engine: str, settings: Mapping[str, str]) -> Iterator
         raise
     finally:
         stack.compose("down", "--volumes", "--timeout", "20")
+
+
+def _inspected(engine: str, *ids: str) -> list[Json]:
+    found: list[Json] = json.loads(_call(engine, "container", "inspect", *ids))
+    return found
+
+
+def _megabytes(size: str) -> float:
+    """Read a size as engines write it, such as 13.1MB."""
+    number = size.rstrip("BkMG")
+    return float(number) * UNITS[size.removeprefix(number)]
 
 
 def _free_ports(count: int) -> list[int]:
