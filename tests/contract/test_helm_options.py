@@ -29,6 +29,7 @@ from tests.support.charts import (
 )
 from tests.support.metrics_reference import described, labels_in, labels_of, metrics_in
 from tests.support.processes import ROOT
+from tools.release.chart import pack
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +201,11 @@ def test_monitoring_is_as_without_kubernetes(everything: list[Json]) -> None:
     assert {name: json.loads(text) for name, text in shown.items()} == {
         path.name: json.loads(path.read_text("utf-8")) for path in files
     }
+
+
+def test_the_packed_chart_renders_the_same(tmp_path: Path, everything: list[Json]) -> None:
+    packed = render(EVERYTHING, pack(tmp_path))
+    assert sorted(packed, key=kind_and_name) == sorted(everything, key=kind_and_name)
 
 
 def test_the_command_helm_renders_the_same(tmp_path: Path, everything: list[Json]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskmill.version import VERSION
-from tools.release import making as release, surface
+from tools.release import chart, making as release, surface
 
 RELEASED = surface.read(release.SNAPSHOT.read_text(encoding="utf-8"))
 BEFORE = {
@@ -140,6 +140,25 @@ def test_the_changelog_and_the_chart_have_the_version_of_the_source() -> None:
     assert f"Taskmill {VERSION} promised" in first
 
 
+def test_the_packed_chart_has_every_file_and_the_same_bytes_each_time(tmp_path: Path) -> None:
+    packed = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        packed.append(chart.pack(tmp_path / name).read_bytes())
+    assert packed[0] == packed[1]
+    with tarfile.open(tmp_path / "first" / f"taskmill-{VERSION}.tgz") as archive:
+        # Links would lead out of the archive.
+        assert all(entry.isfile() for entry in archive.getmembers())
+        names = {name.removeprefix("taskmill/") for name in archive.getnames()}
+    found = {
+        str(path.relative_to(chart.CHART)) for path in chart.CHART.rglob("*") if path.is_file()
+    }
+    dashboards = {path.name for path in (chart.CHART / "files/dashboards").iterdir()}
+    assert names == {*found, *(f"files/dashboards/{name}" for name in dashboards)} - {".helmignore"}
+    assert {"Chart.yaml", "values.schema.json", "files/alerts.yml"} <= names
+    assert dashboards
+
+
 @pytest.mark.slow
 def test_the_files_of_a_release_are_the_same_each_time(tmp_path: Path) -> None:
     contents = []
@@ -151,6 +170,7 @@ def test_the_files_of_a_release_are_the_same_each_time(tmp_path: Path) -> None:
     assert set(contents[0]) == {
         f"taskmill-{VERSION}-py3-none-any.whl",
         f"taskmill-{VERSION}.tar.gz",
+        f"taskmill-{VERSION}.tgz",
         f"taskmill-{VERSION}.cdx.json",
         f"taskmill-{VERSION}-changes.md",
         "SHA256SUMS",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]  # no stubs for one call
@@ -103,9 +104,9 @@ def _result_of(question: Json) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(program.stdout.readline())
 
 
-def render(values: Json) -> list[Json]:
-    """Return the objects that Helm makes of these values, those of hooks included."""
-    result = _result_of({"render": values})
+def render(values: Json, chart: Path = CHART) -> list[Json]:
+    """Return the objects that Helm makes of these values, those of hooks included; of a folder or an archive."""
+    result = _result_of({"render": values, "chart": str(chart)})
     assert "texts" in result, result
     texts = {path: text for path, text in result["texts"].items() if not path.endswith(".txt")}
     return [one for text in texts.values() for one in yaml.safe_load_all(text) if one]
@@ -113,7 +114,7 @@ def render(values: Json) -> list[Json]:
 
 def refusal(values: Json) -> str:
     """Return why Helm refuses these values."""
-    result = _result_of({"render": values})
+    result = _result_of({"render": values, "chart": str(CHART)})
     assert "refused" in result, "the values are accepted"
     refused: str = result["refused"]
     return refused

@@ -15,12 +15,12 @@ from typing import Final
 
 from taskmill.version import VERSION
 from tools.package_sizes.installing import build
-from tools.release import surface
+from tools.release import chart, surface
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
 VERSION_FILE: Final = ROOT / "src" / "taskmill" / "version.py"
-CHART: Final = ROOT / "deploy" / "helm" / "taskmill" / "Chart.yaml"
+CHART: Final = chart.CHART / "Chart.yaml"
 SNAPSHOT: Final = ROOT / "tests" / "contract" / "released-surface.txt"
 _UNRELEASED: Final = "## [Unreleased]"
 _ENGINES: Final = ("docker", "podman")
@@ -57,8 +57,8 @@ def cut(version: str, today: str) -> None:
     CHANGELOG.write_text(text.replace(_UNRELEASED, heading, 1), encoding="utf-8")
     source = VERSION_FILE.read_text(encoding="utf-8")
     VERSION_FILE.write_text(source.replace(f'"{VERSION}"', f'"{version}"'), encoding="utf-8")
-    chart = CHART.read_text(encoding="utf-8")
-    CHART.write_text(_CHART_VERSIONS.sub(rf"\g<1>{version}", chart), encoding="utf-8")
+    description = CHART.read_text(encoding="utf-8")
+    CHART.write_text(_CHART_VERSIONS.sub(rf"\g<1>{version}", description), encoding="utf-8")
     promise(version)
 
 
@@ -70,7 +70,7 @@ def promise(version: str) -> None:
 def build_files(folder: Path) -> list[Path]:
     """Build all files of a release into an empty folder, and return them, the checksums last."""
     made = [build(kind, folder) for kind in ("sdist", "wheel")]
-    made += [_write_packages(folder), _write_changes(folder)]
+    made += [chart.pack(folder), _write_packages(folder), _write_changes(folder)]
     sums = folder / _SHA
     lines = [f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in sorted(made)]
     sums.write_text("".join(lines), encoding="ascii")

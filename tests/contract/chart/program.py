@@ -1,6 +1,7 @@
 """What tests/support/charts.py asks Helm's library and the schemas of Kubernetes, in an environment of its own.
 
-A line of JSON in, `{"render": VALUES}` or `{"validate": OBJECTS, "version": VERSION}`, is a line of JSON out.
+A line of JSON in is a line of JSON out: `{"render": VALUES, "chart": PATH}`, of a folder or an archive,
+`{"lint": VALUES}`, or `{"validate": OBJECTS, "version": VERSION}`.
 """
 # ruff: noqa: T201 - a program that prints
 
@@ -14,10 +15,10 @@ from helm_python import Chart, HelmError, lint
 Json = dict[str, Any]
 
 
-def render(folder: str, release: str, namespace: str, values: Json) -> Json:
+def render(path: str, release: str, namespace: str, values: Json) -> Json:
     """Return what Helm makes of the values, by template, or why it refuses them."""
     try:
-        with Chart.load(folder) as chart:
+        with Chart.load(path) as chart:
             return {"texts": chart.render(values=values, name=release, namespace=namespace)}
     except HelmError as error:
         return {"refused": str(error)}
@@ -40,7 +41,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if "render" in asked:
-            result: object = render(folder, release, namespace, asked["render"])
+            result: object = render(asked["chart"], release, namespace, asked["render"])
         elif "lint" in asked:
             result = lint(folder, asked["lint"], strict=True)["messages"]
         else:
