@@ -1,5 +1,7 @@
 """The state of the system over HTTP, and pausing queues."""
 
+import pytest
+
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from tests.support.api import Served, serving
@@ -109,3 +111,30 @@ async def test_it_is_not_ready_while_it_stops(stage: Stage) -> None:
         response = await served.get("/readyz")
         assert (response.status_code, response.json()["detail"]) == (503, "process: it is stopping")
         assert (await served.get("/stats")).status_code == 200
+
+
+async def test_a_queue_gets_a_time_for_its_ended_tasks_and_loses_it(api: Served) -> None:
+    made = await api.http.patch("/queues/brief", json={"keep": "P3DT12H"})
+    assert (made.status_code, made.json()["keep"], made.json()["paused"]) == (200, "P3DT12H", False)
+    both = await api.http.patch("/queues/brief", json={"keep": "PT72H", "paused": True})
+    assert (both.json()["keep"], both.json()["paused"]) == ("P3D", True)
+    # A pause changes nothing of it.
+    await api.http.patch("/queues/brief", json={"paused": False})
+    [queue] = (await api.get("/queues")).json()["items"]
+    assert (queue["keep"], queue["paused"]) == ("P3D", False)
+    none = await api.http.patch("/queues/brief", json={"keep": None})
+    assert none.json()["keep"] is None
+    entries = (await api.get("/audit", params={"action": "queue.keep"})).json()["items"]
+    assert [entry["details"] for entry in entries] == [
+        {"keep": None},
+        {"keep": "P3D"},
+        {"keep": "P3DT12H"},
+    ]
+
+
+@pytest.mark.parametrize("keep", ["PT59M", "P381D", "P1M", "3d", 3, ""])
+async def test_a_time_that_a_queue_may_not_have_is_refused(api: Served, keep: object) -> None:
+    response = await api.http.patch("/queues/brief", json={"keep": keep})
+    assert response.status_code == 422
+    assert "from PT1H to P380D" in response.text
+    assert (await api.get("/queues")).json()["items"] == []

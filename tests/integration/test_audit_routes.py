@@ -156,6 +156,7 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ),
     ("POST", "/ui/queues/{name}/pause"): Recorded(action=AuditAction.QUEUE_PAUSE, target="queue"),
     ("POST", "/ui/queues/{name}/resume"): Recorded(action=AuditAction.QUEUE_RESUME, target="queue"),
+    ("POST", "/ui/queues/{name}/keep"): Recorded(action=AuditAction.QUEUE_KEEP, target="queue"),
     ("POST", "/ui/queues/{name}/delete"): Recorded(action=AuditAction.QUEUE_DELETE, target="empty"),
     ("POST", "/ui/workers/{id}/{what}"): Recorded(action=AuditAction.WORKER_QUIET, target="worker"),
     ("POST", "/ui/failures/{id}/{decision}"): Recorded(

@@ -54,6 +54,22 @@ async def test_names_from_anybody_are_shown_as_text(pages: Served, stage: Stage)
     assert "عامل 🎉" in (await pages.get("/ui/workers")).text
 
 
+async def test_a_queue_shows_how_long_it_keeps_tasks_and_takes_another_time(
+    pages: Served, stage: Stage
+) -> None:
+    await stage.created(queue="brief")
+    assert "keeps ended tasks" not in (await pages.get("/ui/queues")).text
+    response = await pages.post("/ui/queues/brief/keep?name=b", data={"keep": " pt36h "})
+    assert (response.status_code, response.headers["location"]) == (303, "/ui/queues?name=b")
+    html = unescape((await pages.get("/ui/queues")).text)
+    assert re.search(r"keeps ended tasks for 1\sd 12\sh", html)
+    assert 'name="keep" value="P1DT12H"' in html
+    assert (await pages.post("/ui/queues/brief/keep", data={"keep": "soon"})).status_code == 422
+    assert (await pages.post("/ui/queues/%00/keep", data={"keep": "P1D"})).status_code == 404
+    await pages.post("/ui/queues/brief/keep", data={"keep": ""})
+    assert [queue.keep for queue in await stage.service.queues()] == [None]
+
+
 async def test_bad_actions_are_refused(pages: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     for path, status in (

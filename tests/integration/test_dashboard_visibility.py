@@ -12,6 +12,7 @@ import pytest
 from taskmill.dashboard.page_rules import PAGE_RULES, Need
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import Failed
+from taskmill.domain.retention import LONGEST_KEEP
 from tests.support.api import Served
 from tests.support.api_keys import REQUIRED
 from tests.support.builders import ERROR
@@ -149,6 +150,22 @@ async def test_actions_are_drawn_and_done_in_the_queues_of_the_key_only(
         assert (paused.status_code, cancelled.status_code) == statuses, queue
     versions = [(await stage.task(task.id)).version for task in tasks.values()]
     assert versions == [2, 1, 1]
+
+
+async def test_a_queue_that_has_a_time_is_deleted_by_an_admin_only(
+    closed: Served, stage: Stage
+) -> None:
+    await stage.service.set_queue_keep("mail", LONGEST_KEEP)
+    operator = await visitor(closed, stage, "tasks:read", "tasks:operate")
+    drawn = (await closed.get("/ui/queues", headers=operator)).text
+    assert ("/ui/queues/mail/pause" in drawn, "/ui/queues/mail/delete" in drawn) == (True, False)
+    refused = await closed.post("/ui/queues/mail/delete", headers=operator | FORM)
+    assert refused.status_code == 403
+    admin = await visitor(closed, stage, "admin")
+    assert "/ui/queues/mail/delete" in (await closed.get("/ui/queues", headers=admin)).text
+    deleted = await closed.post("/ui/queues/mail/delete", headers=admin | FORM)
+    assert deleted.status_code == 303
+    assert await stage.service.queues() == []
 
 
 async def test_only_pages_that_can_be_opened_are_linked(closed: Served, stage: Stage) -> None:

@@ -208,7 +208,7 @@ async def test_an_owner_with_as_many_as_it_may_have_is_looked_at_again_after_a_s
     owner = Owner("mine", ())
     assert await known.refused({"first"}, owner) == {}
     assert (await known.refused({"second"}, owner)).keys() == {"second"}
-    await remove(stage.database, known, "first")
+    await remove(stage.database, known, "first", with_keep=False)
     [error] = (await known.refused({"second"}, owner)).values()
     assert isinstance(error, QuotaExceeded)
     assert await known.refused({"second"}, Owner("another", ())) == {}

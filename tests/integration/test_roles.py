@@ -119,6 +119,7 @@ FORBIDDEN_TO_ALL = [
     "TRUNCATE taskmill.dispatch",
     "DELETE FROM taskmill.task",
     "DELETE FROM taskmill.task_event",
+    "DELETE FROM taskmill.task_log",
     "UPDATE taskmill.alembic_version SET version_num = '0'",
     "UPDATE taskmill.callback_key SET secret = ''",
     "COPY taskmill.queue TO PROGRAM 'true'",
@@ -161,6 +162,8 @@ async def test_the_program_that_tests_run_has_the_rights_of_its_roles_and_no_mor
     [
         (APP, "SELECT taskmill.drop_week('2020-01-06')"),
         (APP, "DELETE FROM taskmill.rejection"),
+        (APP, "SELECT taskmill.prune_tasks('{}', NULL)"),
+        (MAINTENANCE, "UPDATE taskmill.pruned_queue SET created_before = now()"),
         (APP, "INSERT INTO taskmill.api_key (id, name, grants) VALUES ('a', 'a', '{admin}')"),
         (APP, "UPDATE taskmill.api_key SET revoked_at = NULL"),
         (MAINTENANCE, "UPDATE taskmill.api_key SET grants = '{admin}'"),

@@ -63,6 +63,7 @@ class FakeService(FakeTasks):
         super().clear()
         self.refused: dict[str, dict[str, Any]] = {}
         self.paused: set[str] = set()
+        self.keeps: dict[str, str | None] = {}
         self.workers = ["host-1"]
         self.types_of_workers = ["emulate"]
         self.trouble: str | None = None
@@ -110,6 +111,7 @@ class FakeService(FakeTasks):
             "paused": name in self.paused,
             "paused_at": created_at if name in self.paused else None,
             "created_at": created_at,
+            "keep": self.keeps.get(name),
             "counts": self._counts(name),
             "waiting": self._waiting(name),
             "oldest_due_at": None,
@@ -131,10 +133,11 @@ class FakeService(FakeTasks):
     async def _change_queue(self, request: Request) -> Response:
         refused = await self.record(request)
         name = request.path_params["name"]
-        change = (
-            self.paused.add if orjson.loads(self.requests[-1][3])["paused"] else self.paused.discard
-        )
-        change(name)
+        body = orjson.loads(self.requests[-1][3])
+        if "paused" in body:
+            (self.paused.add if body["paused"] else self.paused.discard)(name)
+        if "keep" in body:
+            self.keeps[name] = body["keep"]
         return refused or json_response(self._queue(name))
 
     async def _delete_queue(self, request: Request) -> Response:

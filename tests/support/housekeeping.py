@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from taskmill.maintenance.retention import Duty, Retention
+from taskmill.storage.week_archive import WeekArchive
 from tests.support.stage import Stage
 
 
-def duties(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> Mapping[str, Duty]:
+def duties(
+    stage: Stage, *, keep_tasks: timedelta = timedelta(days=365), archive: WeekArchive | None = None
+) -> Mapping[str, Duty]:
     """Return the duties by their names. Changes are kept for a week."""
     return Retention(
         stage.maintenance_database,
@@ -17,6 +20,7 @@ def duties(stage: Stage, *, keep_tasks: timedelta = timedelta(days=365)) -> Mapp
         keep_rejections=timedelta(days=30),
         keep_audit=timedelta(days=365),
         keep_fires=timedelta(days=90),
+        archive=archive,
     ).duties()
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.errors import TransitionRefused
+from taskmill.domain.errors import TaskNotFound, TransitionRefused
 from taskmill.domain.lifecycle import (
     Failed,
     Interrupted,
@@ -35,6 +35,7 @@ from taskmill.storage import (
     leases,
     minutes,
     progress,
+    pruned_tasks,
     queues,
     remote_leases,
     task_log,
@@ -48,6 +49,7 @@ from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from taskmill.storage.progress import Report
+from taskmill.storage.pruned_tasks import PrunableTasks
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
@@ -133,6 +135,7 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
     }
     end = an_end(taken[finished], held, Permanent(error=ERROR))
     await claims.end(stage.database, [end], worker="w")
+    await _make_prunable(stage, queue, finished)
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() WHERE id = $1", expired)
     await stage.sql.execute(
         "UPDATE taskmill.lease SET remote = true, task_ids = $2, timeout_at = now() WHERE id = $1",
@@ -153,6 +156,19 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
         adrift=taken[adrift],
         stranded=taken[stranded],
     )
+
+
+async def _make_prunable(stage: Stage, queue: str, task_id: UUID) -> None:
+    """Let a task have ended longer ago than its queue keeps it."""
+    async with stage.sql.transaction():
+        await stage.sql.execute(
+            "UPDATE taskmill.queue SET keep = interval '1 hour' WHERE name = $1", queue
+        )
+        await stage.sql.execute("SET LOCAL session_replication_role = replica")
+        await stage.sql.execute(
+            "UPDATE taskmill.task SET finished_at = finished_at - interval '2 hours' WHERE id = $1",
+            task_id,
+        )
 
 
 Writer: TypeAlias = Callable[[Database, Scene], Awaitable[object]]
@@ -226,7 +242,7 @@ async def _take_back(database: Database, _: Scene) -> None:
 
 
 async def _retry(database: Database, scene: Scene) -> None:
-    with suppress(TransitionRefused):
+    with suppress(TransitionRefused, TaskNotFound):
         await retry_task(database, scene.finished)
 
 
@@ -324,6 +340,18 @@ async def _count_week(database: Database, scene: Scene) -> None:
     await counts.count_week(database, week.monday, week.bounds)
 
 
+async def _prune_tasks(database: Database, scene: Scene) -> None:
+    now = scene.stage.clock.now()
+    for status in ("failed", "cancelled", "succeeded"):
+        ended = PrunableTasks(
+            week=Week.of(now),
+            queue=scene.queue,
+            status=status,
+            ended_before=now + timedelta(hours=1),
+        )
+        await pruned_tasks.prune(database, ended, ended.bounds[0], 100)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "create": _create,
@@ -343,7 +371,8 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "renew": _renew,
         "close_lease": lambda database, s: leases.close_lease(database, s.held, "stopped"),
         "pause": lambda database, s: database.fetch("set_queue_pause", s.queue, True),  # noqa: FBT003
-        "remove_queue": lambda database, s: queues.remove(database, s.queue),
+        "remove_queue": lambda database, s: queues.remove(database, s.queue, with_keep=True),
+        "prune_tasks": _prune_tasks,
         "prune_queues": lambda database, _: queues.prune(database, idle_s=0.0),
         "expire": lambda database, _: expire_waiting(database),
         "log": _log,

@@ -1,7 +1,7 @@
 """Both clients, call by call."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
@@ -88,6 +88,12 @@ def kinds_of_failures(client: Client) -> None:
     assert_type(client.resolve_failure("0123456789abcdef"), FailureKindDetails)
     assert_type(client.ignore_failure("0123456789abcdef"), FailureKindDetails)
     assert_type(client.reopen_failure("0123456789abcdef"), FailureKindDetails)
+
+
+def retention(client: Client) -> None:
+    assert_type(client.keep_tasks("reports", "P3D"), QueueView)
+    assert_type(client.keep_tasks("reports", timedelta(days=3)), QueueView)
+    assert_type(client.keep_tasks("reports", None), QueueView)
 
 
 def system(client: Client) -> None:

@@ -17,9 +17,11 @@ from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
 from taskmill.operations.authorisation import (
     authorise_draft,
+    authorise_keep,
     authorise_move,
     authorise_url,
     missing,
+    permits_keep,
     permits_secrets,
     permitted_limits,
 )
@@ -28,11 +30,13 @@ from taskmill.wire.masking import ShownTask
 
 __all__ = [
     "authorise_draft",
+    "authorise_keep",
     "authorise_lease",
     "authorise_move",
     "authorise_url",
     "missing",
     "owner_of",
+    "permits_keep",
     "permits_secrets",
     "permitted_limits",
     "schedule_guard",

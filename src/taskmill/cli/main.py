@@ -30,6 +30,7 @@ _SECTIONS: Sections = {
         "broker": Lazy("broker", "broker", "Show the broker's queues; send all hints again."),
         "key": Lazy("keys", "key", "Make, list, rotate and revoke API keys."),
         "verify": Lazy("verify", "verify", "Check a database: does it keep the guarantees?"),
+        "archive": Lazy("archive", "archive", "List weeks that were archived; show their tasks."),
         "doctor": Lazy("doctor", "doctor", "Find what is wrong with it, and what fixes that."),
         "secrets": Lazy("stored_secrets", "secrets", "Encrypt stored secrets, or decrypt them."),
         "settings": Lazy("service", "settings", "Show what is set, and where."),

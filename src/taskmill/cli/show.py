@@ -160,11 +160,17 @@ def note(text: str) -> None:
 
 def json_lines(values: Iterable[object]) -> None:
     """Print values, or what the service has shown, as JSON, one a line, always as UTF-8."""
+    raw_lines(
+        json_text(value.to_json() if isinstance(value, _Shown) else value) for value in values
+    )
+
+
+def raw_lines(lines: Iterable[str]) -> None:
+    """Print lines of JSON as they are, always as UTF-8."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    for value in values:
-        text = json_text(value.to_json() if isinstance(value, _Shown) else value)
-        sys.stdout.write(text + "\n")
+    for line in lines:
+        sys.stdout.write(line + "\n")
 
 
 def flush() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.activity import print_activity
 from taskmill.cli.output import Columns, Lines, Output
+from taskmill.cli.parameters import Span
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import for_each, over_http
@@ -26,12 +28,18 @@ _STATUSES = tuple(Status)
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 _AFTER_NEW = tuple(status for status in _STATUSES if status is not Status.NEW)
 _MOST_NAMES = 8
+_KEEP_EPILOG = """\b
+Examples:
+  taskmill queue keep metrics 12h
+  taskmill queue keep orders 380d
+  taskmill queue keep metrics --default
+"""
 _QUEUE_NUMBERS = tuple(one.value.upper() for one in (*WaitingState, *_AFTER_NEW))
 
 
 @click.group()
 def queue() -> None:
-    """List, pause, resume and delete queues; publish tasks to them, and see which were refused."""
+    """List, pause, resume and delete queues; how long they keep tasks; publish to them; what they refused."""
 
 
 queue.add_command(publish)
@@ -62,6 +70,24 @@ def pause(*, name: str, client: TaskmillClient, output: Output) -> None:
 def resume(*, name: str, client: TaskmillClient, output: Output) -> None:
     """Hand out a queue's tasks again."""
     output.item(client.resume_queue(name), _queue_lines)
+
+
+@queue.command(epilog=_KEEP_EPILOG)
+@click.argument("name")
+@click.argument("time", type=Span(), required=False)
+@click.option("--default", is_flag=True, help="As long as the settings say.")
+@over_http()
+def keep(
+    *, name: str, time: timedelta | None, default: bool, client: TaskmillClient, output: Output
+) -> None:
+    """Set how long a queue keeps its ended tasks: TIME after their end, such as 3d or 12h.
+
+    Those that ended longer ago are deleted within minutes, with their history and their log. A time longer than
+    that of the settings (TASKMILL_RETENTION__TASKS_DAYS) keeps the tasks of other queues no longer.
+    """
+    if (time is None) is not default:
+        raise click.UsageError("Give a time, or --default.")
+    output.item(client.keep_tasks(name, time), _keep_lines)
 
 
 @queue.command("delete")
@@ -174,6 +200,11 @@ def _print_counts(found: StatsView) -> None:
 
 def _queue_lines(changed: QueueView) -> Lines:
     return [(changed.name, _queue_state(changed))]
+
+
+def _keep_lines(changed: QueueView) -> Lines:
+    how_long = f"for {changed.keep}" if changed.keep else "as long as the settings say"
+    return [(changed.name, f"keeps ended tasks {how_long}")]
 
 
 def _queue_state(item: QueueView) -> show.Cell:

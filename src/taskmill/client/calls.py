@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from taskmill.client.views.rejections import RejectionList, RejectionView
 from taskmill.client.views.system import EventList, StatsView, WorkerList, WorkerView
 from taskmill.client.views.task_log import LogPage
 from taskmill.client.views.tasks import TaskFields, TaskList, TaskView
-from taskmill.wire.basics import etag
+from taskmill.wire.basics import etag, format_duration
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str | int
@@ -278,6 +278,12 @@ def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
     """Stop or resume the dispatch of a queue's tasks."""
     path = path_of("queues", name)
     return sent("PATCH", path, {"paused": paused}, QueueView, repeatable=True)
+
+
+def keep_tasks(name: str, keep: timedelta | str | None) -> Call[QueueView]:
+    """Set how long a queue keeps its ended tasks."""
+    given = format_duration(keep) if isinstance(keep, timedelta) else keep
+    return sent("PATCH", path_of("queues", name), {"keep": given}, QueueView, repeatable=True)
 
 
 def address(base_url: str) -> str:

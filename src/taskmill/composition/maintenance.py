@@ -14,13 +14,17 @@ from taskmill.maintenance.retention import Duty, Retention, numbering
 from taskmill.maintenance.schedule_requests import DoScheduleRequests
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.maintenance.zone_updates import ZoneUpdates
+from taskmill.observability.logs import get_logger
 from taskmill.operations.firing import Firing
 from taskmill.operations.queues import tidy
 from taskmill.operations.ready_schedules import ScheduleReading
 from taskmill.operations.schedule_requests import ScheduleRequests
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
-from taskmill.storage import counts, failures, minutes, unserved_types
+from taskmill.storage import archive_files, counts, failures, minutes, unserved_types
+from taskmill.storage.week_archive import WeekArchive
+
+log = get_logger(__name__)
 
 _INTERVAL_S = 60.0
 _INTERVALS_S = {
@@ -136,6 +140,16 @@ def _numbering(context: ProcessContext) -> Periodic:
     return number
 
 
+def _archive(context: ProcessContext) -> WeekArchive | None:
+    folder = context.settings.retention.archive_path
+    if folder is None:
+        return None
+    # The first week may go in a year: whoever set it should not wait for that.
+    if (trouble := archive_files.trouble_with(folder)) is not None:
+        log.warning("archive.unusable", folder=str(folder), reason=trouble)
+    return WeekArchive(context.maintenance_database, folder, context.clock)
+
+
 def _periodic_duties(context: ProcessContext) -> list[Service]:
     settings, database = context.settings, context.maintenance_database
     retention = Retention(
@@ -146,6 +160,7 @@ def _periodic_duties(context: ProcessContext) -> list[Service]:
         keep_rejections=timedelta(days=settings.retention.rejection_days),
         keep_audit=timedelta(days=settings.retention.audit_days),
         keep_fires=timedelta(days=settings.retention.fire_days),
+        archive=_archive(context),
     )
     duties: dict[str, Duty] = {
         "prune-minutes": lambda: minutes.prune(database),

@@ -91,6 +91,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/queues/{name}": PageRule(Scope.TASKS_READ, Need.QUEUE),
     "POST /ui/queues/{name}/pause": _OPERATE_QUEUE,
     "POST /ui/queues/{name}/resume": _OPERATE_QUEUE,
+    "POST /ui/queues/{name}/keep": ADMIN_ONLY,
     "POST /ui/queues/{name}/delete": _OPERATE_QUEUE,
     "GET /ui/workers": _READ_VISIBLE,
     "GET /ui/workers/{id}": PageRule(Scope.TASKS_READ, Need.WORKER),

@@ -15,6 +15,7 @@ from taskmill.dashboard.texts import LANGUAGES
 from taskmill.dashboard.window_pairs import CARRYING
 from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import Reason
+from taskmill.wire.basics import format_duration
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -42,6 +43,7 @@ def environment() -> Environment:
         plain=direction.without_turning,
         theirs=direction.theirs,
         duration_s=wording.duration_s,
+        iso_duration=format_duration,
     )
     shared.globals.update(
         json_tree=json_tree.tree,

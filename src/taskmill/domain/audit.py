@@ -21,6 +21,7 @@ class AuditAction(StrEnum):
     TASKS_RETRY = "tasks.retry"
     QUEUE_PAUSE = "queue.pause"
     QUEUE_RESUME = "queue.resume"
+    QUEUE_KEEP = "queue.keep"
     QUEUE_DELETE = "queue.delete"
     WORKER_QUIET = "worker.quiet"
     WORKER_STOP = "worker.stop"

@@ -195,7 +195,7 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
     ),
     Check.KEY_WITHOUT_TASK: _meaning(
         "An idempotency key stands for a task that is not there.",
-        "Requests with this key are answered with 503 until it runs out: delete the key, or restore the task.",
+        "Requests with this key are refused with 422 until it runs out: delete the key, or restore the task.",
     ),
     Check.KEY_SHARED: _meaning("Several idempotency keys stand for the same task."),
     Check.RESEND_INCOMPLETE: _meaning(

@@ -298,11 +298,11 @@ class LeaseClosed(TaskmillError):
 
 
 class IdempotencyConflict(TaskmillError):
-    """The idempotency key was used before, for a request with another body."""
+    """The idempotency key was used before: for another body, or for a task that was deleted since."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the idempotency key {key!r} was used for a request with another body")
-        self.key = key
+    def __init__(self, key: str, what: str = "was used for a request with another body") -> None:
+        super().__init__(f"the idempotency key {key!r} {what}")
+        self.key, self.what = key, what
 
 
 class KeyInFlight(TaskmillError):

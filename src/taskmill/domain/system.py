@@ -108,7 +108,8 @@ Counts = Mapping[Status, int]
 class QueueState:
     """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits.
 
-    `waiting` is what those wait for that are new; None where that was not counted.
+    `keep` is how long it keeps its ended tasks; None for what the settings say. `waiting` is what those wait for
+    that are new; None where that was not counted.
     """
 
     name: str
@@ -117,6 +118,7 @@ class QueueState:
     oldest_due_at: datetime | None
     counts: Counts
     waiting: WaitingCounts | None = None
+    keep: timedelta | None = None
 
 
 class Liveness(StrEnum):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sized
 from datetime import timedelta
 from typing import TypeAlias
 
+from taskmill.maintenance.task_pruning import PruneTasks
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
 from taskmill.storage import (
@@ -20,6 +21,7 @@ from taskmill.storage import (
     week_drops,
 )
 from taskmill.storage.database import Database
+from taskmill.storage.week_archive import WeekArchive
 
 log = get_logger(__name__)
 
@@ -30,7 +32,7 @@ _MOST_AT_ONCE = 5000
 
 
 class Retention:
-    """How long data is kept."""
+    """How long data is kept. With an `archive` weeks are written there before they are dropped."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Retention:
         keep_rejections: timedelta,
         keep_audit: timedelta,
         keep_fires: timedelta,
+        archive: WeekArchive | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -50,6 +53,7 @@ class Retention:
         self._keep_rejections = keep_rejections
         self._keep_audit = keep_audit
         self._keep_fires_days = keep_fires / timedelta(days=1)
+        self._archive = archive
 
     def duties(self) -> Mapping[str, Duty]:
         """Return the duties by their names."""
@@ -57,6 +61,9 @@ class Retention:
         return {
             "partitions": self._make_partitions,
             "drop-weeks": self._drop_weeks,
+            "prune-tasks": PruneTasks(
+                database, self._clock, self._keep_tasks, is_archived=self._archive is not None
+            ),
             "audit-months": self._make_and_drop_months,
             "prune-changes": lambda: _is_full(database.fetch("prune_changes", days, _MOST_AT_ONCE)),
             "prune-keys": lambda: _is_full(database.fetch("prune_keys", _MOST_AT_ONCE)),
@@ -81,7 +88,8 @@ class Retention:
             log.warning("partition.too_many", attached=len(attached), oldest=attached[0].suffix)
 
     async def _drop_weeks(self) -> None:
-        await week_drops.drop_finished(self._database, self._clock.now(), self._keep_tasks)
+        now = self._clock.now()
+        await week_drops.drop_finished(self._database, now, self._keep_tasks, self._archive)
 
     async def _make_and_drop_months(self) -> None:
         now = self._clock.now()

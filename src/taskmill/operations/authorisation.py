@@ -100,6 +100,26 @@ def _sees_secrets(key: ApiKey, queue: str, type_: str) -> bool:
     return permits_secrets(key, queue) or key.permits(Scope.WORKER, queue=queue, type=type_)
 
 
+def authorise_keep(key: ApiKey | None) -> None:
+    """Check that a key may change how long a queue keeps tasks: that deletes them, or keeps weeks of all queues.
+
+    Raises:
+        ScopeMissing: It may not.
+    """
+    if not permits_keep(key):
+        raise keep_refused()
+
+
+def permits_keep(key: ApiKey | None) -> bool:
+    """Return whether a key may change how long a queue keeps tasks."""
+    return key is None or key.permits(Scope.ADMIN)
+
+
+def keep_refused() -> ScopeMissing:
+    """Return the error that a key may not change how long a queue keeps tasks."""
+    return ScopeMissing(Scope.ADMIN, "how long a queue keeps tasks")
+
+
 def authorise_url(key: ApiKey | None, url: str | None) -> None:
     """Check that a key may have requests sent to an address, if one is given. Raises `ScopeMissing`."""
     if key is None or url is None:

@@ -1,6 +1,7 @@
 """The findings of `verify` outside of a task's history: one function for each kind."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from taskmill.domain import identity
@@ -67,15 +68,16 @@ def counter_drift(difference: CountDifference) -> Finding:
     )
 
 
-def key_without_task(key: HeldKey) -> Finding:
-    """Report an idempotency key without a task."""
-    return Finding(
-        check=Check.KEY_WITHOUT_TASK,
-        task_id=key.task_id,
-        subject=f"key {key.key} of {key.scope}",
-        expected="a task",
-        found="none",
-    )
+def key_faults(key: HeldKey, pruned_before: datetime) -> Iterator[Finding]:
+    """Report an idempotency key without a task; one that is past its queue's time may be gone."""
+    if not key.has_task and key.task_id >= identity.lower_bound(pruned_before):
+        yield Finding(
+            check=Check.KEY_WITHOUT_TASK,
+            task_id=key.task_id,
+            subject=f"key {key.key} of {key.scope}",
+            expected="a task",
+            found="none",
+        )
 
 
 def shared_key(task_id: UUID, keys: int) -> Finding:
@@ -85,8 +87,10 @@ def shared_key(task_id: UUID, keys: int) -> Finding:
     )
 
 
-def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator[Finding]:
-    """Report what is wrong with the task of a refused message; a task may be gone with its week."""
+def resend_faults(
+    rejection: StoredRejection, weeks: Sequence[Week], pruned_before: datetime
+) -> Iterator[Finding]:
+    """Report what is wrong with the task of a refused message; one that is past its retention may be gone."""
     subject, task_id = f"rejection {rejection.id}", rejection.task_id
     if (rejection.resent_at is None) != (task_id is None):
         yield Finding(
@@ -96,8 +100,11 @@ def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator
             expected="the time when it was sent again, and a task",
             found="the time only" if task_id is None else "the task only",
         )
-    is_retained = task_id is not None and Week.of(identity.created_at(task_id)) in weeks
-    if is_retained and not rejection.has_task:
+    if (
+        task_id is not None
+        and not rejection.has_task
+        and _is_retained(task_id, weeks, pruned_before)
+    ):
         yield Finding(
             check=Check.RESEND_WITHOUT_TASK,
             task_id=task_id,
@@ -105,6 +112,11 @@ def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator
             expected="a task",
             found="none",
         )
+
+
+def _is_retained(task_id: UUID, weeks: Sequence[Week], pruned_before: datetime) -> bool:
+    created_at = identity.created_at(task_id)
+    return created_at >= pruned_before and Week.of(created_at) in weeks
 
 
 def unnumbered(batches: int, waited_s: float) -> Finding:

@@ -1,8 +1,8 @@
 """Queues: created on first use or by hand, listed, paused and resumed, removed when they are empty."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound, Unavailable
@@ -11,6 +11,7 @@ from taskmill.domain.quotas import Quota
 from taskmill.domain.system import QueueState
 from taskmill.domain.waiting import WaitingCounts
 from taskmill.observability.logs import get_logger
+from taskmill.operations.authorisation import keep_refused
 from taskmill.operations.known_names import KnownNames
 from taskmill.operations.quotas import Share
 from taskmill.runtime.clock import Clock
@@ -25,7 +26,7 @@ RESERVE: Final = 100
 # Pausing or resuming a queue must not wait for a long read of it.
 _MOST_BUCKETS_OF_ONE: Final = 100
 # It may be removed just as it was made.
-_PAUSE_TRIES: Final = 3
+_CHANGE_TRIES: Final = 3
 
 
 class KnownQueues(KnownNames):
@@ -79,6 +80,7 @@ async def list_queues(
             created_at=row.created_at,
             oldest_due_at=None,
             counts=counted.get(row.name, {}),
+            keep=row.keep,
         )
         for row in await rows.all_queues(database)
         if visible is None or row.name in visible
@@ -113,8 +115,24 @@ async def set_paused(
         QueueLimitReached: it does not exist, and even the limit of queues created by hand is reached.
         Unavailable: a user's transaction that is still open makes it.
     """
-    for _ in range(_PAUSE_TRIES):
-        queue = await rows.set_pause(database, name, paused=paused)
+    return await _changed(known, name, lambda: rows.set_pause(database, name, paused=paused))
+
+
+async def set_keep(
+    database: Database, known: KnownQueues, name: str, keep: timedelta | None
+) -> QueueRow:
+    """Set how long a queue keeps its ended tasks, None for what the settings say; it is created if needed.
+
+    Raises as `set_paused` does.
+    """
+    return await _changed(known, name, lambda: rows.set_keep(database, name, keep))
+
+
+async def _changed(
+    known: KnownQueues, name: str, change: Callable[[], Awaitable[QueueRow | None]]
+) -> QueueRow:
+    for _ in range(_CHANGE_TRIES):
+        queue = await change()
         if queue is not None:
             return queue
         await known.make(name)
@@ -130,25 +148,29 @@ async def one_queue(database: Database, queue: QueueRow) -> QueueState:
         created_at=queue.created_at,
         oldest_due_at=None,
         counts=counted.get(queue.name, {}),
+        keep=queue.keep,
     )
     [state] = await with_oldest(database, [state], most=_MOST_BUCKETS_OF_ONE)
     [state] = await with_waiting(database, [state])
     return state
 
 
-async def remove(database: Database, known: KnownQueues, name: str) -> None:
+async def remove(database: Database, known: KnownQueues, name: str, *, with_keep: bool) -> None:
     """Remove a queue in which nothing waits or runs. Its ended tasks stay; the next task creates it again.
 
     Raises:
         QueueNotFound: no queue has this name.
+        ScopeMissing: it keeps its ended tasks for its own time, which goes with it, and not `with_keep`.
         QueueNotEmpty: tasks wait or run in it.
     """
-    result = await rows.remove(database, name)
+    result = await rows.remove(database, name, with_keep=with_keep)
     known.forget(name)
     if result.is_removed:
         log.info("queue.removed", queue=name)
     elif not result.is_known:
         raise QueueNotFound(name)
+    elif result.has_keep:
+        raise keep_refused()
     else:
         raise QueueNotEmpty(name, waiting=result.waiting, running=result.running)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Final
 from uuid import UUID
@@ -48,6 +48,7 @@ from taskmill.operations.task_log import TaskLogs
 from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
 from taskmill.storage import flow_details, leases, minutes
 from taskmill.storage.database import Database
+from taskmill.wire.basics import format_duration
 
 _MOST_ACTIVITY_READS = 2
 _MOST_LOST_SHOWN = 100
@@ -234,10 +235,21 @@ class TaskService:
             )
         return await queues.one_queue(self.database, queue)
 
-    async def remove_queue(self, name: str) -> None:
-        """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`."""
+    async def set_queue_keep(self, name: str, keep: timedelta | None) -> QueueState:
+        """Set how long a queue keeps its ended tasks, as `queues.set_keep` does, and record it."""
+        details = {"keep": None if keep is None else format_duration(keep)}
+        target = Target(TargetType.QUEUE, name)
+        async with self.audit.record(AuditAction.QUEUE_KEEP, target, details=details):
+            queue = await queues.set_keep(self.database, self.creation.queues, name, keep)
+        return await queues.one_queue(self.database, queue)
+
+    async def remove_queue(self, name: str, *, with_keep: bool = True) -> None:
+        """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`.
+
+        Without `with_keep` it raises `ScopeMissing` for one that keeps its ended tasks for its own time.
+        """
         async with self.audit.record(AuditAction.QUEUE_DELETE, Target(TargetType.QUEUE, name)):
-            await queues.remove(self.database, self.creation.queues, name)
+            await queues.remove(self.database, self.creation.queues, name, with_keep=with_keep)
 
     async def set_worker_request(
         self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False

@@ -93,6 +93,9 @@ def _result_of_holder(
     if key and holder and holder.request_hash != key.request_hash:
         return IdempotencyConflict(key.key)
     task = stored.get(holder.task_id if holder else new.id)
+    if task is None and key and holder and holder.is_valid:
+        # A queue keeps its tasks for less than a key holds: it stands for no second one.
+        return IdempotencyConflict(key.key, "stands for a task that was deleted")
     if task is None:
         # Between two statements the key ran out, or its task passed its retention: the next try sees that.
         raise Unavailable(RETRY_AFTER_S, "the idempotency key")

@@ -238,8 +238,10 @@ class _Verifier:
         while True:
             async with verification.snapshot(self._database) as snapshot:
                 keys = await snapshot.keys(cursor, _ROWS_AT_ONCE)
-            without_task = (key for key in keys if not key.has_task and key.task_id > after)
-            self._report(map(findings.key_without_task, without_task))
+                pruned_before = await snapshot.pruned_before()
+            for key in keys:
+                if key.task_id > after:
+                    self._report(findings.key_faults(key, pruned_before))
             if len(keys) < _ROWS_AT_ONCE:
                 break
             cursor = (keys[-1].scope, keys[-1].key)
@@ -253,8 +255,9 @@ class _Verifier:
             async with verification.snapshot(self._database) as snapshot:
                 rejections = await snapshot.rejections(after, _ROWS_AT_ONCE)
                 weeks = await snapshot.weeks()
+                pruned_before = await snapshot.pruned_before()
             for rejection in rejections:
-                self._report(findings.resend_faults(rejection, weeks))
+                self._report(findings.resend_faults(rejection, weeks, pruned_before))
             if len(rejections) < _ROWS_AT_ONCE:
                 break
             after = rejections[-1].id

@@ -264,8 +264,13 @@ class RetentionSettings(Group):
         365,
         ge=1,
         le=380,
-        description="days to keep ended tasks and their history. A week is dropped as a whole, once all its tasks "
-        "have ended",
+        description="days to keep ended tasks and their history, of queues without a time of their own "
+        "(`taskmill queue keep`). A week is dropped as a whole, once all its tasks have ended",
+    )
+    archive_path: Path | None = Field(
+        None,
+        description="folder into which a week is written before it is dropped, payloads included; unset: none is. "
+        "Set it alike for all processes of maintenance. `taskmill archive` reads it",
     )
     change_days: int = Field(
         7,
@@ -291,7 +296,7 @@ class RetentionSettings(Group):
         7,
         ge=1,
         le=380,
-        description="days that an idempotency key holds, at most as long as its task is kept",
+        description="days that an idempotency key holds, at most until its task is dropped with its week",
     )
 
 

@@ -38,6 +38,11 @@ class Week:
         day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return cls(start=day - timedelta(days=day.weekday()))
 
+    @classmethod
+    def starting(cls, monday: date) -> "Week":
+        """Return the week that begins with this day."""
+        return cls(start=datetime(monday.year, monday.month, monday.day, tzinfo=UTC))
+
     def later(self, weeks: int) -> "Week":
         """Return the week that begins `weeks` later."""
         return Week(start=self.start + weeks * _WEEK)

@@ -6,7 +6,7 @@ is made anew by a check after the commit, or by maintenance within a minute.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -27,14 +27,16 @@ class QueueRow:
     name: str
     paused_at: datetime | None
     created_at: datetime
+    keep: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """The result of removing a queue: removed, unknown, or refused because tasks wait or run."""
+    """The result of removing a queue: removed, unknown, or refused: it has a time, or tasks wait or run."""
 
     is_known: bool
     is_removed: bool
+    has_keep: bool
     waiting: int
     running: int
 
@@ -99,21 +101,28 @@ async def set_pause(database: Database, name: str, *, paused: bool) -> QueueRow 
     return _queue(rows[0]) if rows else None
 
 
+async def set_keep(database: Database, name: str, keep: timedelta | None) -> QueueRow | None:
+    """Set how long a queue keeps its ended tasks, None for what the settings say; return it, if there is one."""
+    rows = await database.fetch("set_queue_keep", name, keep)
+    return _queue(rows[0]) if rows else None
+
+
 async def all_queues(database: Database) -> list[QueueRow]:
     """Return all queues, by name."""
     return [_queue(row) for row in await database.fetch("list_queues")]
 
 
-async def remove(database: Database, name: str) -> Removal:
-    """Remove a queue if nothing waits or runs in it."""
+async def remove(database: Database, name: str, *, with_keep: bool) -> Removal:
+    """Remove a queue if nothing waits or runs in it; `with_keep` also one that has a time of its own."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_queues"))
-        [row] = await connection.fetch(statement("remove_queue"), name)
+        [row] = await connection.fetch(statement("remove_queue"), name, with_keep)
     if row["is_removed"]:
         await restore(database)
     return Removal(
         is_known=row["is_known"] or row["waiting"] > 0 or row["running"] > 0,
         is_removed=row["is_removed"],
+        has_keep=row["has_keep"],
         waiting=row["waiting"],
         running=row["running"],
     )
@@ -125,7 +134,10 @@ async def restore(database: Database) -> list[str]:
 
 
 async def prune(database: Database, *, idle_s: float = IDLE_S) -> list[str]:
-    """Remove queues that were idle for `idle_s`, are not paused and named by no contract; return their names."""
+    """Remove queues that were idle for `idle_s`; return their names.
+
+    Those stay that are paused, keep their ended tasks for their own time, or are named by a contract.
+    """
     pruned = await _under_lock(database, statement("prune_queues"), idle_s)
     if pruned:
         await restore(database)
@@ -159,4 +171,9 @@ async def _under_lock(database: Database, query: str, *arguments: object) -> lis
 
 
 def _queue(row: asyncpg.Record) -> QueueRow:
-    return QueueRow(name=row["name"], paused_at=row["paused_at"], created_at=row["created_at"])
+    return QueueRow(
+        name=row["name"],
+        paused_at=row["paused_at"],
+        created_at=row["created_at"],
+        keep=row["keep"],
+    )

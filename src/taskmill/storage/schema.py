@@ -269,6 +269,14 @@ queue = Table(
     required("created_at", TIME, NOW),
     Column("resumed_at", TIME),
     Column("owner", Text),
+    Column("keep", INTERVAL),
+)
+
+pruned_queue = Table(
+    "pruned_queue",
+    metadata,
+    Column("queue", Text, primary_key=True),
+    required("created_before", TIME),
 )
 
 queue_grant = Table(

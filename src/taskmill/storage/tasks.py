@@ -54,10 +54,11 @@ def key_scope(draft: TaskDraft) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKey:
-    """The task that an idempotency key stands for, and the request that made it."""
+    """The task that an idempotency key stands for, the request that made it, and whether it is still valid."""
 
     task_id: UUID
     request_hash: bytes
+    is_valid: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,9 @@ async def find_keys(
     )
     return {
         (row["scope"], row["key"]): HeldKey(
-            task_id=row["task_id"], request_hash=row["request_hash"]
+            task_id=row["task_id"],
+            request_hash=row["request_hash"],
+            is_valid=row["is_valid"],
         )
         for row in rows
     }

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain import identity
 from taskmill.domain.fires import FireCause, ScheduleRevision
 from taskmill.domain.history import CheckedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
 from taskmill.storage import partitions, schedules
@@ -133,8 +134,13 @@ class Snapshot:
         self._connection = connection
 
     async def weeks(self) -> list[Week]:
-        """Return the weeks that have partitions: none of their tasks may be missing."""
+        """Return the weeks that have partitions: their tasks are there, but for those of `pruned_before`."""
         return await partitions.attached_with(self._connection)
+
+    async def pruned_before(self) -> datetime:
+        """Return before when tasks were created that may have been deleted, as their queue says."""
+        before: datetime | None = await self._connection.fetchval(statement("verify_pruned"))
+        return before or identity.created_at(UUID(int=0))
 
     async def tasks(self, after: UUID, upto: UUID, limit: int) -> list[CheckedTask]:
         """Return the next tasks in order of their ids."""
@@ -182,9 +188,10 @@ class Snapshot:
     ) -> list[FeedDifference]:
         """Return where the feed and the history of these ids differ, from `start` on; at most `limit` times."""
         bounds = [week.bounds for week in await self.weeks()]
+        complete_from = identity.lower_bound(await self.pruned_before())
         first_ids, next_ids = [first for first, _ in bounds], [after for _, after in bounds]
         rows = await self._connection.fetch(
-            statement("verify_feed"), after, upto, start, first_ids, next_ids, limit
+            statement("verify_feed"), after, upto, start, first_ids, next_ids, limit, complete_from
         )
         return [FeedDifference._make(row) for row in rows]
 

@@ -43,6 +43,18 @@ def test_a_queue_is_paused_and_resumed(taskmill: Taskmill, service: FakeService)
     assert service.paused == set()
 
 
+def test_a_queue_gets_a_time_for_its_ended_tasks(taskmill: Taskmill, service: FakeService) -> None:
+    kept = taskmill("queue", "keep", "mail", "36h")
+    assert kept[:2] == (0, "mail  keeps ended tasks for P1DT12H\n")
+    assert service.keeps == {"mail": "P1DT12H"}
+    kept = taskmill("queue", "keep", "mail", "--default")
+    assert kept[:2] == (0, "mail  keeps ended tasks as long as the settings say\n")
+    assert service.keeps == {"mail": None}
+    for wrong in ([], ["3d", "--default"]):
+        status, _, err = taskmill("queue", "keep", "mail", *wrong)
+        assert (status, "Give a time, or --default." in err) == (2, True)
+
+
 def test_workers_are_listed(taskmill: Taskmill) -> None:
     _, out, _ = taskmill("worker", "list")
 

@@ -257,10 +257,11 @@ def test_a_queue_is_paused_and_resumed_by_a_boolean() -> None:
 @pytest.mark.parametrize(
     ("body", "pointer", "expected"),
     [
-        ({}, "/paused", "true or false"),
+        ({}, "", "at least one of paused and keep"),
+        ({"paused": None}, "", "at least one of paused and keep"),
         ({"paused": 1}, "/paused", "true or false"),
         ({"paused": "true"}, "/paused", "true or false"),
-        ({"paused": True, "name": "x"}, "/name", "only the fields paused"),
+        ({"paused": True, "name": "x"}, "/name", "only the fields paused, keep"),
         ([], "", "an object"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The system's state: counts, queues and workers; pausing and resuming queues, requests to workers."""
+"""The system's state: counts, queues and workers; changes to queues, requests to workers."""
 
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -7,12 +7,14 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import queries
+from taskmill.api.authorisation import authorise_keep, permits_keep, shown_key
 from taskmill.api.dependencies import InContext, QueueName, SmallJsonBody, WorkerId, refuse_query
 from taskmill.api.openapi import json_body, new_router, query_parameters, refusals
 from taskmill.api.responses import RawResponse
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.errors import InvalidInput, Violation
-from taskmill.domain.system import WorkerRequest
+from taskmill.domain.system import QueueState, WorkerRequest
+from taskmill.operations.service import TaskService
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
 from taskmill.wire.queues import (
@@ -181,9 +183,9 @@ async def _set_request(
 async def list_queues(context: InContext) -> Response:
     """List all queues by name.
 
-    A queue is made by its first task, or by hand. One that was empty for a day is removed, unless it is paused or
-    the contract of a type names it. If there are very many buckets (types and priorities of a queue), only a part
-    is counted: then `oldest_due_at` may be too late and `window` too low.
+    A queue is made by its first task, or by hand. One that was empty for a day is removed, unless it is paused,
+    has a `keep`, or the contract of a type names it. If there are very many buckets (types and priorities of a
+    queue), only a part is counted: then `oldest_due_at` may be too late and `window` too low.
     """
     return RawResponse(200, queues_json(await context.service.queues())).to_starlette()
 
@@ -192,19 +194,33 @@ async def list_queues(context: InContext) -> Response:
     "/queues/{name}",
     tags=["queues"],
     dependencies=_NO_QUERY,
-    summary="Pause or resume a queue",
+    summary="Pause or resume a queue, or change how long it keeps tasks",
     openapi_extra={"requestBody": json_body(QueueChange)},
     response_model=QueueView,
     responses=refusals(has_body=True),
 )
-async def change_queue(context: InContext, name: QueueName, body: SmallJsonBody) -> Response:
+async def change_queue(
+    request: Request, context: InContext, name: QueueName, body: SmallJsonBody
+) -> Response:
     """Pause a queue (it keeps its tasks and hands out none), or resume it; one that does not exist is made.
 
-    A few more queues may be made this way when tasks may make no more.
+    With `keep` its ended tasks are deleted so long after their end, soon after it is set, too; null is as long as
+    the settings say. It needs the scope `admin`: what is deleted can't be had back, and a long time keeps weeks of
+    all queues. A few more queues may be made this way when tasks may make no more.
     """
     change = to_queue_change(body)
-    queue = await context.service.set_queue_paused(name, paused=change.paused)
+    if change.changes_keep:
+        authorise_keep(shown_key(request.scope))
+    queue = await _changed(context.service, name, change)
     return RawResponse(200, queue_json(queue)).to_starlette()
+
+
+async def _changed(service: TaskService, name: str, change: QueueChange) -> QueueState:
+    if not change.changes_keep:
+        return await service.set_queue_paused(name, paused=bool(change.paused))
+    if change.paused is not None:
+        await service.set_queue_paused(name, paused=change.paused)
+    return await service.set_queue_keep(name, change.keep)
 
 
 @router.delete(
@@ -217,7 +233,11 @@ async def change_queue(context: InContext, name: QueueName, body: SmallJsonBody)
     response_description="It is deleted; its next task makes it again",
     responses=refusals(404, 409),
 )
-async def delete_queue(context: InContext, name: QueueName) -> Response:
-    """Delete a queue in which nothing waits or runs. Its ended tasks stay, with their counts."""
-    await context.service.remove_queue(name)
+async def delete_queue(request: Request, context: InContext, name: QueueName) -> Response:
+    """Delete a queue in which nothing waits or runs. Its ended tasks stay, with their counts.
+
+    One that has a `keep` loses it, so that tasks may be deleted sooner: that needs the scope `admin`.
+    """
+    with_keep = permits_keep(shown_key(request.scope))
+    await context.service.remove_queue(name, with_keep=with_keep)
     return Response(status_code=204)

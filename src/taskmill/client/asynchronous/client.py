@@ -8,6 +8,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from datetime import timedelta
 from typing import Any, Unpack
 from uuid import UUID
 
@@ -214,6 +215,13 @@ class AsyncTaskmillClient(
     async def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
         return await self._send(calls.pause_queue(name, paused=False))
+
+    async def keep_tasks(self, name: str, keep: timedelta | str | None) -> QueueView:
+        """Set how long a queue keeps its ended tasks, such as `P3D`; None for as long as the settings say.
+
+        Those that ended longer ago are deleted soon, with their history. It needs a key with the scope `admin`.
+        """
+        return await self._send(calls.keep_tasks(name, keep))
 
     async def delete_queue(self, name: str) -> None:
         """Remove a queue in which nothing waits or runs; its ended tasks stay. A later task makes it again."""

@@ -47,8 +47,8 @@ class AuditEntryView(View):
     action: str
     """
     one of task.cancel, task.retry, task.reschedule, tasks.cancel, tasks.retry, queue.pause, queue.resume,
-    queue.delete, worker.quiet, worker.stop, worker.resume, worker.start, webhook.create, webhook.change,
-    webhook.delete, webhook.test, delivery.resend, callback_key.show, type.register, type.drop,
+    queue.keep, queue.delete, worker.quiet, worker.stop, worker.resume, worker.start, webhook.create,
+    webhook.change, webhook.delete, webhook.test, delivery.resend, callback_key.show, type.register, type.drop,
     rejection.resend, failure.resolve, failure.ignore, failure.reopen, schedule.put, schedule.delete,
     schedule.pause, schedule.resume, schedule.run, schedule.backfill, notice.acknowledge, notice.silence,
     notice.reopen, key.create, key.rotate, key.revoke, session.end, secrets.encrypt, secrets.decrypt,

@@ -16,6 +16,8 @@ class QueueView(View):
     paused: bool
     paused_at: datetime | None
     created_at: datetime
+    keep: str | None = None
+    """how long it keeps its ended tasks, an ISO 8601 duration; null: as long as the settings say"""
     counts: dict[Status, int]
     """tasks by status; every status is there"""
     waiting: WaitingView | None = None

@@ -34,7 +34,7 @@ def _violation(error: TaskmillError) -> Violation:
             expected = f"{error.limit_bytes} bytes at most"
             return Violation(pointer="", expected=expected, got="a larger one")
         case IdempotencyConflict():
-            got = "one that was used for a task with another body"
+            got = f"one that {error.what}"
             return Violation(pointer="/idempotency_key", expected="a new key", got=got)
         case QueueLimitReached():
             expected = f"one of the {error.limit} queues that there are"

@@ -1,4 +1,4 @@
-"""The queues: how many tasks wait and run, how fast, how long; and their pause."""
+"""The queues: how many tasks wait and run, how fast, how long; their pause, and how long they keep tasks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,11 @@ from taskmill.dashboard.view import Pairs, View
 from taskmill.dashboard.window_pairs import NAMES
 from taskmill.domain.activity import AnyWindow, Flow, QueueActivity
 from taskmill.domain.errors import QueueNotFound
+from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
 from taskmill.wire.fields import is_name
+from taskmill.wire.queues import to_queue_change
 
 _LIST_PARAMETERS: Final = frozenset({*NAMES, "name", "order", "page"})
 _WIDTH: Final = 100.0
@@ -78,10 +80,21 @@ async def resume_queue(view: View) -> Response:
     return await _set_paused(view, paused=False)
 
 
+async def keep_tasks(view: View) -> Response:
+    """Set how long it keeps its ended tasks, empty for what the settings say, and show the queues."""
+    name: str = view.request.path_params["name"]
+    time = first(await view.form(), "keep")
+    if not is_name(name):
+        raise QueueNotFound(name)
+    change = to_queue_change({"keep": time.upper() or None})
+    await view.context.service.set_queue_keep(name, change.keep)
+    return view.redirect("/ui/queues", _list_query(view.query))
+
+
 async def remove_queue(view: View) -> Response:
     """Remove an empty queue, and show the others."""
     name = await _named(view)
-    await view.context.service.remove_queue(name)
+    await view.context.service.remove_queue(name, with_keep=view.may(Scope.ADMIN))
     return view.redirect("/ui/queues", _list_query(view.query))
 
 
@@ -169,5 +182,6 @@ ROUTES = [
     ("GET", "/ui/queues", show_queues),
     ("POST", "/ui/queues/{name}/pause", pause_queue),
     ("POST", "/ui/queues/{name}/resume", resume_queue),
+    ("POST", "/ui/queues/{name}/keep", keep_tasks),
     ("POST", "/ui/queues/{name}/delete", remove_queue),
 ]

@@ -4,4 +4,4 @@ UPDATE taskmill.queue
 SET paused_at = CASE WHEN $2 THEN coalesce(paused_at, now()) END,
     resumed_at = CASE WHEN $2 OR paused_at IS NULL THEN resumed_at ELSE clock_timestamp() END
 WHERE name = $1
-RETURNING name, paused_at, created_at
+RETURNING name, paused_at, created_at, keep
