@@ -238,8 +238,9 @@ KINDS = 500
 
 def listing(step_s: int, seconds: float, queues: list[str] | None) -> tuple[object, ...]:
     """Return the arguments of a listing of 100 kinds without a filter."""
-    nothing = (None, None, None)
-    return (step_s, seconds, 100, 10_000, queues, *nothing, "most", None, None, True, None)
+    nothing, until_now = (None, None, None), (None, None)
+    page = ("most", None, None, True, None)
+    return (step_s, seconds, 100, 10_000, queues, *nothing, *page, *until_now)
 
 
 async def test_reading_and_folding_failures_has_a_bounded_cost(stage: Stage) -> None:
