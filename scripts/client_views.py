@@ -27,6 +27,7 @@ from taskmill.wire.audit import AuditEntryList  # noqa: E402
 from taskmill.wire.batches import BatchCreated  # noqa: E402
 from taskmill.wire.doctor import DoctorReportView  # noqa: E402
 from taskmill.wire.explanations import ExplanationView  # noqa: E402
+from taskmill.wire.failure_samples import FailureSampleView  # noqa: E402
 from taskmill.wire.failures import FailureKindDetails, FailureKindList  # noqa: E402
 from taskmill.wire.feed import ChangeView  # noqa: E402
 from taskmill.wire.problems import Problem  # noqa: E402
@@ -56,6 +57,7 @@ WANTED: Final[tuple[type[BaseModel], ...]] = (
     ExplanationView,
     FailureKindDetails,
     FailureKindList,
+    FailureSampleView,
     FireList,
     LogPage,
     LoginLinkView,

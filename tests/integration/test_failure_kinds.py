@@ -1,5 +1,7 @@
 """One kind of failures: what is counted of it, its sample, and what operators decide."""
 
+from uuid import UUID
+
 import pytest
 
 from taskmill.domain.activity import Window
@@ -135,3 +137,19 @@ async def test_a_sample_reads_a_bounded_number_of_tasks(stage: Stage) -> None:
         rows, plan = await session.fetch("sample_successes", ["pay"], None, 4)
         assert len(rows) == 4
         assert plan.rows_read <= 4
+
+
+async def test_a_frequent_label_is_looked_for_in_a_bounded_number_of_tasks(stage: Stage) -> None:
+    for _ in range(12):
+        await fail(stage, place="shop.call")
+        await fail(stage, place="shop.pay", labels='{"team":"a"}')
+    await failures.fold(stage.maintenance_database)
+    await stage.sql.execute("ANALYZE taskmill.task, taskmill.failure_kind")
+    label = "find_kinds_of_frequent_label", '{"team":"a"}', UUID(int=0), None
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch(*label, 10, 5)
+        assert [row["kind"] for row in rows] == ["E in shop.pay"]
+        assert plan.rows_read <= 2 + 5 + 1
+        assert plan.faults == []
+        rows, _ = await session.fetch(*label, 1, 5)
+        assert [row["kind"] for row in rows] == ["E in shop.pay"]

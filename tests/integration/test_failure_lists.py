@@ -127,18 +127,47 @@ async def test_a_label_admits_the_kinds_by_which_a_task_that_has_it_failed(stage
     assert await kinds(stage, KindFilter(label=("team", "none"))) == []
 
 
+SLOW = """
+    CREATE OR REPLACE FUNCTION taskmill.error_kind(error jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE
+    AS $$ BEGIN PERFORM pg_sleep(1); RETURN ''; END $$
+"""
+
+
+async def test_of_a_frequent_label_only_the_newest_tasks_of_each_kind_are_looked_at(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail(stage, "one", labels='{"team":"a"}')
+    await fail(stage, "one", labels='{"team":"c"}')
+    await fail(stage, "two", labels='{"team":"b"}')
+    await fail(stage, "three", labels='{"team":"a"}', queue="mail")
+    await fail(stage, "four", labels='{"team":"a"}')
+    await stage.service.retry(await fail(stage, "five", labels='{"team":"a"}'))
+    await failures.fold(stage.maintenance_database)
+    wanted = KindFilter(label=("team", "a"))
+    page = await stage.service.failures.page(wanted, limit=9)
+    assert not page.is_sampled
+    # The index has the kinds already: who reads along it does not call the function.
+    await stage.sql.execute(SLOW)
+    monkeypatch.setattr("taskmill.storage.failures._LABEL_S", 0.5)
+    page = await stage.service.failures.page(wanted, limit=9)
+    assert page.is_sampled
+    assert sorted(one.kind for one in page.items) == ["E: four", "E: one", "E: three"]
+    assert await kinds(stage, KindFilter(label=("team", "a"), queue="mail")) == ["three"]
+    assert await kinds(stage, KindFilter(label=("team", "none"))) == []
+    monkeypatch.setattr("taskmill.storage.failures._MOST_OF_SAMPLED", 1)
+    assert sorted(await kinds(stage, wanted)) == ["four", "three"]
+    # The newest ones may be in queues that a key must not see.
+    assert await failures.kinds_of_label(stage.database, wanted, {"mail"}) is None
+
+
 async def test_a_label_that_takes_long_to_look_up_is_refused(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.failures._LABEL_S", 0.2)
-    await stage.sql.execute(
-        "CREATE OR REPLACE FUNCTION taskmill.error_kind(error jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE"
-        " AS $$ BEGIN PERFORM pg_sleep(1); RETURN ''; END $$"
-    )
-    await stage.sql.execute(
-        "DROP TRIGGER task_failure ON taskmill.task; DROP INDEX taskmill.task_error_kind"
-    )
     await fail(stage, labels='{"team":"a"}')
+    await failures.fold(stage.maintenance_database)
+    await stage.sql.execute(SLOW)
+    await stage.sql.execute("DROP INDEX taskmill.task_error_kind")
     with pytest.raises(InvalidInput, match="fewer tasks have"):
         await kinds(stage, KindFilter(label=("team", "a")))
 

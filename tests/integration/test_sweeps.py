@@ -275,7 +275,7 @@ async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
         ({"created_after": "yesterday"}, "/created_after"),
         ({"created_before": 5}, "/created_before"),
         ({"queue": "a", "dry_run": "yes"}, "/dry_run"),
-        ({"queue": "a", "limit": 5}, "/limit"),
+        ({"queue": "a", "most": 5}, "/most"),
         ({"all": True, "cursor": 5}, "/cursor"),
         ([], ""),
     ],

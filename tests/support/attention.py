@@ -19,6 +19,7 @@ from taskmill.domain.attention_snapshot import (
     QueueLoad,
     RecentEnds,
     RefusedMessages,
+    ReturnedKind,
     ScheduleState,
 )
 from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, SystemFigures
@@ -203,6 +204,9 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "new_errors": [
             FailedTasks(type="send", error="ValueError: no", tasks=2, first_at=ago(minutes=9))
         ]
+    },
+    "error_came_back.again": {
+        "returned_kinds": [ReturnedKind(error="ValueError: no", resolved_at=ago(hours=7))]
     },
     "expiries.expired": {"ends": [ends(expired=2)]},
     "refused.queue": {"refused": [_REFUSED]},

@@ -74,7 +74,12 @@ class Session(Database):
         yield self.connection
 
     @asynccontextmanager
-    async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:  # noqa: ARG002 - as it has
+    async def slow(
+        self,
+        *,
+        timeout_s: float,  # noqa: ARG002 - as it has
+        is_pinned: bool = False,  # noqa: ARG002 - as it has
+    ) -> AsyncIterator[Connection]:
         """Check the connection out, with its own timeouts."""
         yield self.connection
 

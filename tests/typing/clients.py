@@ -20,6 +20,7 @@ from taskmill.client.views.attention import AttentionView, NoticeView
 from taskmill.client.views.audit import AuditEntryView
 from taskmill.client.views.doctor import DoctorReportView
 from taskmill.client.views.explanations import ExplanationView
+from taskmill.client.views.failure_samples import FailureSampleView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 from taskmill.client.views.feed import ChangeView
 from taskmill.client.views.queues import QueueView
@@ -73,6 +74,7 @@ def tasks(client: Client) -> None:
     assert_type(client.reschedule(ID, priority=9, delay_s=0, version=2), TaskView)
     assert_type(client.cancel_matching(queue="reports", dry_run=True), SweepView)
     assert_type(client.retry_matching(all=True, on_step=print), SweepView)
+    assert_type(client.retry_matching(error="E: no", limit=9, per_second=2), SweepView)
     assert_type(client.events(ID), Sequence[EventView])
     assert_type(client.explain(ID), ExplanationView)
     assert_type(client.logs(ID, level="warning"), Iterator[LogLineView])
@@ -85,6 +87,7 @@ def kinds_of_failures(client: Client) -> None:
     kinds = client.failures(window="7d", order="newest", queue="mail")
     assert_type(kinds, Iterator[FailureKindView])
     assert_type(client.failure("0123456789abcdef", window="1h"), FailureKindDetails)
+    assert_type(client.failure_sample("5d41402abc4b2a76", task="01a2"), FailureSampleView)
     assert_type(client.resolve_failure("0123456789abcdef"), FailureKindDetails)
     assert_type(client.ignore_failure("0123456789abcdef"), FailureKindDetails)
     assert_type(client.reopen_failure("0123456789abcdef"), FailureKindDetails)

@@ -105,6 +105,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /workers": _READ_VISIBLE,
     "GET /failures": _READ_VISIBLE,
     "GET /failures/{id}": _READ_VISIBLE,
+    "GET /failures/{id}/sample": _READ_VISIBLE,
     "POST /failures/{id}/resolve": _OPERATE_ALL,
     "POST /failures/{id}/ignore": _OPERATE_ALL,
     "POST /failures/{id}/reopen": _OPERATE_ALL,

@@ -74,6 +74,10 @@ class ListingQuery(BaseModel):
         ]
         | None
     ) = Field(default=None, description="only with this in the name, in any case")
+    error: fields.FailureKind | None = Field(
+        default=None,
+        description="only tasks whose latest error is of this kind, the `kind` of `GET /failures`",
+    )
     created_after: QueryTime | None = Field(default=None, description="from this time on")
     created_before: QueryTime | None = Field(default=None, description="up to, without, this time")
     limit: Annotated[
@@ -108,6 +112,7 @@ class ListingQuery(BaseModel):
             type=self.type,
             labels=tuple(labels),
             name=self.name,
+            error=self.error,
             waiting=None if self.waiting is None else WaitingState(self.waiting),
             created_after=self.created_after,
             created_before=self.created_before,
@@ -156,6 +161,7 @@ def digest(wanted: TaskFilter, order: object) -> bytes:
         wanted.labels,
         wanted.name,
         *([] if wanted.waiting is None else [wanted.waiting]),
+        *([] if wanted.error is None else [("error", wanted.error)]),
         [time and format_timestamp(time) for time in times],
         order,
     )

@@ -1,10 +1,22 @@
-"""The commands for kinds of failures: list, show, resolve, ignore, reopen."""
+"""The commands for kinds of failures: list, show, retry, resolve, ignore, reopen."""
+
+from typing import Any
 
 import click
 
 from taskmill.cli import show
+from taskmill.cli.failure_samples import sample_lines
 from taskmill.cli.output import Columns, Limit, Lines, Output
 from taskmill.cli.server import for_each, given, limit_options, over_http
+from taskmill.cli.sweeping import (
+    RETRY,
+    SweepOptions,
+    asking_options,
+    filters_of,
+    kind_filter_options,
+    plan_options,
+    sweep,
+)
 from taskmill.client.failures import FailureFilters
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.views.failures import CountOf, FailureKindDetails, FailureKindView
@@ -17,6 +29,7 @@ Examples:
   taskmill failure list --window 7d --order newest
   taskmill failure list --queue mail --text timeout
   taskmill failure show 5d41402abc4b2a76
+  taskmill failure retry 5d41402abc4b2a76 --delay-s 600 --per-second 10
   taskmill failure resolve 5d41402abc4b2a76
 """
 _MOST_TYPES = 3
@@ -68,10 +81,49 @@ def list_(*, limit: Limit, client: TaskmillClient, output: Output, **wanted: str
 @failure.command("show")
 @click.argument("kind_id", metavar="ID")
 @_window_option
+@click.option(
+    "--task", metavar="ID", help="The task to show as the example.  [default: the newest]"
+)
 @over_http()
-def show_(*, kind_id: str, window: str, client: TaskmillClient, output: Output) -> None:
-    """Show a kind: how many failed in which queues, of which types, since when."""
-    output.item(client.failure(kind_id, window=window), _lines)
+def show_(
+    *, kind_id: str, window: str, task: str | None, client: TaskmillClient, output: Output
+) -> None:
+    """Show a kind: how many failed where and since when, what these tasks have in common, and an example.
+
+    The example's payload is compared with that of a task of its type that succeeded. With --json, the kind as one
+    object with the rest in "sample".
+    """
+    found = client.failure(kind_id, window=window)
+    sample = client.failure_sample(kind_id, window=window, task=task)
+    if output.as_json:
+        show.json_lines([{**found.to_json(), "sample": sample.to_json()}])
+        return
+    for cells in (*_lines(found), *sample_lines(sample)):
+        show.line(*cells)
+
+
+@failure.command()
+@click.argument("kind_id", metavar="ID")
+@kind_filter_options
+@plan_options
+@asking_options
+@over_http(has_quiet=True)
+def retry(
+    *,
+    kind_id: str,
+    dry_run: bool,
+    yes: bool,
+    client: TaskmillClient,
+    output: Output,
+    **options: Any,  # noqa: ANN401 - see the options
+) -> int:
+    """Run the tasks again that are still failed in this way: all of them, or the oldest.
+
+    It counts them first and asks for confirmation. They are due at once, or after a delay, or so many each second.
+    """
+    selected = {**filters_of(options), "error": client.failure(kind_id).kind}
+    how = SweepOptions(selected=selected, dry_run=dry_run, yes=yes)  # type: ignore[arg-type]  # names are the options above
+    return sweep(client.retry_matching, RETRY, how, output)
 
 
 @failure.command()

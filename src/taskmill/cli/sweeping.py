@@ -8,17 +8,21 @@ from typing import Any
 import click
 
 from taskmill.cli import show
+from taskmill.cli.numbers import Seconds, Whole
 from taskmill.cli.output import Lines, Output
 from taskmill.cli.parameters import LabelParam, Moment
 from taskmill.cli.server import Command, given, with_options
 from taskmill.client.errors import ClientError
-from taskmill.client.sweeps import Selected
+from taskmill.client.sweeps import Retried, Selected
 from taskmill.client.views.sweeps import SweepView
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.task_fields import TASK_FIELDS
 
 _BAR_WIDTH = 30
 _MOST_UNTYPED = 1_000
 """To confirm more tasks than these, their number must be typed."""
+_HOW = ("dry_run", "yes")
+_PLANNED = ("limit", "delay_s", "per_second")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +53,16 @@ RETRY = Verbs(imperative="Run again", done="new again")
 class SweepOptions:
     """Which tasks, and how: as given by the options."""
 
-    selected: Selected
+    selected: Selected | Retried
     dry_run: bool
     yes: bool
+
+
+_QUEUE = click.option("--queue", metavar="QUEUE", help="Of this queue.")
+_TYPE = click.option("--type", "type", metavar="TYPE", help="Of this type.")
+_LABEL = click.option("--label", type=LabelParam(), multiple=True, help="With this label.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count what fits.")
+_YES = click.option("--yes", is_flag=True, help="Don't ask.")
 
 
 def filter_options(*statuses: Status) -> Callable[[Command], Command]:
@@ -63,10 +74,15 @@ def filter_options(*statuses: Status) -> Callable[[Command], Command]:
             multiple=True,
             help="May be given several times.",
         ),
-        click.option("--queue", metavar="QUEUE", help="Of this queue."),
-        click.option("--type", "type", metavar="TYPE", help="Of this type."),
-        click.option("--label", type=LabelParam(), multiple=True, help="With this label."),
+        _QUEUE,
+        _TYPE,
+        _LABEL,
         click.option("--name", metavar="TEXT", help="Whose name has this text in it."),
+        click.option(
+            "--error",
+            metavar="KIND",
+            help="Whose latest error is of this kind, as failure list shows it.",
+        ),
         click.option("--created-after", type=Moment(), help="Created at this time or later."),
         click.option("--created-before", type=Moment(), help="Created before this time."),
     )
@@ -74,8 +90,30 @@ def filter_options(*statuses: Status) -> Callable[[Command], Command]:
 
 sweep_options = with_options(
     click.option("--all", is_flag=True, help="All tasks; instead of a filter."),
-    click.option("--dry-run", is_flag=True, help="Only count what fits."),
-    click.option("--yes", is_flag=True, help="Don't ask."),
+    _DRY_RUN,
+    _YES,
+)
+asking_options = with_options(_DRY_RUN, _YES)
+kind_filter_options = with_options(_QUEUE, _TYPE, _LABEL)
+plan_options = with_options(
+    click.option(
+        "--limit",
+        type=Whole(min=1),
+        metavar="N",
+        help="At most so many, the oldest.  [default: all]",
+    ),
+    click.option(
+        "--delay-s",
+        type=Seconds(TASK_FIELDS["delay_s"].least, TASK_FIELDS["delay_s"].most),
+        metavar="S",
+        help="Due so many seconds from now.  [default: at once]",
+    ),
+    click.option(
+        "--per-second",
+        type=Whole(min=1),
+        metavar="N",
+        help="Due one after the other, so many each second.  [default: all together]",
+    ),
 )
 
 
@@ -93,13 +131,16 @@ def parse_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> SweepOpt
     Raises:
         click.UsageError: Both or neither are given.
     """
-    how = {name: options[name] for name in ("dry_run", "yes")}
-    selected = filters_of({name: options[name] for name in options if name not in how})
+    how = {name: options[name] for name in _HOW}
+    plan = given({name: options.get(name) for name in _PLANNED})
+    selected = filters_of(
+        {name: options[name] for name in options if name not in (*_HOW, *_PLANNED)}
+    )
     if not task_ids and not selected:
         raise click.UsageError("Which tasks? Give their ids, a filter such as --queue, or --all.")
-    if task_ids and (selected or any(how.values())):
+    if task_ids and (selected or plan or any(how.values())):
         raise click.UsageError("Give ids or a filter, not both.")
-    return None if task_ids else SweepOptions(selected=selected, **how)  # type: ignore[arg-type]  # names are the options above
+    return None if task_ids else SweepOptions(selected={**selected, **plan}, **how)  # type: ignore[arg-type]  # names are the options above
 
 
 def sweep(
@@ -143,7 +184,7 @@ def _is_confirmed(verbs: Verbs, total: int) -> bool:
 def _with_progress(
     action: Callable[..., SweepView],
     verb: str,
-    selected: Selected,
+    selected: Selected | Retried,
     total: int | None,
     *,
     dry_run: bool,

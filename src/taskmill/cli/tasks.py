@@ -19,6 +19,7 @@ from taskmill.cli.sweeping import (
     filter_options,
     filters_of,
     parse_sweep,
+    plan_options,
     sweep,
     sweep_options,
 )
@@ -56,6 +57,7 @@ Examples:
   taskmill task retry 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
   taskmill task retry --queue reports --created-after 2030-01-31
   taskmill task retry --status failed --status cancelled --yes
+  taskmill task retry --queue reports --limit 1000 --per-second 10
 """
 _RESCHEDULE_EPILOG = """\b
 Examples:
@@ -246,6 +248,7 @@ def cancel(
 @task.command(epilog=_RETRY_EPILOG)
 @click.argument("task_ids", metavar="[ID...]", nargs=-1)
 @filter_options(Status.FAILED, Status.CANCELLED, Status.SUCCEEDED)
+@plan_options
 @sweep_options
 @over_http(has_quiet=True)
 def retry(
@@ -257,7 +260,8 @@ def retry(
 ) -> int:
     """Run ended tasks again, with all their attempts: by their ids, or all that match a filter.
 
-    Without --status only failed ones match. With a filter, it counts the tasks first and asks for confirmation.
+    Without --status only failed ones match. With a filter, it counts the tasks first and asks for confirmation;
+    they are due at once, or after a delay, or so many each second.
     """
     selection = parse_sweep(task_ids, options)
     if selection is None:

@@ -43,8 +43,8 @@ class Rescheduled(TypedDict, total=False):
 class Filters(TypedDict, total=False):
     """Which tasks a listing shows; several values of one filter are alternatives.
 
-    `label` is `key=value`; `name` is a part of the name; `waiting` is ready, scheduled, retrying or held; `order`
-    is `desc` (newest first) or `asc`.
+    `label` is `key=value`; `name` is a part of the name; `error` is the `kind` of their latest error; `waiting` is
+    ready, scheduled, retrying or held; `order` is `desc` (newest first) or `asc`.
     """
 
     status: str | Iterable[str]
@@ -52,6 +52,7 @@ class Filters(TypedDict, total=False):
     type: str | Iterable[str]
     label: str | Iterable[str]
     name: str
+    error: str
     waiting: str
     created_after: datetime | str
     created_before: datetime | str

@@ -1,9 +1,11 @@
 """The calls for kinds of failures."""
 
 from typing import TypedDict
+from uuid import UUID
 
 from taskmill.client.calls import Call, got, path_of
 from taskmill.client.responses import reader
+from taskmill.client.views.failure_samples import FailureSampleView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindList
 
 
@@ -30,6 +32,12 @@ def page(wanted: FailureFilters, cursor: str | None, limit: int) -> Call[Failure
 def get(kind_id: str, window: str) -> Call[FailureKindDetails]:
     """Read a kind."""
     return got(path_of("failures", kind_id), FailureKindDetails, window=window)
+
+
+def sample(kind_id: str, window: str, task: UUID | str | None) -> Call[FailureSampleView]:
+    """Read what the tasks of a kind have in common, and one of them."""
+    path = path_of("failures", kind_id, "sample")
+    return got(path, FailureSampleView, window=window, task=task)
 
 
 def decide(kind_id: str, decision: str) -> Call[FailureKindDetails]:

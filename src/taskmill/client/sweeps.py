@@ -16,7 +16,8 @@ _SUMMED: Final = ("matched", "changed", "cancel_requested")
 class Selected(TypedDict, total=False):
     """Which tasks to cancel or to run again: those that match all given filters, or `all`.
 
-    `status` without a value means `new` and `in_progress` for a cancel, `failed` for a retry.
+    `status` without a value means `new` and `in_progress` for a cancel, `failed` for a retry; `error` is the
+    `kind` of their latest error.
     """
 
     status: str | Iterable[str]
@@ -24,9 +25,18 @@ class Selected(TypedDict, total=False):
     type: str
     label: str | Iterable[str]
     name: str
+    error: str
     created_after: datetime | str
     created_before: datetime | str
     all: bool
+
+
+class Retried(Selected, total=False):
+    """Which tasks to run again: at most `limit`, the oldest; due after `delay_s`, so many `per_second`."""
+
+    limit: int
+    delay_s: float
+    per_second: int
 
 
 def step(

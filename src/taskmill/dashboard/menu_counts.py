@@ -10,6 +10,7 @@ _COUNTED: Final[Mapping[str, tuple[NoticeKind, ...]]] = {
     FAILURES.name: (
         NoticeKind.FAILURES_UP,
         NoticeKind.FAILING,
+        NoticeKind.ERROR_CAME_BACK,
         NoticeKind.NEW_ERROR,
         NoticeKind.LOSSES_EXHAUSTED,
         NoticeKind.EXPIRIES,

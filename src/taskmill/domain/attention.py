@@ -49,6 +49,7 @@ class NoticeKind(StrEnum):
     PARTITIONS_MISSING = "partitions_missing"
     LATE = "late"
     SLOTS_FULL = "slots_full"
+    ERROR_CAME_BACK = "error_came_back"
     NEW_ERROR = "new_error"
     SCHEDULE_SLOW = "schedule_slow"
     EXPIRIES = "expiries"

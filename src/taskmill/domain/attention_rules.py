@@ -293,6 +293,14 @@ def _errors(snapshot: AttentionSnapshot) -> Iterator[Notice]:
             since=new.first_at,
             tasks=new.tasks,
         )
+    for one in snapshot.returned_kinds:
+        yield Notice(
+            kind=NoticeKind.ERROR_CAME_BACK,
+            case="again",
+            severity=Severity.WARNING,
+            subject=one.error,
+            facts={"error": one.error, "span": snapshot.ago(one.resolved_at)},
+        )
 
 
 def _refused(snapshot: AttentionSnapshot) -> Iterator[Notice]:

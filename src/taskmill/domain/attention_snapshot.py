@@ -94,6 +94,14 @@ class FailedTasks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedKind:
+    """A kind of failures that was resolved, and has failed again since."""
+
+    error: str
+    resolved_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedMessages:
     """Messages for a queue (None: they named none) that were refused in the last day and not sent again."""
 
@@ -175,6 +183,7 @@ class AttentionSnapshot:
     lost_workers: Sequence[LostWorker] = ()
     ends: Sequence[RecentEnds] = ()
     new_errors: Sequence[FailedTasks] = ()
+    returned_kinds: Sequence[ReturnedKind] = ()
     lost_tasks: Sequence[FailedTasks] = ()
     refused: Sequence[RefusedMessages] = ()
     webhooks: Sequence[FailingWebhook] = ()

@@ -190,6 +190,10 @@ TEXTS: Final[Mapping[str, NoticeText]] = {
         "{running} of {slots} slots are taken while tasks wait in {queues}.",
         "Start more workers, or give them more slots: --concurrency.",
     ),
+    "error_came_back.again": NoticeText(
+        "A kind of error was resolved {span} ago, and tasks fail in this way again: {error}.",
+        "Look at an example: the cause is still there. Resolve the kind again when it is removed.",
+    ),
     "new_error.new": NoticeText(
         _many(
             "Type {type} fails with a new kind of error, {n} time: {error}.",

@@ -19,6 +19,9 @@ from taskmill.domain.lifecycle import ErrorInfo
 LONGEST_KEY: Final = 200
 """The most characters of a fingerprint, and of a place."""
 
+LONGEST_KIND: Final = 304
+"""The most characters of a kind: of a class (100), ` in `, and a place."""
+
 KIND_ID_PATTERN: Final = r"^[0-9a-f]{16}$"
 KIND_ID_WORDS: Final = "16 hexadecimal digits, a to f in lower case"
 

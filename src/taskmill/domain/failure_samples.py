@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from taskmill.domain.error_kinds import message_shape
+
 MOST: Final = 200
 """How many tasks a sample has at most, of those that failed and of those that succeeded."""
 
@@ -15,6 +17,7 @@ _LEAST_DIFFERENCE: Final = 0.2
 _LEAST_RATIO: Final = 1.5
 _LEAST_TASKS: Final = 2
 _MOST_SHOWN: Final = 8
+_MOST_MESSAGES: Final = 5
 
 Labels = Mapping[str, str]
 
@@ -54,6 +57,13 @@ class FailureSample:
     def labels(self) -> list[Outstanding]:
         """The labels that stand out, the most striking first."""
         return outstanding([one.labels for one in self.failed], self.succeeded)
+
+    @property
+    def messages(self) -> list[tuple[str, int]]:
+        """The most frequent messages, with # for numbers and ids, and how many tasks have each."""
+        return Counter(message_shape(one.message) for one in self.failed).most_common(
+            _MOST_MESSAGES
+        )
 
     def most_common(self, name: str, most: int = 10) -> list[tuple[str, int]]:
         """Return the most frequent values of an attribute of the tasks that failed, and how many have each."""

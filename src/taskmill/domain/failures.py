@@ -110,7 +110,8 @@ class FailurePage:
     """A page of kinds; `counts` are those that fit by state, on any page, and `tasks` how many failed so.
 
     `other_tasks` failed in ways beyond the number that is counted separately. `steps` are when the steps of the
-    window begin, the last of them now.
+    window begin, the last of them now. If `is_sampled`, only the newest tasks of each kind were searched for the
+    label.
     """
 
     items: Sequence[FailureKind]
@@ -119,6 +120,7 @@ class FailurePage:
     tasks: int
     other_tasks: int
     steps: Sequence[datetime]
+    is_sampled: bool = False
 
     @property
     def kinds(self) -> int:

@@ -26,6 +26,7 @@ from taskmill.domain.attention_snapshot import (
     FailedTasks,
     FailingWebhook,
     RefusedMessages,
+    ReturnedKind,
     ScheduleState,
 )
 from taskmill.domain.audit import Actor, AuditAction, Target, TargetType
@@ -68,6 +69,7 @@ class _Slow:
     """What changes slowly."""
 
     new_errors: list[FailedTasks]
+    returned_kinds: list[ReturnedKind]
     lost_tasks: list[FailedTasks]
     refused: list[RefusedMessages]
     webhooks: list[FailingWebhook]
@@ -222,6 +224,7 @@ class AttentionReading:
             lost_workers=await workers.lost_workers(database),
             ends=flows.ends,
             new_errors=slow.new_errors,
+            returned_kinds=slow.returned_kinds,
             lost_tasks=slow.lost_tasks,
             refused=slow.refused,
             webhooks=slow.webhooks,
@@ -235,6 +238,7 @@ class AttentionReading:
         database = self._database
         return _Slow(
             new_errors=await rows.new_errors(database, names),
+            returned_kinds=await rows.returned_kinds(database, names),
             lost_tasks=await rows.exhausted_losses(database, names),
             refused=await rows.refusals(database, names, now),
             webhooks=await rows.failing_webhooks(database) if names is None else [],

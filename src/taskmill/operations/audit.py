@@ -25,7 +25,7 @@ from taskmill.domain.audit import (
 )
 from taskmill.domain.errors import TaskmillError, Unavailable
 from taskmill.domain.parts import Part
-from taskmill.domain.system import TaskFilter
+from taskmill.domain.system import Pace, TaskFilter
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.offload import caller
 from taskmill.runtime.os_user import os_user
@@ -56,6 +56,16 @@ def filter_details(wanted: TaskFilter) -> Details:
         found["took_over_s"] = found.pop("took_over").total_seconds()
     if wanted.labels:
         found["labels"] = dict(wanted.labels)
+    return found
+
+
+def sweep_details(wanted: TaskFilter, most: int | None, pace: Pace | None) -> Details:
+    """Return what a sweep is asked for: the conditions, how many tasks, and when they are due."""
+    found = filter_details(wanted)
+    if most is not None:
+        found["most"] = most
+    if pace is not None:
+        found |= {"first_at": pace.first_at, "spacing_s": pace.spacing_s}
     return found
 
 

@@ -1,6 +1,6 @@
 """Kinds of failures: which there are, and what operators decide about one. Retries are sweeps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -47,25 +47,26 @@ class FailureKinds:
         """Return a page of the kinds that the filter admits.
 
         Raises:
-            InvalidInput: too many tasks have the label.
+            InvalidInput: too many tasks have the label to look it up in time.
         """
         visible = await visible_queues(self._database)
-        of_label: Sequence[str] | None = None
+        of_label: failures.KindsOfLabel | None = None
         if wanted.label is not None:
             of_label = await failures.kinds_of_label(self._database, wanted, visible)
             if of_label is None:
                 raise InvalidInput.at(
                     "query:label", "a label that fewer tasks have", "a frequent one"
                 )
-        return await failures.read(
+        page = await failures.read(
             self._database,
             wanted,
             order,
             limit=limit,
             after=after,
             visible=visible,
-            kinds=of_label,
+            kinds=None if of_label is None else of_label.kinds,
         )
+        return replace(page, is_sampled=of_label is not None and of_label.is_sampled)
 
     async def get(self, kind_id: str, window: AnyWindow) -> KindDetails:
         """Return a kind over a window; `first_at` and `last_at` are of all that is known of it.

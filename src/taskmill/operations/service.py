@@ -33,7 +33,7 @@ from taskmill.domain.system import (
 from taskmill.domain.task import Task
 from taskmill.operations import cancel, explain, queues, retry, system, workers
 from taskmill.operations.attention import AttentionReading
-from taskmill.operations.audit import AuditLog, filter_details
+from taskmill.operations.audit import AuditLog, sweep_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
@@ -172,14 +172,21 @@ class TaskService:
         return task
 
     async def sweep(
-        self, action: Sweep, wanted: TaskFilter, start: SweepStart | None, *, dry_run: bool
+        self,
+        action: Sweep,
+        wanted: TaskFilter,
+        start: SweepStart | None,
+        *,
+        dry_run: bool,
+        most: int | None = None,
+        pace: Pace | None = None,
     ) -> SweepStep:
         """Do a step as `sweep_step` does, and record it, unless it only counts."""
         if dry_run:
-            return await self.sweep_step(action, wanted, start, dry_run=True)
-        details = {**filter_details(wanted), "is_continued": start is not None}
+            return await self.sweep_step(action, wanted, start, dry_run=True, most=most)
+        details = {**sweep_details(wanted, most, pace), "is_continued": start is not None}
         async with self.audit.record(SWEEP_ACTIONS[action], details=details) as outcome:
-            step = await self.sweep_step(action, wanted, start)
+            step = await self.sweep_step(action, wanted, start, most=most, pace=pace)
             outcome.update(matched=step.matched, changed=step.changed, requested=step.requested)
             return step
 

@@ -55,7 +55,8 @@ async def step(
         return SweepStep(matched=0, changed=0, requested=0, next_start=None)
     wanted = replace(wanted, statuses=statuses)
     if dry_run and start is None and (total := await listing.counted(database, wanted)) is not None:
-        return SweepStep(matched=total, changed=0, requested=0, next_start=None)
+        matched = total if most is None else min(total, most)
+        return SweepStep(matched=matched, changed=0, requested=0, next_start=None)
     start = start or await _start(database)
     wanted = _limited(wanted, start)
     now = asyncio.get_running_loop().time

@@ -17,6 +17,7 @@ from taskmill.domain.attention_snapshot import (
     QueueLoad,
     RecentEnds,
     RefusedMessages,
+    ReturnedKind,
 )
 from taskmill.storage import counts, queues
 from taskmill.storage.capacity import Workers
@@ -155,6 +156,12 @@ async def new_errors(database: Database, visible: Visible) -> list[FailedTasks]:
     """Return the kinds of failures that began within the last hour, the most frequent first."""
     rows = await database.fetch("list_new_errors", _MOST_ROWS, visible)
     return [_failed(row) for row in rows]
+
+
+async def returned_kinds(database: Database, visible: Visible) -> list[ReturnedKind]:
+    """Return the kinds that were resolved and have failed again within the last day."""
+    rows = await database.fetch("list_returned_kinds", _MOST_ROWS, visible)
+    return [ReturnedKind(error=row["kind"], resolved_at=row["state_at"]) for row in rows]
 
 
 async def exhausted_losses(database: Database, visible: Visible) -> list[FailedTasks]:

@@ -292,8 +292,10 @@ class Database:
                     await connection.invalidate()
 
     @asynccontextmanager
-    async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:
+    async def slow(self, *, timeout_s: float, is_pinned: bool = False) -> AsyncIterator[Connection]:
         """Open a connection for statements that read whole tables, each for up to `timeout_s` seconds.
+
+        With `is_pinned`, for those that read many rows along indexes: their plans are pinned as on `hot`.
 
         Raises:
             Unavailable: as for `hot`; also when a statement's time is up.
@@ -301,7 +303,8 @@ class Database:
         with _outages_translated():
             # A statement should end by its own timeout, which leaves the connection usable.
             longest_s = 2 * timeout_s
-            connection = await self._connect(_LISTING, timeout_s, transaction_timeout_s=longest_s)
+            pinned = _HOT if is_pinned else _LISTING
+            connection = await self._connect(pinned, timeout_s, transaction_timeout_s=longest_s)
             try:
                 yield connection
             finally:

@@ -5,6 +5,7 @@ its queue, for who may see some queues only.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,7 +36,17 @@ _STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Windo
 _MOST_TAKEN: Final = 10_000
 _MOST_PRUNED: Final = 5_000
 _MOST_OF_LABEL: Final = 2_000
+_MOST_SAMPLED: Final = 1_000
+_MOST_OF_SAMPLED: Final = 50
 _LABEL_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindsOfLabel:
+    """The kinds by which tasks with a label failed; of samples only, if the label is frequent."""
+
+    kinds: Sequence[str]
+    is_sampled: bool = False
 
 
 async def fold(database: Database) -> bool:
@@ -130,19 +141,34 @@ def queues_of(wanted: KindFilter, visible: Collection[str] | None) -> list[str] 
 
 async def kinds_of_label(
     database: Database, wanted: KindFilter, visible: Collection[str] | None
-) -> list[str] | None:
-    """Return the kinds of up to 2,000 tasks that failed and have the label; None if that takes too long.
+) -> KindsOfLabel | None:
+    """Return the kinds of up to 2,000 tasks that failed and have the label, created in the last 40 days.
 
-    They were created in the last 40 days.
+    Of a label that very many tasks have only the newest tasks of each kind are looked at; not for who sees some
+    queues only, as the tasks of others would count. None if that takes too long, too.
     """
     assert wanted.label is not None  # noqa: S101 - who calls it has one
     key, value = wanted.label
     label = orjson.dumps({key: value}).decode()
     oldest = await database.fetch_value("clock_now") - timedelta(days=max(FAILURE_DAYS.values()))
-    arguments = (label, lower_bound(oldest), queues_of(wanted, visible), _MOST_OF_LABEL)
+    arguments = (label, lower_bound(oldest), queues_of(wanted, visible))
+    found = await _looked_up(database, "find_kinds_of_label", *arguments, _MOST_OF_LABEL)
+    if found is not None or visible is not None:
+        return None if found is None else KindsOfLabel(kinds=found)
+    limits = _MOST_SAMPLED, _MOST_OF_SAMPLED
+    found = await _looked_up(
+        database, "find_kinds_of_frequent_label", *arguments, *limits, is_pinned=True
+    )
+    return None if found is None else KindsOfLabel(kinds=found, is_sampled=True)
+
+
+async def _looked_up(
+    database: Database, name: str, *arguments: object, is_pinned: bool = False
+) -> list[str] | None:
+    """Return the kinds that a statement finds; None if it takes too long."""
     try:
-        async with database.slow(timeout_s=_LABEL_S) as connection:
-            rows = await connection.fetch(statement("find_kinds_of_label"), *arguments)
+        async with database.slow(timeout_s=_LABEL_S, is_pinned=is_pinned) as connection:
+            rows = await connection.fetch(statement(name), *arguments)
     except Unavailable as error:
         if isinstance(error.__cause__, asyncpg.QueryCanceledError):
             return None

@@ -172,6 +172,7 @@ _PAGES: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.FAILING: _FAILED,
     NoticeKind.EXPIRIES: _FAILED,
     NoticeKind.NEW_ERROR: "/ui/failures/{kind}",
+    NoticeKind.ERROR_CAME_BACK: "/ui/failures/{kind}",
     NoticeKind.REFUSED: "/ui/rejections",
     NoticeKind.WEBHOOK_FAILING: "/ui/webhooks/{subject}",
     NoticeKind.DELIVERIES_LATE: "/ui/webhooks",

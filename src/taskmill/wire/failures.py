@@ -92,6 +92,10 @@ class FailureKindList(BaseModel):
     other_tasks: int = Field(
         description="how many failed in kinds beyond the number that is counted separately, whatever the filter"
     )
+    is_sampled: bool = Field(
+        default=False,
+        description="the label is so frequent that only the newest 50 tasks of each kind were searched for it",
+    )
 
 
 def failures_json(page: FailurePage, next_cursor: str | None) -> bytes:
@@ -104,6 +108,7 @@ def failures_json(page: FailurePage, next_cursor: str | None) -> bytes:
             "counts": counts,
             "tasks": page.tasks,
             "other_tasks": page.other_tasks,
+            "is_sampled": page.is_sampled,
         }
     )
 

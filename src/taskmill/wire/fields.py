@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from taskmill.domain.error_kinds import LONGEST_KIND
 from taskmill.domain.task_fields import DAY_S, TASK_FIELDS, WEEK_S, Kind
 from taskmill.wire.basics import format_timestamp
 
@@ -122,6 +123,11 @@ Title = Annotated[
 ]
 NamePart = Annotated[
     str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
+]
+FailureKind = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_KIND),
+    Expected(f"a kind of failures, a string of 1 to {LONGEST_KIND} characters"),
 ]
 Description = Annotated[str, _bounds("description"), _expected("description")]
 Payload = Annotated[dict[str, Any], Expected("an object, or null")]

@@ -6,13 +6,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.sweep_plans import SweepPlan
 from taskmill.domain.system import Sweep, SweepStep, TaskFilter
 from taskmill.wire import fields
 from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected
 from taskmill.wire.violations import validated
 
-_FILTERS = ("status", "queue", "type", "label", "name", "created_after", "created_before")
+_FILTERS = (
+    "status",
+    "queue",
+    "type",
+    "label",
+    "name",
+    "error",
+    "created_after",
+    "created_before",
+)
+_MOST_PER_SECOND = 100_000
+_MOST_TASKS = 1_000_000_000
 _LABEL = r"^[^=]{1,63}=[\s\S]{0,255}$"
 _MOST_LABELS = 64
 
@@ -34,6 +46,10 @@ class Selection(BaseModel):
     ] = Field(default=[], description="only with all of these labels, each `key=value`")
     name: fields.NamePart | None = Field(
         default=None, description="only with this in the name, in any case"
+    )
+    error: fields.FailureKind | None = Field(
+        default=None,
+        description="only whose latest error is of this kind, the `kind` of `GET /failures`",
     )
     created_after: fields.RequestedTime | None = Field(
         default=None, description="only from this time on"
@@ -73,7 +89,10 @@ class RetrySelection(Selection):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"queue": "reports", "created_after": "2026-11-25T00:00:00Z"}]
+            "examples": [
+                {"queue": "reports", "created_after": "2026-11-25T00:00:00Z"},
+                {"error": "TimeoutError in shop.mail.send", "delay_s": 600, "per_second": 10},
+            ]
         }
     )
 
@@ -82,6 +101,28 @@ class RetrySelection(Selection):
         Field(max_length=3),
         Expected("a list of failed, cancelled, succeeded; others are not finished"),
     ] = Field(default=[], description="only in these statuses; `failed` when left out")
+    limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=_MOST_TASKS),
+            Expected(f"a whole number from 1 to {_MOST_TASKS:,}, or null", reveal=True),
+        ]
+        | None
+    ) = Field(default=None, description="only so many tasks, the oldest; all when left out")
+    delay_s: fields.Delay | None = Field(
+        default=None, description="due so many seconds from now; at once when left out"
+    )
+    per_second: (
+        Annotated[
+            int,
+            Field(ge=1, le=_MOST_PER_SECOND),
+            Expected(f"a whole number from 1 to {_MOST_PER_SECOND:,}, or null", reveal=True),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="due one after the other, so many each second; all at the same time when left out",
+    )
 
 
 class SweepView(BaseModel):
@@ -95,7 +136,9 @@ class SweepView(BaseModel):
         description="of these, running tasks whose worker was asked to stop them"
     )
     dry_run: bool
-    is_complete: bool = Field(description="every task that fitted at the beginning was seen")
+    is_complete: bool = Field(
+        description="every task that fitted at the beginning was seen, or as many as the `limit`"
+    )
     next_cursor: str | None = Field(description="null when it is complete")
 
 
@@ -125,9 +168,18 @@ def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
         type=selection.type,
         labels=tuple(labels),
         name=selection.name,
+        error=selection.error,
         created_after=selection.created_after,
         created_before=selection.created_before,
     )
+
+
+def to_plan(selection: CancelSelection | RetrySelection) -> SweepPlan:
+    """Return how many of the selected tasks are meant, and when they are to be due."""
+    if isinstance(selection, CancelSelection):
+        return SweepPlan()
+    spacing_s = 1 / selection.per_second if selection.per_second else 0.0
+    return SweepPlan(most=selection.limit, delay_s=selection.delay_s or 0.0, spacing_s=spacing_s)
 
 
 def _check_selection(selection: Selection) -> None:

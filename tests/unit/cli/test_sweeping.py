@@ -158,3 +158,18 @@ def test_a_bar_fills_up_and_never_over() -> None:
     assert progress(2000, 4000, "cancelled") == f"[{'#' * 15}{'.' * 15}] 2,000 of 4,000 cancelled"
     assert progress(5000, 4000, "cancelled") == f"[{'#' * 30}] 5,000 of 4,000 cancelled"
     assert progress(5000, None, "counted") == "5,000 counted"
+
+
+def test_a_plan_reaches_the_service_and_is_no_filter(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    plan = ("--limit", "3", "--delay-s", "60", "--per-second", "10")
+
+    assert taskmill("task", "retry", *plan, "--yes")[0] == 2
+    assert taskmill("task", "retry", "4711", *plan)[0] == 2
+    assert service.requests == []
+
+    assert taskmill("task", "retry", "--error", "E: no", *plan, "--dry-run")[0] == 0
+    sent = orjson.loads(service.requests[-1][3])
+    assert (sent["error"], sent["limit"]) == ("E: no", 3)
+    assert (sent["delay_s"], sent["per_second"]) == (60.0, 10)

@@ -91,8 +91,9 @@ class FailureQuery(BaseModel):
         | None
     ) = Field(
         default=None,
-        description="only kinds by which a task with this label, `key=value`, failed, of 2,000 such tasks. "
-        "Refused if so many tasks have it that this takes more than half a second",
+        description="only kinds by which a task with this label, `key=value`, failed, of 2,000 such tasks. If so "
+        "many have it that this takes more than half a second, of the newest 50 of each kind (see `is_sampled`); "
+        "that is refused for a key for some queues",
     )
     text: (
         Annotated[

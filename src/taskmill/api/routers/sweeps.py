@@ -1,20 +1,17 @@
 """Cancel or run again all tasks that match a filter, one bounded step per request."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
 from fastapi import Depends, Response
 from starlette.exceptions import HTTPException
 
-from taskmill.api import cursors, listings
+from taskmill.api import sweep_cursors
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, new_router, refusals
 from taskmill.api.responses import RawResponse
-from taskmill.domain import identity
-from taskmill.domain.errors import BadCursor
-from taskmill.domain.system import Sweep, SweepStart
+from taskmill.domain.system import Sweep
 from taskmill.wire.sweeps import (
     CancelSelection,
     RetrySelection,
@@ -22,15 +19,13 @@ from taskmill.wire.sweeps import (
     sweep_json,
     to_cancel_selection,
     to_filter,
+    to_plan,
     to_retry_selection,
 )
 
 router = new_router("tasks")
 
 _NO_QUERY: Final = [Depends(refuse_query)]
-_CURSOR: Final = "/cursor"
-# No request can name a later time, but cursors can be forged.
-_LATEST: Final = identity.lower_bound(datetime(2101, 1, 1, tzinfo=UTC))
 _STEP: Final = "The result of this step; continue with `next_cursor`"
 
 
@@ -64,7 +59,8 @@ async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
 async def retry_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` names others.
 
-    In steps, as for cancelling. With `dry_run` it only counts.
+    In steps, as for cancelling. With `dry_run` it only counts. `delay_s` and `per_second` give the tasks times at
+    which they are due, one after the other, also from step to step; nothing has to keep the pace.
     """
     return await _sweep(context, Sweep.RETRY, to_retry_selection(body))
 
@@ -79,19 +75,21 @@ async def refuse_to_read() -> Response:
 async def _sweep(
     context: Context, what: Sweep, selection: CancelSelection | RetrySelection
 ) -> Response:
-    wanted = to_filter(selection)
-    digest = listings.digest(wanted, what)
-    start = None if selection.cursor is None else _start(selection.cursor, digest)
-    step = await context.service.sweep(what, wanted, start, dry_run=selection.dry_run)
-    next_cursor = None
-    if step.next_start is not None:
-        next_cursor = cursors.encode(step.next_start.after, digest, step.next_start.until)
+    wanted, plan = to_filter(selection), to_plan(selection)
+    digest = sweep_cursors.digest(what, wanted, plan)
+    start, progress = None, plan.begun(context.clock.now())
+    if selection.cursor is not None:
+        start, progress = sweep_cursors.decode(selection.cursor, plan, digest)
+    step = await context.service.sweep(
+        what,
+        wanted,
+        start,
+        dry_run=selection.dry_run,
+        most=progress.remaining,
+        pace=progress.pace,
+    )
+    following, next_cursor = progress.after(step), None
+    if step.next_start is not None and not following.is_over:
+        next_cursor = sweep_cursors.encode(step.next_start, plan, following, digest)
     body = sweep_json(step, dry_run=selection.dry_run, next_cursor=next_cursor)
     return RawResponse(200, body).to_starlette()
-
-
-def _start(cursor: str, digest: bytes) -> SweepStart:
-    after, until = cursors.decode_all(cursor, digest, count=2, pointer=_CURSOR)
-    if until > _LATEST:
-        raise BadCursor(pointer=_CURSOR)
-    return SweepStart(after=after, until=until)

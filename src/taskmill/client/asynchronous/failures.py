@@ -1,11 +1,13 @@
-"""The methods for kinds of failures: list, read, resolve, ignore, reopen."""
+"""The methods for kinds of failures: list, read, sample, resolve, ignore, reopen."""
 
 from collections.abc import AsyncIterator
 from typing import Unpack
+from uuid import UUID
 
 from taskmill.client import failures
 from taskmill.client.asynchronous.sending import AsyncSender
 from taskmill.client.failures import FailureFilters
+from taskmill.client.views.failure_samples import FailureSampleView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 
 
@@ -28,6 +30,12 @@ class AsyncFailureCalls(AsyncSender):
     async def failure(self, kind_id: str, *, window: str = "24h") -> FailureKindDetails:
         """Read a kind, with how many failed by queue and by type within the window."""
         return await self._send(failures.get(kind_id, window))
+
+    async def failure_sample(
+        self, kind_id: str, *, window: str = "24h", task: UUID | str | None = None
+    ) -> FailureSampleView:
+        """Read what the newest tasks of a kind have in common that are still failed; `task` is the example."""
+        return await self._send(failures.sample(kind_id, window, task))
 
     async def resolve_failure(self, kind_id: str) -> FailureKindDetails:
         """Note that a kind is resolved; if it fails again, it has come back."""

@@ -1,11 +1,13 @@
-"""The methods for kinds of failures: list, read, resolve, ignore, reopen."""
+"""The methods for kinds of failures: list, read, sample, resolve, ignore, reopen."""
 
 from collections.abc import Iterator
 from typing import Unpack
+from uuid import UUID
 
 from taskmill.client import failures
 from taskmill.client.failures import FailureFilters
 from taskmill.client.synchronous.sending import Sender
+from taskmill.client.views.failure_samples import FailureSampleView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 
 
@@ -27,6 +29,12 @@ class FailureCalls(Sender):
     def failure(self, kind_id: str, *, window: str = "24h") -> FailureKindDetails:
         """Read a kind, with how many failed by queue and by type within the window."""
         return self._send(failures.get(kind_id, window))
+
+    def failure_sample(
+        self, kind_id: str, *, window: str = "24h", task: UUID | str | None = None
+    ) -> FailureSampleView:
+        """Read what the newest tasks of a kind have in common that are still failed; `task` is the example."""
+        return self._send(failures.sample(kind_id, window, task))
 
     def resolve_failure(self, kind_id: str) -> FailureKindDetails:
         """Note that a kind is resolved; if it fails again, it has come back."""

@@ -5,7 +5,7 @@ from typing import Unpack
 from taskmill.client import calls, sweeps
 from taskmill.client.calls import Rescheduled, TaskId
 from taskmill.client.filters import reread
-from taskmill.client.sweeps import OnStep, Selected, Sweep
+from taskmill.client.sweeps import OnStep, Retried, Selected, Sweep
 from taskmill.client.synchronous.sending import Sender
 from taskmill.client.views.sweeps import SweepView
 from taskmill.client.views.tasks import TaskView
@@ -44,9 +44,12 @@ class SteeringCalls(Sender):
         return self._sweep("cancel", selected, on_step, dry_run=dry_run)
 
     def retry_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Retried]
     ) -> SweepView:
-        """Run all finished tasks that match again (failed ones, without a `status`); like `cancel_matching`."""
+        """Run finished tasks that match again (failed ones, without a `status`); like `cancel_matching`.
+
+        They are due at once, or after `delay_s`; one after the other with `per_second`.
+        """
         return self._sweep("retry", selected, on_step, dry_run=dry_run)
 
     def _sweep(

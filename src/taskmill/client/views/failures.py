@@ -91,3 +91,5 @@ class FailureKindList(View):
     """how many tasks failed in all kinds that fit, whatever their state"""
     other_tasks: int
     """how many failed in kinds beyond the number that is counted separately, whatever the filter"""
+    is_sampled: bool = False
+    """the label is so frequent that only the newest 50 tasks of each kind were searched for it"""

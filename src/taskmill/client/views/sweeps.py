@@ -16,6 +16,6 @@ class SweepView(View):
     """of these, running tasks whose worker was asked to stop them"""
     dry_run: bool
     is_complete: bool
-    """every task that fitted at the beginning was seen"""
+    """every task that fitted at the beginning was seen, or as many as the `limit`"""
     next_cursor: str | None
     """null when it is complete"""

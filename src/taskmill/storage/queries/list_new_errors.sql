@@ -1,6 +1,6 @@
 -- Purpose: kinds of failures that began within the last hour, by type, the most frequent first: they failed no task of
--- any type in all the days before of which failures are kept. Not those that an operator ignores. $1 integer: the most; $2 text[]: only
--- what failed in these queues, null for all.
+-- any type in all the days before of which failures are kept. Not those that an operator ignores or has resolved.
+-- $1 integer: the most; $2 text[]: only what failed in these queues, null for all.
 -- Reads only; relies on the primary keys: its cost is the number of kinds of each day.
 WITH fresh AS (
     SELECT type, error, tasks, first_at
@@ -24,6 +24,6 @@ SELECT type, error, coalesce(seen.tasks, fresh.tasks) AS tasks, coalesce(seen.fi
 FROM fresh
 LEFT JOIN seen USING (type, error)
 WHERE ($2::text[] IS NULL OR seen.tasks IS NOT NULL)
-    AND NOT EXISTS (SELECT FROM taskmill.failure_kind AS k WHERE k.id = left(md5(error), 16) AND k.state = 'ignored')
+    AND NOT EXISTS (SELECT FROM taskmill.failure_kind AS k WHERE k.id = left(md5(error), 16) AND k.state <> 'open')
 ORDER BY tasks DESC, type, error
 LIMIT $1

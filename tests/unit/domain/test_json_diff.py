@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from taskmill.dashboard.json_diff import MOST, Difference, Presence, differences
+from taskmill.domain.json_diff import MOST, Difference, Presence, differences
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab/~", max_size=3),
