@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from taskmill.domain.errors import Unavailable
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
+from taskmill.storage.listing_pool import driver_of
 from tests.support.polling import eventually
 from tests.support.role_database import RoleDatabase
 from tests.support.stage import Stage
@@ -78,6 +80,35 @@ async def test_connections_for_lists_are_closed_when_nothing_was_listed(
     await eventually(is_closed, "it to be closed")
     async with database.listing() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_what_a_read_only_server_refused_is_done_on_a_new_connection(
+    database: Database,
+) -> None:
+    async with database.hot() as connection:
+        await connection.execute("SET default_transaction_read_only = on")
+        refused = connection.get_server_pid()
+    assert await database.fetch("close_lease", uuid4(), "stopped") == []
+    async with database.hot() as connection:
+        assert connection.get_server_pid() != refused
+
+
+async def test_a_closed_connection_for_lists_is_replaced_at_once(
+    stage: Stage, database: Database
+) -> None:
+    async with database.listing() as connection:
+        driver = await driver_of(connection)
+        session = await connection.scalar(text("SELECT pg_backend_pid()"))
+    await stage.sql.execute("SELECT pg_terminate_backend($1)", session)
+
+    async def is_noticed() -> bool:
+        return driver.is_closed()
+
+    await eventually(is_noticed, "the driver to notice")
+    async with database.listing() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+    async with database.snapshot() as snapshot:
+        assert await snapshot.fetchval("SELECT 1") == 1
 
 
 async def test_an_outage_closes_idle_connections_at_once_and_used_ones_when_they_are_released(

@@ -90,12 +90,13 @@ async def test_what_an_outage_left_is_written_after_it(stage: Stage) -> None:
     counts = stage.service.refusals
     for number in range(3):
         counts.record(RefusalReason.CROSS_SITE, client(number))
+    database = await stage.sql.fetchval("SELECT quote_ident(current_database())")
+    await stage.sql.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     async with stage.database.hot() as connection:
-        await connection.execute("SET default_transaction_read_only TO on")
+        await connection.execute("SET default_transaction_read_only = on")
     with pytest.raises(Unavailable):
         await counts.write()
-    async with stage.database.hot() as connection:
-        await connection.execute("SET default_transaction_read_only TO off")
+    await stage.sql.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
     await counts.write()
     assert sum((await written(stage)).values()) == 3
 

@@ -11,7 +11,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.runtime.clock import SystemClock
 from taskmill.storage import listing
-from taskmill.storage.database import _driver_of
+from taskmill.storage.listing_pool import driver_of
 from taskmill.storage.scan import Scan
 from tests.support.plans import Plan
 from tests.support.polling import eventually
@@ -57,7 +57,7 @@ async def explained(stage: Stage, wanted: TaskFilter) -> tuple[int, list[Plan]]:
     notices: list[str] = []
     scan = Scan(wanted=wanted, request=PageRequest(limit=LIMIT))
     async with stage.owner_database.listing() as connection:
-        driver = await _driver_of(connection)
+        driver = await driver_of(connection)
         await driver.execute(_EXPLAINING)
         driver.add_log_listener(lambda _, message: notices.append(message.message))
         found = await listing._find_ids(connection, scan)

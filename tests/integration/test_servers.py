@@ -8,8 +8,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from taskmill.storage.servers import Servers
+from taskmill.composition.server_watch import server_watch
+from taskmill.domain.errors import Unavailable
+from taskmill.settings import DatabaseSettings
+from taskmill.storage.servers import Connection, Servers
+from tests.support.api import LogLines
+from tests.support.polling import eventually
 from tests.support.proxy import a_network
+from tests.support.role_database import RoleDatabase
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -75,6 +81,80 @@ async def test_a_useless_host_is_skipped_and_not_tried_first_again(
             assert await connection.fetchval("SELECT 1") == 1
             await connection.close()
         assert host.tries == 1
+
+
+async def test_a_host_that_hangs_is_tried_last_also_by_who_waits_for_a_shorter_time(
+    stage_url: str,
+) -> None:
+    """The lease's thread waits less than a connection may take: it must not wait for the same host for ever."""
+    async with a_network(stage_url) as (_, url), a_host(say_nothing) as host:
+        servers = Servers(with_host_before(url, host.port))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await servers.connect(timeout_s=60)
+        connection = await servers.connect(timeout_s=TIMEOUT_S)
+        await connection.close()
+        assert host.tries == 1
+
+
+async def test_connections_to_the_server_of_before_are_closed_in_all_threads(
+    stage_url: str, log_lines: LogLines
+) -> None:
+    """Both hosts lead to one server, which takes new connections at the second one only."""
+    async with a_network(stage_url) as (first, url), a_network(stage_url) as (second, _):
+        parts, place = urlsplit(url), f"127.0.0.1:{second.port}"
+        servers = Servers(parts._replace(netloc=f"{parts.netloc},{place}").geturl())
+        opened = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        async def hold() -> None:
+            connection = await servers.connect(timeout_s=TIMEOUT_S)
+            loop.call_soon_threadsafe(opened.set)
+            await eventually(lambda: is_closed(connection), "that of the thread to be closed")
+
+        old = await servers.connect(timeout_s=TIMEOUT_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(asyncio.run, hold()))
+            await opened.wait()
+            first.refuse(refuses=True)
+            connection = await servers.connect(timeout_s=TIMEOUT_S)
+            await eventually(lambda: is_closed(old), "that of this thread to be closed")
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+    [line] = log_lines.named("database.server_changed")
+    assert line["server"] == place
+
+
+async def is_closed(connection: Connection) -> bool:
+    return connection.is_closed()
+
+
+@pytest.mark.slow
+async def test_a_silent_server_is_left_while_a_statement_waits(stage_url: str) -> None:
+    """The statement need not wait for its timeout: it is cut off when another server was found."""
+    async with a_network(stage_url) as (first, url), a_network(stage_url) as (second, _):
+        parts = urlsplit(url)
+        both = parts._replace(netloc=f"{parts.netloc},127.0.0.1:{second.port}").geturl()
+        database = RoleDatabase(both, DatabaseSettings(statement_timeout_s=600))
+        [watch] = server_watch([database])
+        stop = asyncio.Event()
+        try:
+            assert await database.fetch("clock_now")
+            first.fall_silent()
+            async with asyncio.TaskGroup() as group, asyncio.timeout(60):
+                group.create_task(watch.run(stop))
+                with pytest.raises(Unavailable):
+                    await database.fetch("clock_now")
+                stop.set()
+            assert await database.fetch("clock_now")
+        finally:
+            await database.close()
+
+
+async def test_one_server_is_not_watched(stage_url: str) -> None:
+    database = RoleDatabase(stage_url, DatabaseSettings())
+    assert server_watch([database]) == []
+    await database.close()
 
 
 async def test_when_no_host_serves_the_error_of_the_last_one_is_raised_in_time() -> None:

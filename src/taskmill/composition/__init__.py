@@ -23,6 +23,7 @@ from taskmill.composition.creation import intake_services
 from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.process_report import ProcessReport
+from taskmill.composition.server_watch import server_watch
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import kinds, logs
@@ -177,6 +178,7 @@ async def _run(
                 *process.admin(roles, stop, checks),
                 process.clock_setter(),
                 process.connection_closer(),
+                *server_watch(process.databases),
                 LoopLag(),
             ]
             if "maintenance" in roles:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 import asyncpg
 
@@ -21,7 +22,8 @@ class ConnectionPool:
         self._free = asyncio.Semaphore(size)
         # The one that was used last is the last.
         self._idle: list[Connection] = []
-        self._used = set[Connection]()
+        # When each was acquired, the one that is in use for longest first.
+        self._used = dict[Connection, float]()
         # Those that were in use when an outage was found.
         self._suspects = set[Connection]()
         # How many were idle all the time since `close_unused`.
@@ -41,12 +43,18 @@ class ConnectionPool:
         except BaseException:
             self._free.release()
             raise
-        self._used.add(connection)
+        self._used[connection] = perf_counter()
         return connection
+
+    @property
+    def longest_use_s(self) -> float:
+        """For how long the connection has been in use that was acquired first; 0 when none is."""
+        acquired_at = next(iter(self._used.values()), None)
+        return 0.0 if acquired_at is None else perf_counter() - acquired_at
 
     def release(self, connection: Connection, *, is_clean: bool = True) -> None:
         """Take a connection back; it is closed at once if it is not clean."""
-        self._used.discard(connection)
+        self._used.pop(connection, None)
         if is_clean and connection not in self._suspects:
             self._idle.append(connection)
         else:
@@ -56,7 +64,7 @@ class ConnectionPool:
 
     def discard(self) -> None:
         """Close all, those in use when they are released: through a dead network they look alive."""
-        self._suspects |= self._used
+        self._suspects |= self._used.keys()
         self._unused = 0
         while self._idle:
             self._idle.pop().terminate()

@@ -4,10 +4,9 @@ It knows no table. Errors that mean "away for now" become `Unavailable`; all oth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -21,13 +20,14 @@ from taskmill.runtime.slot_limit import SlotLimit
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
 from taskmill.storage.connection_pool import ConnectionPool
+from taskmill.storage.listing_pool import ListingPool, driver_of
 from taskmill.storage.pool_usage import PoolUsage, WriteWatch
 from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.session import TRANSACTION_TIMEOUT_SINCE, PoolerBetween, open_session
 from taskmill.storage.statements import notifies, statement
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = get_logger(__name__)
 
@@ -40,6 +40,8 @@ _CLOSE_ENOUGH_S = 0.002
 _STATEMENT_FIRST_S = 0.5
 # The server ends a statement in time, but a network that swallows everything hides that.
 _RESULT_LATER_S = 1.0
+# A healthy statement takes milliseconds.
+_SILENT_S = 2.0
 
 _COMMON = {"jit": "off", "timezone": "UTC", "idle_in_transaction_session_timeout": "10s"}
 # The statistics of the hot tables are always wrong, and a plan made from them can cost O(backlog). The
@@ -72,8 +74,7 @@ class Database:
         self._servers = Servers(url)
         self._settings = settings
         self._hot = ConnectionPool(self._connect_hot, settings.pool_size)
-        self._listing: AsyncEngine | None = None
-        self._was_listed = False
+        self._listing = ListingPool(self._connect_listing, settings)
         searches = max(settings.listing_pool_size // 2, 1)
         self._searches = SlotLimit(searches, per_key=max(searches - 1, 1))
         self._hot_usage = PoolUsage("hot", settings.pool_size)
@@ -194,6 +195,8 @@ class Database:
     async def _connect_hot(self) -> Connection:
         try:
             return await self.connect(**_HOT)
+        except Unavailable:
+            raise
         except Exception as error:  # whatever prevents connecting, no statement was at fault
             raise Unavailable(RETRY_AFTER_S, "the database") from error
 
@@ -209,10 +212,8 @@ class Database:
         """
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
-                async with self.hot(is_write=notifies(name)) as connection:
-                    rows: list[asyncpg.Record] = await connection.fetch(
-                        statement(name, for_one=for_one), *arguments
-                    )
+                text = statement(name, for_one=for_one)
+                rows = await self._fetch_from_primary(name, text, arguments)
             except Unavailable:
                 if notifies(name):
                     # It may have committed, with its result lost.
@@ -228,6 +229,24 @@ class Database:
                     self.notify_committed()
                 return rows
         raise AssertionError("the last try returns or raises")
+
+    async def _fetch_once(
+        self, name: str, text: str, arguments: Sequence[object]
+    ) -> list[asyncpg.Record]:
+        async with self.hot(is_write=notifies(name)) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(text, *arguments)
+            return rows
+
+    async def _fetch_from_primary(
+        self, name: str, text: str, arguments: Sequence[object]
+    ) -> list[asyncpg.Record]:
+        """Run a statement, once more after a read-only server refused it: it did nothing, and is left now."""
+        try:
+            return await self._fetch_once(name, text, arguments)
+        except Unavailable as error:
+            if not faults.is_read_only(error.__cause__):
+                raise
+        return await self._fetch_once(name, text, arguments)
 
     async def fetch_value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - any column's type
         """Run the statement `name` as `fetch` does and return the first column of its first row, or None."""
@@ -245,14 +264,14 @@ class Database:
             Unavailable: as for `hot`.
         """
         with _outages_translated(), self._listing_usage.checkout() as checkout:
-            self._was_listed = True
             async with AsyncExitStack() as stack:
                 if is_search:
                     async with asyncio.timeout(self._settings.connect_timeout_s):
                         await stack.enter_async_context(self._searches.slot(calling_address()))
                 try:
-                    pool = await self._open_listing()
-                    connection = await stack.enter_async_context(pool.connect())
+                    connection = await stack.enter_async_context(self._listing.checkout())
+                except Unavailable:
+                    raise
                 except Exception as error:  # as in `_connect_hot`
                     raise Unavailable(RETRY_AFTER_S, "the database") from error
                 checkout.acquired()
@@ -269,10 +288,7 @@ class Database:
             Unavailable: as for `hot`.
         """
         async with self.listing() as connection:
-            driver = await _driver_of(connection)
-            while driver.is_closed():
-                await connection.invalidate()
-                driver = await _driver_of(connection)
+            driver = await driver_of(connection)
             has_ended = False
             try:
                 await driver.execute(_BEGIN_SNAPSHOT)
@@ -325,58 +341,36 @@ class Database:
                 break
         return moment
 
+    @property
+    def has_several_servers(self) -> bool:
+        """Whether the address names several servers, of which one is the primary."""
+        return self._servers.are_several
+
+    async def leave_silent_server(self) -> None:
+        """Connect anew if a statement has had no result for long: that leaves a silent server for another."""
+        if self._hot.longest_use_s < _SILENT_S:
+            return
+        with suppress(Unavailable):
+            connection = await self._connect_hot()
+            connection.terminate()
+
     async def close_unused(self) -> None:
         """Close the connections that nothing has used since this was called before.
 
         One that has seen all statements takes 10 to 20 MB of PostgreSQL's memory.
         """
         await self._hot.close_unused()
-        was_listed, self._was_listed = self._was_listed, False
-        if not was_listed:
-            await self._close_listing()
+        await self._listing.close_unused()
 
     async def close(self) -> None:
         """Close both pools; connections in use are closed when they are released."""
         await self._hot.close()
-        await self._close_listing()
+        await self._listing.close()
         self._hot_usage.close()
         self._listing_usage.close()
 
-    async def _close_listing(self) -> None:
-        if self._listing is not None:
-            await self._listing.dispose()
-
-    async def _open_listing(self) -> "AsyncEngine":
-        """Return the pool for lists, which is made at the first list."""
-        if self._listing is None:
-            # On a thread: it takes 0.4 s and 20 MB, and most processes list nothing.
-            await asyncio.to_thread(import_module, "sqlalchemy.ext.asyncio")
-        return self._listing or self._make_listing()
-
-    def _make_listing(self) -> "AsyncEngine":
-        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see `_open_listing`
-
-        async def connect() -> Connection:
-            return await self.connect(**_LISTING, **_SINGLE_PROCESS)
-
-        self._listing = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=connect,
-            pool_size=self._settings.listing_pool_size,
-            max_overflow=0,
-            pool_timeout=self._settings.connect_timeout_s,
-            # JSON stays text: it is parsed once, at the entry point, and never again.
-            json_deserializer=str,
-        )
-        return self._listing
-
-
-async def _driver_of(connection: "AsyncConnection") -> Connection:
-    """Return the driver's connection below SQLAlchemy's."""
-    pooled = await connection.get_raw_connection()
-    driver: Connection | None = pooled.driver_connection
-    assert driver is not None  # noqa: S101 - it is still checked out
-    return driver
+    async def _connect_listing(self) -> Connection:
+        return await self.connect(**_LISTING, **_SINGLE_PROCESS)
 
 
 def _is_clean(connection: Connection, error: BaseException) -> bool:

@@ -14,6 +14,8 @@ from taskmill.domain.errors import TaskmillError
 _ITEM_CLASSES = ("22", "23")
 # By statement_timeout, or by an operator.
 QUERY_CANCELED = "57014"
+# The server is a standby, or was made read-only.
+READ_ONLY: Final = "25006"
 # The statement's time, or its transaction's.
 _TIME_IS_UP = (QUERY_CANCELED, "25P04")
 # 40 transaction rollback: serialization failure, deadlock.
@@ -68,6 +70,11 @@ def is_collision(error: BaseException) -> bool:
 def is_time_up(error: BaseException | None) -> bool:
     """Return whether a statement or its transaction ran into our timeout."""
     return error is not None and sqlstate(error) in _TIME_IS_UP
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Return whether the server refused to change anything: it did nothing of what it was asked for."""
+    return error is not None and sqlstate(error) == READ_ONLY
 
 
 def is_outage(error: BaseException) -> bool:
