@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +19,10 @@ from taskmill.embedded.postmaster import is_ready
 from taskmill.embedded.programs import Programs
 from tests.support.polling import wait_until
 from tests.support.postgres import FAST_SETTINGS, chosen_bin_dir
+from tests.support.processes import descendants
 
 _SYNCHRONOUS: Mapping[str, str] = MappingProxyType({"synchronous_standby_names": "*"})
-_COMMON: Mapping[str, str] = MappingProxyType(
+COMMON: Mapping[str, str] = MappingProxyType(
     {
         **FAST_SETTINGS,
         "listen_addresses": "127.0.0.1",
@@ -31,7 +32,8 @@ _COMMON: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody uses."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -44,12 +46,12 @@ class Server:
 
     programs: Programs
     cluster: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self, settings: Mapping[str, str]) -> None:
         """Start it and wait until it takes connections."""
-        options = {**_COMMON, **settings, "port": str(self.port)}
+        options = {**COMMON, **settings, "port": str(self.port)}
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         self.process = None
 
@@ -72,8 +74,23 @@ class Server:
     def kill(self) -> None:
         """Do what a power cut does to all its processes; idempotent."""
         if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self.process.wait()
+
+    def freeze(self) -> None:
+        """Suspend all its processes: connections stay open, new ones are accepted, and nothing comes back."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Resume them."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the server and the processes of its sessions, each of which leads a group of its own."""
+        assert self.process is not None
+        for pid in (self.process.pid, *descendants(self.process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 class ReplicatedDatabase:
