@@ -42,6 +42,7 @@ from taskmill.storage.key_file import NAME as SECRETS_KEY, make_key_file
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.rights import APP, MAINTENANCE
 from taskmill.storage.servers import Servers
+from taskmill.storage.session import open_command_session
 
 log = logs.get_logger(__name__)
 
@@ -309,7 +310,7 @@ def _upgrade(url: str, migrator: ForkedProcess | None) -> None:
 
 async def _state(url: str, logins: Logins | None) -> tuple[str | None, bool]:
     """Return the newest migration that the database has, and whether our processes can log in with their roles."""
-    connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
+    connection = await open_command_session(Servers(url), timeout_s=_CONNECT_TIMEOUT_S)
     try:
         if logins is not None and (foreign_tables := await point_at_public(connection)):
             advice = "ALTER TABLE taskmill.NAME SET SCHEMA public"

@@ -14,6 +14,7 @@ import asyncpg
 from taskmill.domain.errors import ConfigurationError
 from taskmill.storage import faults
 from taskmill.storage.servers import Connection, Servers
+from taskmill.storage.session import open_command_session
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -156,6 +157,6 @@ def migration_engine(database_url: str) -> "AsyncEngine":
     servers = Servers(database_url)
 
     async def connect() -> Connection:
-        return await servers.connect(timeout_s=_CONNECT_TIMEOUT_S)
+        return await open_command_session(servers, timeout_s=_CONNECT_TIMEOUT_S)
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)

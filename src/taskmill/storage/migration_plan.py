@@ -19,6 +19,7 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.storage import faults, migrate
 from taskmill.storage.migration_sql import Blocked, Effects, effects
 from taskmill.storage.servers import Connection, Servers
+from taskmill.storage.session import open_command_session
 
 _CONNECT_TIMEOUT_S: Final = 60.0
 # An index of 125,000 tasks took 0.2 to 0.5 s (2 cores, 2026-11-29).
@@ -159,7 +160,7 @@ def plan(database_url: str, wanted: str | None = None) -> MigrationPlan:
 
 async def _state(url: str) -> tuple[str | None, Mapping[str, int], Mapping[str, str]]:
     """Return the newest migration, the rows of each table, and the table of each index."""
-    connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
+    connection = await open_command_session(Servers(url), timeout_s=_CONNECT_TIMEOUT_S)
     try:
         applied = await migrate.applied(connection)
         if applied is None:

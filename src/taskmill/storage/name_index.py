@@ -14,6 +14,7 @@ import asyncpg
 from taskmill.observability.logs import get_logger
 from taskmill.storage import faults
 from taskmill.storage.servers import Connection, Servers
+from taskmill.storage.session import open_command_session
 
 log = get_logger(__name__)
 
@@ -56,7 +57,7 @@ async def apply(url: str, *, is_wanted: bool) -> None:
     When it is cancelled, the weeks that are done keep their index for the next time.
     """
     try:
-        connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
+        connection = await open_command_session(Servers(url), timeout_s=_CONNECT_TIMEOUT_S)
         try:
             # The role or the database may have limits.
             await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")

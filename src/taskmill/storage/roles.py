@@ -28,6 +28,7 @@ from taskmill.storage.rights import (
     grants,
 )
 from taskmill.storage.servers import Connection, Servers
+from taskmill.storage.session import open_command_session
 
 log = get_logger(__name__)
 
@@ -111,7 +112,7 @@ async def apply(url: str, passwords: Mapping[str, str], *, see_all_sessions: boo
         ConfigurationError: the login may not do that, or a table is in use for too long.
     """
     try:
-        connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
+        connection = await open_command_session(Servers(url), timeout_s=_CONNECT_TIMEOUT_S)
         try:
             await _lock(connection)
             await _create(connection, passwords)
@@ -134,7 +135,7 @@ async def renew(url: str) -> None:
     Raises:
         ConfigurationError: as for `apply`.
     """
-    connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
+    connection = await open_command_session(Servers(url), timeout_s=_CONNECT_TIMEOUT_S)
     try:
         are_used = await connection.fetchval(_OWNER_OF_SCHEMA) == OWNER
     finally:
