@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -70,9 +70,9 @@ async def have_all_ended(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
     await eventually(are_ended, "all tasks to end", timeout_s=TIMEOUT_S)
 
 
-async def assert_clean(url: str) -> None:
+async def assert_clean(url: str, *options: str) -> None:
     """Run `taskmill verify`, as an operator does."""
-    done = await apart(run_module, url, "taskmill", "verify")
+    done = await apart(run_module, url, "taskmill", "verify", *options)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -210,7 +210,11 @@ async def test_a_base_backup_with_archived_wal_is_restored_to_a_moment(
         assert made.accepted <= found
         # Some were committed a moment before that, and accepted after it.
         assert len(made.later & found) < len(made.later)
-        await assert_clean(url)
+        await assert_clean(url, "--as-of", made.moment.isoformat())
+        early = (made.moment - timedelta(days=1)).isoformat()
+        done = await apart(run_module, url, "taskmill", "verify", "--as-of", early)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "after_moment" in done.stdout
         with a_fleet(
             tmp_path / "after", database_url=url, env=NO_BROKER, broker_url=None, **FEW_ROLES
         ) as fleet:

@@ -129,7 +129,7 @@ async def test_similar_statements_are_bounded_too(crowded: Stage) -> None:
     async with explaining(crowded.database) as session:
         _, plan = await session.fetch("find_oldest_due", names, most)
         check(plan, rows=2 * most + 2)
-        _, plan = await session.fetch("verify_overdue", 120.0, MOST, *FIRST)
+        _, plan = await session.fetch("verify_overdue", 120.0, MOST, *FIRST, None)
         check(plan, rows=4 * MOST + 10)
 
 

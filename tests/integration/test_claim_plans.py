@@ -210,7 +210,7 @@ async def test_verify_finds_what_runs_by_its_key(seeded: Stage) -> None:
         first = await session.connection.fetchval(
             "SELECT min(task_id::text)::uuid FROM taskmill.running"
         )
-        _, plan = await session.fetch("verify_tasks", first, UUID(int=2**128 - 1), BATCH)
+        _, plan = await session.fetch("verify_tasks", first, UUID(int=2**128 - 1), BATCH, None)
         check(plan, rows=5 * BATCH + WEEKS, pages=20 * BATCH + 10 * WEEKS)
 
 

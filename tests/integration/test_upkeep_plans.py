@@ -36,7 +36,7 @@ async def test_verify_costs_what_it_reads(seeded: Stage) -> None:
         waiting = await session.connection.fetchval(
             "SELECT min(id::text)::uuid FROM taskmill.current_task WHERE status = 'new'"
         )
-        rows, plan = await session.fetch("verify_tasks", waiting, LAST_ID, BATCH)
+        rows, plan = await session.fetch("verify_tasks", waiting, LAST_ID, BATCH, None)
         assert len(rows) == BATCH
         ids = (waiting, rows[-1]["id"])
         # Each task is searched in `dispatch`; each week for the first of its tasks.
@@ -52,7 +52,7 @@ async def test_verify_costs_what_it_reads(seeded: Stage) -> None:
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
         _, plan = await session.fetch("verify_rejections", UUID(int=0), BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
-        _, plan = await session.fetch("verify_overdue", 120.0, 1000, *FIRST)
+        _, plan = await session.fetch("verify_overdue", 120.0, 1000, *FIRST, None)
         # Of each of nine buckets the first row of `dispatch`, its task, and the row of its queue.
         check(plan, rows=3 * 9, pages=300)
 
@@ -66,7 +66,7 @@ async def test_verifying_the_feed_costs_what_it_reads(stage: Stage) -> None:
         moment = stage.clock.now()
         _, plan = await session.fetch("verify_positions", 500, BATCH, moment)
         check(plan, rows=2 * BATCH, pages=BATCH)
-        for name, arguments in (("verify_feed_start", (7.0,)), ("verify_unnumbered", ())):
+        for name, arguments in (("verify_feed_start", (7.0, None)), ("verify_unnumbered", (None,))):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=20)
 

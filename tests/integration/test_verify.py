@@ -240,7 +240,8 @@ DAMAGES: list[tuple[Check, Damage]] = [
 
 
 def test_every_check_has_a_proof() -> None:
-    assert {check for check, _ in DAMAGES} == set(Check)
+    """That of a change after a moment is in `test_verify_as_of.py`: there is a moment only where one is named."""
+    assert {check for check, _ in DAMAGES} == set(Check) - {Check.AFTER_MOMENT}
 
 
 async def test_nothing_is_found_after_every_kind_of_event(stage: Stage) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -329,8 +329,8 @@ async def test_a_listener_may_be_slow(stage: Stage, monkeypatch: pytest.MonkeyPa
     opened = []
 
     @asynccontextmanager
-    async def counted(database: Database) -> AsyncIterator[Snapshot]:
-        async with snapshot(database) as one:
+    async def counted(database: Database, *, as_of: datetime | None) -> AsyncIterator[Snapshot]:
+        async with snapshot(database, as_of=as_of) as one:
             opened.append(one)
             yield one
             opened.remove(one)

@@ -53,6 +53,18 @@ def test_a_sound_database_is_one_line_and_status_0(taskmill: Taskmill, stage_url
     assert out.count("\n") == 1
 
 
+def test_what_is_later_than_the_moment_of_a_restore_is_a_violation(
+    taskmill: Taskmill, stage_url: str
+) -> None:
+    prepare(stage_url)
+    address = ("--database-url", as_role(stage_url, APP))
+    assert taskmill("verify", *address, "--as-of", "2100-01-01T00:00Z")[0] == 0
+    status, out, err = taskmill("verify", *address, "--as-of", "2020-01-01T00:00Z")
+    assert (status, err) == (1, "")
+    assert CHECK_MEANINGS[Check.AFTER_MOMENT].advice in out
+    assert "expected no change after the moment, found created at 20" in out
+
+
 def test_the_service_that_runs_here_is_found(
     taskmill: Taskmill, stage_url: str, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Verifies a test's database."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from taskmill.domain.checks import Check, Finding
 from taskmill.operations.verify import Extent, Verification, verify
@@ -33,10 +33,11 @@ async def verification_of(
     record: VerificationRecord | None = None,
     *,
     since: timedelta | None = None,
+    as_of: datetime | None = None,
     timeout_s: float = 30,
 ) -> Verification:
     """Verify a database."""
-    extent = Extent(since=since, timeout_s=timeout_s, keep_changes=KEEP_CHANGES)
+    extent = Extent(since=since, timeout_s=timeout_s, keep_changes=KEEP_CHANGES, as_of=as_of)
     return await verify(database, extent, record or VerificationRecord())
 
 

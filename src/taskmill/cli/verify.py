@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.addresses import data_option, database_url_option, settings_of
 from taskmill.cli.numbers import Number, Whole
-from taskmill.cli.parameters import Span
+from taskmill.cli.parameters import Moment, Span
 from taskmill.domain.errors import TaskmillError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _EPILOG = """\b
 Examples:
   taskmill verify
   taskmill verify --since 1d
+  taskmill verify --as-of 2030-01-31T09:00Z
   taskmill verify --database-url postgresql://user:password@host/taskmill --json
 """
 
@@ -39,6 +40,11 @@ class CouldNotRun(click.ClickException):
     "--since",
     type=Span(),
     help="Only tasks created within this time, such as 12h or 1d; leaves out the counters.",
+)
+@click.option(
+    "--as-of",
+    type=Moment(),
+    help="The moment to which the database was restored: nothing may be later, and ages are counted until then.",
 )
 @click.option(
     "--rows",
@@ -63,6 +69,7 @@ def verify(
     database_url: str | None,
     data: Path | None,
     since: timedelta | None,
+    as_of: datetime | None,
     rows: int,
     timeout_s: float,
     as_json: bool,
@@ -81,7 +88,9 @@ def verify(
     try:
         with report:
             settings = settings_of(data, "database_url", database_url=database_url)
-            verification = verify_database(settings, report, since=since, timeout_s=timeout_s)
+            verification = verify_database(
+                settings, report, since=since, as_of=as_of, timeout_s=timeout_s
+            )
         report.end(verification)
         sys.stdout.flush()
     except TaskmillError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import asyncpg
@@ -112,9 +112,14 @@ def convert_secrets(settings: Settings, *, to_plain: bool) -> tuple[Conversion, 
 
 
 def verify_database(
-    settings: Settings, listener: VerificationListener, *, since: timedelta | None, timeout_s: float
+    settings: Settings,
+    listener: VerificationListener,
+    *,
+    since: timedelta | None,
+    as_of: datetime | None,
+    timeout_s: float,
 ) -> Verification:
-    """Check all invariants against what is stored. `since` and `timeout_s` are those of `Extent`.
+    """Check all invariants against what is stored. `since`, `as_of` and `timeout_s` are those of `Extent`.
 
     Raises:
         ConfigurationError: no database is set, or it can't be verified.
@@ -123,7 +128,11 @@ def verify_database(
     keep_changes = timedelta(days=settings.retention.change_days)
     keep_fires = timedelta(days=settings.retention.fire_days)
     extent = Extent(
-        since=since, timeout_s=timeout_s, keep_changes=keep_changes, keep_fires=keep_fires
+        since=since,
+        as_of=as_of,
+        timeout_s=timeout_s,
+        keep_changes=keep_changes,
+        keep_fires=keep_fires,
     )
     return _run_once(settings, lambda database: verify(database, extent, listener))
 

@@ -48,6 +48,7 @@ class Check(StrEnum):
     SCHEDULE_TICK_TWICE = "schedule_tick_twice"
     SCHEDULE_TICK_MISSING = "schedule_tick_missing"
     SCHEDULE_CURSOR_BACK = "schedule_cursor_back"
+    AFTER_MOMENT = "after_moment"
     CLOCK_SET_BACK = "clock_set_back"
     LEASE_OVER = "lease_over"
     TASK_OVERDUE = "task_overdue"
@@ -232,6 +233,11 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
     Check.SCHEDULE_CURSOR_BACK: _meaning(
         "The cursor of a schedule is before the latest of its fires: it was moved back.",
         "No tick makes a second task, as its fire is there; set `cursor_at` to the tick of its latest fire.",
+    ),
+    Check.AFTER_MOMENT: _meaning(
+        "A change is later than the moment that `--as-of` names.",
+        "The restore went further, or the database has been used since: was `recovery_target_time` set, and do no "
+        "processes run on it yet?",
     ),
     Check.CLOCK_SET_BACK: _meaning(
         "A claim ended before it began.",

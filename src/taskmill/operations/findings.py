@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskmill.domain import identity
 from taskmill.domain.checks import Check, Finding
+from taskmill.domain.history import HistoryEntry
 from taskmill.storage.partitions import Week
 from taskmill.storage.verification import (
     CountDifference,
@@ -22,6 +23,17 @@ def stray_history(task_id: UUID) -> Finding:
     """Report history without a task."""
     return Finding(
         check=Check.HISTORY_WITHOUT_TASK, task_id=task_id, expected="a task", found="its history"
+    )
+
+
+def after_moment(entry: HistoryEntry) -> Finding:
+    """Report a change after the moment to which the database was restored."""
+    return Finding(
+        check=Check.AFTER_MOMENT,
+        task_id=entry.task_id,
+        version=entry.version,
+        expected="no change after the moment",
+        found=f"{entry.event_type} at {entry.at.isoformat()}",
     )
 
 

@@ -7,6 +7,7 @@ as unchecked when it is reached. It writes nothing.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ import asyncpg
 from taskmill.domain import identity
 from taskmill.domain.checks import Check, Finding
 from taskmill.domain.errors import ConfigurationError, Unavailable
-from taskmill.domain.history import CheckedTask
+from taskmill.domain.history import CheckedTask, HistoryEntry
 from taskmill.domain.replay import Replay
 from taskmill.domain.row_checks import WARN_AFTER_S, dispatch_faults, lease_faults, running_faults
 from taskmill.operations import findings
@@ -42,6 +43,8 @@ _MOST_DIFFERENCES = 100_000
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
 _DAY = timedelta(days=1)
+# Times of creation are those of the processes, whose clocks are set by PostgreSQL's.
+_CLOCKS_DIFFER = timedelta(seconds=1)
 KEEP_FIRES: Final = timedelta(days=90)
 """How long what became of ticks is kept unless set."""
 
@@ -51,14 +54,16 @@ class Extent:
     """What to verify.
 
     With `since`, only tasks that were created within that time, and what belongs to them; the counters have no
-    time and are left out. Whole tables are read for up to `timeout_s` seconds each; the feed of changes is kept
-    for `keep_changes`, and what became of schedules' ticks for `keep_fires`.
+    time and are left out. With `as_of`, the moment to which the database was restored, nothing may be later, and
+    ages are counted until then. Whole tables are read for up to `timeout_s` seconds each; the feed of changes is
+    kept for `keep_changes`, and what became of schedules' ticks for `keep_fires`.
     """
 
     since: timedelta | None
     timeout_s: float
     keep_changes: timedelta
     keep_fires: timedelta = KEEP_FIRES
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,16 +160,16 @@ class _Verifier:
         """Return the id after which the verification starts."""
         if self._extent.since is None:
             return _FIRST
-        now: datetime = await self._database.fetch_value("clock_now")
+        now = self._extent.as_of or await self._database.fetch_value("clock_now")
         since = min(self._extent.since, now - identity.created_at(_FIRST))
         return UUID(int=max(identity.lower_bound(now - since).int - 1, 0))
 
     async def _check_tasks(self, after: UUID, upto: UUID) -> None:
-        async with verification.snapshot(self._database) as snapshot:
+        async with self._snapshot() as snapshot:
             fed_from = await self._feed_start(snapshot)
         range_after, changes = after, 0
         while after < upto:
-            async with verification.snapshot(self._database) as snapshot:
+            async with self._snapshot() as snapshot:
                 part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
                 last = part[-1].row.id if len(part) == _TASKS_AT_ONCE else upto
                 found, more = await self._check_part(snapshot, part, (after, last), fed_from)
@@ -215,6 +220,8 @@ class _Verifier:
             self._entries += len(entries)
             for entry in entries:
                 changes += entry.at >= fed_from
+                if self._is_later(entry):
+                    found.append(findings.after_moment(entry))
                 replay = replays.get(entry.task_id)
                 if replay is not None:
                     replay.add(entry)
@@ -236,7 +243,7 @@ class _Verifier:
     async def _check_keys(self, after: UUID) -> None:
         cursor = ("", "")
         while True:
-            async with verification.snapshot(self._database) as snapshot:
+            async with self._snapshot() as snapshot:
                 keys = await snapshot.keys(cursor, _ROWS_AT_ONCE)
                 pruned_before = await snapshot.pruned_before()
             for key in keys:
@@ -252,7 +259,7 @@ class _Verifier:
 
     async def _check_rejections(self, after: UUID) -> None:
         while True:
-            async with verification.snapshot(self._database) as snapshot:
+            async with self._snapshot() as snapshot:
                 rejections = await snapshot.rejections(after, _ROWS_AT_ONCE)
                 weeks = await snapshot.weeks()
                 pruned_before = await snapshot.pruned_before()
@@ -267,7 +274,7 @@ class _Verifier:
         checked_from = -1
         while last is not None and last != checked_from:
             checked_from = last
-            async with verification.snapshot(self._database) as snapshot:
+            async with self._snapshot() as snapshot:
                 start = await self._feed_start(snapshot)
                 last, holes = await snapshot.position_holes(last, _ROWS_AT_ONCE, start)
             self._report(map(findings.position_hole, holes))
@@ -282,13 +289,13 @@ class _Verifier:
         self._report(await self._with_time_limit("the ticks of schedules", read))
 
     async def _check_liveness(self) -> None:
-        async with verification.snapshot(self._database) as snapshot:
+        async with self._snapshot() as snapshot:
             batches, waited_s = await snapshot.unnumbered()
         if waited_s > WARN_AFTER_S:
             self._report([findings.unnumbered(batches, waited_s)])
         cursor: BucketKey | None = BucketKey()
         while cursor is not None:
-            async with verification.snapshot(self._database) as snapshot:
+            async with self._snapshot() as snapshot:
                 buckets, cursor = await snapshot.overdue(WARN_AFTER_S, cursor, _BUCKETS_AT_ONCE)
             self._report(map(findings.overdue, buckets))
 
@@ -303,13 +310,22 @@ class _Verifier:
             return []
         timeout_s = self._extent.timeout_s
         try:
-            async with verification.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
+            async with verification.slow_snapshot(
+                self._database, timeout_s=timeout_s, as_of=self._extent.as_of
+            ) as snapshot:
                 return await read(snapshot)
         except Unavailable as error:
             if not faults.is_time_up(error.__cause__):
                 raise
         self._unchecked[what] = None
         return []
+
+    def _snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        return verification.snapshot(self._database, as_of=self._extent.as_of)
+
+    def _is_later(self, entry: HistoryEntry) -> bool:
+        as_of = self._extent.as_of
+        return as_of is not None and entry.at > as_of + _CLOCKS_DIFFER
 
     def _report(self, found: Iterable[Finding]) -> None:
         for finding in found:

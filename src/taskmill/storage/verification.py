@@ -128,10 +128,11 @@ class FiredTicks(NamedTuple):
 
 
 class Snapshot:
-    """The database as it was at one moment."""
+    """The database as it was at one moment. Ages are counted until `as_of`, or until now if that is None."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, as_of: datetime | None) -> None:
         self._connection = connection
+        self._as_of = as_of
 
     async def weeks(self) -> list[Week]:
         """Return the weeks that have partitions: their tasks are there, but for those of `pruned_before`."""
@@ -144,7 +145,9 @@ class Snapshot:
 
     async def tasks(self, after: UUID, upto: UUID, limit: int) -> list[CheckedTask]:
         """Return the next tasks in order of their ids."""
-        rows = await self._connection.fetch(statement("verify_tasks"), after, upto, limit)
+        rows = await self._connection.fetch(
+            statement("verify_tasks"), after, upto, limit, self._as_of
+        )
         return [_checked_task(row) for row in rows]
 
     async def entries(self, after: UUID, upto: UUID) -> AsyncIterator[Sequence[HistoryEntry]]:
@@ -180,7 +183,9 @@ class Snapshot:
 
     async def feed_start(self, keep_days: float) -> datetime:
         """Return the time from which the feed must be complete."""
-        start: datetime = await self._connection.fetchval(statement("verify_feed_start"), keep_days)
+        start: datetime = await self._connection.fetchval(
+            statement("verify_feed_start"), keep_days, self._as_of
+        )
         return start
 
     async def feed_differences(
@@ -205,12 +210,14 @@ class Snapshot:
 
     async def unnumbered(self) -> tuple[int, float]:
         """Return how many change batches have no position, and for how many seconds the first has waited."""
-        row = await self._connection.fetchrow(statement("verify_unnumbered"))
+        row = await self._connection.fetchrow(statement("verify_unnumbered"), self._as_of)
         assert row is not None  # noqa: S101 - an aggregate always has a row
         return row["batches"], row["waited_s"]
 
     async def moment(self) -> datetime:
-        """Return PostgreSQL's time."""
+        """Return the time until which ages are counted."""
+        if self._as_of is not None:
+            return self._as_of
         moment: datetime = await self._connection.fetchval(statement("clock_now"))
         return moment
 
@@ -244,7 +251,8 @@ class Snapshot:
 
         Also returns the position from which to go on, None at the end.
         """
-        rows = await self._connection.fetch(statement("verify_overdue"), longer_s, limit, *after)
+        text = statement("verify_overdue")
+        rows = await self._connection.fetch(text, longer_s, limit, *after, self._as_of)
         found = [OverdueBucket._make(row[:-2]) for row in rows if row["is_overdue"]]
         last = rows[-1] if rows else None
         if last is None or not last["is_end"]:
@@ -253,34 +261,39 @@ class Snapshot:
 
 
 @asynccontextmanager
-async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
+async def snapshot(database: Database, *, as_of: datetime | None = None) -> AsyncIterator[Snapshot]:
     """Open a snapshot for reads by index; each may take as long as a hot statement.
 
     Raises:
         Unavailable: the database is away or overloaded.
     """
-    async with database.hot() as connection, _reading(connection) as opened:
+    async with database.hot() as connection, _reading(connection, as_of) as opened:
         # One process is enough for some thousand rows, and leaves the other cores to the work.
         await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         yield opened
 
 
 @asynccontextmanager
-async def slow_snapshot(database: Database, *, timeout_s: float) -> AsyncIterator[Snapshot]:
+async def slow_snapshot(
+    database: Database, *, timeout_s: float, as_of: datetime | None = None
+) -> AsyncIterator[Snapshot]:
     """Open a snapshot for reads of whole tables; each may take up to `timeout_s` seconds.
 
     Raises:
         Unavailable: as for `snapshot`.
     """
-    async with database.slow(timeout_s=timeout_s) as connection, _reading(connection) as opened:
+    async with (
+        database.slow(timeout_s=timeout_s) as connection,
+        _reading(connection, as_of) as opened,
+    ):
         yield opened
 
 
 @asynccontextmanager
-async def _reading(connection: Connection) -> AsyncIterator[Snapshot]:
+async def _reading(connection: Connection, as_of: datetime | None) -> AsyncIterator[Snapshot]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(statement("hold_partitions"))
-        yield Snapshot(connection)
+        yield Snapshot(connection, as_of)
 
 
 async def last_id(database: Database) -> UUID | None:

@@ -1,7 +1,7 @@
 -- Purpose: buckets of unpaused queues whose first task has been due for long, though a worker with free slots has
 -- served them for as long. $1 double precision: how long, in seconds; $2 integer: most buckets to read; where to
--- begin: after $3 text queue, $4 text type, $5 smallint priority. `is_end`: the last bucket that was read, overdue
--- or not, when there may be more after it.
+-- begin: after $3 text queue, $4 text type, $5 smallint priority; $6 timestamptz: as of when, null for now.
+-- `is_end`: the last bucket that was read, overdue or not, when there may be more after it.
 -- A task waits since it was created or came back: its due time may be years before. Leases of workers that pull
 -- over HTTP take no more tasks, however many of theirs have ended.
 -- Reads only. A loose index scan over dispatch_bucket, and task's primary key; leases and queues are few.
@@ -28,16 +28,18 @@ WITH RECURSIVE bucket AS (
 checked AS (
     SELECT
         bucket.queue, bucket.type, bucket.priority, bucket.task_id,
-        extract(epoch FROM now() - greatest(bucket.run_at, t.updated_at))::double precision AS waited_s,
+        extract(
+            epoch FROM coalesce($6::timestamptz, now()) - greatest(bucket.run_at, t.updated_at)
+        )::double precision AS waited_s,
         bucket.number = $2::integer AS is_end,
-        greatest(bucket.run_at, t.updated_at) < now() - make_interval(secs => $1)
-            AND (bucket.expires_at IS NULL OR bucket.expires_at > now())
+        greatest(bucket.run_at, t.updated_at) < coalesce($6::timestamptz, now()) - make_interval(secs => $1)
+            AND (bucket.expires_at IS NULL OR bucket.expires_at > coalesce($6::timestamptz, now()))
             AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = bucket.queue AND paused_at IS NOT NULL)
             AND EXISTS (
                 SELECT FROM taskmill.lease AS l
                 WHERE l.closed_at IS NULL
-                    AND l.expires_at > now()
-                    AND l.started_at < now() - make_interval(secs => $1)
+                    AND l.expires_at > coalesce($6::timestamptz, now())
+                    AND l.started_at < coalesce($6::timestamptz, now()) - make_interval(secs => $1)
                     AND l.running < l.slots
                     AND NOT l.remote
                     AND (cardinality(l.queues) = 0 OR bucket.queue = ANY(l.queues))

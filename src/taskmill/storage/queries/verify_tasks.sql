@@ -1,6 +1,7 @@
 -- Purpose: the next tasks by id, each with its rows in `dispatch` and `running`, and the state of its lease.
--- $1 uuid: after this id, $2 uuid: up to this one, $3 integer limit. The columns are in the order of `TaskRow`, then
--- of `DispatchRow` and of `RunningRow`, both twice: as they should be, and as they are (domain/history.py).
+-- $1 uuid: after this id, $2 uuid: up to this one, $3 integer limit, $4 timestamptz: as of when, null for now.
+-- The columns are in the order of `TaskRow`, then of `DispatchRow` and of `RunningRow`, both twice: as they should
+-- be, and as they are (domain/history.py).
 -- Reads only; relies on the primary keys of task, running, dispatch and lease; LIMIT has the second looked up.
 WITH part AS MATERIALIZED (
     SELECT
@@ -20,8 +21,8 @@ SELECT
     before.version + CASE WHEN r.cancel_requested_at IS NULL THEN 1 ELSE 2 END, before.queue,
     r.claim_no, r.attempt, r.version, r.queue,
     l.id IS NOT NULL AS has_lease,
-    CASE WHEN l.closed_at IS NOT NULL OR l.expires_at < now() THEN
-        extract(epoch FROM now() - least(l.closed_at, l.expires_at))::double precision
+    CASE WHEN l.closed_at IS NOT NULL OR l.expires_at < coalesce($4::timestamptz, now()) THEN
+        extract(epoch FROM coalesce($4::timestamptz, now()) - least(l.closed_at, l.expires_at))::double precision
     END AS lease_over_s
 FROM part AS t
 LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id
