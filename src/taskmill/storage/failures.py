@@ -152,23 +152,27 @@ async def kinds_of_label(
     label = orjson.dumps({key: value}).decode()
     oldest = await database.fetch_value("clock_now") - timedelta(days=max(FAILURE_DAYS.values()))
     arguments = (label, lower_bound(oldest), queues_of(wanted, visible))
-    found = await _looked_up(database, "find_kinds_of_label", *arguments, _MOST_OF_LABEL)
+    found = await _looked_up(database, statement("find_kinds_of_label"), *arguments, _MOST_OF_LABEL)
     if found is not None or visible is not None:
         return None if found is None else KindsOfLabel(kinds=found)
     limits = _MOST_SAMPLED, _MOST_OF_SAMPLED
     found = await _looked_up(
-        database, "find_kinds_of_frequent_label", *arguments, *limits, is_pinned=True
+        database,
+        statement("find_kinds_of_frequent_label"),
+        *arguments,
+        *limits,
+        is_pinned=True,
     )
     return None if found is None else KindsOfLabel(kinds=found, is_sampled=True)
 
 
 async def _looked_up(
-    database: Database, name: str, *arguments: object, is_pinned: bool = False
+    database: Database, query: str, *arguments: object, is_pinned: bool = False
 ) -> list[str] | None:
     """Return the kinds that a statement finds; None if it takes too long."""
     try:
         async with database.slow(timeout_s=_LABEL_S, is_pinned=is_pinned) as connection:
-            rows = await connection.fetch(statement(name), *arguments)
+            rows = await connection.fetch(query, *arguments)
     except Unavailable as error:
         if isinstance(error.__cause__, asyncpg.QueryCanceledError):
             return None

@@ -87,7 +87,7 @@ def test_an_example_without_a_success_says_so() -> None:
     assert "no task of its type has succeeded" in text
 
 
-def test_differences_are_listed_and_more_is_said() -> None:
+def test_differences_are_listed_and_more_are_counted() -> None:
     example = an_example(
         task=a_task(finished_at=datetime(2026, 1, 1, tzinfo=UTC)),
         older_id=TWO,
