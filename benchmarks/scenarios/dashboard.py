@@ -54,6 +54,7 @@ SELECT
     '{"title": "t", "detail": "d", "errors": []}'
 FROM generate_series(1, 100000) AS n
 """
+_KIND = "SELECT left(md5(error), 16) FROM taskmill.failure ORDER BY at DESC LIMIT 1"
 _MANY = {"queues": 300, "kinds_of_failures": 500}
 _STALE = {"overview": "/", "queues": "/ui/queues", "failures": "/ui/failures"}
 _OPENED = {"overview": "/", "tasks": "/ui/tasks"}
@@ -83,6 +84,7 @@ async def _pages(url: str) -> dict[str, Sequence[str]]:
             for status in ("new", "in_progress", "failed")
         }
         refused = await connection.fetchval("SELECT id FROM taskmill.rejection LIMIT 1")
+        kind = await connection.fetchval(_KIND)
     filters = ("status=failed&queue=queue-3", "status=new&order=asc", "queue=queue-7&since=24h")
     return {
         **pages,
@@ -95,6 +97,11 @@ async def _pages(url: str) -> dict[str, Sequence[str]]:
         "queues, oldest": ["/ui/queues?order=oldest"],
         "queues, 30 d": ["/ui/queues?window=30d&page=3"],
         "failures, 30 d": ["/ui/failures?window=30d"],
+        "kind of failures": [f"/ui/failures/{kind}"],
+        "queue": ["/ui/queues/queue-3"],
+        "queue, 30 d": ["/ui/queues/queue-3?window=30d"],
+        "type": ["/ui/types/type-3"],
+        "type, 30 d": ["/ui/types/type-3?window=30d"],
         "rejected message": [f"/ui/rejections/{refused}"],
     }
 

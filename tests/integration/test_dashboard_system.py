@@ -59,11 +59,12 @@ async def test_a_queue_shows_how_long_it_keeps_tasks_and_takes_another_time(
 ) -> None:
     await stage.created(queue="brief")
     assert "keeps ended tasks" not in (await pages.get("/ui/queues")).text
-    response = await pages.post("/ui/queues/brief/keep?name=b", data={"keep": " pt36h "})
-    assert (response.status_code, response.headers["location"]) == (303, "/ui/queues?name=b")
+    response = await pages.post("/ui/queues/brief/keep?window=24h", data={"keep": " pt36h "})
+    its_page = "/ui/queues/brief?window=24h"
+    assert (response.status_code, response.headers["location"]) == (303, its_page)
+    assert 'name="keep" value="P1DT12H"' in (await pages.get(its_page)).text
     html = unescape((await pages.get("/ui/queues")).text)
     assert re.search(r"keeps ended tasks for 1\sd 12\sh", html)
-    assert 'name="keep" value="P1DT12H"' in html
     assert (await pages.post("/ui/queues/brief/keep", data={"keep": "soon"})).status_code == 422
     assert (await pages.post("/ui/queues/%00/keep", data={"keep": "P1D"})).status_code == 404
     await pages.post("/ui/queues/brief/keep", data={"keep": ""})

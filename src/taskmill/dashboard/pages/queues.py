@@ -81,14 +81,14 @@ async def resume_queue(view: View) -> Response:
 
 
 async def keep_tasks(view: View) -> Response:
-    """Set how long it keeps its ended tasks, empty for what the settings say, and show the queues."""
+    """Set how long it keeps its ended tasks, empty for what the settings say, and show its page."""
     name: str = view.request.path_params["name"]
     time = first(await view.form(), "keep")
     if not is_name(name):
         raise QueueNotFound(name)
     change = to_queue_change({"keep": time.upper() or None})
     await view.context.service.set_queue_keep(name, change.keep)
-    return view.redirect("/ui/queues", _list_query(view.query))
+    return view.redirect(f"/ui/queues/{name}", view.carried)
 
 
 async def remove_queue(view: View) -> Response:
