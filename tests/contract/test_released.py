@@ -1,14 +1,18 @@
 """What the last release promised, and how the next one is made."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from taskmill.version import VERSION
+from tests.support.processes import environment
 from tools.release import chart, making as release, surface
 
 RELEASED = surface.read(release.SNAPSHOT.read_text(encoding="utf-8"))
@@ -55,6 +59,40 @@ def test_each_kind_of_break_is_noticed(change: dict[str, str | None], why: str) 
     assert reason.startswith(why)
 
 
+# A break of each part, as somebody would make it: a file, what stands there, what takes its place, what is found.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "before", "after", "found"),
+    [
+        ("wire/tasks.py", " losses: int = _shown", " lost: int = _shown", "TaskView.losses"),
+        ("amqp/names.py", '"tasks.create"', '"tasks.make"', "amqp create"),
+        ("amqp/names.py", '"taskmill.tasks.create"', '"taskmill.new"', "amqp create queue"),
+        ("amqp/names.py", '"taskmill.events"', '"events"', "amqp changes exchange"),
+        ("cli/tasks.py", '"--wait"', '"--await", "wait"', "taskmill task create --wait"),
+        ("settings/api.py", "Field(8000", "Field(80", "TASKMILL_API__PORT"),
+        ("observability/flow.py", '"cancels_total"', '"cancel_total"', "taskmill_cancels_total"),
+        ("client/synchronous/steering.py", "def cancel(", "def stop(", "Client.cancel"),
+    ],
+)
+def test_a_break_in_the_source_is_found(
+    tmp_path: Path, file: str, before: str, after: str, found: str
+) -> None:
+    source = shutil.copytree(release.ROOT / "src", tmp_path / "src") / "taskmill" / file
+    text = source.read_text(encoding="utf-8")
+    assert before in text
+    source.write_text(text.replace(before, after, 1), encoding="utf-8")
+    script = "from tools.release import surface; print(surface.text_of(surface.current(), '1.2.3'))"
+    now = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", script],
+        env={**environment(), "PYTHONPATH": f"{tmp_path / 'src'}{os.pathsep}{release.ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    broken = surface.breaks(RELEASED, surface.read(now.stdout))
+    assert found in broken.keys() - surface.breaks(RELEASED, surface.current()).keys()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -89,6 +127,8 @@ def test_the_list_has_something_of_everything_that_is_promised() -> None:
         "taskmill.create_task payload_secrets": "optional json",
         "taskmill.pause_schedule paused": "optional boolean",
         "Client.create name": "",
+        "amqp create exchange": "taskmill",
+        "amqp create queue": "taskmill.tasks.create",
     }.items():
         assert name in now
         assert words in (None, now[name]), (name, now[name])

@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from taskmill import observability
+from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.api import asyncapi
 from taskmill.api.app import openapi_document
 from taskmill.cli.main import program
@@ -149,6 +150,12 @@ def _amqp() -> Iterator[tuple[str, str]]:
     document = asyncapi.document(VERSION)
     for name, channel in document["channels"].items():
         yield f"amqp {name}", str(channel.get("address") or "")
+        binding = channel.get("bindings", {}).get("amqp", {})
+        for part in ("exchange", "queue"):
+            if part in binding:
+                yield f"amqp {name} {part}", binding[part]["name"]
+    # Those who need no exchange publish to it.
+    yield "amqp create queue", CREATE_QUEUE
     for name, schema in document["components"]["schemas"].items():
         for entry, words in _model(name, schema):
             yield f"amqp {entry}", words
