@@ -189,7 +189,7 @@ class Site:
             )
             stack.callback(self._postgres.stop)
             self._postgres.start()
-            await asyncio.to_thread(migrate_with_roles, self._postgres.url)
+            await self._make_schema()
             await self._break_schema()
             if self._with_broker:
                 self.broker = stack.enter_context(BrokerServer(self.folder / "rabbitmq"))
@@ -297,6 +297,9 @@ class Site:
         return self.disk / "ballast"
 
     # How it is put together.
+
+    async def _make_schema(self) -> None:
+        await asyncio.to_thread(migrate_with_roles, self.database_url)
 
     async def _break_schema(self) -> None:
         if change := breakages.SCHEMA.get(self._broken):
