@@ -85,7 +85,25 @@ for name in {sorted(commands)}:
 
 
 @pytest.mark.slow
+def test_the_doctor_names_its_extra_and_has_found_no_trouble() -> None:
+    needs = "taskmill doctor without --url needs packages that are not installed (uvloop)"
+    assert run(CLI, "doctor") == (3, f"Error: {needs}: pip install 'taskmill[server]'\n")
+    assert run(packages_of(), "doctor") == refusal("taskmill doctor", "click", "server")
+
+
+@pytest.mark.slow
 def test_the_live_view_and_traces_name_their_extras() -> None:
+    live = """
+import sys
+from taskmill.cli.main import run
+from taskmill.cli.top import command
+vars(command)["_is_terminal"] = lambda: True
+sys.exit(run(["top"]))
+"""
+    done = run_with(CLI, live)
+    assert (done.returncode, done.stderr) == refusal(
+        "taskmill top without --once", "textual", "top"
+    )
     worker = packages_of("worker")
     script = """
 import asyncio

@@ -18,6 +18,7 @@ from taskmill.cli.addresses import (
 from taskmill.cli.server import json_option
 from taskmill.domain.attention import Severity
 from taskmill.domain.errors import TaskmillError
+from taskmill.domain.extras import NotInstalled, missing_package
 
 if TYPE_CHECKING:
     from taskmill.client.views.doctor import DiagnosisView, DoctorReportView
@@ -64,7 +65,8 @@ def doctor(
         found = _asked(url) if url else _examined(data, database_url, broker_url)
     except TaskmillError as error:
         raise CouldNotExamine(str(error)) from error
-    except Exception:  # noqa: BLE001 - a status of 1 would say that something was found
+    except Exception as error:  # noqa: BLE001 - a status of 1 would say that something was found
+        _refuse_without_packages(error)
         traceback.print_exc()
         return CouldNotExamine.exit_code
     if as_json:
@@ -72,6 +74,14 @@ def doctor(
     else:
         _print(found)
     return _STATUSES[found.verdict]
+
+
+def _refuse_without_packages(error: Exception) -> None:
+    """Raise an error that names the extra if packages are missing; 2 would say that trouble was found."""
+    missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None:
+        needed = NotInstalled("taskmill doctor without --url", extra="server", missing=missing)
+        raise CouldNotExamine(str(needed)) from error
 
 
 def _asked(url: str) -> "DoctorReportView":

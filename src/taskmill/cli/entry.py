@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from taskmill.domain.extras import NotInstalled
+from taskmill.domain.extras import NotInstalled, missing_package
 
 _STATUS: Final = 2
 _OF_CLIENTS: Final = "cli"
@@ -16,6 +16,7 @@ _OF_PROCESSES: Final = "server"
 # The extras of commands that are more than a client, by their first words.
 _EXTRAS: Final = {
     ("broker",): _OF_PROCESSES,
+    ("doctor",): _OF_PROCESSES,
     ("key",): _OF_PROCESSES,
     ("migrate",): _OF_PROCESSES,
     ("queue", "publish"): _OF_PROCESSES,
@@ -37,8 +38,8 @@ def main() -> None:
 
         run()
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in {"", "taskmill"} or missing in sys.stdlib_module_names:
+        missing = missing_package(error)
+        if missing is None:
             raise
         sys.stderr.write(f"Error: {_not_installed(sys.argv[1:], missing)}\n")
         sys.exit(_STATUS)

@@ -1,5 +1,7 @@
 """The error where packages are missing that an extra of the package brings."""
 
+import sys
+
 from taskmill.domain.errors import TaskmillError
 
 
@@ -13,3 +15,9 @@ class NotInstalled(TaskmillError):
         )
         self.extra = extra
         self.missing = missing
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """Return the package that an import lacked; None if it is ours or Python's own, which no extra brings."""
+    name = (error.name or "").partition(".")[0]
+    return None if name in {"", "taskmill"} or name in sys.stdlib_module_names else name
