@@ -1,7 +1,9 @@
 """The wheel, installed into empty environments as users do."""
 
+import shutil
 import signal
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +19,29 @@ pytestmark = pytest.mark.slow
 _MOST_PACKAGES = 8
 _MOST_MB = 15
 _LONGEST_IMPORT_S = 0.15
+_OLDEST = (3, 11)
+# What needs a compiler, or a wheel for each platform.
+_COMPILED = (".so", ".pyd", ".dylib", ".c")
+_PROGRAM = """
+from typing import Any
+from uuid import UUID
+
+from taskmill import AsyncClient, Client, enqueue
+from taskmill.client.views.tasks import TaskView
+
+
+def create(client: Client) -> UUID:
+    made: TaskView = client.create("first", payload={"n": 1}, labels={"team": "finance"})
+    return made.id
+
+
+async def names(client: AsyncClient) -> list[str]:
+    return [task.name async for task in client.list()]
+
+
+def in_a_transaction(connection: Any) -> None:
+    print(enqueue(connection, "first", payload={"n": 1}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +49,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("wheel", tmp_path_factory.mktemp("wheel"))
 
 
-def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def _other_python() -> str | None:
+    """Return the machine's own Python, if that is not the one that runs the tests and is new enough."""
+    found = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if found is None:
+        return None
+    script = "import sys; print(*sys.version_info[:2])"
+    shown = subprocess.run([found, "-c", script], capture_output=True, check=True)  # noqa: S603 - Python
+    version = tuple(map(int, shown.stdout.split()))
+    return found if version >= _OLDEST and version != sys.version_info[:2] else None
+
+
+@pytest.fixture(params=["the tests' Python", "the machine's Python"])
+def interpreter(request: pytest.FixtureRequest) -> str:
+    """Two Pythons, where the machine has another one than the tests."""
+    found = sys.executable if request.param == "the tests' Python" else _other_python()
+    return found or pytest.skip("the machine has no other Python that is new enough")
+
+
+def run(*command: str | Path, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command of an environment, which finds no source beside it."""
     return subprocess.run(  # noqa: S603 - our own program
         command,
         cwd=folder,
-        env={**environment(), "PYTHONPATH": ""},
+        env={**environment(), "PYTHONPATH": "", **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -61,12 +104,13 @@ def test_the_wheel_is_the_same_each_time(wheel: Path, tmp_path: Path) -> None:
     assert build("wheel", tmp_path).read_bytes() == wheel.read_bytes()
 
 
-def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path) -> None:
-    python = install(wheel, "", tmp_path / "env")
+def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path, interpreter: str) -> None:
+    python = install(wheel, "", tmp_path / "env", interpreter=interpreter)
     found = measure(python, "")
     assert found.packages <= _MOST_PACKAGES, shown(found)
     assert found.megabytes <= _MOST_MB, shown(found)
     assert found.import_s <= _LONGEST_IMPORT_S, shown(found)
+    assert [path for path in (tmp_path / "env").rglob("*") if path.suffix in _COMPILED] == []
     script = "from taskmill import Client, enqueue; Client('http://127.0.0.1:9').create('x')"
     done = run(python, "-c", script, folder=tmp_path)
     assert done.stderr.splitlines()[-2].startswith(
@@ -79,8 +123,26 @@ def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path) -> Non
     )
 
 
-def test_up_runs_tasks_from_the_wheel_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    python = install(wheel, "up", tmp_path / "env")
+def test_a_program_with_the_installed_client_passes_strict_mypy(
+    wheel: Path, tmp_path: Path
+) -> None:
+    python = install(wheel, "", tmp_path / "env")
+    program = tmp_path / "program.py"
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", "/dev/null")
+    options = ("--cache-dir", tmp_path / "cache", "--python-executable", python)
+    for text, last in (
+        (_PROGRAM, "Success: no issues found in 1 source file"),
+        (_PROGRAM.replace("return made.id", "return made.name"), "Found 1 error"),
+    ):
+        program.write_text(text)
+        done = run(*mypy, *options, program, folder=tmp_path)
+        assert done.stdout.splitlines()[-1].startswith(last), done.stdout + done.stderr
+
+
+def test_up_runs_tasks_from_the_wheel_in_an_empty_environment(
+    wheel: Path, tmp_path: Path, interpreter: str
+) -> None:
+    python = install(wheel, "up", tmp_path / "env", interpreter=interpreter)
     shown(measure(python, "up"))
     taskmill = python.with_name("taskmill")
     with Program(
@@ -118,3 +180,17 @@ def test_a_worker_needs_the_packages_of_its_extra_only(
         command=(python.with_name("taskmill"),),
     ) as worker:
         wait_until(lambda: bool(worker.logged("contract.registered")), "it has registered its type")
+    database = {"TASKMILL_DATABASE_URL": stage_url}
+    for words, env, extra in _BEYOND_A_WORKER:
+        refused = run(python.with_name("taskmill"), *words, folder=tmp_path, **database, **env)
+        assert refused.returncode == 2, refused.stderr
+        assert refused.stderr.splitlines()[-1].endswith(f"pip install 'taskmill[{extra}]'")
+
+
+# What a worker's packages are not enough for, on a database that is there.
+_BEYOND_A_WORKER: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
+    (("run", "api", "--broker", "postgres", "--port", "0"), {}, "server"),
+    (("migrate",), {}, "server"),
+    (("up",), {}, "up"),
+    (("run", "worker", "--broker", "postgres"), {"TASKMILL_TRACES": "otlp"}, "traces"),
+)

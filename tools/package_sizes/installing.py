@@ -33,8 +33,9 @@ print(time.process_time() - began)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What an extra brings: packages, their size on the disk, and the processor's time of its first import."""
+    """What an extra brings to a Python: packages, their size, and the processor's time of its first import."""
 
+    python: str
     extra: str
     packages: int
     megabytes: float
@@ -50,10 +51,12 @@ def build(kind: str, folder: Path) -> Path:
     return made
 
 
-def install(wheel: Path, extra: str, folder: Path) -> Path:
-    """Make an environment with the wheel and an extra, and nothing else; return its Python."""
+def install(
+    wheel: Path, extra: str, folder: Path, *, interpreter: str | Path = sys.executable
+) -> Path:
+    """Make an environment of a Python with the wheel and an extra, and nothing else; return its Python."""
     python = folder / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True)
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(_pinned()))
     wanted = f"{wheel}[{extra}]" if extra else str(wheel)
@@ -93,6 +96,7 @@ def measure(python: Path, extra: str) -> Installed:
     files = [path for path in site.rglob("*") if path.is_file() and not path.is_symlink()]
     module = _MODULES.get(extra, "taskmill.client")
     return Installed(
+        python=site.parent.name,
         extra=extra,
         packages=len([*site.glob("*.dist-info")]),
         megabytes=sum(path.stat().st_size for path in files) / 1e6,
