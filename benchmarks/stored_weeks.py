@@ -6,7 +6,7 @@ import asyncpg
 
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 
 # Ids are UUIDv7 of the creation time. $1 and $2: begin and end of the week, $3: how many.
 _TASKS = """

@@ -28,7 +28,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.storage import claims, partitions, week_drops
 from taskmill.storage.claims import Bucket, BucketStart
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 
 TITLE = "weeks of 1,000,000 tasks are dropped at 200 tasks a second"
 

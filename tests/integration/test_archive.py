@@ -16,9 +16,9 @@ import pytest
 from taskmill.domain.errors import ConfigurationError
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.storage import archive_files, partitions, week_drops
-from taskmill.storage.partitions import Week
 from taskmill.storage.week_archive import WeekArchive
 from taskmill.storage.week_drops import drop_finished
+from taskmill.storage.weeks import Week
 from tests.support.archives import an_archive, archived, number_changes, run_again
 from tests.support.builders import a_draft
 from tests.support.old_weeks import creating_at, old_week, rows_in

@@ -15,8 +15,8 @@ import pytest
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task import TaskDraft
 from taskmill.storage import partitions, task_log, week_archive
-from taskmill.storage.partitions import Week
 from taskmill.storage.week_archive import WeekArchive
+from taskmill.storage.weeks import Week
 from tests.support.archives import an_archive, archived, number_changes
 from tests.support.builders import a_draft
 from tests.support.log_lines import a_line

@@ -10,7 +10,7 @@ import pytest
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.storage import partitions, task_log
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.housekeeping import housekeeping
 from tests.support.log_lines import a_line, stored_lines

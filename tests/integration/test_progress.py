@@ -17,6 +17,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import partitions, progress
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.weeks import Week
 from tests.support.builders import AT_ONCE, ERROR, a_fence
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -239,7 +240,7 @@ async def test_progress_of_dropped_weeks_is_removed_and_no_other(
     now = stage.clock.now()
     _, fence = await a_claim(stage)
     await reports.store(fence, 0.5)
-    weeks = [partitions.Week.of(now).later(-offset) for offset in (30, 20, 10)]
+    weeks = [Week.of(now).later(-offset) for offset in (30, 20, 10)]
     await partitions.ensure(stage.database, weeks[1].start + timedelta(weeks=1))
     ids = [week.bounds[0] for week in weeks]
     for gone in ids:

@@ -13,9 +13,9 @@ from taskmill.maintenance import task_pruning
 from taskmill.operations.queues import tidy
 from taskmill.storage import counts, partitions, progress, pruned_tasks, queues, task_log
 from taskmill.storage.callbacks import NewCallback, insert
-from taskmill.storage.partitions import Week
 from taskmill.storage.progress import Report
 from taskmill.storage.week_drops import drop_finished
+from taskmill.storage.weeks import Week
 from tests.support.builders import ERROR, a_draft, a_fence, a_key
 from tests.support.log_lines import a_line
 from tests.support.old_weeks import creating_at, old_week, rows_in

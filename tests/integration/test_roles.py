@@ -13,9 +13,9 @@ import pytest
 from taskmill.operations.api_keys import create as make_key
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.storage import api_keys, migrate, partitions, rights, roles, week_drops
-from taskmill.storage.partitions import Week
 from taskmill.storage.rights import APP, ENQUEUE, MAINTENANCE, OWNER, READER, TABLES
 from taskmill.storage.servers import Connection
+from taskmill.storage.weeks import Week
 from tests.support.api_keys import a_new_key
 from tests.support.migrating import apart, run_module
 from tests.support.polling import eventually

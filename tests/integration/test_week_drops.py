@@ -12,8 +12,8 @@ import pytest
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Status, Succeeded
 from taskmill.storage import counts, partition_locks, partitions, task_log, week_drops
-from taskmill.storage.partitions import Week
 from taskmill.storage.week_drops import drop_finished
+from taskmill.storage.weeks import Week
 from tests.support.builders import a_draft, a_key
 from tests.support.housekeeping import duties
 from tests.support.locks import until_blocked

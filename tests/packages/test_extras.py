@@ -1,5 +1,7 @@
 """A command whose packages are not installed says in one line which extra brings them."""
 
+from pathlib import Path
+
 import pytest
 
 from taskmill.cli.main import program
@@ -82,6 +84,13 @@ for name in {sorted(commands)}:
     done = run_with(CLI, script)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("Usage: ") == len(commands)
+
+
+@pytest.mark.slow
+def test_an_archive_is_read_with_the_command_line_alone(tmp_path: Path) -> None:
+    task_id = "0199f1c2-7d5e-7000-8000-2f9e11d5a001"
+    shown = run(CLI, "archive", "show", task_id, "--folder", str(tmp_path))
+    assert shown == (1, f"Error: task {task_id} is not in the archive; its week is 2025w42\n")
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from taskmill.domain.lifecycle import Succeeded
 from taskmill.operations.create import TaskCreation
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import partitions, task_log
-from taskmill.storage.partitions import Week
 from taskmill.storage.rights import OWNER
+from taskmill.storage.weeks import Week
 from tests.support.builders import a_draft, a_key
 from tests.support.clocks import ManualClock
 from tests.support.log_lines import a_line

@@ -10,7 +10,7 @@ import asyncpg
 
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import ALLOWED, TERMINAL, Status
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 
 Row: TypeAlias = asyncpg.Record
 

@@ -47,12 +47,12 @@ from taskmill.storage.cancels import cancel_within
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
 from taskmill.storage.progress import Report
 from taskmill.storage.pruned_tasks import PrunableTasks
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
+from taskmill.storage.weeks import Week
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually

@@ -17,7 +17,7 @@ from uuid import UUID
 from taskmill.domain import identity
 from taskmill.domain.error_kinds import kind_of
 from taskmill.domain.lifecycle import AttemptFacts, EventType, Reason, Status, Transition, decide
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 from tools.scene.courses import JITTER, MAX_ATTEMPTS, RETRY, Course, Step
 from tools.scene.plan import error_json, payload_of
 

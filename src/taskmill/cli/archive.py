@@ -13,7 +13,7 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import load
 from taskmill.storage import archive_files
 from taskmill.storage.archive_files import ArchivedWeek
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 from taskmill.wire.basics import format_timestamp
 
 _EPILOG = """\b

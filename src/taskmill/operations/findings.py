@@ -7,7 +7,6 @@ from uuid import UUID
 from taskmill.domain import identity
 from taskmill.domain.checks import Check, Finding
 from taskmill.domain.history import HistoryEntry
-from taskmill.storage.partitions import Week
 from taskmill.storage.verification import (
     CountDifference,
     FeedDifference,
@@ -17,6 +16,7 @@ from taskmill.storage.verification import (
     StoredRejection,
     StrayRow,
 )
+from taskmill.storage.weeks import Week
 
 
 def stray_history(task_id: UUID) -> Finding:

@@ -14,7 +14,7 @@ from taskmill.domain import identity
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
+from taskmill.storage.weeks import Week
 
 ENDED: Final = sorted(TERMINAL)
 

@@ -17,9 +17,9 @@ from taskmill.domain.fires import FireCause, ScheduleRevision
 from taskmill.domain.history import CheckedTask, DispatchRow, HistoryEntry, RunningRow, TaskRow
 from taskmill.storage import partitions, schedules
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
+from taskmill.storage.weeks import Week
 
 _ENTRIES_AT_ONCE = 5_000
 _ROW_COLUMNS = slice(0, len(TaskRow._fields))

@@ -21,8 +21,8 @@ from taskmill.runtime.pace import paced
 from taskmill.storage import archive_files, faults, partitions
 from taskmill.storage.archive_files import ArchiveWriter
 from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
 from taskmill.storage.servers import Connection
+from taskmill.storage.weeks import Week
 
 log = get_logger(__name__)
 

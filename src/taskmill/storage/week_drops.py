@@ -14,8 +14,8 @@ from taskmill.observability.logs import get_logger
 from taskmill.storage import counts, faults, partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partition_locks import lock_commands, with_tries
-from taskmill.storage.partitions import Week
 from taskmill.storage.week_archive import WeekArchive
+from taskmill.storage.weeks import Week
 
 log = get_logger(__name__)
 
