@@ -186,7 +186,7 @@ def pages_of(mill: Mill) -> list[str]:
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
         *(f"/ui/rejections/{refused}/edit", "/ui/rejections?state=open&text=name"),
         "/ui/audit",
-        *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all"),
+        *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all", "/ui/system/doctor"),
         *("/ui/types", f"/ui/types/{LONG}", f"/ui/queues/{LONG}"),
         *("/ui/webhooks", f"/ui/webhooks/{webhook}", f"/ui/webhooks/{webhook}/delete"),
         *("/ui/webhooks/new", f"/ui/webhooks/{webhook}/edit"),

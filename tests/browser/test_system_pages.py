@@ -14,6 +14,7 @@ PAGES = (
     *("/ui/queues/default", "/ui/queues/default?from=2026-01-01T00:00Z&to=2026-01-02T00:00Z"),
     "/ui/types",
     "/ui/types/charge-card",
+    "/ui/system/doctor",
 )
 
 
@@ -130,6 +131,19 @@ def test_failures_of_a_kind_appear_and_are_retried_after_a_preview(window: Windo
     sheet.get_by_role("button", name="Retry them").click()
     expect(page.locator(".job")).to_contain_text("Retried 2 tasks")
     assert "status=failed" in page.url
+    assert window.errors == []
+
+
+def test_the_page_of_the_system_leads_to_the_findings_of_the_doctor(window: Window) -> None:
+    page = window.open("/ui/system")
+    # Servers of tests are not durable.
+    expect(page.locator("#doctor.trouble h2")).to_contain_text("trouble")
+    page.locator("#doctor").get_by_role("link").click()
+    page.wait_for_url("**/ui/system/doctor")
+    expect(page.locator(".diagnoses .code").first).to_contain_text("ALTER SYSTEM SET")
+    before = page.locator("#verdict + p time").get_attribute("datetime")
+    page.get_by_role("link", name="Examine again").click()
+    expect(page.locator("#verdict + p time")).not_to_have_attribute("datetime", str(before))
     assert window.errors == []
 
 

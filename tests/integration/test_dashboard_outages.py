@@ -14,6 +14,7 @@ from tests.support.stage import Stage, a_stage
 
 # They need nothing of the database, which only offers names.
 FORMS = {"/ui/create", "/ui/new-schedule", "/ui/webhooks/new", "/ui/search"}
+DOCTOR = "/ui/system/doctor"
 
 
 async def test_an_outage_of_the_database_is_reported_and_so_is_its_end(stage: Stage) -> None:
@@ -65,8 +66,9 @@ async def test_a_database_that_takes_no_connections_is_an_outage_on_every_page_b
             )
             # The first requests use connections that have just ended, the others are refused new ones.
             for path in (*PAGES, f"/ui/tasks/{uuid4()}") * 2:
-                expected = 200 if path in FORMS else 503
+                expected = 200 if path in {*FORMS, DOCTOR} else 503
                 assert (await pages.get(path)).status_code == expected, path
+            assert "PostgreSQL is away" in (await pages.get(DOCTOR)).text
             assert (await pages.get("/tasks?status=new")).status_code == 503
         finally:
             await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

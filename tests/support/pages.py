@@ -11,6 +11,7 @@ from taskmill.dashboard.app import Dashboard
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.doctor import Doctor
 from taskmill.operations.feed import Feed
 from taskmill.operations.key_verification import KeyVerifier
 from taskmill.operations.sessions import Sessions
@@ -37,6 +38,7 @@ PAGES = (
         "/ui/events",
         "/ui/system",
         "/ui/system?settings=all",
+        "/ui/system/doctor",
     ),
 )
 
@@ -48,7 +50,11 @@ def a_sessions(stage: Stage) -> Sessions:
 
 @asynccontextmanager
 async def serving_pages(
-    stage: Stage, settings: Settings = SETTINGS, *, drain: Callable[[], None] | None = None
+    stage: Stage,
+    settings: Settings = SETTINGS,
+    *,
+    drain: Callable[[], None] | None = None,
+    doctor: Doctor | None = None,
 ) -> AsyncIterator[Served]:
     """Serve pages over a stage, with the services that they need."""
     sessions = a_sessions(stage) if requires_keys(settings) else None
@@ -62,6 +68,7 @@ async def serving_pages(
         feed=feed,
         change_ticker=change_ticker,
         jobs=jobs,
+        doctor=doctor or Doctor(stage.database, stage.service.attention, settings),
         settings=settings,
         clock=stage.clock,
         sessions=sessions,

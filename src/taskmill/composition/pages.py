@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from taskmill.composition.doctor import doctor_of
 from taskmill.composition.keys import sessions
 from taskmill.composition.outgoing import webhook_operations
 from taskmill.composition.process_context import ProcessContext
@@ -37,6 +38,7 @@ def dashboard(
         warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         change_ticker=change_ticker,
         jobs=jobs,
+        doctor=doctor_of(context, service),
         settings=context.settings,
         clock=context.clock,
         sessions=verifier,

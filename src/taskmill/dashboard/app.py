@@ -24,6 +24,7 @@ from taskmill.dashboard.pages import (
     attention,
     audit,
     create,
+    doctor,
     errors,
     events,
     failure,
@@ -226,5 +227,6 @@ def _all_routes() -> Routes:
         audit.ROUTES,
         keys.ROUTES,
         system.ROUTES,
+        doctor.ROUTES,
     )
     return [route for routes in modules for route in routes]

@@ -8,12 +8,14 @@ from starlette.responses import Response
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
+from taskmill.domain.doctor import DoctorReport
 from taskmill.domain.failures import FailurePage
 from taskmill.domain.levels import CountedActivity, FailedGroups, WorkerSpans
 from taskmill.domain.schedule_days import ScheduleDay
 from taskmill.domain.system import Stats
 from taskmill.domain.system_report import SystemReport
 from taskmill.operations.change_ticker import ChangeTicker
+from taskmill.operations.doctor import Doctor
 from taskmill.operations.feed import Feed
 from taskmill.operations.manual_fires import ManualFires
 from taskmill.operations.quick_search import QuickSearch
@@ -31,7 +33,7 @@ from taskmill.wire.rules import InputLimits
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """The service, the change ticker, the jobs that run in the background, settings, clock and caches.
+    """The service, the change ticker, the jobs that run in the background, the doctor, settings, clock and caches.
 
     `sessions` is None where no keys are required: then whoever reaches a page may do everything. `input_limits`
     are those of requests to create tasks, with the contracts in force. `warning_of` returns why nothing will be
@@ -43,6 +45,7 @@ class Context:
     feed: Feed
     change_ticker: ChangeTicker
     jobs: Jobs
+    doctor: Doctor
     settings: Settings
     clock: Clock
     warning_of: Callable[[str], str | None]
@@ -55,6 +58,7 @@ class Context:
     failed_groups: TtlCache[FailedGroups] = field(default_factory=TtlCache)
     worker_spans: TtlCache[WorkerSpans] = field(default_factory=TtlCache)
     reports: TtlCache[SystemReport] = field(default_factory=TtlCache)
+    examinations: TtlCache[DoctorReport] = field(default_factory=TtlCache)
     failures: TtlCache[FailurePage] = field(default_factory=TtlCache)
     schedule_days: TtlCache[list[ScheduleDay]] = field(default_factory=TtlCache)
     limited_pages: dict[tuple[object, ...], tuple[float, Response]] = field(default_factory=dict)

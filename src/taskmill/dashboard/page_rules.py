@@ -133,6 +133,8 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "GET /ui/audit": ADMIN_ONLY,
     "GET /ui/keys": ADMIN_ONLY,
     "GET /ui/system": ADMIN_ONLY,
+    "GET /ui/system/doctor": ADMIN_ONLY,
+    "GET /ui/system/doctor/summary": ADMIN_ONLY,
     "GET /ui/create": _CREATE,
     "POST /ui/create": _CREATE,
     "POST /ui/create/payload": _CREATE,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from taskmill.domain.attention import Severity
+from taskmill.domain.attention import Notice, Severity
 
 
 class DiagnosisKind(StrEnum):
@@ -38,7 +38,7 @@ class Diagnosis:
     `kind` is a `DiagnosisKind` or a `NoticeKind`; with `subject`, which names what it is about, it stays the same
     as long as this lasts. `evidence` has a line for each fact, without secrets. `command` is what fixes it: for
     psql if it begins with a keyword of SQL, else for a shell. One that does not `counts` was acknowledged or
-    silenced.
+    silenced. `notice` is what it was made of; None where the doctor has a rule itself.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Diagnosis:
     subject: str = ""
     evidence: Sequence[str] = ()
     counts: bool = True
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

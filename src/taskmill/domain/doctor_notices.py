@@ -62,6 +62,7 @@ def diagnoses_of_notices(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
                 evidence=[*_facts(notice), *more],
                 command=_command(snapshot, notice, COMMANDS[notice.kind]),
                 counts=notice.mark is None,
+                notice=notice,
             )
 
 
