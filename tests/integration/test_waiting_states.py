@@ -8,8 +8,7 @@ import pytest
 from taskmill.domain.lifecycle import Failed, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import PageRequest, Sweep, TaskFilter
-from taskmill.domain.waiting import WaitingState
-from taskmill.storage.waiting import MOST_COUNTED
+from taskmill.domain.waiting import MOST_COUNTED, WaitingState
 from tests.support.api import Served
 from tests.support.builders import ERROR
 from tests.support.pages import pages
@@ -19,6 +18,25 @@ from tests.support.stage import Stage
 __all__ = ["pages"]
 
 LATER = timedelta(hours=3)
+# $1 queue, $2 type, $3 how many, $4 attempts of each, $5 whether they are due later, $6 makes ids differ.
+MANY = """
+WITH made AS (
+    INSERT INTO taskmill.task (
+        id, name, type, payload, queue, priority, attempt, max_attempts, max_losses, run_at, created_at,
+        updated_at, labels, source, version, claim_no
+    )
+    SELECT
+        (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
+            || '8' || right(md5($6::text || n), 15))::uuid,
+        'task ' || n, $2, '{}', $1, 4, $4::integer, 5, 3,
+        now() + CASE WHEN $5::boolean THEN 1 ELSE -1 END * interval '1 h', now(), now(), '{}', 'rest', 1, 0
+    FROM generate_series(1, $3::integer) AS n
+    RETURNING id, queue, type, priority, run_at
+),
+counted AS (INSERT INTO taskmill.task_count (queue, status, tasks) VALUES ($1, 'new', $3::integer))
+INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+SELECT id, queue, type, priority, run_at FROM made
+"""
 
 
 async def a_retry(stage: Stage, **parts: Any) -> None:  # noqa: ANN401 - the fields of a draft
@@ -139,6 +157,60 @@ async def test_counting_is_bounded_however_much_waits(stage: Stage) -> None:
     )
     await stage.sql.execute("ANALYZE taskmill.dispatch")
     async with explaining(stage.database) as session:
-        [row], plan = await session.fetch("count_waiting", ["mail"], MOST_COUNTED, 100, 2_500)
-    assert (row["due"], row["due_are_more"]) == (MOST_COUNTED, True)
+        [row], plan = await session.fetch("count_waiting", ["mail"], MOST_COUNTED, 100, 2_500, [])
+    assert (row["due"], row["due_are_more"]) == (MOST_COUNTED + 1, True)
     assert plan.rows_read <= MOST_COUNTED + 20
+
+
+async def wait(
+    stage: Stage, name: str, tasks: int, *, attempt: int = 0, is_later: bool = False
+) -> None:
+    """Have many tasks wait; the name is that of their queue and their type."""
+    queue, _, kind = name.partition("/")
+    await stage.sql.execute(
+        MANY, queue, kind, tasks, attempt, is_later, f"{name} {attempt} {is_later}"
+    )
+
+
+async def overall(stage: Stage) -> list[str]:
+    """Return what the overview shows of all queues."""
+    await stage.sql.execute("ANALYZE taskmill.dispatch, taskmill.task")
+    total = (await stage.service.stats()).waiting
+    return [str(total.of(state)) for state in WaitingState]
+
+
+async def test_each_state_is_counted_exactly_however_many_wait_for_something_else(
+    stage: Stage,
+) -> None:
+    await stage.open_lease(types=("send", "render"))
+    for name, tasks in (("mail/send", 6_000), ("mail/render", 216), ("bills/send", 100)):
+        await wait(stage, name, tasks)
+    await wait(stage, "mail/unknown", 1_400)
+    await wait(stage, "bills/unknown", 100)
+    await wait(stage, "mail/send", 1_300, is_later=True)
+    await wait(stage, "bills/send", 1_250, attempt=1, is_later=True)
+    assert await overall(stage) == ["6,316", "1,300", "1,250", "1,500"]
+
+
+async def test_up_to_ten_thousand_of_each_state_are_counted_exactly(stage: Stage) -> None:
+    await stage.open_lease(types=("send",))
+    for number in range(12):
+        await wait(stage, f"small-{number}/send", 1)
+    await wait(stage, "paused/send", 9_900)
+    await stage.service.set_queue_paused("paused", paused=True)
+    await wait(stage, "mail/send", 9_950, is_later=True)
+    await wait(stage, "bills/send", 9_960, attempt=2, is_later=True)
+    await wait(stage, "bills/send", 9_970)
+    assert await overall(stage) == ["9,982", "9,950", "9,960", "9,900"]
+
+
+async def test_beyond_ten_thousand_a_state_has_that_and_more_and_others_stay_exact(
+    stage: Stage,
+) -> None:
+    await stage.open_lease(types=("send",))
+    for number in range(4):
+        await wait(stage, f"queue-{number}/send", 6_000, is_later=True)
+    for number in range(4):
+        await wait(stage, f"queue-{number}/unknown", 4_000)
+    await wait(stage, "mail/send", 1_250)
+    assert await overall(stage) == ["1,250", "10,000+", "0", "10,000+"]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+MOST_COUNTED: Final = 10_000
+"""So many tasks of each state are counted exactly, in all queues."""
+
 
 class WaitingState(StrEnum):
     """Why a task waits: for a slot, for its time, for its next attempt, or for an operator."""
@@ -30,6 +33,10 @@ class WaitingCount(NamedTuple):
     def plus(self, other: "WaitingCount") -> "WaitingCount":
         """Return the sum of both."""
         return WaitingCount(self.tasks + other.tasks, self.are_more or other.are_more)
+
+    def rounded(self) -> "WaitingCount":
+        """Return it as it is shown: what is not exact as no more than is counted."""
+        return WaitingCount(min(self.tasks, MOST_COUNTED), are_more=True) if self.are_more else self
 
 
 NO_TASKS: Final = WaitingCount()
@@ -60,7 +67,7 @@ class WaitingCounts:
         for one in counts:
             for state in WaitingState:
                 sums[state] = sums[state].plus(one.of(state))
-        return cls(**{str(state): count for state, count in sums.items()})
+        return cls(**{str(state): count.rounded() for state, count in sums.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +90,14 @@ class CountedWaiting:
         due = self._due()
         held = due if self.is_paused else self.unserved
         return WaitingCounts(
-            ready=NO_TASKS if self.is_paused else self._ready(due),
-            scheduled=WaitingCount(self.scheduled, self.later_are_more and self.scheduled > 0),
-            retrying=WaitingCount(self.retrying, self.later_are_more and self.retrying > 0),
-            held=held,
+            ready=NO_TASKS if self.is_paused else self._ready(due).rounded(),
+            scheduled=self._later(self.scheduled),
+            retrying=self._later(self.retrying),
+            held=held.rounded(),
         )
+
+    def _later(self, tasks: int) -> WaitingCount:
+        return WaitingCount(tasks, self.later_are_more and tasks > 0).rounded()
 
     def _ready(self, due: WaitingCount) -> WaitingCount:
         """Return how many of those due a worker serves; of what was counted, if not all unserved ones were."""

@@ -3,11 +3,9 @@
 from collections.abc import Collection
 from typing import Final
 
-from taskmill.domain.waiting import CountedWaiting, WaitingCount, WaitingCounts
+from taskmill.domain.waiting import MOST_COUNTED, CountedWaiting, WaitingCount, WaitingCounts
 from taskmill.storage.database import Database
 
-MOST_COUNTED: Final = 10_000
-"""So many tasks are counted of a queue's buckets, shared out evenly."""
 _LEAST_OF_A_BUCKET: Final = 100
 _MOST_BUCKETS: Final = 2_500
 
@@ -19,7 +17,7 @@ async def count(
     if not names:
         return {}
     bounds = (MOST_COUNTED, _LEAST_OF_A_BUCKET, _MOST_BUCKETS)
-    rows = await database.fetch("count_waiting", sorted(names), *bounds)
+    rows = await database.fetch("count_waiting", sorted(names), *bounds, sorted(paused))
     return {
         row["queue"]: CountedWaiting(
             all=row["all_waiting"],
