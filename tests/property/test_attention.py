@@ -1,9 +1,11 @@
-"""The overview and `taskmill top` say the same of any state, and so does the command for programs."""
+"""The overview, `taskmill top --json` and `GET /attention` say the same of any state."""
 
+import html as markup
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import orjson
 import pytest
 
 from taskmill.cli.top.picture import Picture
@@ -22,6 +24,9 @@ __all__ = ["pages"]
 STATES = 200
 QUEUES = ("mail", "bills", "gpu")
 TYPES = ("send", "render")
+
+NAMED = ("queue", "type", "worker", "n")
+"""The facts that sentences have as they are, if the reader's language is English."""
 
 Step = Callable[[Stage, random.Random], Awaitable[object]]
 
@@ -151,9 +156,35 @@ def on_the_overview(html: str) -> tuple[int, str, list[tuple[str, str]]]:
     return int(title[1] or 0), card[1], found
 
 
+def sentences(html: str) -> list[str]:
+    """Return what the overview says of each notice, as a reader sees it."""
+    items = re.findall(
+        r'<li class="\w+" id="n[0-9a-f-]{36}">.*?<strong[^>]*>(.*?)</strong>', html, re.DOTALL
+    )
+    return [markup.unescape(re.sub(r"<[^>]+>", "", one)) for one in items]
+
+
+def check_names(shown: str, notice: Mapping[str, object]) -> None:
+    """Check that the overview and the sentence for terminals name the same: which type, which queue, how many."""
+    facts = notice["facts"]
+    assert isinstance(facts, dict)
+    for name in NAMED:
+        value = facts.get(name)
+        words = f"{value:,}" if isinstance(value, int) else str(value)
+        assert (words in shown) == (words in str(notice["sentence"])), (name, shown, notice)
+
+
+def lasting(notices: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Return what stays the same of notices from one moment to the next."""
+    passing = ("sentence", "facts", "at")
+    return [{key: one[key] for key in one if key not in passing} for one in notices]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("uncached")
-async def test_the_overview_and_top_say_the_same_of_any_state(pages: Served, stage: Stage) -> None:
+async def test_the_overview_and_top_say_the_same_of_any_state(
+    pages: Served, stage: Stage
+) -> None:
     randomness = random.Random(20261130)  # noqa: S311 - the same states in each run
     seen: set[str] = set()
     async with AsyncTaskmillClient(pages.url, retries=0) as client:
@@ -171,5 +202,10 @@ async def test_the_overview_and_top_say_the_same_of_any_state(pages: Served, sta
             assert found == [
                 ("marked" if one["mark"] else one["severity"], one["id"]) for one in notices
             ]
+            for shown, one in zip(sentences(html), notices, strict=True):
+                check_names(shown, one)
+            raw = (await pages.get("/attention")).json()
+            assert (raw["verdict"], raw["count"]) == (verdict, count)
+            assert lasting(raw["items"]) == lasting(orjson.loads(orjson.dumps(notices)))
             seen |= {one["kind"] for one in notices}
     assert len(seen) >= 12, seen
