@@ -182,9 +182,7 @@ def lasting(notices: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("uncached")
-async def test_the_overview_and_top_say_the_same_of_any_state(
-    pages: Served, stage: Stage
-) -> None:
+async def test_the_overview_and_top_say_the_same_of_any_state(pages: Served, stage: Stage) -> None:
     randomness = random.Random(20261130)  # noqa: S311 - the same states in each run
     seen: set[str] = set()
     async with AsyncTaskmillClient(pages.url, retries=0) as client:

@@ -35,6 +35,7 @@ _PIPE_WIDTH = 100_000
 _WIDEST_IN_PIPE = 40
 _GAP = 2
 _SHORTEST_CUT = 12
+_MOST_NAMES = 8
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -246,6 +247,13 @@ def failure(text: str) -> Text:
 def json_text(value: object) -> str:
     """Show a value as compact JSON."""
     return orjson.dumps(value, default=str).decode()
+
+
+def few(names: Sequence[str]) -> str:
+    """Show the first names of a list, on a pipe, too: `--json` has all of them."""
+    more = len(names) - _MOST_NAMES
+    shown = ",".join(names[:_MOST_NAMES])
+    return f"{shown},+{more}" if more > 0 else shown
 
 
 def labelled(label: str, *cells: Cell) -> tuple[Cell, ...]:

@@ -27,7 +27,6 @@ from taskmill.domain.waiting import WaitingCount, WaitingState
 _STATUSES = tuple(Status)
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 _AFTER_NEW = tuple(status for status in _STATUSES if status is not Status.NEW)
-_MOST_NAMES = 8
 _KEEP_EPILOG = """\b
 Examples:
   taskmill queue keep metrics 12h
@@ -257,18 +256,11 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
         state,
         str(item.running),
         str(item.slots),
-        _few(item.queues) or "all",
-        _few(item.types),
+        show.few(item.queues) or "all",
+        show.few(item.types),
         show.age(item.started_at),
         show.age(item.renewed_at),
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    """Show the first names of a list, on a pipe, too: `--json` has all of them."""
-    more = len(names) - _MOST_NAMES
-    shown = ",".join(names[:_MOST_NAMES])
-    return f"{shown},+{more}" if more > 0 else shown
 
 
 _WORKER_COLUMNS = Columns(

@@ -234,8 +234,8 @@ def _row(item: WebhookView) -> tuple[show.Cell, ...]:
         str(item.id),
         _state(item),
         item.url,
-        ",".join(item.queues) or "all",
-        ",".join(item.types) or "all",
+        show.few(item.queues) or "all",
+        show.few(item.types) or "all",
         ",".join(item.statuses),
     )
 

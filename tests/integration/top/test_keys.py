@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 
 from taskmill.cli.top.app import Top
 from taskmill.cli.top.reading import Snapshot
-from taskmill.cli.top.rows import QueueRow
+from taskmill.cli.top.rows import FailureRow, QueueRow
 from taskmill.domain.activity import Window
 from tests.support.fake_service import FakeService
 from tests.support.pictures import a_failure, a_queue, a_snapshot, a_top, a_worker_view, lines
@@ -28,6 +28,8 @@ def show(app: Top, snapshot: Snapshot) -> None:
 
 def chosen(app: Top) -> str | None:
     row = app._current.chosen
+    if isinstance(row, FailureRow):
+        return row.kind
     return row.name if row else None
 
 

@@ -7,8 +7,10 @@ import pytest
 from rich.cells import cell_len
 
 from taskmill.cli.top.app import Top
+from taskmill.cli.top.details import help_lines
 from taskmill.cli.top.reading import Snapshot
-from taskmill.domain.attention import Severity
+from taskmill.domain.attention import NoticeKind, Severity
+from taskmill.domain.error_kinds import kind_id
 from tests.support.pictures import (
     a_failure,
     a_notice,
@@ -69,7 +71,7 @@ def many() -> Snapshot:
     return a_snapshot(
         [a_queue(f"queue-{number:03}", waiting=number, oldest_s=number) for number in range(300)],
         [a_worker_view(f"host-{number}", number) for number in range(300)],
-        [a_failure(f"task {number}", number) for number in range(1, 201)],
+        [a_failure(error_type=f"Error{number}", number=number) for number in range(1, 201)],
         notices=[a_notice(f"notice {number}") for number in range(9)],
     )
 
@@ -165,9 +167,8 @@ async def test_a_small_terminal_has_all_three_tables_and_what_needs_attention() 
     assert shown[9].split()[4:] == ["0.6", "0.1", "12", "s"]
     assert shown[12].split()[:6] == ["host-1", "alive", "7", "of", "100", "3"]
     assert shown[13].startswith("FAILURES ")
-    assert shown[14].split(maxsplit=5) == [
-        *("monthly", "report", "1", "s", "mail"),
-        "ValueError  no such customer",
+    assert re.split("  +", shown[14]) == [
+        *("ValueError: no such customer", "3", "1 s", "monthly report")
     ]
     assert shown[-1] == "tab table ↑↓ choose ⏎ details q quit ? help P pause / filter z zoom"
 
@@ -197,7 +198,7 @@ async def test_a_table_gets_no_more_room_than_it_needs() -> None:
 
     assert "QUEUES 1-11 of 40" in "\n".join(shown)
     assert at(shown, "FAILURES") - at(shown, "WORKERS") == 2
-    assert shown[-2].startswith("monthly report")
+    assert shown[-2].startswith("ValueError: no such customer")
 
 
 async def test_one_table_can_have_all_the_room() -> None:
@@ -220,7 +221,7 @@ async def test_a_traceback_is_shown_by_its_last_line_and_in_full_when_it_is_open
     message = "Traceback (most recent call last):\n  File x\nKeyError: 'colour'"
     snapshot = a_snapshot(failures=[a_failure(message=message)])
 
-    assert any("ValueError  KeyError: 'colour'" in line for line in await rendered(snapshot))
+    assert any("ValueError: KeyError: 'colour'" in line for line in await rendered(snapshot))
     opened = await rendered(snapshot, "left", "enter")
     assert [line for line in opened if line in message.splitlines()] == message.splitlines()
 
@@ -251,6 +252,42 @@ async def test_details_of_a_queue_name_who_serves_it_and_what_failed() -> None:
     assert "waiting   3  the oldest one for 12 s" in text
     assert "serve it  host-1" in text
     assert "1 s  monthly report  ValueError: no such customer" in text
+
+
+async def test_failures_are_listed_by_kind_that_of_the_newest_first() -> None:
+    place = "shop.mail.send"
+    failures = [
+        a_failure("late", 1, message="no answer in 3 s", place=place),
+        a_failure("no customer", 2, message="no customer 17"),
+        a_failure("later", 3, message="no answer in 4 s", place=place, type="bill"),
+    ]
+    shown = await rendered(a_snapshot(failures=failures), width=120)
+    first = at(shown, "FAILURES") + 1
+    assert shown[first].split("  ")[0] == "ValueError in shop.mail.send"
+    assert re.search(r" 2 +1 s  send,bill +late$", shown[first])
+    assert shown[first + 1].startswith("ValueError: no customer #")
+    opened = "\n".join(await rendered(a_snapshot(failures=failures), "left", "enter"))
+    assert "2 of this kind among the newest failures" in opened
+    assert "3 s  mail  bill  later" in opened
+    assert f"taskmill failure show {kind_id('ValueError in shop.mail.send')}" in opened
+
+
+async def test_types_without_a_worker_are_named_with_queue_and_number() -> None:
+    sentence = "No worker runs type bill of queue mail, and 1,234 tasks are due."
+    notice = a_notice(sentence, NoticeKind.UNSERVED, queue="mail", severity=Severity.TROUBLE)
+    snapshot = a_snapshot([a_queue("mail", waiting=1_234, oldest_s=9)], notices=[notice])
+    shown = await rendered(snapshot)
+    assert any(line == f"✗ {sentence}" for line in shown)
+    assert "no worker" in shown[at(shown, "QUEUES") + 1]
+    assert any(line.startswith(sentence) for line in await rendered(snapshot, "enter"))
+
+
+async def test_the_help_fits_in_a_terminal_of_80_columns_and_24_lines() -> None:
+    shown = await rendered(few(), "?")
+    wanted = [line.plain.rstrip() for line in help_lines(80)]
+    assert len(wanted) <= 24
+    assert all(len(line) <= 80 for line in wanted)
+    assert shown[: len(wanted)] == wanted
 
 
 async def test_the_chosen_row_and_its_tables_heading_stand_out() -> None:

@@ -58,6 +58,17 @@ def test_webhooks_are_listed_with_their_state(
     assert len(taskmill("webhook", "list", "--json")[1].splitlines()) == 2
 
 
+def test_a_long_list_of_types_is_shortened_on_a_pipe_too(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    assert service.tasks == {}
+    wanted = [f"type-{number}" for number in range(12)]
+    taskmill("webhook", "create", HOOK, *(part for one in wanted for part in ("--type", one)))
+    _, out, _ = taskmill("webhook", "list")
+    assert "type-7,+4 " in out
+    assert all(one in taskmill("webhook", "list", "--json")[1] for one in wanted)
+
+
 def test_an_empty_list_shows_how_to_make_a_webhook(taskmill: Taskmill) -> None:
     _, out, err = taskmill("webhook", "list")
     assert (out, "taskmill webhook create URL" in err) == ("", True)

@@ -18,13 +18,14 @@ from taskmill.cli.top.drawing import (
     seconds,
     spark,
 )
-from taskmill.cli.top.reading import Failure, Snapshot
-from taskmill.cli.top.rows import CREATED, ENDED, FAILED, QueueRow, Row, WorkerRow
+from taskmill.cli.top.reading import Snapshot
+from taskmill.cli.top.rows import CREATED, ENDED, FAILED, FailureRow, QueueRow, Row, WorkerRow
 from taskmill.cli.top.summary import series, times
 from taskmill.cli.top.tables import queue_state, worker_state
 from taskmill.cli.waiting import counts_of
 from taskmill.client.views.activity import ActivityView
 from taskmill.client.views.system import WorkerView
+from taskmill.domain.error_kinds import kind_id
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.system import Liveness
 from taskmill.domain.waiting import WaitingState
@@ -44,7 +45,7 @@ _HELP = (
     ("q, Ctrl-C", "quit"),
     ("Tab, ← →", "the next table, the one before"),
     ("↑ ↓, j k", "choose a row; PgUp, PgDn, Home, End go further"),
-    ("Enter", "details of the chosen queue, worker or failure; Esc goes back"),
+    ("Enter", "details of the chosen queue, worker or failures; Esc goes back"),
     ("P", "pause the chosen queue, or resume it; asks first"),
     ("p", "freeze the picture, or go on"),
     ("z", "only the chosen table, or all"),
@@ -66,7 +67,7 @@ def details(opened: Row, snapshot: Snapshot, width: int) -> list[Text]:
             return list(_queue(opened, snapshot, width))
         case WorkerRow():
             return list(_worker(opened, snapshot, width))
-        case Failure():
+        case FailureRow():
             return list(_failure(opened, snapshot, width))
         case _:
             assert_never(opened)
@@ -89,6 +90,9 @@ def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
             yield _labelled(f"{state}", str(counts_of(one.counts).of(state)))
     yield _labelled("running", count(one.running))
     yield _labelled("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
+    for notice in snapshot.attention.items:
+        if notice.queue == one.name:
+            yield from _wrapped(f"{notice.sentence} {notice.action}", width)
     activity = snapshot.of_queue
     if activity is not None and activity.queue == one.name:
         yield Text()
@@ -147,8 +151,7 @@ def _failures_of(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text
         yield show.strong("newest failures")
     for failure in found[:_FAILURES_SHOWN]:
         ago = age(snapshot.seconds_since(failure.at))
-        error = f"{failure.error_type}: {failure.message}".partition("\n")[0]
-        yield cell(f"{ago:>8}  {failure.name}  {error}", width)
+        yield cell(f"{ago:>8}  {failure.name}  {failure.kind}", width)
 
 
 def _worker(one: WorkerRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
@@ -176,7 +179,8 @@ def _lease(view: WorkerView, snapshot: Snapshot) -> str:
     return f"{view.id}  {view.state}  {view.running:,} of {view.slots:,}  seen {seen} ago{ended}"
 
 
-def _failure(one: Failure, snapshot: Snapshot, width: int) -> Iterator[Text]:
+def _failure(kind: FailureRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
+    one = kind.newest
     yield Text.assemble(show.strong("failed "), show.printable(one.name))
     yield Text()
     yield _labelled("task", one.task_id)
@@ -187,11 +191,19 @@ def _failure(one: Failure, snapshot: Snapshot, width: int) -> Iterator[Text]:
     if one.worker:
         yield _labelled("worker", one.worker)
     yield _labelled("error", show.failure(one.error_type))
+    yield _labelled("kind", show.failure(kind.kind))
     yield Text()
     for line in one.message.splitlines():
         yield from _wrapped(line, width)
+    if len(kind.failures) > 1:
+        yield Text()
+        yield show.strong(f"{len(kind.failures):,} of this kind among the newest failures")
+    for other in kind.failures[1 : 1 + _FAILURES_SHOWN]:
+        ago = age(snapshot.seconds_since(other.at))
+        yield cell(f"{ago:>8}  {other.queue}  {other.type}  {other.name}", width)
     yield Text()
     yield show.dim(f"taskmill task show {one.task_id}")
+    yield show.dim(f"taskmill failure show {kind_id(kind.kind)}")
 
 
 def _listed(label: str, names: Sequence[str], width: int) -> Iterator[Text]:

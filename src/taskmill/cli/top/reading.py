@@ -15,7 +15,8 @@ from taskmill.client.views.feed import ChangeView
 from taskmill.client.views.queues import QueueView
 from taskmill.client.views.system import StatsView, WorkerView
 from taskmill.client.views.tasks import TaskView
-from taskmill.domain.lifecycle import Status
+from taskmill.domain.error_kinds import kind_of
+from taskmill.domain.lifecycle import ErrorInfo, Status
 
 _LISTED = 20
 _LONGEST_MESSAGE = 20_000
@@ -36,6 +37,8 @@ class Failure:
     error_type: str
     message: str
     worker: str | None = None
+    place: str | None = None
+    fingerprint: str | None = None
 
     @property
     def key(self) -> str:
@@ -43,9 +46,20 @@ class Failure:
         return f"{self.task_id} {self.version}"
 
     @property
+    def kind(self) -> str:
+        """What it has in common with failures of the same cause."""
+        error = ErrorInfo(
+            type=self.error_type,
+            message=self.message,
+            place=self.place,
+            fingerprint=self.fingerprint,
+        )
+        return kind_of(error)
+
+    @property
     def text(self) -> str:
         """What a filter searches."""
-        return f"{self.queue} {self.type} {self.name} {self.error_type} {self.message}"
+        return f"{self.queue} {self.type} {self.name} {self.kind} {self.message}"
 
 
 class Failures:
@@ -152,6 +166,8 @@ def _failure_of_change(change: ChangeView) -> Failure:
         error_type=error.type if error else str(change.reason or change.event),
         message=error.message[:_LONGEST_MESSAGE] if error else "",
         worker=change.worker,
+        place=error.place if error else None,
+        fingerprint=error.fingerprint if error else None,
     )
 
 
@@ -167,6 +183,8 @@ def _failure_of_task(task: TaskView) -> Failure:
         attempt=task.attempt,
         error_type=error.type if error else "",
         message=error.message[:_LONGEST_MESSAGE] if error else "",
+        place=error.place if error else None,
+        fingerprint=error.fingerprint if error else None,
     )
 
 
@@ -192,5 +210,6 @@ def _failure_fields(failure: Failure) -> dict[str, object]:
         "type": failure.type,
         "name": failure.name,
         "attempt": failure.attempt,
+        "kind": failure.kind,
         "error": {"type": failure.error_type, "message": failure.message},
     }

@@ -97,7 +97,30 @@ class WorkerRow:
         return " ".join((self.name, *self.queues, *self.types))
 
 
-Row: TypeAlias = QueueRow | WorkerRow | Failure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRow:
+    """The failures of one kind that are known, newest first: those of the newest tasks."""
+
+    kind: str
+    failures: Sequence[Failure]
+
+    @property
+    def key(self) -> str:
+        """What identifies it."""
+        return self.kind
+
+    @property
+    def newest(self) -> Failure:
+        """The one that stands for all."""
+        return self.failures[0]
+
+    @property
+    def text(self) -> str:
+        """What a filter searches."""
+        return "\n".join(one.text for one in self.failures)
+
+
+Row: TypeAlias = QueueRow | WorkerRow | FailureRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +129,7 @@ class Board:
 
     queues: Sequence[QueueRow]
     workers: Sequence[WorkerRow]
-    failures: Sequence[Failure]
+    failures: Sequence[FailureRow]
 
     def rows(self, pane: Pane, wanted: str = "") -> Sequence[Row]:
         """Return the rows of a table that have the wanted text in them."""
@@ -129,8 +152,16 @@ def board(snapshot: Snapshot, rates: Rates) -> Board:
     return Board(
         queues=sorted(_queues(snapshot, rates), key=_queue_order),
         workers=sorted(_workers(snapshot), key=_worker_order),
-        failures=snapshot.failures,
+        failures=failure_rows(snapshot.failures),
     )
+
+
+def failure_rows(failures: Iterable[Failure]) -> list[FailureRow]:
+    """Return a row for each kind, that of the newest failure first; the failures are newest first."""
+    kinds: dict[str, list[Failure]] = {}
+    for one in failures:
+        kinds.setdefault(one.kind, []).append(one)
+    return [FailureRow(kind=kind, failures=found) for kind, found in kinds.items()]
 
 
 def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:

@@ -8,8 +8,16 @@ from rich.text import Text
 from taskmill.cli import show
 from taskmill.cli.show import Cell
 from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_second, row, seconds
-from taskmill.cli.top.reading import Failure, Snapshot
-from taskmill.cli.top.rows import Pane, QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
+from taskmill.cli.top.reading import Snapshot
+from taskmill.cli.top.rows import (
+    FailureRow,
+    Pane,
+    QueueRow,
+    QueueTrouble,
+    Row,
+    WorkerRow,
+    WorkerTrouble,
+)
 from taskmill.cli.waiting import counts_of
 from taskmill.domain.waiting import WaitingState
 
@@ -41,11 +49,11 @@ _WORKERS: Final = (
     Column(heading="SERVES", width=8, most=60, rank=2),
 )
 _FAILURES: Final = (
-    Column(heading="FAILURES", width=18, most=40),
+    Column(heading="FAILURES", width=44, most=400, share=6),
+    Column(heading="TASKS", width=5, is_number=True),
     Column(heading="AGO", width=7, is_number=True),
-    Column(heading="QUEUE", width=10, most=24, rank=1),
-    Column(heading="TYPE", width=14, most=24, rank=2),
-    Column(heading="ERROR", width=30, most=400, share=6),
+    Column(heading="TYPE", width=12, most=32, rank=2),
+    Column(heading="NEWEST", width=14, most=40, share=2, rank=1),
 )
 _NONE: Final = {
     Pane.QUEUES: "no queues yet: a queue is made by its first task",
@@ -184,22 +192,14 @@ def worker_state(one: WorkerRow) -> Text:
 
 
 def _failure(one: Row, snapshot: Snapshot) -> Cells:
-    assert isinstance(one, Failure)  # noqa: S101 - the pane's own
+    assert isinstance(one, FailureRow)  # noqa: S101 - the pane's own
     return (
-        one.name,
-        age(snapshot.seconds_since(one.at)),
-        one.queue,
-        one.type,
-        Text.assemble(show.failure(one.error_type), "  ", show.printable(_first_line(one.message))),
+        show.failure(one.kind),
+        f"{len(one.failures):,}",
+        age(snapshot.seconds_since(one.newest.at)),
+        ",".join(dict.fromkeys(failure.type for failure in one.failures)),
+        one.newest.name,
     )
-
-
-def _first_line(text: str) -> str:
-    """Return the most telling line: the last one of a traceback, else the first."""
-    lines = [line.strip() for line in text.strip().splitlines()]
-    if not lines:
-        return ""
-    return lines[-1] if lines[0].startswith("Traceback ") else lines[0]
 
 
 def _dimmed(value: Cell) -> Cell:

@@ -41,7 +41,7 @@ def test_one_picture_is_plain_text(
     assert "rates over 15m" in lines[0]
     assert lines[1] == "tasks   2  new 1  running 0  succeeded 0  failed 1  cancelled 0"
     assert "WORKERS 1" in out
-    assert "ValueError  no such customer" in out
+    assert "ValueError: no such customer" in out
 
 
 def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeService) -> None:
@@ -68,6 +68,7 @@ def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeSer
     assert [queue["name"] for queue in result["queues"]] == ["mail", "reports"]
     assert result["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
     assert result["failures"][0]["name"] == "отчёт 🎉"
+    assert result["failures"][0]["kind"] == "ValueError: no such customer"
     assert result["verdict"] == "trouble"
     assert result["notices"] == [notice.to_json()]
 
