@@ -163,7 +163,7 @@ ERRORS: list[tuple[Callable[[], TaskmillError], str, dict[str, object]]] = [
     (
         lambda: IdempotencyConflict("k"),
         "the idempotency key 'k' was used for a request with another body",
-        {"key": "k"},
+        {"key": "k", "what": "was used for a request with another body"},
     ),
     (
         lambda: KeyInFlight("k"),
@@ -226,6 +226,8 @@ def test_every_error_is_among_them() -> None:
 
 def test_what_is_not_known_is_left_out_or_replaced() -> None:
     assert "there: read the tasks" in str(ChangesForgotten("7.1"))
+    deleted = IdempotencyConflict("k", "stands for a task that was deleted")
+    assert str(deleted) == "the idempotency key 'k' stands for a task that was deleted"
     assert str(InvalidInput.at("", "an object", "null")).startswith("the body: expected an object")
     assert (
         str(Unavailable(1.5, "the intake", "start it")) == "the intake is not available; start it"
