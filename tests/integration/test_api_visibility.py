@@ -103,8 +103,8 @@ def test_every_address_that_shows_visible_queues_is_tested() -> None:
         for route, rule in RULES.items()
         if rule.check is Check.VISIBLE and route.startswith("GET ")
     }
-    # The last one has tests of its own, in test_api_failures.py.
-    assert limited == tested | {"/events", "/failures/{id}"}
+    # Those of a kind have tests of their own, in test_api_failures.py and test_failure_samples.py.
+    assert limited == tested | {"/events", "/failures/{id}", "/failures/{id}/sample"}
 
 
 async def test_what_happens_in_other_queues_changes_nothing_that_a_key_is_shown(
