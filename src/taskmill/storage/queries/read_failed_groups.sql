@@ -38,22 +38,26 @@ named AS (
         AND ($7::text[] IS NULL OR queue = ANY($7::text[]))
     GROUP BY 1, 2
 ),
--- The rest of the types of a queue is * already.
-ranked AS (
-    SELECT name, row_number() OVER (ORDER BY name = '*', sum(failed) DESC, name) AS rank
-    FROM named
-    GROUP BY name
+-- The rest of the types of a queue is * already. No join: the planner may expect one row where there are thousands.
+shown AS MATERIALIZED (
+    SELECT array_agg(name ORDER BY failed DESC, name) AS names
+    FROM (
+        SELECT name, sum(failed) AS failed
+        FROM named
+        WHERE name <> '*'
+        GROUP BY name
+        ORDER BY failed DESC, name
+        LIMIT $9::integer
+    ) AS largest
 ),
-labelled AS (
-    SELECT
-        CASE WHEN r.rank <= $9::integer THEN r.name ELSE '*' END AS name,
-        CASE WHEN r.rank <= $9::integer AND r.name <> '*' THEN r.rank END AS place, n.step_at, n.failed
-    FROM named AS n
-    JOIN ranked AS r ON r.name = n.name
+placed AS (
+    SELECT array_position((SELECT names FROM shown), name) AS place, step_at, sum(failed)::bigint AS failed
+    FROM named
+    GROUP BY 1, 2
 )
-SELECT name, array_agg(step_at ORDER BY step_at) AS steps, array_agg(failed ORDER BY step_at) AS failed
-FROM (
-    SELECT name, place, step_at, sum(failed)::bigint AS failed FROM labelled GROUP BY name, place, step_at
-) AS summed
-GROUP BY name, place
+SELECT
+    coalesce(((SELECT names FROM shown))[place], '*') AS name, array_agg(step_at ORDER BY step_at) AS steps,
+    array_agg(failed ORDER BY step_at) AS failed
+FROM placed
+GROUP BY place
 ORDER BY place NULLS LAST
