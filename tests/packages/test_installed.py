@@ -1,4 +1,4 @@
-"""The wheel, installed into empty environments as users do."""
+"""The wheels, installed into empty environments as users do."""
 
 import shutil
 import signal
@@ -12,13 +12,21 @@ import pytest
 from taskmill.version import VERSION
 from tests.support.polling import wait_until
 from tests.support.processes import ROOT, Program, environment
-from tools.package_sizes.installing import Installed, build, install, measure
+from tools.package_sizes.installing import (
+    Installed,
+    build_sdist,
+    build_wheels,
+    install,
+    install_clone,
+    measure,
+)
 
 pytestmark = pytest.mark.slow
 
 _MOST_PACKAGES = 8
 _MOST_MB = 15
 _LONGEST_IMPORT_S = 0.15
+_LACKED = "packages that are not installed (taskmill-service)"
 _OLDEST = (3, 11)
 # What needs a compiler, or a wheel for each platform.
 _COMPILED = (".so", ".pyd", ".dylib", ".c")
@@ -45,8 +53,14 @@ def in_a_transaction(connection: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", tmp_path_factory.mktemp("wheel"))
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="module")
+def wheel(wheels: list[Path]) -> Path:
+    """That of `taskmill`; the other one is beside it."""
+    return wheels[0]
 
 
 def _other_python() -> str | None:
@@ -85,23 +99,46 @@ def shown(found: Installed) -> str:
     return str(found)
 
 
-def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
-    assert wheel.name == f"taskmill-{VERSION}-py3-none-any.whl"
+def modules(wheel: Path) -> list[str]:
+    """The files of a wheel, without those about it."""
     with zipfile.ZipFile(wheel) as content:
-        names = {name for name in content.namelist() if not name.startswith("taskmill-")}
+        return [name for name in content.namelist() if ".dist-info/" not in name]
+
+
+def test_the_two_wheels_have_each_file_of_the_source_once(wheels: list[Path]) -> None:
+    names = [f"{name}-{VERSION}-py3-none-any.whl" for name in ("taskmill", "taskmill_service")]
+    assert [wheel.name for wheel in wheels] == names
     source = ROOT / "src"
     files = {
         path.relative_to(source).as_posix()
         for path in (source / "taskmill").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert names == files
-    assert "taskmill/py.typed" in names
-    assert "taskmill/storage/queries/claim_tasks.sql" in names
+    client, service = map(modules, wheels)
+    assert sorted(client + service) == sorted(files)
+    assert {"taskmill/__init__.py", "taskmill/py.typed", "taskmill/client/__init__.py"} <= {*client}
+    assert "taskmill/storage/queries/claim_tasks.sql" in service
 
 
-def test_the_wheel_is_the_same_each_time(wheel: Path, tmp_path: Path) -> None:
-    assert build("wheel", tmp_path).read_bytes() == wheel.read_bytes()
+def test_the_wheels_are_the_same_each_time(wheels: list[Path], tmp_path: Path) -> None:
+    again = build_wheels(tmp_path)
+    assert [one.read_bytes() for one in again] == [one.read_bytes() for one in wheels]
+
+
+def test_the_sdist_makes_the_same_wheels(wheels: list[Path], tmp_path: Path) -> None:
+    shutil.unpack_archive(build_sdist(tmp_path), tmp_path, filter="data")
+    [source] = (path for path in tmp_path.iterdir() if path.is_dir())
+    again = build_wheels(tmp_path, source=source)
+    assert [one.read_bytes() for one in again] == [one.read_bytes() for one in wheels]
+
+
+def test_a_clone_is_installed_so_that_its_own_code_runs(tmp_path: Path) -> None:
+    python = install_clone("cli", tmp_path / "env")
+    script = "import taskmill.cli.main; print(taskmill.cli.main.__file__)"
+    done = run(python, "-c", script, folder=tmp_path)
+    assert done.stdout.strip() == str(ROOT / "src" / "taskmill" / "cli" / "main.py")
+    [site] = (tmp_path / "env").glob("lib/python3*/site-packages")
+    assert not (site / "taskmill").exists()
 
 
 def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path, interpreter: str) -> None:
@@ -119,7 +156,7 @@ def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path, interp
     refused = run(python.with_name("taskmill"), "up", folder=tmp_path)
     assert (refused.returncode, refused.stderr) == (
         2,
-        "Error: taskmill up needs packages that are not installed (click): pip install 'taskmill[up]'\n",
+        f"Error: taskmill up needs {_LACKED}: pip install 'taskmill[up]'\n",
     )
 
 

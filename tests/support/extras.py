@@ -15,21 +15,39 @@ from packaging.utils import canonicalize_name
 from tests.support.processes import ROOT, environment
 
 OWN: Final = "taskmill"
+SERVICE: Final = "taskmill-service"
 _BLOCK: Final = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {absent!r}:
+        if name.partition(".")[0] in {absent!r} or name in {ours!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 """
 
 
 @cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 def project() -> dict[str, Any]:
     """The table `project` of pyproject.toml."""
-    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table: dict[str, Any] = _table()["project"]
     return table
+
+
+def files_of_taskmill() -> list[Path]:
+    """What the package `taskmill` lists as its own, files and folders; `taskmill-service` has all else."""
+    wheel = _table()["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return [ROOT / path for path in wheel["only-include"]]
+
+
+def modules_of_service() -> set[str]:
+    """The modules of `taskmill-service`, by their first two names."""
+    source = ROOT / "src" / OWN
+    rest = set(source.iterdir()) - {*files_of_taskmill(), source / "__pycache__"}
+    return {f"{OWN}.{path.stem}" for path in rest}
 
 
 def packages_of(*extras: str) -> set[str]:
@@ -45,7 +63,8 @@ def packages_of(*extras: str) -> set[str]:
             found |= packages_of(*one.extras)
         elif name not in found:
             found.add(name)
-            waiting += _needed(requires(name) or [], {"", *one.extras})
+            if name != SERVICE:
+                waiting += _needed(requires(name) or [], {"", *one.extras})
     return found
 
 
@@ -74,8 +93,9 @@ def modules_of(packages: set[str]) -> set[str]:
 def run_with(packages: set[str], script: str) -> subprocess.CompletedProcess[str]:
     """Run a script that finds only our package, these packages, and Python's own library."""
     absent = set(_homes()) - modules_of(packages) - {OWN}
+    ours = set() if SERVICE in packages else modules_of_service()
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _BLOCK.format(absent=absent) + script],
+        [sys.executable, "-c", _BLOCK.format(absent=absent, ours=ours) + script],
         env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,

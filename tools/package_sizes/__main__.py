@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tools.package_sizes.installing import build, install, measure
+from tools.package_sizes.installing import build_wheels, install, measure
 
 EXTRAS: Final = ("", "contracts", "cli", "worker", "server", "up", "top", "traces")
 
@@ -15,10 +15,11 @@ EXTRAS: Final = ("", "contracts", "cli", "worker", "server", "up", "top", "trace
 def main(extras: Sequence[str]) -> None:
     """Print a table, a row for each extra."""
     with TemporaryDirectory(prefix="taskmill-") as folder:
-        wheel = build("wheel", Path(folder) / "dist")
-        print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+        wheels = build_wheels(Path(folder) / "dist")
+        for wheel in wheels:
+            print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
         for extra in extras:
-            python = install(wheel, extra, Path(folder) / f"with-{extra}")
+            python = install(wheels[0], extra, Path(folder) / f"with-{extra}")
             found = measure(python, extra)
             name = f"taskmill[{extra}]" if extra else "taskmill"
             print(

@@ -1,4 +1,4 @@
-"""Builds the package, installs it into empty environments, and measures what is there.
+"""Builds the two packages, installs them into empty environments, and measures what is there.
 
 An installation needs an index of packages, as pip does. The versions are those of the locks.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+SERVICE: Final = "packages/service"
 LOCKS: Final = ("run", "traces")
 # What programs that install an extra import first.
 _MODULES: Final = {
@@ -43,25 +44,48 @@ class Installed:
     import_s: float
 
 
-def build(kind: str, folder: Path) -> Path:
-    """Build the package as `wheel` or `sdist` into a folder. It needs no network."""
+def build_wheels(folder: Path, *, source: Path = ROOT) -> list[Path]:
+    """Build both wheels of a source into a folder, that of `taskmill` first. It needs no network."""
+    return [_build("wheel", folder, source), _build("wheel", folder, source / SERVICE)]
+
+
+def build_sdist(folder: Path) -> Path:
+    """Build the archive of the source, which has that of both packages. It needs no network."""
+    return _build("sdist", folder, ROOT)
+
+
+def _build(kind: str, folder: Path, source: Path) -> Path:
+    before = {*folder.glob("*")}
     build_it = [sys.executable, "-m", "hatchling", "build", "--target", kind]
-    subprocess.run([*build_it, "--directory", folder], cwd=ROOT, check=True, capture_output=True)
-    [made] = folder.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    subprocess.run([*build_it, "--directory", folder], cwd=source, check=True, capture_output=True)
+    [made] = {*folder.glob("*")} - before
     return made
 
 
 def install(
     wheel: Path, extra: str, folder: Path, *, interpreter: str | Path = sys.executable
 ) -> Path:
-    """Make an environment of a Python with the wheel and an extra, and nothing else; return its Python."""
+    """Make an environment of a Python with the wheel and an extra, and nothing else; return its Python.
+
+    The other wheel, which extras need, is found beside it.
+    """
+    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
+    return _environment(folder, interpreter, "--find-links", wheel.parent, wanted)
+
+
+def install_clone(extra: str, folder: Path) -> Path:
+    """Make an environment that runs the code of this source, with the packages of an extra."""
+    parts = ("--editable", f"{ROOT}[{extra}]", "--editable", ROOT / SERVICE)
+    return _environment(folder, sys.executable, *parts)
+
+
+def _environment(folder: Path, interpreter: str | Path, *wanted: str | Path) -> Path:
     python = folder / "bin" / "python"
     subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True)
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(_pinned()))
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
     subprocess.run(
-        [*_installer(python), "--constraint", constraints, wanted],
+        [*_installer(python), "--constraint", constraints, *wanted],
         check=True,
         env=_plain_environment(),
         stdout=subprocess.DEVNULL,

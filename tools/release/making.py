@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from taskmill.version import VERSION
-from tools.package_sizes.installing import build
+from tools.package_sizes.installing import SERVICE, build_sdist, build_wheels
 from tools.release import chart, surface
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
 VERSION_FILE: Final = ROOT / "src" / "taskmill" / "version.py"
+PROJECTS: Final = (ROOT / "pyproject.toml", ROOT / SERVICE / "pyproject.toml")
 CHART: Final = chart.CHART / "Chart.yaml"
 SNAPSHOT: Final = ROOT / "tests" / "contract" / "released-surface.txt"
 _UNRELEASED: Final = "## [Unreleased]"
@@ -27,6 +28,8 @@ _ENGINES: Final = ("docker", "podman")
 _SHA: Final = "SHA256SUMS"
 # The chart's own, and that of the program in its image, which is the same.
 _CHART_VERSIONS: Final = re.compile(r"^((?:version|appVersion): ).*$", re.MULTILINE)
+# What the two packages need of each other: the same version.
+_EACH_OTHER: Final = re.compile(r'("taskmill(?:-service)?==)[\d.]+')
 _NUMBER: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -47,7 +50,7 @@ def section_of(changelog: str, version: str) -> str:
 
 
 def cut(version: str, today: str) -> None:
-    """Turn what is unreleased into a version: in changelog, source and chart, and as what is promised."""
+    """Turn what is unreleased into a version: in changelog, source, packages, chart, and as what is promised."""
     if not _NUMBER.fullmatch(version):
         raise ValueError(f"{version} is no version: expected MAJOR.MINOR.PATCH")
     text = CHANGELOG.read_text(encoding="utf-8")
@@ -57,6 +60,9 @@ def cut(version: str, today: str) -> None:
     CHANGELOG.write_text(text.replace(_UNRELEASED, heading, 1), encoding="utf-8")
     source = VERSION_FILE.read_text(encoding="utf-8")
     VERSION_FILE.write_text(source.replace(f'"{VERSION}"', f'"{version}"'), encoding="utf-8")
+    for file in PROJECTS:
+        project = file.read_text(encoding="utf-8")
+        file.write_text(_EACH_OTHER.sub(rf"\g<1>{version}", project), encoding="utf-8")
     description = CHART.read_text(encoding="utf-8")
     CHART.write_text(_CHART_VERSIONS.sub(rf"\g<1>{version}", description), encoding="utf-8")
     promise(version)
@@ -69,7 +75,7 @@ def promise(version: str) -> None:
 
 def build_files(folder: Path) -> list[Path]:
     """Build all files of a release into an empty folder, and return them, the checksums last."""
-    made = [build(kind, folder) for kind in ("sdist", "wheel")]
+    made = [build_sdist(folder), *build_wheels(folder)]
     made += [chart.pack(folder), _write_packages(folder), _write_changes(folder)]
     sums = folder / _SHA
     lines = [f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in sorted(made)]
@@ -78,10 +84,15 @@ def build_files(folder: Path) -> list[Path]:
 
 
 def _write_packages(folder: Path) -> Path:
-    """Write the list of packages, with the version that it is of."""
+    """Write the list of packages, with the version that it is of, and the two packages that this consists of."""
     subprocess.run([ROOT / "scripts" / "sbom"], check=True)
     listed = json.loads((ROOT / "dist" / "taskmill.cdx.json").read_text(encoding="utf-8"))
-    listed["metadata"]["component"]["version"] = VERSION
+    own = listed["metadata"]["component"]
+    own["version"] = VERSION
+    own["components"] = [
+        {"bom-ref": name, "type": "library", "name": name, "version": VERSION}
+        for name in ("taskmill", "taskmill-service")
+    ]
     file = folder / f"taskmill-{VERSION}.cdx.json"
     file.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     return file

@@ -20,6 +20,7 @@ from taskmill.domain.doctor_snapshot import (
     TableState,
 )
 
+_UPGRADE: Final = "pip install --upgrade 'taskmill[server]'"
 # As PostgreSQL's deadlock_timeout, from which on log_lock_waits reports one.
 _LOCK_WAIT_S: Final = 1.0
 _LONG_LOCK_WAIT_S: Final = 30.0
@@ -82,7 +83,7 @@ def _database(snapshot: DoctorSnapshot) -> Iterator[Diagnosis]:
             severity=Severity.TROUBLE,
             sentence="This program does not run with the schema of the database.",
             evidence=[schema.trouble],
-            command="pip install --upgrade taskmill" if schema.is_ahead else "taskmill migrate",
+            command=_UPGRADE if schema.is_ahead else "taskmill migrate",
         )
 
 

@@ -1,8 +1,12 @@
 """The error where packages are missing that an extra of the package brings."""
 
 import sys
+from typing import Final
 
 from taskmill.domain.errors import TaskmillError
+
+SERVICE: Final = "taskmill-service"
+"""The package that has all modules of `taskmill` but those of the client."""
 
 
 class NotInstalled(TaskmillError):
@@ -18,6 +22,11 @@ class NotInstalled(TaskmillError):
 
 
 def missing_package(error: ModuleNotFoundError) -> str | None:
-    """Return the package that an import lacked; None if it is ours or Python's own, which no extra brings."""
-    name = (error.name or "").partition(".")[0]
-    return None if name in {"", "taskmill"} or name in sys.stdlib_module_names else name
+    """Return the package that an import lacked; None if none of an extra's would bring that module.
+
+    A whole folder of ours that is missing is in `taskmill-service`. A single module that is missing is a fault.
+    """
+    name, _, inner = (error.name or "").partition(".")
+    if name == "taskmill":
+        return None if not inner or "." in inner else SERVICE
+    return None if not name or name in sys.stdlib_module_names else name
