@@ -30,6 +30,7 @@ from taskmill.wire.explanations import ExplanationView  # noqa: E402
 from taskmill.wire.failure_samples import FailureSampleView  # noqa: E402
 from taskmill.wire.failures import FailureKindDetails, FailureKindList  # noqa: E402
 from taskmill.wire.feed import ChangeView  # noqa: E402
+from taskmill.wire.jobs import JobList  # noqa: E402
 from taskmill.wire.problems import Problem  # noqa: E402
 from taskmill.wire.queues import QueueList  # noqa: E402
 from taskmill.wire.rejections import RejectionList, RejectionView  # noqa: E402
@@ -59,6 +60,7 @@ WANTED: Final[tuple[type[BaseModel], ...]] = (
     FailureKindList,
     FailureSampleView,
     FireList,
+    JobList,
     LogPage,
     LoginLinkView,
     Problem,

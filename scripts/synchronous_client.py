@@ -23,6 +23,7 @@ _NAMES: Final = {
     "AsyncBaseTransport": "BaseTransport",
     "AsyncContractCalls": "ContractCalls",
     "AsyncFailureCalls": "FailureCalls",
+    "AsyncJobCalls": "JobCalls",
     "AsyncPools": "Pools",
     "AsyncScheduleCalls": "ScheduleCalls",
     "AsyncSender": "Sender",

@@ -37,6 +37,7 @@ def check_all_pages(window: Window) -> None:
         "/ui/tasks?queue=No+Such",
         "/ui/create",
         "/ui/rejections",
+        "/ui/jobs",
         "/ui/audit",
         *("/ui/keys", "/ui/system", "/ui/system?settings=all"),
         *webhook_pages(mill),

@@ -114,6 +114,29 @@ REACHED = """() => {
 }"""
 
 
+# Another process holds it, so that it goes on.
+JOB = f"""
+INSERT INTO taskmill.job (
+    id, action, wanted, task_ids, most, expected, spacing_s, origin, scopes, after_id, until_id, holder, held_until
+)
+SELECT
+    gen_random_uuid(), 'retry',
+    json_build_object(
+        'statuses', '{{failed,cancelled}}'::text[], 'queue', '{LONG}', 'type', '{LONG}', 'name', repeat('n', 100),
+        'labels', json_build_object(repeat('k', 60), repeat('v', 200))
+    ),
+    '{{}}', 1000000000, 1000000, 0,
+    json_build_object(
+        'actor', json_build_object(
+            'kind', 'key', 'name', repeat('w', 63), 'key_id', NULL, 'session', NULL, 'address', NULL
+        ),
+        'request_id', NULL
+    ),
+    '{{}}', '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', gen_random_uuid(),
+    now() + interval '1 day'
+"""
+
+
 def do(url: str, script: str) -> None:
     """Run SQL in a thread, as this one has Playwright's event loop."""
 
@@ -144,6 +167,7 @@ def fill(mill: Mill) -> None:
         mill.wire.url, [refused_message(body, f"{number}{'m' * 200}") for number in range(3)]
     )
     do(mill.wire.url, WIDE)
+    do(mill.wire.url, JOB)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +209,7 @@ def pages_of(mill: Mill) -> list[str]:
         *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
         *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
         *(f"/ui/rejections/{refused}/edit", "/ui/rejections?state=open&text=name"),
+        "/ui/jobs",
         "/ui/audit",
         *("/ui/keys?state=all", "/ui/events", "/ui/system?settings=all", "/ui/system/doctor"),
         *("/ui/types", f"/ui/types/{LONG}", f"/ui/queues/{LONG}"),

@@ -103,8 +103,10 @@ def test_every_address_that_shows_visible_queues_is_tested() -> None:
         for route, rule in RULES.items()
         if rule.check is Check.VISIBLE and route.startswith("GET ")
     }
-    # Those of a kind have tests of their own, in test_api_failures.py and test_failure_samples.py.
-    assert limited == tested | {"/events", "/failures/{id}", "/failures/{id}/sample"}
+    # Those of kinds of failures and of jobs have tests of their own, in test_api_failures.py,
+    # test_failure_samples.py and test_api_jobs.py.
+    kinds, jobs = {"/failures/{id}", "/failures/{id}/sample"}, {"/jobs", "/jobs/{id}"}
+    assert limited == tested | {"/events"} | kinds | jobs
 
 
 async def test_what_happens_in_other_queues_changes_nothing_that_a_key_is_shown(

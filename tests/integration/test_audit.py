@@ -148,7 +148,8 @@ async def test_a_job_of_the_dashboard_is_one_entry_by_the_one_who_started_it(
         entry = await ended_entry(stage)
     assert entry.origin.actor.address == "127.0.0.1"
     assert entry.origin.request_id == "mine"
-    assert orjson.loads(entry.asked) == {"ids": [str(task.id) for task in made[:2]]}
+    asked = orjson.loads(entry.asked)
+    assert asked == {"job": asked["job"], "ids": [str(task.id) for task in made[:2]]}
     done = orjson.loads(entry.done or "")
     assert (done["state"], done["changed"]) == ("done", 2)
 

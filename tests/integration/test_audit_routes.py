@@ -21,7 +21,9 @@ from taskmill.domain.audit import Actor, ActorKind, AuditAction, AuditOutcome, T
 from taskmill.domain.error_kinds import kind_id, kind_of
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.grants import Grant, Scope
+from taskmill.domain.jobs import JobRequest
 from taskmill.domain.lifecycle import Failed
+from taskmill.domain.system import Sweep, TaskFilter
 from taskmill.operations import api_keys
 from taskmill.runtime.http_access import SAFE_METHODS
 from taskmill.runtime.os_user import os_user
@@ -30,6 +32,7 @@ from tests.support.api import Served
 from tests.support.audit import ended_entry
 from tests.support.builders import ERROR
 from tests.support.commands import Taskmill, taskmill
+from tests.support.jobs import ended_job
 from tests.support.key_files import a_key_file
 from tests.support.pages import serving_pages
 from tests.support.stage import Stage
@@ -62,6 +65,10 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/tasks/batch"): CREATES,
     ("POST", "/tasks/cancel"): Recorded(action=AuditAction.TASKS_CANCEL, body={"queue": "mail"}),
     ("POST", "/tasks/retry"): Recorded(action=AuditAction.TASKS_RETRY, body={"queue": "mail"}),
+    ("POST", "/jobs"): Recorded(
+        action=AuditAction.TASKS_CANCEL, body={"action": "cancel", "queue": "mail"}
+    ),
+    ("POST", "/jobs/{id}/stop"): Recorded(action=AuditAction.JOB_STOP, target="job"),
     ("PATCH", "/tasks/{id}"): Recorded(
         action=AuditAction.TASK_RESCHEDULE, target="waiting", body={"priority": 9}
     ),
@@ -145,7 +152,7 @@ ROUTES: Final[dict[tuple[str, str], Recorded | str]] = {
     ("POST", "/ui/sweeps"): Recorded(
         action=AuditAction.TASKS_CANCEL, body=form(what="cancel", queue="mail")
     ),
-    ("POST", "/ui/jobs/{id}/stop"): "the outcome of the job's sweep says that it was stopped",
+    ("POST", "/ui/jobs/{id}/stop"): Recorded(action=AuditAction.JOB_STOP, target="job"),
     ("POST", "/ui/tasks/{id}/reschedule"): Recorded(
         action=AuditAction.TASK_RESCHEDULE, target="waiting", body=form(now="1")
     ),
@@ -238,6 +245,7 @@ SAME_ROUTE: Final = {
 TARGETS: Final = {
     "waiting": TargetType.TASK,
     "failed": TargetType.TASK,
+    "job": TargetType.JOB,
     "queue": TargetType.QUEUE,
     "empty": TargetType.QUEUE,
     "worker": TargetType.WORKER,
@@ -276,6 +284,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
     refused = refused_message(message, InvalidInput.at("/name", "another one", "this one"))
     [rejection] = await service.store(service.with_ids([refused]))
     notice = (await stage.service.attention.read()).notices[0]
+    job = await ended_job(stage, JobRequest(action=Sweep.CANCEL, wanted=TaskFilter(queue="none")))
     await forget_entries(stage)
     return {
         "waiting": str(waiting.id),
@@ -291,6 +300,7 @@ async def a_world(stage: Stage, api: Served) -> dict[str, str]:
         "rejection": str(rejection),
         "schedule": "nightly",
         "notice": str(notice.id),
+        "job": str(job.id),
     }
 
 

@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from taskmill.dashboard.app import Dashboard
-from taskmill.dashboard.jobs import MOST_AT_ONCE, Jobs
+from taskmill.domain.jobs import MOST_OPEN
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Sweep
 from tests.support.api import Served
@@ -20,12 +19,6 @@ from tests.support.pages import HTMX, fields_of, finished, serving_pages
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
-
-
-def jobs_of(pages: Served) -> Jobs:
-    dashboard = pages.app._pages
-    assert isinstance(dashboard, Dashboard)
-    return dashboard._context.jobs
 
 
 @pytest.mark.parametrize(
@@ -70,7 +63,8 @@ async def test_a_form_that_is_sent_twice_begins_one_job(pages: Served, stage: St
     async with asyncio.TaskGroup() as group:
         sent = [group.create_task(pages.http.post("/ui/sweeps", data=fields)) for _ in range(3)]
     assert len({one.result().headers["location"] for one in sent}) == 1
-    assert list(jobs_of(pages)._jobs) == [UUID(fields["job"])]
+    found = await stage.sql.fetch("SELECT id FROM taskmill.job")
+    assert [row["id"] for row in found] == [UUID(fields["job"])]
 
 
 async def test_what_is_no_moment_and_no_job_is_refused(pages: Served) -> None:
@@ -78,36 +72,31 @@ async def test_what_is_no_moment_and_no_job_is_refused(pages: Served) -> None:
         assert (await pages.post("/ui/sweeps", form)).status_code == 422
 
 
-async def test_one_job_too_many_is_reported_as_such_and_not_as_an_outage(stage: Stage) -> None:
-    async with (
-        a_network(stage.url) as (network, through),
-        a_stage(through) as cut_off,
-        serving_pages(cut_off) as pages,
-    ):
-        network.refuse(refuses=True)
-        for _ in range(MOST_AT_ONCE):
+async def test_one_job_too_many_is_reported_as_such_and_not_as_an_outage(
+    pages: Served, stage: Stage
+) -> None:
+    await stage.created()
+    async with stage.sql.transaction():
+        # No job ends meanwhile.
+        await stage.sql.execute("SELECT FROM taskmill.dispatch FOR UPDATE")
+        for _ in range(MOST_OPEN):
             assert (await pages.post("/ui/sweeps", b"what=cancel&since=15m")).status_code == 303
         refused = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
-        assert refused.status_code == 503
-        assert "Nothing was started" in refused.text
-        assert (
-            "database does not answer"
-            not in refused.text.partition('<main id="main"')[2].partition('id="live"')[2]
-        )
-        network.refuse(refuses=False)
+    assert refused.status_code == 409
+    assert "Nothing was started" in refused.text
 
 
-async def test_a_job_of_another_process_is_polled_further_and_not_reported_as_stopped(
+async def test_a_job_that_is_not_there_is_polled_no_further_and_not_reported_as_stopped(
     pages: Served,
 ) -> None:
     job = uuid4()
     response = await pages.get(f"/ui/jobs/{job}", headers=HTMX)
-    # Another status would end the polling.
-    assert response.status_code == 200
-    assert "another server runs the job" in response.text
+    # This status ends the polling.
+    assert response.status_code == 286
+    assert "There is no such job" in response.text
     stopped = await pages.post(f"/ui/jobs/{job}/stop", headers=HTMX)
     assert stopped.status_code == 404
-    assert "If it still runs, another server runs it" in stopped.text
+    assert "There is no such job" in stopped.text
 
 
 async def test_a_page_that_refuses_an_action_leads_back_to_the_page_of_the_form(

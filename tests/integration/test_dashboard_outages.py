@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 
 from taskmill.domain.lifecycle import Status
+from tests.support.locks import until_blocked
 from tests.support.pages import LISTS, PAGES, collect_events, finished, serving_pages, until_begun
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
@@ -87,14 +88,31 @@ async def test_a_job_goes_on_when_the_database_is_back(stage: Stage) -> None:
         a_stage(through) as cut_off,
         serving_pages(cut_off) as pages,
     ):
-        network.refuse(refuses=True)
-        started = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
+        async with stage.sql.transaction():
+            await stage.sql.execute("SELECT FROM taskmill.dispatch FOR UPDATE")
+            started = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
+            await until_blocked(stage)
+            network.refuse(refuses=True)
+            network.break_all()
         job = started.headers["location"].rpartition("job=")[2]
-
-        async def waits() -> bool:
-            return "database is away" in (await pages.get(f"/ui/jobs/{job}")).text
-
-        await eventually(waits, "the job waits")
+        assert (await pages.get(f"/ui/jobs/{job}")).status_code == 503
         network.refuse(refuses=False)
         assert "3 tasks" in await finished(pages, started.headers["location"])
     assert {(await stage.task(task.id)).status for task in tasks} == {Status.CANCELLED}
+
+
+async def test_a_job_that_can_not_be_stored_is_not_started(stage: Stage) -> None:
+    task = await stage.created()
+    async with (
+        a_network(stage.url) as (network, through),
+        a_stage(through) as cut_off,
+        serving_pages(cut_off) as pages,
+    ):
+        network.refuse(refuses=True)
+        network.break_all()
+        response = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
+        assert response.status_code == 503
+        assert "retry-after" in response.headers
+        network.refuse(refuses=False)
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.job") == 0
+    assert (await stage.task(task.id)).status is Status.NEW

@@ -106,7 +106,7 @@ async def test_when_the_number_was_mistyped_the_pace_stays_as_chosen(
 ) -> None:
     for _ in range(4):
         await fail(stage)
-    pace = {"delay_min": "60", "per_s": "2", "most": "3"}
+    pace = {"delay_min": "60", "per_second": "2", "limit": "3"}
     form = {"what": "retry", "status": "failed", "expected": "4", "typed": "5", **pace}
     refused = await pages.http.post("/ui/sweeps", data=form, headers=HTMX)
     assert refused.status_code == 422
@@ -125,7 +125,7 @@ async def test_no_more_are_changed_than_were_confirmed(pages: Served, stage: Sta
         shown = await finished(pages, started.headers["location"])
         assert f"{changed} tasks" in shown
         # The second time nothing is left.
-        assert ("the number that was confirmed" in shown) is (changed == 3)
+        assert ("at its number of tasks" in shown) is (changed == 3)
     assert {(await stage.task(one.id)).status for one in tasks} == {Status.CANCELLED}
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
+from tests.support.one_session import Session
 from tests.support.polling import eventually
 from tests.support.safety import unsafe
 from tests.support.stage import Stage
-from tests.support.writers import WRITERS, Scene, Session, a_scene
+from tests.support.writers import WRITERS, Scene, a_scene
 
 # What a third session holds while the two begin.
 BLOCKING = {

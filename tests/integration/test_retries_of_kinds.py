@@ -96,7 +96,7 @@ async def test_a_plan_holds_from_step_to_step(api: Served, stage: Stage) -> None
     assert 3_600 <= wait.total_seconds() < 3_660
     assert (await stage.task(ids[5])).status is Status.FAILED
     asked = [orjson.loads(one.asked) for one in reversed(await entries(stage))]
-    assert [one["most"] for one in asked] == [5, 3, 1]
+    assert [one["limit"] for one in asked] == [5, 3, 1]
     assert all(one["error"] == KIND and one["spacing_s"] == 0.5 for one in asked)
     await assert_safe(stage.sql)
 
@@ -134,7 +134,7 @@ async def test_a_cursor_is_only_for_the_same_plan(api: Served, stage: Stage) -> 
     assert [(await stage.task(one)).status for one in ids[2:]] == [Status.FAILED] * 2
 
 
-DELAY, LIMIT = SweepPlan(delay_s=60.0), SweepPlan(most=3)
+DELAY, LIMIT = SweepPlan(delay_s=60.0), SweepPlan(limit=3)
 DUE = 2**50 << 64
 
 
@@ -169,7 +169,7 @@ async def continued(api: Served, plan: SweepPlan, asked: dict[str, int], progres
         ("delay_s", 10**9),
         ("delay_s", "60"),
         ("per_second", 0),
-        ("per_second", 0.5),
+        ("per_second", 0.001),
         ("per_second", 100_001),
         ("error", ""),
         ("error", "x" * 305),

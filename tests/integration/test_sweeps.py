@@ -231,6 +231,12 @@ async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
     response = await api.post("/tasks/cancel", {**body, "dry_run": True})
     assert response.status_code == 200
     assert (response.json()["matched"], response.json()["dry_run"]) == (2, True)
+    assert response.json()["groups"] == {
+        "items": [{"queue": "a", "type": "emulate", "tasks": 3}],
+        "more": 0,
+        "running": 0,
+        "are_complete": True,
+    }
     first = (await api.post("/tasks/cancel", body)).json()
     cursor = first.pop("next_cursor")
     assert first == {
@@ -239,6 +245,7 @@ async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
         "cancel_requested": 0,
         "dry_run": False,
         "is_complete": False,
+        "groups": None,
     }
     second = (await api.post("/tasks/cancel", {**body, "cursor": cursor})).json()
     assert (second["changed"], second["is_complete"], second["next_cursor"]) == (1, True, None)

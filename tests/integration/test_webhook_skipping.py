@@ -15,11 +15,11 @@ from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
+from tests.support.one_session import Session
 from tests.support.plans import explaining
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation, a_webhooks
 from tests.support.webhooks import a_webhooks_role, deliveries, done, subscribed
-from tests.support.writers import Session
 
 URL = "https://example.org/hooks"
 

@@ -25,6 +25,7 @@ from taskmill.domain.activity import COUNTED
 from taskmill.domain.errors import InvalidInput
 from taskmill.wire.preview_requests import preview_json
 from taskmill.wire.problems import problem_json
+from tests.support.fake_jobs import FakeJobs
 from tests.support.fake_responses import START, json_response, problem
 from tests.support.fake_tasks import NAMES, FakeTasks
 from tests.support.fake_webhooks import FakeTypes, FakeWebhooks
@@ -36,6 +37,7 @@ class FakeService(FakeTasks):
     def __init__(self) -> None:
         self.webhooks = FakeWebhooks(self.record)
         self.types = FakeTypes(self.record)
+        self.jobs = FakeJobs(self.record)
         super().__init__()
         self.app = Starlette(
             routes=[
@@ -54,6 +56,7 @@ class FakeService(FakeTasks):
                 Route("/readyz", self._ready),
                 *self.webhooks.routes,
                 *self.types.routes,
+                *self.jobs.routes,
                 Route("/page", lambda _: Response("<html>", media_type="text/html")),
             ]
         )
@@ -73,6 +76,7 @@ class FakeService(FakeTasks):
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.webhooks.clear()
         self.types.clear()
+        self.jobs.clear()
 
     def async_client(self) -> AsyncTaskmillClient:
         """A client that reaches the service without a socket."""

@@ -28,6 +28,7 @@ class FakeTasks(FakeRequests):
         self.ticks: dict[str, dict[str, Any]] = {}
         self.keys: dict[str | None, str] = {}
         self.on_read: list[Any] = []
+        self.groups: dict[str, Any] | None = None
         self.lines_returned: int | None = None
         self.line_troubles: dict[str, dict[str, Any]] = {}
 
@@ -285,7 +286,7 @@ class FakeTasks(FakeRequests):
             if task["number"] >= int(sweep["cursor"] or 0)
             and task["status"] in (sweep.get("status") or usual)
             and sweep.get("queue") in (None, task["queue"])
-        ]
+        ][: sweep.get("limit")]
         step = {"matched": len(fits[:2]), "changed": 0, "cancel_requested": 0, "dry_run": dry_run}
         for task in [] if dry_run else fits[:2]:
             if action == "cancel" and task["status"] == "in_progress":
@@ -297,5 +298,10 @@ class FakeTasks(FakeRequests):
             step["changed"] += 1
         following = str(fits[2]["number"]) if len(fits) > 2 else None
         return refused or json_response(
-            {**step, "is_complete": following is None, "next_cursor": following}
+            {
+                **step,
+                "is_complete": following is None,
+                "next_cursor": following,
+                "groups": self.groups if dry_run and sweep["cursor"] is None else None,
+            }
         )

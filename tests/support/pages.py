@@ -9,7 +9,6 @@ import pytest
 
 from taskmill.dashboard.app import Dashboard
 from taskmill.dashboard.context import Context
-from taskmill.dashboard.jobs import Jobs
 from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.doctor import Doctor
 from taskmill.operations.feed import Feed
@@ -31,6 +30,7 @@ PAGES = (
     *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections", "/ui/audit"),
     *("/ui/schedules", "/ui/new-schedule", "/ui/webhooks", "/ui/webhooks/new", "/ui/types"),
     *(
+        "/ui/jobs",
         "/ui/search",
         "/ui/search?q=task",
         "/ui/views",
@@ -58,7 +58,7 @@ async def serving_pages(
 ) -> AsyncIterator[Served]:
     """Serve pages over a stage, with the services that they need."""
     sessions = a_sessions(stage) if requires_keys(settings) else None
-    stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
+    stop = asyncio.Event()
     change_ticker = ChangeTicker(stage.database)
     feed = Feed(stage.database, settings.feed, retained_days=settings.retention.change_days)
     context = Context(
@@ -67,7 +67,6 @@ async def serving_pages(
         warning_of=Warnings(AddressRules.of(settings.outbound)),
         feed=feed,
         change_ticker=change_ticker,
-        jobs=jobs,
         doctor=doctor or Doctor(stage.database, stage.service.attention, settings),
         settings=settings,
         clock=stage.clock,
@@ -76,7 +75,7 @@ async def serving_pages(
     async with asyncio.TaskGroup() as group:
         group.create_task(change_ticker.run(stop))
         group.create_task(feed.run(stop))
-        group.create_task(jobs.run(stop))
+        group.create_task(stage.service.jobs.run(stop))
         try:
             async with serving(
                 stage.service, settings, drain=drain, pages=Dashboard(context)

@@ -1,14 +1,12 @@
 """Everything that writes to tasks, leases and queues, each as one step on a session that the caller chooses."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
-
-import asyncpg
 
 from taskmill.domain.errors import TaskNotFound, TransitionRefused
 from taskmill.domain.lifecycle import (
@@ -21,6 +19,7 @@ from taskmill.domain.lifecycle import (
     decide,
 )
 from taskmill.domain.remote import LeaseRequest
+from taskmill.domain.system import Sweep
 from taskmill.domain.webhooks import WebhookDraft
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.time_out import TimeOut
@@ -49,50 +48,16 @@ from taskmill.storage.cursor_leases import CursorLease
 from taskmill.storage.database import Database
 from taskmill.storage.progress import Report
 from taskmill.storage.pruned_tasks import PrunableTasks
-from taskmill.storage.servers import Connection
-from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
 from taskmill.storage.weeks import Week
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
+from tests.support.jobs import change_as_a_job
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation
 
 TYPE = "emulate"
 PRIORITY = 4
-
-
-class Session(Database):
-    """One connection in place of the pool: everything is done on it, and nothing is retried."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    @asynccontextmanager
-    async def hot(self, *, is_write: bool = False) -> AsyncIterator[Connection]:  # noqa: ARG002 - as it has
-        """Check the connection out."""
-        yield self.connection
-
-    @asynccontextmanager
-    async def slow(
-        self,
-        *,
-        timeout_s: float,  # noqa: ARG002 - as it has
-        is_pinned: bool = False,  # noqa: ARG002 - as it has
-    ) -> AsyncIterator[Connection]:
-        """Check the connection out, with its own timeouts."""
-        yield self.connection
-
-    def notify_committed(self) -> None:
-        """Notify nobody."""
-
-    async def fetch(
-        self, name: str, *arguments: object, for_one: bool = False
-    ) -> list[asyncpg.Record]:
-        """Run the statement there."""
-        text = statement(name, for_one=for_one)
-        rows: list[asyncpg.Record] = await self.connection.fetch(text, *arguments)
-        return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,6 +334,12 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "cancel_running": _cancelling(lambda scene: scene.running.task.id),
         "cancel_adrift": _cancelling(lambda scene: scene.adrift.task.id),
         "cancel_and_create": _cancel_and_create,
+        "cancel_job": lambda database, s: change_as_a_job(
+            database, s.stage.ids(), Sweep.CANCEL, s.ids
+        ),
+        "retry_job": lambda database, s: change_as_a_job(
+            database, s.stage.ids(), Sweep.RETRY, s.ids
+        ),
         "close_leases": lambda database, _: leases.close_expired(database),
         "take_back": _take_back,
         "retry": _retry,

@@ -23,6 +23,7 @@ from taskmill.client.views.explanations import ExplanationView
 from taskmill.client.views.failure_samples import FailureSampleView
 from taskmill.client.views.failures import FailureKindDetails, FailureKindView
 from taskmill.client.views.feed import ChangeView
+from taskmill.client.views.jobs import JobView
 from taskmill.client.views.queues import QueueView
 from taskmill.client.views.rejections import RejectionSummaryView, RejectionView
 from taskmill.client.views.schedule_previews import SchedulePreviewView
@@ -97,6 +98,15 @@ def retention(client: Client) -> None:
     assert_type(client.keep_tasks("reports", "P3D"), QueueView)
     assert_type(client.keep_tasks("reports", timedelta(days=3)), QueueView)
     assert_type(client.keep_tasks("reports", None), QueueView)
+
+
+def jobs(client: Client) -> None:
+    started = client.start_job("retry", queue="reports", status="failed", limit=500, per_second=20)
+    assert_type(started, JobView)
+    assert_type(client.start_job("cancel", all=True, idempotency_key="k"), JobView)
+    assert_type(client.jobs(page_size=5), Iterator[JobView])
+    assert_type(client.job(ID), JobView)
+    assert_type(client.stop_job(ID), JobView)
 
 
 def system(client: Client) -> None:

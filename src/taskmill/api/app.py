@@ -43,6 +43,7 @@ from taskmill.api.routers import (
     failures,
     health,
     history,
+    jobs,
     leases,
     legacy,
     logs,
@@ -78,6 +79,7 @@ from taskmill.version import VERSION
 from taskmill.wire.attention import NoticeChange
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
+from taskmill.wire.jobs import StartJob
 from taskmill.wire.leases import RenewLease, TakeLease
 from taskmill.wire.preview_requests import PreviewSchedule
 from taskmill.wire.problems import Problem
@@ -108,6 +110,7 @@ The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating t
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
+    {"name": "jobs", "description": "Cancel or retry many tasks in the background, at a rate."},
     {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
@@ -133,6 +136,7 @@ _BODIES: Final = (
     CreateTask,
     CancelSelection,
     RetrySelection,
+    StartJob,
     RescheduleTask,
     QueueChange,
     NoticeChange,
@@ -346,6 +350,7 @@ def _described() -> FastAPI:
     )
     for router in (
         sweeps.router,
+        jobs.router,
         tasks.router,
         history.router,
         logs.router,

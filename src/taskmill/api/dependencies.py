@@ -122,6 +122,7 @@ TaskId = Annotated[UUID, Depends(task_id_of)]
 LeaseId = Annotated[
     UUID, Depends(_id_of("a lease's id", "the lease's id", "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"))
 ]
+JobId = Annotated[UUID, Depends(_id_of("a job's id", "the job's id"))]
 RejectionId = Annotated[UUID, Depends(_id_of("a refused message's id", "the refused message's id"))]
 NoticeId = Annotated[
     UUID, Depends(_id_of("a notice's id", "the notice's id, as GET /attention shows it"))

@@ -7,6 +7,7 @@ import orjson
 
 from taskmill.api.attention_examples import ATTENTION
 from taskmill.api.doctor_examples import DOCTOR
+from taskmill.api.job_examples import JOBS
 from taskmill.api.schedule_examples import SCHEDULES
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.errors import (
@@ -193,6 +194,7 @@ _CALLBACK: Final[Json] = {
     "url": "https://shop.example.org/done",
 }
 
+_GROUP: Final[Json] = {"queue": "reports", "type": "report", "tasks": 4000}
 _BLOCKERS: Final[list[Json]] = [
     {
         "blocker": "finished",
@@ -301,7 +303,10 @@ RESPONSES: Final[dict[str, Json]] = {
         "dry_run": False,
         "is_complete": False,
         "next_cursor": "AaIQTQVUcACqMX4XluP_BAGiEE0FVAAAAAAAAAAAAAAHfzQeMAAAAA==",
+        "groups": None,
     },
+    "TaskGroupView": _GROUP,
+    "TaskGroupsView": {"items": [_GROUP], "more": 0, "running": 42, "are_complete": True},
     "BlockerView": _BLOCKERS[1],
     "ExplanationView": {
         "task_id": TASK_ID,
@@ -328,6 +333,7 @@ RESPONSES: Final[dict[str, Json]] = {
     },
     **ATTENTION,
     **DOCTOR,
+    **JOBS,
     **SCHEDULES,
     "SchedulePreviewView": {
         "words": "at 02:30 every day, Europe/Berlin",

@@ -16,8 +16,8 @@ _POINTER: Final = "/cursor"
 _LATEST: Final = identity.lower_bound(datetime(2101, 1, 1, tzinfo=UTC))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-# Far beyond what a delay and a pace lead to.
-_LAST_DUE: Final = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+# Beyond what a delay and a pace lead to.
+_LAST_DUE: Final = (datetime(6000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 # When the next task is due in microseconds, and how many remain; 0 stands for none.
 _PROGRESS: Final = struct.Struct(">qq")
 
@@ -57,8 +57,10 @@ def _packed(progress: SweepProgress) -> UUID:
 
 def _unpacked(packed: UUID, plan: SweepPlan) -> SweepProgress:
     due, remaining = _PROGRESS.unpack(packed.bytes)
-    has_limit, is_paced = plan.most is not None, plan.is_paced
-    if not (has_limit <= remaining <= (plan.most or 0) and is_paced <= due <= is_paced * _LAST_DUE):
+    has_limit, is_paced = plan.limit is not None, plan.is_paced
+    if not (
+        has_limit <= remaining <= (plan.limit or 0) and is_paced <= due <= is_paced * _LAST_DUE
+    ):
         raise BadCursor(pointer=_POINTER)
     first_at = _EPOCH + timedelta(microseconds=due) if is_paced else None
     return plan.continued(remaining if has_limit else None, first_at)

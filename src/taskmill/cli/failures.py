@@ -113,6 +113,7 @@ def retry(
     kind_id: str,
     dry_run: bool,
     yes: bool,
+    job: bool,
     client: TaskmillClient,
     output: Output,
     **options: Any,  # noqa: ANN401 - see the options
@@ -120,10 +121,11 @@ def retry(
     """Run the tasks again that are still failed in this way: all of them, or the oldest.
 
     It counts them first and asks for confirmation. They are due at once, or after a delay, or so many each second.
+    With --job it prints the job's id, and does not wait.
     """
     selected = {**filters_of(options), "error": client.failure(kind_id).kind}
-    how = SweepOptions(selected=selected, dry_run=dry_run, yes=yes)  # type: ignore[arg-type]  # names are the options above
-    return sweep(client.retry_matching, RETRY, how, output)
+    how = SweepOptions(selected=selected, dry_run=dry_run, yes=yes, job=job)  # type: ignore[arg-type]  # names are the options above
+    return sweep(client.retry_matching, RETRY, how, output, start=client.start_job)
 
 
 @failure.command()

@@ -41,6 +41,7 @@ _SECTIONS: Sections = {
             "task",
             "Create, list, show, explain, watch, cancel and retry tasks.",
         ),
+        "job": Lazy("jobs", "job", "List and stop cancels and retries of many tasks."),
         "events": Lazy("events", "events", "Print what happens to tasks, as it happens."),
         "queue": Lazy(
             "system",

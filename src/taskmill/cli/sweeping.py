@@ -1,27 +1,29 @@
 """Cancels or retries all matching tasks: counts them, asks for confirmation, then goes step by step."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from taskmill.cli import show
-from taskmill.cli.numbers import Seconds, Whole
+from taskmill.cli.numbers import Number, Seconds, Whole
 from taskmill.cli.output import Lines, Output
 from taskmill.cli.parameters import LabelParam, Moment
 from taskmill.cli.server import Command, given, with_options
 from taskmill.client.errors import ClientError
-from taskmill.client.sweeps import Retried, Selected
-from taskmill.client.views.sweeps import SweepView
+from taskmill.client.sweeps import Planned, Selected, Sweep
+from taskmill.client.views.jobs import JobView
+from taskmill.client.views.sweeps import SweepView, TaskGroupsView
+from taskmill.domain.jobs import MOST_UNTYPED
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.sweep_plans import LEAST_PER_SECOND, MOST_PER_SECOND, MOST_TASKS
 from taskmill.domain.task_fields import TASK_FIELDS
 
 _BAR_WIDTH = 30
-_MOST_UNTYPED = 1_000
-"""To confirm more tasks than these, their number must be typed."""
-_HOW = ("dry_run", "yes")
+_MOST_NAMES = 4
+_HOW = ("dry_run", "yes", "job")
 _PLANNED = ("limit", "delay_s", "per_second")
 
 
@@ -29,6 +31,7 @@ _PLANNED = ("limit", "delay_s", "per_second")
 class Verbs:
     """What an action is called before and after."""
 
+    action: Sweep
     imperative: str
     done: str
 
@@ -45,17 +48,18 @@ class Verbs:
         return [(", ".join(parts),)]
 
 
-CANCEL = Verbs(imperative="Cancel", done="cancelled")
-RETRY = Verbs(imperative="Run again", done="new again")
+CANCEL = Verbs(action="cancel", imperative="Cancel", done="cancelled")
+RETRY = Verbs(action="retry", imperative="Run again", done="new again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepOptions:
-    """Which tasks, and how: as given by the options."""
+    """Which tasks, and how: as given by the options. As a `job`, the service does it in the background."""
 
-    selected: Selected | Retried
+    selected: Selected | Planned
     dry_run: bool
     yes: bool
+    job: bool = False
 
 
 _QUEUE = click.option("--queue", metavar="QUEUE", help="Of this queue.")
@@ -63,6 +67,9 @@ _TYPE = click.option("--type", "type", metavar="TYPE", help="Of this type.")
 _LABEL = click.option("--label", type=LabelParam(), multiple=True, help="With this label.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count what fits.")
 _YES = click.option("--yes", is_flag=True, help="Don't ask.")
+_JOB = click.option(
+    "--job", is_flag=True, help="Let the service do it in the background, as a job."
+)
 
 
 def filter_options(*statuses: Status) -> Callable[[Command], Command]:
@@ -92,13 +99,14 @@ sweep_options = with_options(
     click.option("--all", is_flag=True, help="All tasks; instead of a filter."),
     _DRY_RUN,
     _YES,
+    _JOB,
 )
-asking_options = with_options(_DRY_RUN, _YES)
+asking_options = with_options(_DRY_RUN, _YES, _JOB)
 kind_filter_options = with_options(_QUEUE, _TYPE, _LABEL)
 plan_options = with_options(
     click.option(
         "--limit",
-        type=Whole(min=1),
+        type=Whole(1, MOST_TASKS),
         metavar="N",
         help="At most so many, the oldest.  [default: all]",
     ),
@@ -110,7 +118,7 @@ plan_options = with_options(
     ),
     click.option(
         "--per-second",
-        type=Whole(min=1),
+        type=Number(LEAST_PER_SECOND, MOST_PER_SECOND),
         metavar="N",
         help="Due one after the other, so many each second.  [default: all together]",
     ),
@@ -148,32 +156,52 @@ def sweep(
     verbs: Verbs,
     options: SweepOptions,
     output: Output,
+    *,
+    start: Callable[..., JobView],
 ) -> int:
-    """Change all matching tasks after a confirmation, and print the result. Returns the exit status."""
+    """Change all matching tasks after a confirmation, or `start` a job that does; print the result.
+
+    Returns the exit status.
+    """
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
     if not (options.dry_run or options.yes or has_person):
         raise click.UsageError(
             "There is no terminal to confirm on: give --yes, or --dry-run to only count."
         )
-    total: int | None = None
+    selected, total = options.selected, None
+    groups: TaskGroupsView | None = None
     if options.dry_run or has_person:
-        counted = _with_progress(action, "counted", options.selected, None, dry_run=True)
+        counted = _with_progress(action, "counted", selected, None, dry_run=True)
         if options.dry_run or not counted.matched:
             output.item(counted, verbs.lines)
             return 0
-        total = counted.matched
-    if not options.yes and not _is_confirmed(verbs, total or 0):
+        total, groups = counted.matched, counted.groups
+    if not options.yes and not _is_confirmed(verbs, total or 0, groups):
         show.note("nothing was changed")
         return 1
-    done = _with_progress(action, verbs.done, options.selected, total, dry_run=False)
+    if options.job:
+        # It changes no more tasks than were confirmed.
+        limit = {} if total is None else {"limit": total}
+        _print_job(start(verbs.action, **{**selected, **limit}), output)
+        return 0
+    done = _with_progress(action, verbs.done, selected, total, dry_run=False)
     output.item(done, verbs.lines)
     return 0
 
 
-def _is_confirmed(verbs: Verbs, total: int) -> bool:
+def _print_job(job: JobView, output: Output) -> None:
+    if output.as_json:
+        show.json_lines([job])
+        return
+    show.line(str(job.id))
+    if not output.quiet:
+        show.note(f"it goes on in the background; follow it with: taskmill job show {job.id}")
+
+
+def _is_confirmed(verbs: Verbs, total: int, groups: TaskGroupsView | None) -> bool:
     """Ask for confirmation; a large number must be typed, because a `y` is typed too easily."""
-    question = f"{verbs.imperative} {_tasks(total)}?"
-    if total <= _MOST_UNTYPED:
+    question = f"{verbs.imperative} {_tasks(total)}{_of(groups)}?"
+    if total <= MOST_UNTYPED:
         return click.confirm(question, err=True)
     typed = click.prompt(
         f"{question} Type the number", default="", show_default=False, err=True, type=str
@@ -181,10 +209,27 @@ def _is_confirmed(verbs: Verbs, total: int) -> bool:
     return typed.replace(",", "").strip() == str(total)
 
 
+def _of(groups: TaskGroupsView | None) -> str:
+    """Return the names of the queues and types of tasks, as part of a question."""
+    if groups is None or not groups.items:
+        return ""
+    queues = _named("queue", dict.fromkeys(one.queue for one in groups.items))
+    types = _named("type", dict.fromkeys(one.type for one in groups.items))
+    is_part = groups.more or not groups.are_complete
+    return f" of {queues}, {types}{' and maybe others' if is_part else ''}"
+
+
+def _named(what: str, names: Collection[str]) -> str:
+    """Return names, or some of many: "queues mail, shop and 3 more"."""
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(list(names)[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return f"{what}{'' if len(names) == 1 else 's'} {shown}"
+
+
 def _with_progress(
     action: Callable[..., SweepView],
     verb: str,
-    selected: Selected | Retried,
+    selected: Selected | Planned,
     total: int | None,
     *,
     dry_run: bool,

@@ -58,6 +58,7 @@ Examples:
   taskmill task retry --queue reports --created-after 2030-01-31
   taskmill task retry --status failed --status cancelled --yes
   taskmill task retry --queue reports --limit 1000 --per-second 10
+  taskmill task retry --queue mail --per-second 20 --job
 """
 _RESCHEDULE_EPILOG = """\b
 Examples:
@@ -237,12 +238,12 @@ def cancel(
     """Cancel tasks by their ids, or all that match a filter.
 
     Waiting ones are cancelled at once; the workers of running ones are asked to stop them. With a filter, it
-    counts the tasks first and asks for confirmation.
+    counts the tasks first and asks for confirmation. With --job it prints the job's id, and does not wait.
     """
     selection = parse_sweep(task_ids, options)
     if selection is None:
         return for_each(task_ids, lambda task_id: _print(client.cancel(task_id), output))
-    return sweep(client.cancel_matching, CANCEL, selection, output)
+    return sweep(client.cancel_matching, CANCEL, selection, output, start=client.start_job)
 
 
 @task.command(epilog=_RETRY_EPILOG)
@@ -261,12 +262,13 @@ def retry(
     """Run ended tasks again, with all their attempts: by their ids, or all that match a filter.
 
     Without --status only failed ones match. With a filter, it counts the tasks first and asks for confirmation;
-    they are due at once, or after a delay, or so many each second.
+    they are due at once, or after a delay, or so many each second. With --job it prints the job's id, and does not
+    wait.
     """
     selection = parse_sweep(task_ids, options)
     if selection is None:
         return for_each(task_ids, lambda task_id: _print(client.retry(task_id), output))
-    return sweep(client.retry_matching, RETRY, selection, output)
+    return sweep(client.retry_matching, RETRY, selection, output, start=client.start_job)
 
 
 @task.command(epilog=_RESCHEDULE_EPILOG)

@@ -37,6 +37,8 @@ from taskmill.client.refusals import (
     HeadersTooLarge,
     IdempotencyConflict,
     InvalidInput,
+    JobLimitReached,
+    JobNotFound,
     KeyInFlight,
     LeaseClosed,
     LeaseNotFound,
@@ -82,7 +84,7 @@ from taskmill.client.refusals import (
     WorkerNotFound,
 )
 from taskmill.client.schedules import ScheduleFields
-from taskmill.client.sweeps import Selected
+from taskmill.client.sweeps import Planned, Selected
 from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.views.tasks import TaskFields
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
@@ -109,6 +111,8 @@ __all__ = [
     "HeadersTooLarge",
     "IdempotencyConflict",
     "InvalidInput",
+    "JobLimitReached",
+    "JobNotFound",
     "KeyInFlight",
     "LeaseClosed",
     "LeaseNotFound",
@@ -123,6 +127,7 @@ __all__ = [
     "NotFound",
     "NoticeNotFound",
     "PathNotFound",
+    "Planned",
     "QueueLimitReached",
     "QueueNotEmpty",
     "QueueNotFound",

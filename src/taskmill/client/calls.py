@@ -313,13 +313,21 @@ def deleted(path: str) -> Call[None]:
     return Call(method="DELETE", path=path, read=lambda _: None, repeatable=False)
 
 
-def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bool) -> Call[T]:
-    """Send a value as JSON."""
+def sent(
+    method: str,
+    path: str,
+    body: object,
+    model: type[T],
+    *,
+    repeatable: bool,
+    more: Mapping[str, str] | None = None,
+) -> Call[T]:
+    """Send a value as JSON, with more headers."""
     return Call(
         method=method,
         path=path,
         content=json_bytes(body),
-        headers=_json_headers({}),
+        headers=_json_headers(more or {}),
         read=reader(model),
         repeatable=repeatable,
     )

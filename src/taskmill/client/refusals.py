@@ -12,6 +12,7 @@
     │   ├── QueueNotFound
     │   ├── TypeNotFound
     │   ├── WorkerNotFound
+    │   ├── JobNotFound
     │   ├── LeaseNotFound
     │   ├── NoticeNotFound
     │   ├── RejectionNotFound
@@ -31,6 +32,7 @@
     │   ├── CancelNotRequested       `task_id`
     │   ├── LeaseClosed
     │   ├── WorkerGone
+    │   ├── JobLimitReached          `limit`
     │   ├── QueueNotEmpty            `waiting`, `running`
     │   ├── WebhookInactive
     │   ├── QuotaExceeded            `quota`, `limit`
@@ -200,6 +202,10 @@ class WorkerNotFound(NotFound):
     """No worker has this id; those that ended are kept for days."""
 
 
+class JobNotFound(NotFound):
+    """No job has this id; one that is over is kept for 30 days."""
+
+
 class LeaseNotFound(NotFound):
     """No worker that pulls over HTTP has this lease."""
 
@@ -272,6 +278,15 @@ class LeaseClosed(Conflict):
 
 class WorkerGone(Conflict):
     """The worker has ended."""
+
+
+class JobLimitReached(Conflict):
+    """As many jobs go on as may; nothing was started."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many may go on at a time."""
+        return self.problem.limit
 
 
 class QueueNotEmpty(Conflict):

@@ -31,12 +31,12 @@ class Selected(TypedDict, total=False):
     all: bool
 
 
-class Retried(Selected, total=False):
-    """Which tasks to run again: at most `limit`, the oldest; due after `delay_s`, so many `per_second`."""
+class Planned(Selected, total=False):
+    """Which tasks, and at most how many, the oldest. Those to run again are due later, or one after the other."""
 
     limit: int
     delay_s: float
-    per_second: int
+    per_second: float
 
 
 def step(
@@ -57,4 +57,4 @@ def added(before: SweepView | None, done: SweepView) -> SweepView:
     if before is None:
         return done
     sums = {name: getattr(before, name) + getattr(done, name) for name in _SUMMED}
-    return done.replace(**sums)
+    return done.replace(**sums, groups=before.groups)

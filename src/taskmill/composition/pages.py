@@ -26,10 +26,9 @@ def dashboard(
     # Imported here: templates take time, and most processes do not need them.
     from taskmill.dashboard.app import Dashboard  # noqa: PLC0415
     from taskmill.dashboard.context import Context as PageContext  # noqa: PLC0415
-    from taskmill.dashboard.jobs import Jobs  # noqa: PLC0415
     from taskmill.operations.change_ticker import ChangeTicker  # noqa: PLC0415
 
-    change_ticker, jobs = ChangeTicker(context.database), Jobs(service, context.ids)
+    change_ticker = ChangeTicker(context.database)
     verifier, session_services = sessions(context, keys)
     page_context = PageContext(
         service=service,
@@ -37,10 +36,9 @@ def dashboard(
         feed=feed,
         warning_of=Warnings(AddressRules.of(context.settings.outbound)),
         change_ticker=change_ticker,
-        jobs=jobs,
         doctor=doctor_of(context, service),
         settings=context.settings,
         clock=context.clock,
         sessions=verifier,
     )
-    return Dashboard(page_context), [change_ticker, jobs, *session_services]
+    return Dashboard(page_context), [change_ticker, *session_services]

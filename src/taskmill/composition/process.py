@@ -274,7 +274,7 @@ class Process(ProcessContext):
         self.server = self._server(app, certificate)
         self.on_work.append(lambda _: pull.wake())
         recorder = each_minute("record-attention", service.attention.record)
-        beside: list[Service] = [service.refusals, recorder, *page_services, *key_services]
+        beside: list[Service] = [*service.services, recorder, *page_services, *key_services]
         services: list[Service] = [contracts, drainer, feed, pull, *beside]
         if certificate is not None:
             services.append(Periodic("certificate", certificate.refresh, interval_s=_CERTIFICATE_S))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
-from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.login_limit import LoginLimit
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.doctor import DoctorReport
@@ -33,7 +32,7 @@ from taskmill.wire.rules import InputLimits
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """The service, the change ticker, the jobs that run in the background, the doctor, settings, clock and caches.
+    """The service, the change ticker, the doctor, settings, clock and caches.
 
     `sessions` is None where no keys are required: then whoever reaches a page may do everything. `input_limits`
     are those of requests to create tasks, with the contracts in force. `warning_of` returns why nothing will be
@@ -44,7 +43,6 @@ class Context:
     webhooks: Webhooks
     feed: Feed
     change_ticker: ChangeTicker
-    jobs: Jobs
     doctor: Doctor
     settings: Settings
     clock: Clock

@@ -8,7 +8,7 @@ from taskmill.domain.grants import Scope
 class NavigationEntry(NamedTuple):
     """An entry; its text is `nav.NAME`, and its icon has its name.
 
-    The page of one that `is_of_some` shows the queues of any key.
+    The page of one that `is_of_some` shows the queues of any key. A page at one of `others` belongs to it, too.
     """
 
     name: str
@@ -16,10 +16,15 @@ class NavigationEntry(NamedTuple):
     letter: str
     scope: Scope = Scope.TASKS_READ
     is_of_some: bool = False
+    others: tuple[str, ...] = ()
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is a page of it, or below one."""
+        return any(path == one or path.startswith(f"{one}/") for one in (self.path, *self.others))
 
 
 OVERVIEW: Final = NavigationEntry("overview", "/", "o")
-TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t", is_of_some=True)
+TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t", is_of_some=True, others=("/ui/jobs",))
 QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q", is_of_some=True)
 WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w", is_of_some=True)
 FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f", is_of_some=True)
@@ -50,6 +55,4 @@ LISTS: Final = frozenset(
 
 def entry_of(path: str) -> NavigationEntry | None:
     """Return the entry whose page a path is, or is below; None when it is below none."""
-    return next(
-        (one for one in NAVIGATION if path == one.path or path.startswith(f"{one.path}/")), None
-    )
+    return next((one for one in NAVIGATION if one.has(path)), None)

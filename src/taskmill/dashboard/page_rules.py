@@ -83,6 +83,7 @@ PAGE_RULES: Final[Mapping[str, PageRule]] = {
     "POST /ui/tasks/{id}/reschedule": _OPERATE_TASK,
     "POST /ui/sweeps/preview": _OPERATE_VISIBLE,
     "POST /ui/sweeps": _OPERATE_VISIBLE,
+    "GET /ui/jobs": _OPERATE_VISIBLE,
     "GET /ui/jobs/{id}": _OPERATE_VISIBLE,
     "POST /ui/jobs/{id}/stop": _OPERATE_VISIBLE,
     "GET /ui/attention/{id}": _READ_VISIBLE,

@@ -19,6 +19,7 @@ class AuditAction(StrEnum):
     TASK_RESCHEDULE = "task.reschedule"
     TASKS_CANCEL = "tasks.cancel"
     TASKS_RETRY = "tasks.retry"
+    JOB_STOP = "job.stop"
     QUEUE_PAUSE = "queue.pause"
     QUEUE_RESUME = "queue.resume"
     QUEUE_KEEP = "queue.keep"
@@ -62,6 +63,7 @@ class TargetType(StrEnum):
     """What an action is about."""
 
     TASK = "task"
+    JOB = "job"
     QUEUE = "queue"
     WORKER = "worker"
     WEBHOOK = "webhook"

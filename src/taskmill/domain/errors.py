@@ -38,8 +38,8 @@
     └── ConfigurationError      the program's settings can't be used
 
 An exception's docstring says what it means. The fields are for programs, `str(error)` is for people.
-`wire/problems.py` decides how each looks over HTTP. Those about API keys are in `domain/api_key_errors.py`, those
-about schedules in `domain/schedule_errors.py`, that about packages in `domain/extras.py`.
+`wire/problems.py` decides how each looks over HTTP. Those about API keys are in `domain/api_key_errors.py`, about
+schedules in `schedule_errors.py`, about jobs in `job_errors.py`, that about packages in `extras.py` of `domain`.
 """
 
 from dataclasses import dataclass, replace

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from taskmill.domain.system import Pace, SweepStep
+
+MOST_TASKS: Final = 1_000_000_000
+"""A limit of tasks is at most that."""
+LEAST_PER_SECOND: Final = 0.01
+MOST_PER_SECOND: Final = 100_000
+"""Tasks that are run again may be due at a rate between these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +36,9 @@ class SweepProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepPlan:
-    """What a sweep is asked for: `most` tasks, the oldest (None: all), due after a delay, one after the other."""
+    """What is asked for: up to `limit` tasks, the oldest (None: all), due after a delay, one after the other."""
 
-    most: int | None = None
+    limit: int | None = None
     delay_s: float = 0.0
     spacing_s: float = 0.0
 
@@ -43,9 +50,9 @@ class SweepPlan:
     def begun(self, now: datetime) -> SweepProgress:
         """Return what is to be done when it begins now."""
         if not self.is_paced:
-            return SweepProgress(remaining=self.most)
+            return SweepProgress(remaining=self.limit)
         first_at = now + timedelta(seconds=self.delay_s)
-        return self.continued(self.most, first_at)
+        return self.continued(self.limit, first_at)
 
     def continued(self, remaining: int | None, first_at: datetime | None) -> SweepProgress:
         """Return what is to be done when so many tasks remain (None: all), the first of them due then."""

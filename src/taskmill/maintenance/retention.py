@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sized
 from datetime import timedelta
 from typing import TypeAlias
 
+from taskmill.domain.jobs import RETAINED_DAYS
 from taskmill.maintenance.task_pruning import PruneTasks
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
@@ -71,6 +72,9 @@ class Retention:
             "prune-leases": lambda: _is_full(database.fetch("prune_leases", _MOST_AT_ONCE)),
             "prune-remote-leases": lambda: _is_full(
                 database.fetch("prune_remote_leases", _MOST_AT_ONCE)
+            ),
+            "prune-jobs": lambda: _is_full(
+                database.fetch("prune_jobs", float(RETAINED_DAYS), _MOST_AT_ONCE)
             ),
             "prune-progress": self._prune_progress,
             "prune-rejections": self._prune_rejections,

@@ -25,7 +25,7 @@ from taskmill.domain.audit import (
 )
 from taskmill.domain.errors import TaskmillError, Unavailable
 from taskmill.domain.parts import Part
-from taskmill.domain.system import Pace, TaskFilter
+from taskmill.domain.system import Pace, Sweep, TaskFilter
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.offload import caller
 from taskmill.runtime.os_user import os_user
@@ -36,6 +36,12 @@ from taskmill.wire.problems import kind_of
 log = get_logger(__name__)
 
 Details = dict[str, object]
+
+SWEEP_ACTIONS: Final[Mapping[Sweep, AuditAction]] = {
+    Sweep.CANCEL: AuditAction.TASKS_CANCEL,
+    Sweep.RETRY: AuditAction.TASKS_RETRY,
+}
+"""What a sweep is recorded as."""
 
 _NOTHING: Final[Mapping[str, object]] = {}
 
@@ -59,11 +65,11 @@ def filter_details(wanted: TaskFilter) -> Details:
     return found
 
 
-def sweep_details(wanted: TaskFilter, most: int | None, pace: Pace | None) -> Details:
+def sweep_details(wanted: TaskFilter, limit: int | None, pace: Pace | None) -> Details:
     """Return what a sweep is asked for: the conditions, how many tasks, and when they are due."""
     found = filter_details(wanted)
-    if most is not None:
-        found["most"] = most
+    if limit is not None:
+        found["limit"] = limit
     if pace is not None:
         found |= {"first_at": pace.first_at, "spacing_s": pace.spacing_s}
     return found
@@ -108,6 +114,20 @@ class AuditLog:
             await self._end(entry_id, AuditOutcome.FAILED, type(error).__name__, done)
             raise
         await self._end(entry_id, AuditOutcome.DONE, None, done)
+
+    async def begin(
+        self, action: AuditAction, origin: Origin, details: Mapping[str, object]
+    ) -> UUID:
+        """Record what goes on for long, before it begins, and return the id of the entry. Raises `Unavailable`."""
+        return await rows.ask(
+            self._database, AuditRequest(action=action, origin=origin, details=details)
+        )
+
+    async def end(
+        self, entry_id: UUID, outcome: AuditOutcome, reason: str | None, details: Details
+    ) -> None:
+        """Record how what goes on for long has ended. If that fails, its outcome is unknown."""
+        await self._end(entry_id, outcome, reason, details)
 
     async def write(
         self,

@@ -83,7 +83,7 @@ class TaskCreation(ContextOwner):
         self.earlier_keys: EarlierKeys | None = None
         self._database = database
         self._clock = clock
-        self._ids = ids
+        self.ids = ids
         self.queues = queues
         self.types = types
         self.waiting = waiting
@@ -256,7 +256,7 @@ class TaskCreation(ContextOwner):
         return [*await self._store_apart(new[:middle]), *await self._store_apart(new[middle:])]
 
     def _with_id(self, draft: TaskDraft) -> NewTask:
-        task_id = self._ids()
+        task_id = self.ids()
         created_at = identity.created_at(task_id)
         return NewTask(
             id=task_id,

@@ -31,14 +31,16 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.domain.task import Task
+from taskmill.domain.task_groups import TaskGroups
 from taskmill.operations import cancel, explain, queues, retry, system, workers
 from taskmill.operations.attention import AttentionReading
-from taskmill.operations.audit import AuditLog, sweep_details
+from taskmill.operations.audit import SWEEP_ACTIONS, AuditLog, sweep_details
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.failures import FailureKinds
 from taskmill.operations.figures import FiguresCache
+from taskmill.operations.jobs import Jobs
 from taskmill.operations.masking import Masking
 from taskmill.operations.read import TaskReading
 from taskmill.operations.refusal_counts import RefusalCounts
@@ -46,6 +48,7 @@ from taskmill.operations.rejections import Rejections
 from taskmill.operations.reschedule import Guard, Rescheduler
 from taskmill.operations.task_log import TaskLogs
 from taskmill.operations.visibility import current_visibility, narrowed, visible_queues
+from taskmill.runtime.services import Service
 from taskmill.storage import flow_details, leases, minutes
 from taskmill.storage.database import Database
 from taskmill.wire.basics import format_duration
@@ -58,19 +61,14 @@ _WORKER_ACTIONS: Final[Mapping[WorkerRequest | None, AuditAction]] = {
     None: AuditAction.WORKER_RESUME,
 }
 
-SWEEP_ACTIONS: Final[Mapping[Sweep, AuditAction]] = {
-    Sweep.CANCEL: AuditAction.TASKS_CANCEL,
-    Sweep.RETRY: AuditAction.TASKS_RETRY,
-}
-"""What a sweep is recorded as."""
-
 
 class TaskService:
     """Controls tasks, and shows the system. What is a class of its own is an attribute.
 
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
     handlers logged, `failures` the kinds of failures, `figures` those of the whole system, `attention` what needs
-    it. `audit` records what operators ask for, and `refusals` counts what may not be served; its process runs it.
+    it. `audit` records what operators ask for, `refusals` counts what may not be served, `jobs` change many tasks
+    in the background; its process runs these two as `services`.
     `contracts` are the current contracts of types; the process that runs the service refreshes them. `masking`
     hides what they mark as secret. `offload` runs what would block the loop, such as reading large bodies.
 
@@ -92,6 +90,7 @@ class TaskService:
     ) -> None:
         self.audit = AuditLog(database)
         self.refusals = RefusalCounts(self.audit)
+        self.jobs = Jobs(database, self.audit, creation.ids)
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
         self.failures = FailureKinds(database, self.audit)
@@ -110,6 +109,11 @@ class TaskService:
         # Reading what happened takes tens of ms: most connections stay free for quick statements.
         self._activity_limit = asyncio.Semaphore(_MOST_ACTIVITY_READS)
         self._has_lists = False
+
+    @property
+    def services(self) -> list[Service]:
+        """The services that its process runs."""
+        return [self.refusals, self.jobs]
 
     async def explain(self, task_id: UUID) -> Explanation:
         """Explain why the task is where it is. Raises `TaskNotFound`."""
@@ -178,15 +182,15 @@ class TaskService:
         start: SweepStart | None,
         *,
         dry_run: bool,
-        most: int | None = None,
+        limit: int | None = None,
         pace: Pace | None = None,
     ) -> SweepStep:
         """Do a step as `sweep_step` does, and record it, unless it only counts."""
         if dry_run:
-            return await self.sweep_step(action, wanted, start, dry_run=True, most=most)
-        details = {**sweep_details(wanted, most, pace), "is_continued": start is not None}
+            return await self.sweep_step(action, wanted, start, dry_run=True, limit=limit)
+        details = {**sweep_details(wanted, limit, pace), "is_continued": start is not None}
         async with self.audit.record(SWEEP_ACTIONS[action], details=details) as outcome:
-            step = await self.sweep_step(action, wanted, start, most=most, pace=pace)
+            step = await self.sweep_step(action, wanted, start, limit=limit, pace=pace)
             outcome.update(matched=step.matched, changed=step.changed, requested=step.requested)
             return step
 
@@ -197,10 +201,10 @@ class TaskService:
         start: SweepStart | None,
         *,
         dry_run: bool = False,
-        most: int | None = None,
+        limit: int | None = None,
         pace: Pace | None = None,
     ) -> SweepStep:
-        """Cancel or retry tasks that the filter admits, at most `most`, for as long as a request may take.
+        """Cancel or retry tasks that the filter admits, at most `limit`, for as long as a request may take.
 
         They are the tasks that existed when the sweep began, oldest first; its first step has no `start`. The
         caller records the sweep.
@@ -210,15 +214,25 @@ class TaskService:
 
         seen = await narrowed(self.database, wanted)
         return await sweep.step(
-            self.database, action, seen, start, dry_run=dry_run, most=most, pace=pace
+            self.database, action, seen, start, dry_run=dry_run, limit=limit, pace=pace
         )
 
-    async def sweep_ids(self, action: Sweep, ids: Collection[UUID]) -> SweepStep:
-        """Cancel or retry the tasks with these ids, at most 1,000. The caller records the sweep."""
+    async def groups(
+        self,
+        action: Sweep,
+        wanted: TaskFilter,
+        ids: Collection[UUID] = (),
+        *,
+        limit: int | None = None,
+    ) -> TaskGroups:
+        """Return of which queues and types the tasks are that a sweep would change, or those with these ids."""
         await self._load_lists()
-        from taskmill.operations import sweep  # noqa: PLC0415 - see `_load_lists`
+        from taskmill.operations import task_groups  # noqa: PLC0415 - see `_load_lists`
 
-        return await sweep.sweep_ids(self.database, action, ids, current_visibility())
+        if ids:
+            return await task_groups.of_ids(self.database, ids, current_visibility())
+        seen = await narrowed(self.database, wanted)
+        return await task_groups.read(self.database, action, seen, limit=limit)
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
         """Return all queues by name; brief ones without `oldest_due_at`."""

@@ -73,6 +73,7 @@ TABLES: Final[Mapping[str, TableRights]] = MappingProxyType(
         ),
         "feed_delivery": TableRights(app="SIU"),
         "idempotency": TableRights(app="SIU", maintenance="D"),
+        "job": TableRights(app="SIU", maintenance="D"),
         "lease": TableRights(app="SIU", maintenance="D"),
         "notice": TableRights(app="SIUD"),
         "process": TableRights(app="SIUD"),

@@ -4,7 +4,7 @@ The migrations make the tables; a test compares the two. Partitions, triggers an
 migrations. The tables of webhooks are in `schema_webhooks`, that of API keys in `schema_api_keys`, that of
 sessions in `schema_sessions`, those of the audit log in `schema_audit`, those of types in `schema_types`,
 those of failures in `schema_failures`, those of schedules in `schema_schedules`, those of notices in
-`schema_attention`, that of saved views in `schema_views`.
+`schema_attention`, that of saved views in `schema_views`, that of jobs in `schema_jobs`.
 """
 
 from sqlalchemy import (
@@ -32,6 +32,7 @@ from taskmill.storage import (
     schema_attention,
     schema_audit,
     schema_failures,
+    schema_jobs,
     schema_schedules,
     schema_types,
     schema_views,
@@ -47,6 +48,7 @@ __all__ = [
     "schema_attention",
     "schema_audit",
     "schema_failures",
+    "schema_jobs",
     "schema_schedules",
     "schema_types",
     "schema_views",

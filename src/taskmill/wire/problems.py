@@ -54,6 +54,7 @@ from taskmill.domain.errors import (
     WorkerGone,
     WorkerNotFound,
 )
+from taskmill.domain.job_errors import JobLimitReached, JobNotFound
 from taskmill.domain.quotas import QuotaExceeded
 from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.domain.schedule_errors import (
@@ -195,6 +196,8 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = dict(
         _row(NoticeNotFound, 404, "Nothing of that needs attention now"),
         _row(RejectionNotFound, 404, "There is no such refused message"),
         _row(FailureKindNotFound, 404, "There is no such kind of failures"),
+        _row(JobNotFound, 404, "There is no such job"),
+        _row(JobLimitReached, 409, "No more jobs may go on at a time", _same("limit")),
         _row(TransitionRefused, 409, "The task's status does not allow it", _of_transition),
         _row(VersionMismatch, 412, "The task has another version", _same("task_id", "action")),
         _row(StaleFence, 409, "The claim is not, or no longer, yours", _same("task_id")),

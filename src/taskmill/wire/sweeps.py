@@ -1,13 +1,20 @@
 """The shapes of sweeps: which tasks to cancel or to run again, and the result."""
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.sweep_plans import SweepPlan
+from taskmill.domain.sweep_plans import (
+    LEAST_PER_SECOND,
+    MOST_PER_SECOND,
+    MOST_TASKS,
+    SweepPlan,
+)
 from taskmill.domain.system import Sweep, SweepStep, TaskFilter
+from taskmill.domain.task_groups import TaskGroups
 from taskmill.wire import fields
 from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected
@@ -23,13 +30,12 @@ _FILTERS = (
     "created_after",
     "created_before",
 )
-_MOST_PER_SECOND = 100_000
-_MOST_TASKS = 1_000_000_000
 _LABEL = r"^[^=]{1,63}=[\s\S]{0,255}$"
 _MOST_LABELS = 64
+_MOST_GROUPS = 100
 
 
-class Selection(BaseModel):
+class TaskSelection(BaseModel):
     """Which tasks are selected: all that fit every field that is given."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -60,6 +66,42 @@ class Selection(BaseModel):
     all: fields.Flag = Field(
         default=False, description="all tasks, whatever they are; not with a filter"
     )
+
+
+class PlannedSelection(TaskSelection):
+    """Which tasks are selected, how many of them, and when those are due that run again."""
+
+    limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=MOST_TASKS),
+            Expected(f"a whole number from 1 to {MOST_TASKS:,}, or null", reveal=True),
+        ]
+        | None
+    ) = Field(default=None, description="only so many tasks, the oldest; all when left out")
+    delay_s: fields.Delay | None = Field(
+        default=None,
+        description="those that run again are due so many seconds from now; at once when left out",
+    )
+    per_second: (
+        Annotated[
+            float,
+            Field(ge=LEAST_PER_SECOND, le=MOST_PER_SECOND),
+            Expected(
+                f"a number from {LEAST_PER_SECOND} to {MOST_PER_SECOND:,}, or null", reveal=True
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="those that run again are due one after the other, so many each second; all at the same time "
+        "when left out",
+    )
+
+
+class Selection(TaskSelection):
+    """Which tasks are selected, and which step of that is asked for."""
+
     dry_run: fields.Flag = Field(default=False, description="only count, change nothing")
     cursor: Annotated[str, Expected("a cursor, or null")] | None = Field(
         default=None, description="`next_cursor` of the step before, of the same filter"
@@ -82,7 +124,7 @@ class CancelSelection(Selection):
     ] = Field(default=[], description="only in these statuses; both when left out")
 
 
-class RetrySelection(Selection):
+class RetrySelection(Selection, PlannedSelection):
     """Which finished tasks to run again; failed ones, unless `status` names others."""
 
     usual: ClassVar = Sweep.RETRY.usual
@@ -101,27 +143,24 @@ class RetrySelection(Selection):
         Field(max_length=3),
         Expected("a list of failed, cancelled, succeeded; others are not finished"),
     ] = Field(default=[], description="only in these statuses; `failed` when left out")
-    limit: (
-        Annotated[
-            int,
-            Field(ge=1, le=_MOST_TASKS),
-            Expected(f"a whole number from 1 to {_MOST_TASKS:,}, or null", reveal=True),
-        ]
-        | None
-    ) = Field(default=None, description="only so many tasks, the oldest; all when left out")
-    delay_s: fields.Delay | None = Field(
-        default=None, description="due so many seconds from now; at once when left out"
-    )
-    per_second: (
-        Annotated[
-            int,
-            Field(ge=1, le=_MOST_PER_SECOND),
-            Expected(f"a whole number from 1 to {_MOST_PER_SECOND:,}, or null", reveal=True),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="due one after the other, so many each second; all at the same time when left out",
+
+
+class TaskGroupView(BaseModel):
+    """How many tasks are of a queue and a type."""
+
+    queue: str
+    type: str
+    tasks: int
+
+
+class TaskGroupsView(BaseModel):
+    """Of which queues and types tasks are."""
+
+    items: list[TaskGroupView] = Field(description="the largest groups first, 100 at most")
+    more: int = Field(description="how many groups are left out")
+    running: int = Field(description="how many of the tasks run")
+    are_complete: bool = Field(
+        description="whether all tasks were read; of very many only the oldest and some of the newest are"
     )
 
 
@@ -140,6 +179,10 @@ class SweepView(BaseModel):
         description="every task that fitted at the beginning was seen, or as many as the `limit`"
     )
     next_cursor: str | None = Field(description="null when it is complete")
+    groups: TaskGroupsView | None = Field(
+        default=None,
+        description="of which queues and types they are: in the first step with `dry_run`, else null",
+    )
 
 
 def to_cancel_selection(body: object) -> CancelSelection:
@@ -153,17 +196,25 @@ def to_retry_selection(body: object) -> RetrySelection:
 
 
 def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
-    """Return which tasks are selected.
+    """Return which tasks are selected. Raises as `selected`."""
+    return selected(selection, map(Status, selection.status), selection.usual)
+
+
+def selected(
+    selection: TaskSelection, statuses: Iterable[Status], usual: frozenset[Status]
+) -> TaskFilter:
+    """Return which tasks are selected, of the `usual` statuses if none is named.
 
     Raises:
         InvalidInput: labels contradict each other, nothing is named, or both a filter and all.
     """
-    _check_selection(selection)
+    named = frozenset(statuses)
+    _check_selection(selection, has_status=bool(named))
     labels = sorted({_split(label) for label in selection.label})
     if len({key for key, _ in labels}) < len(labels):
         raise InvalidInput.at("/label", "one value for each key", "two for one key")
     return TaskFilter(
-        statuses=frozenset(map(Status, selection.status)) or selection.usual,
+        statuses=named or usual,
         queue=selection.queue,
         type=selection.type,
         labels=tuple(labels),
@@ -174,17 +225,17 @@ def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
     )
 
 
-def to_plan(selection: CancelSelection | RetrySelection) -> SweepPlan:
+def to_plan(selection: TaskSelection) -> SweepPlan:
     """Return how many of the selected tasks are meant, and when they are to be due."""
-    if isinstance(selection, CancelSelection):
+    if not isinstance(selection, PlannedSelection):
         return SweepPlan()
     spacing_s = 1 / selection.per_second if selection.per_second else 0.0
-    return SweepPlan(most=selection.limit, delay_s=selection.delay_s or 0.0, spacing_s=spacing_s)
+    return SweepPlan(limit=selection.limit, delay_s=selection.delay_s or 0.0, spacing_s=spacing_s)
 
 
-def _check_selection(selection: Selection) -> None:
+def _check_selection(selection: TaskSelection, *, has_status: bool) -> None:
     """Refuse an empty body, which may be a mistake: it must not select everything."""
-    has_filter = any(getattr(selection, name) for name in _FILTERS)
+    has_filter = has_status or any(getattr(selection, name) for name in _FILTERS[1:])
     if not has_filter and not selection.all:
         expected = f'at least one of {", ".join(_FILTERS)}, or "all": true'
         raise InvalidInput.at("", expected, "none of them")
@@ -192,7 +243,9 @@ def _check_selection(selection: Selection) -> None:
         raise InvalidInput.at("/all", "either a filter or all", "both")
 
 
-def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> bytes:
+def sweep_json(
+    step: SweepStep, *, dry_run: bool, next_cursor: str | None, groups: TaskGroups | None = None
+) -> bytes:
     """Return a step as a `SweepView` in JSON."""
     return encode_json(
         {
@@ -202,8 +255,22 @@ def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> by
             "dry_run": dry_run,
             "is_complete": next_cursor is None,
             "next_cursor": next_cursor,
+            "groups": None if groups is None else _groups(groups),
         }
     )
+
+
+def _groups(groups: TaskGroups) -> dict[str, object]:
+    largest = sorted(groups.tasks.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {
+        "items": [
+            {"queue": queue, "type": type_, "tasks": tasks}
+            for (queue, type_), tasks in largest[:_MOST_GROUPS]
+        ],
+        "more": max(len(largest) - _MOST_GROUPS, 0),
+        "running": groups.running,
+        "are_complete": groups.is_whole,
+    }
 
 
 def _split(label: str) -> tuple[str, str]:

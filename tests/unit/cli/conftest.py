@@ -1,5 +1,6 @@
 """A fake service, and the command line."""
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -28,3 +29,21 @@ def taskmill(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str
         return status, out, err
 
     return call
+
+
+class Person(io.StringIO):
+    """Standard input of a person at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Type at the terminal."""
+
+    def types(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", Person(text))
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    return types

@@ -1,6 +1,5 @@
 """`task cancel` and `task retry` by filter: counted, confirmed, done."""
 
-import io
 from collections.abc import Callable
 
 import orjson
@@ -12,24 +11,6 @@ from tests.support.fake_service import FakeService
 Taskmill = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.usefixtures("url")
-
-
-class Person(io.StringIO):
-    """Standard input of a person at a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Type at the terminal."""
-
-    def types(text: str) -> None:
-        monkeypatch.setattr("sys.stdin", Person(text))
-        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-
-    return types
 
 
 def statuses(service: FakeService) -> list[str]:
@@ -90,6 +71,36 @@ def test_a_person_confirms_or_declines(
 
 
 @pytest.mark.parametrize(
+    ("pairs", "more", "question"),
+    [
+        ([("a", "pay")], 0, "of queue a, type pay?"),
+        ([("a", "pay"), ("b", "pay")], 0, "of queues a, b, type pay?"),
+        (
+            [(f"q{n}", "pay") for n in range(6)],
+            3,
+            "of queues q0, q1, q2, q3 and 2 more, type pay and maybe others?",
+        ),
+    ],
+)
+def test_the_question_names_queues_and_types(
+    taskmill: Taskmill,
+    service: FakeService,
+    person: Callable[[str], None],
+    *,
+    pairs: list[tuple[str, str]],
+    more: int,
+    question: str,
+) -> None:
+    for _ in range(3):
+        service.end(service.add(), "failed")
+    items = [{"queue": queue, "type": type_, "tasks": 1} for queue, type_ in pairs]
+    service.groups = {"items": items, "more": more, "running": 0, "are_complete": True}
+
+    person("n\n")
+    assert f"Run again 3 tasks {question}" in taskmill("task", "retry", "--all")[2]
+
+
+@pytest.mark.parametrize(
     ("typed", "is_done"), [("y", False), ("", False), ("2", False), ("3", True), ("3,", True)]
 )
 def test_a_large_number_is_typed(
@@ -101,7 +112,7 @@ def test_a_large_number_is_typed(
     *,
     is_done: bool,
 ) -> None:
-    monkeypatch.setattr("taskmill.cli.sweeping._MOST_UNTYPED", 2)
+    monkeypatch.setattr("taskmill.cli.sweeping.MOST_UNTYPED", 2)
     for _ in range(3):
         service.end(service.add(), "failed")
 

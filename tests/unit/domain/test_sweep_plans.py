@@ -30,7 +30,7 @@ def test_the_next_is_due_after_those_that_changed() -> None:
 
 
 def test_a_number_of_tasks_counts_those_that_fitted() -> None:
-    progress = SweepPlan(most=5).begun(NOON).after(step(3, 1))
+    progress = SweepPlan(limit=5).begun(NOON).after(step(3, 1))
     assert (progress.remaining, progress.is_over) == (2, False)
     assert progress.after(step(2, 0)).is_over
     assert progress.after(step(9, 9)).remaining == 0

@@ -18,7 +18,6 @@ from taskmill.api.authorisation import (
     shown_key,
     shown_made,
 )
-from taskmill.api.bodies import header_text
 from taskmill.api.conditions import IF_MATCH, if_match_versions
 from taskmill.api.context import Context
 from taskmill.api.dependencies import (
@@ -28,9 +27,9 @@ from taskmill.api.dependencies import (
     refuse_query,
     validated_body,
 )
+from taskmill.api.idempotency import KEY_HEADER, idempotency_key_of
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import (
-    KEY_TEXT,
     headers,
     json_body,
     new_router,
@@ -39,13 +38,12 @@ from taskmill.api.openapi import (
     request_header,
 )
 from taskmill.api.responses import JSON, RawResponse
-from taskmill.api.single_tasks import IDEMPOTENCY_KEY, created_response
-from taskmill.domain.errors import BadCursor, InvalidInput
+from taskmill.api.single_tasks import created_response
+from taskmill.domain.errors import BadCursor
 from taskmill.domain.fires import FireOutcome, StoredSchedule
 from taskmill.operations.manual_fires import BackfillRequest
 from taskmill.wire.basics import etag
 from taskmill.wire.fields import Expected
-from taskmill.wire.rules import key_violations
 from taskmill.wire.schedule_requests import PutSchedule, to_schedule
 from taskmill.wire.schedule_views import BackfillView, FireList, ScheduleList, ScheduleView
 from taskmill.wire.schedules import (
@@ -214,13 +212,7 @@ async def delete_schedule(request: Request, context: InContext, name: ScheduleNa
     response_model=TaskView,
     response_description="The task is stored, and will be run",
     openapi_extra={
-        "parameters": [
-            request_header(
-                IDEMPOTENCY_KEY,
-                "requests with the same key are one",
-                **KEY_TEXT,
-            )
-        ]
+        "parameters": [KEY_HEADER],
     },
     responses={
         **refusals(404, 409),
@@ -238,7 +230,7 @@ async def run_schedule(request: Request, context: InContext, name: ScheduleName)
 
     Without `tasks:read` the response shows neither the payload nor the description.
     """
-    key = _idempotency_key(request, context)
+    key = idempotency_key_of(request.scope, context.input_limits)
     owner = owner_of(request.scope)
     created = await context.manual_fires.run(name, key, owner=owner and owner.name)
     task = await shown_made(context, request.scope, created.task)
@@ -309,18 +301,6 @@ async def _template(request: Request, context: Context, schedule: StoredSchedule
     return await context.service.masking.template(
         shown_key(request.scope), content.queue, content.type, content.task
     )
-
-
-def _idempotency_key(request: Request, context: Context) -> str | None:
-    values = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
-    if not values:
-        return None
-    if len(values) > 1:
-        raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")
-    key = header_text(IDEMPOTENCY_KEY, values[0])
-    if broken := tuple(key_violations(f"header:{IDEMPOTENCY_KEY}", key, context.input_limits)):
-        raise InvalidInput(broken)
-    return key
 
 
 def _digest(*facts: str) -> bytes:

@@ -42,7 +42,7 @@ async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Cancel waiting tasks that fit the filter at once, and ask the workers of running ones to stop them.
 
     It works for about two seconds, oldest tasks first, then responds; continue with `next_cursor`. Tasks that
-    are created later are not included. With `dry_run` it only counts.
+    are created later are not included. With `dry_run` it only counts, and says of which queues and types they are.
     """
     return await _sweep(context, Sweep.CANCEL, to_cancel_selection(body))
 
@@ -59,8 +59,9 @@ async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
 async def retry_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` names others.
 
-    In steps, as for cancelling. With `dry_run` it only counts. `delay_s` and `per_second` give the tasks times at
-    which they are due, one after the other, also from step to step; nothing has to keep the pace.
+    In steps, as for cancelling. With `dry_run` it only counts, and says of which queues and types they are.
+    `delay_s` and `per_second` give the tasks times at which they are due, one after the other, also from step to
+    step; nothing has to keep the pace.
     """
     return await _sweep(context, Sweep.RETRY, to_retry_selection(body))
 
@@ -85,11 +86,13 @@ async def _sweep(
         wanted,
         start,
         dry_run=selection.dry_run,
-        most=progress.remaining,
+        limit=progress.remaining,
         pace=progress.pace,
     )
-    following, next_cursor = progress.after(step), None
+    following, next_cursor, groups = progress.after(step), None, None
     if step.next_start is not None and not following.is_over:
         next_cursor = sweep_cursors.encode(step.next_start, plan, following, digest)
-    body = sweep_json(step, dry_run=selection.dry_run, next_cursor=next_cursor)
+    if selection.dry_run and start is None:
+        groups = await context.service.groups(what, wanted, limit=plan.limit)
+    body = sweep_json(step, dry_run=selection.dry_run, next_cursor=next_cursor, groups=groups)
     return RawResponse(200, body).to_starlette()

@@ -18,6 +18,7 @@ from taskmill.client import calls, many
 from taskmill.client.asynchronous.attention import AsyncAttentionCalls
 from taskmill.client.asynchronous.contracts import AsyncContractCalls
 from taskmill.client.asynchronous.failures import AsyncFailureCalls
+from taskmill.client.asynchronous.jobs import AsyncJobCalls
 from taskmill.client.asynchronous.schedules import AsyncScheduleCalls
 from taskmill.client.asynchronous.sessions import AsyncSessionCalls
 from taskmill.client.asynchronous.steering import AsyncSteeringCalls
@@ -52,6 +53,7 @@ class AsyncTaskmillClient(
     AsyncScheduleCalls,
     AsyncAttentionCalls,
     AsyncFailureCalls,
+    AsyncJobCalls,
     AsyncSteeringCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.

@@ -18,6 +18,7 @@ from taskmill.client.many import Tasks
 from taskmill.client.synchronous.attention import AttentionCalls
 from taskmill.client.synchronous.contracts import ContractCalls
 from taskmill.client.synchronous.failures import FailureCalls
+from taskmill.client.synchronous.jobs import JobCalls
 from taskmill.client.synchronous.schedules import ScheduleCalls
 from taskmill.client.synchronous.sessions import SessionCalls
 from taskmill.client.synchronous.steering import SteeringCalls
@@ -40,6 +41,7 @@ class TaskmillClient(
     ScheduleCalls,
     AttentionCalls,
     FailureCalls,
+    JobCalls,
     SteeringCalls,
 ):
     """A connection pool to one Taskmill service; close it, or use it in a `with`.

@@ -5,7 +5,7 @@ from typing import Unpack
 from taskmill.client import calls, sweeps
 from taskmill.client.calls import Rescheduled, TaskId
 from taskmill.client.filters import reread
-from taskmill.client.sweeps import OnStep, Retried, Selected, Sweep
+from taskmill.client.sweeps import OnStep, Planned, Selected, Sweep
 from taskmill.client.synchronous.sending import Sender
 from taskmill.client.views.sweeps import SweepView
 from taskmill.client.views.tasks import TaskView
@@ -44,7 +44,7 @@ class SteeringCalls(Sender):
         return self._sweep("cancel", selected, on_step, dry_run=dry_run)
 
     def retry_matching(
-        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Retried]
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Planned]
     ) -> SweepView:
         """Run finished tasks that match again (failed ones, without a `status`); like `cancel_matching`.
 

@@ -46,13 +46,13 @@ class AuditEntryView(View):
     """when it was asked for, by the database's clock"""
     action: str
     """
-    one of task.cancel, task.retry, task.reschedule, tasks.cancel, tasks.retry, queue.pause, queue.resume,
-    queue.keep, queue.delete, worker.quiet, worker.stop, worker.resume, worker.start, webhook.create,
-    webhook.change, webhook.delete, webhook.test, delivery.resend, callback_key.show, type.register, type.drop,
-    rejection.resend, failure.resolve, failure.ignore, failure.reopen, schedule.put, schedule.delete,
-    schedule.pause, schedule.resume, schedule.run, schedule.backfill, notice.acknowledge, notice.silence,
-    notice.reopen, key.create, key.rotate, key.revoke, session.end, secrets.encrypt, secrets.decrypt,
-    broker.rebuild, access.refuse; later releases have more
+    one of task.cancel, task.retry, task.reschedule, tasks.cancel, tasks.retry, job.stop, queue.pause,
+    queue.resume, queue.keep, queue.delete, worker.quiet, worker.stop, worker.resume, worker.start,
+    webhook.create, webhook.change, webhook.delete, webhook.test, delivery.resend, callback_key.show,
+    type.register, type.drop, rejection.resend, failure.resolve, failure.ignore, failure.reopen, schedule.put,
+    schedule.delete, schedule.pause, schedule.resume, schedule.run, schedule.backfill, notice.acknowledge,
+    notice.silence, notice.reopen, key.create, key.rotate, key.revoke, session.end, secrets.encrypt,
+    secrets.decrypt, broker.rebuild, access.refuse; later releases have more
     """
     actor: ActorView
     request_id: str | None

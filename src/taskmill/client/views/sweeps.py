@@ -5,6 +5,27 @@ from __future__ import annotations
 from taskmill.client.view import View
 
 
+class TaskGroupView(View):
+    """How many tasks are of a queue and a type."""
+
+    queue: str
+    type: str
+    tasks: int
+
+
+class TaskGroupsView(View):
+    """Of which queues and types tasks are."""
+
+    items: list[TaskGroupView]
+    """the largest groups first, 100 at most"""
+    more: int
+    """how many groups are left out"""
+    running: int
+    """how many of the tasks run"""
+    are_complete: bool
+    """whether all tasks were read; of very many only the oldest and some of the newest are"""
+
+
 class SweepView(View):
     """What a step did, in tasks. With a `next_cursor` there is more to do: send the request again with it."""
 
@@ -19,3 +40,5 @@ class SweepView(View):
     """every task that fitted at the beginning was seen, or as many as the `limit`"""
     next_cursor: str | None
     """null when it is complete"""
+    groups: TaskGroupsView | None = None
+    """of which queues and types they are: in the first step with `dry_run`, else null"""

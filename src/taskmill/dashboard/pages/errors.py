@@ -7,13 +7,12 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from taskmill.dashboard.jobs import TooManyJobs
 from taskmill.dashboard.pages import login
-from taskmill.dashboard.pages.sweeps import JobUnknown
 from taskmill.dashboard.view import View, accepts_gzip
 from taskmill.domain.api_key_errors import NotAuthenticated
 from taskmill.domain.api_keys import without_secrets
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
+from taskmill.domain.job_errors import JobLimitReached, JobNotFound
 from taskmill.domain.rate_limits import RateLimitExceeded
 from taskmill.observability.logs import get_logger
 from taskmill.wire.problems import problem_json
@@ -98,9 +97,9 @@ def _draw_limited(view: View) -> Response:
 
 def _key(view: View, error: Exception, status: int) -> str:
     """Return the key of the texts for an error."""
-    if isinstance(error, TooManyJobs):
+    if isinstance(error, JobLimitReached):
         return "jobs"
-    if isinstance(error, JobUnknown):
+    if isinstance(error, JobNotFound):
         return "job"
     if status == HTTPStatus.SERVICE_UNAVAILABLE and not view.is_safe:
         return "503.action"

@@ -47,6 +47,7 @@ _SINGLE = (
     *_UNINDEXED,
 )
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|min|h|d)?", re.ASCII)
+_MOST_UNITS = 10**6
 _UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _ATTEMPTS = re.compile(r"[0-9]{1,6}", re.ASCII)
 _LONGEST_NAME = 200
@@ -268,6 +269,13 @@ def _duration(text: str) -> timedelta | None:
     if found is None:
         return None
     return timedelta(seconds=float(found[1]) * _UNITS_S[found[2] or "s"])
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a length of time as `Filters` reads it."""
+    seconds = length.total_seconds()
+    unit = next(name for name in ("s", "min", "h", "d") if seconds / _UNITS_S[name] < _MOST_UNITS)
+    return f"{seconds / _UNITS_S[unit]:.3f}".rstrip("0").rstrip(".") + unit
 
 
 def _local(text: str) -> str:

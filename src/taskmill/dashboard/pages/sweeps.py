@@ -8,44 +8,40 @@ nothing has to keep the pace.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from taskmill.dashboard.form import every, first, one_of
 from taskmill.dashboard.ids import parse_id
-from taskmill.dashboard.jobs import MOST_UNTYPED
+from taskmill.dashboard.pages import windows
 from taskmill.dashboard.pages.filters import Filters, Pairs
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import NOTHING
+from taskmill.domain.activity import Window
 from taskmill.domain.errors import InvalidInput
+from taskmill.domain.jobs import MOST_PICKED, MOST_UNTYPED, JobRequest
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import Pace, Sweep, TaskFilter
+from taskmill.domain.sweep_plans import MOST_TASKS, SweepPlan
+from taskmill.domain.system import Sweep, TaskFilter
+from taskmill.domain.task_groups import TaskGroups, Work
+from taskmill.domain.task_types import flows_by_type
+from taskmill.runtime.gather import gather
 from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.wording import describe
 
-MOST_SELECTED: Final = 500
 _MOST_BYTES: Final = 64 * 1024
+# So many queues and types are named; of others the number is said.
+_MOST_NAMES: Final = 6
 _MOST_DIGITS: Final = 15
-_MOST_TASKS: Final = 1_000_000_000
-_PACE: Final = ("delay_min", "per_s", "most")
+_PACE: Final = ("delay_min", "per_second", "limit")
 # A week: what is due later is better scheduled.
 _LONGEST_DELAY_MIN: Final = 7 * 24 * 60
 # Separators of thousands in various languages.
 _BETWEEN_THOUSANDS: Final = dict.fromkeys(map(ord, " ,.'\u00a0\u2009\u202f"))
-# htmx stops polling at this status.
-_STOP_POLLING: Final = 286
-
-
-class JobUnknown(HTTPException):
-    """This process does not run the job, and can't stop it."""
-
-    def __init__(self) -> None:
-        super().__init__(HTTPStatus.NOT_FOUND)
 
 
 async def preview(view: View) -> Response:
@@ -62,8 +58,12 @@ async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
         wanted = filters.wanted(at, what.usual)
         step = await view.context.service.sweep_step(what, wanted, None, dry_run=True)
         matched, is_counted = step.matched, step.next_start is None
+    groups = await view.context.service.groups(what, filters.wanted(at, what.usual), ids)
     return view.fragment(
         "sweep.html",
+        groups=groups,
+        most_names=_MOST_NAMES,
+        work=await _work(view, groups, matched) if what is Sweep.RETRY and groups.tasks else None,
         status=HTTPStatus.UNPROCESSABLE_ENTITY if mistyped else HTTPStatus.OK,
         what=what,
         ids=ids,
@@ -75,8 +75,16 @@ async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
         mistyped=mistyped,
         pace={name: first(form, name) for name in _PACE},
         at=at.isoformat(),
-        job_id=view.context.jobs.new_id(),
+        job_id=view.context.service.jobs.new_id(),
     )
+
+
+async def _work(view: View, groups: TaskGroups, matched: int) -> Work:
+    """Return how much work it is to run the tasks again, by what attempts of their types took lately."""
+    activity, workers = await gather(
+        windows.grouped_activity(view, Window.DAY), view.context.service.workers()
+    )
+    return groups.work(matched, flows_by_type(activity.groups), workers)
 
 
 async def start(view: View) -> Response:
@@ -85,59 +93,40 @@ async def start(view: View) -> Response:
     what, ids, filters = _request(form)
     expected, typed = _number(first(form, "expected")), first(form, "typed")
     confirmed = _number(typed.translate(_BETWEEN_THOUSANDS))
-    pace, first_ones = _pace(form, what, view.context.clock.now()), _whole(form, "most")
-    concerned = expected if first_ones is None else min(expected or 0, first_ones)
+    now, plan = view.context.clock.now(), _plan(form, what)
+    concerned = expected if plan.limit is None else min(expected or 0, plan.limit)
     if concerned is not None and concerned > MOST_UNTYPED and confirmed != expected:
         return await _counted(view, form, mistyped=typed or NOTHING)
-    job_id = first(form, "job")
-    job = view.context.jobs.start(
-        parse_id(job_id, "/job") if job_id else view.context.jobs.new_id(),
-        what,
-        wanted=None if ids else _wanted(form, what, filters, view.context.clock.now()),
+    request = JobRequest(
+        action=what,
+        wanted=TaskFilter() if ids else _wanted(form, what, filters, now),
         ids=ids,
-        most=min(max(confirmed or 0, MOST_UNTYPED), first_ones or _MOST_TASKS),
-        expected=expected if first_ones is None else min(expected or first_ones, first_ones),
-        pace=pace,
+        limit=None if ids else min(max(confirmed or 0, MOST_UNTYPED), plan.limit or MOST_TASKS),
+        expected=expected if plan.limit is None else min(expected or plan.limit, plan.limit),
+        pace=plan.begun(now).pace,
     )
-    return view.redirect("/ui/tasks", [*filters.pairs, ("job", str(job.id))])
+    jobs, job_id = view.context.service.jobs, first(form, "job")
+    found = await jobs.start(parse_id(job_id, "/job") if job_id else jobs.new_id(), request)
+    return view.redirect("/ui/tasks", [*filters.pairs, ("job", str(found.job.id))])
 
 
-async def show_job(view: View) -> Response:
-    """Show the progress of a job; htmx polls until it is over."""
-    job = view.context.jobs.get(view.id)
-    response = view.fragment("job.html", job=job)
-    # When it is unknown here, the next poll may reach the process that knows it.
-    if job is not None and job.is_over:
-        response.status_code = _STOP_POLLING
-    return response
-
-
-async def stop_job(view: View) -> Response:
-    """Stop a job after its current step. Raises `JobUnknown`."""
-    await view.form(_MOST_BYTES)
-    job = view.context.jobs.get(view.id)
-    if job is None:
-        raise JobUnknown
-    job.stop.set()
-    return view.fragment("job.html", job=job)
-
-
-def _pace(form: Pairs, what: Sweep, now: datetime) -> Pace | None:
-    """Return when the tasks are due, None for at once. Raises `InvalidInput`."""
-    delay_min, per_s = _whole(form, "delay_min"), _whole(form, "per_s")
-    if what is not Sweep.RETRY or not (delay_min or per_s):
-        return None
-    if (delay_min or 0) > _LONGEST_DELAY_MIN:
+def _plan(form: Pairs, what: Sweep) -> SweepPlan:
+    """Return how many tasks are meant, and when they are due if they run again. Raises `InvalidInput`."""
+    limit = _whole(form, "limit")
+    if what is not Sweep.RETRY:
+        return SweepPlan(limit=limit)
+    delay_min, per_second = _whole(form, "delay_min") or 0, _whole(form, "per_second")
+    if delay_min > _LONGEST_DELAY_MIN:
         raise InvalidInput.at("/delay_min", f"at most {_LONGEST_DELAY_MIN}", f"{delay_min}")
-    first_at = now + timedelta(minutes=delay_min or 0)
-    return Pace(first_at=first_at, spacing_s=1 / per_s if per_s else 0.0)
+    spacing_s = 1 / per_second if per_second else 0.0
+    return SweepPlan(limit=limit, delay_s=delay_min * 60.0, spacing_s=spacing_s)
 
 
 def _whole(form: Pairs, name: str) -> int | None:
     """Return a whole number of a form, None when it is left empty or 0. Raises `InvalidInput`."""
     text = first(form, name)
     number = _number(text) if text else 0
-    if number is None or number > _MOST_TASKS:
+    if number is None or number > MOST_TASKS:
         raise InvalidInput.at(f"/{name}", "a whole number", describe(text, reveal=True))
     return number or None
 
@@ -174,8 +163,8 @@ def _what(form: Pairs) -> Sweep:
 
 def _ids(form: Pairs) -> Sequence[UUID]:
     ids = [parse_id(text, "/id") for text in every(form, "id")]
-    if len(ids) > MOST_SELECTED:
-        raise InvalidInput.at("/id", f"at most {MOST_SELECTED} tasks", f"{len(ids)}")
+    if len(ids) > MOST_PICKED:
+        raise InvalidInput.at("/id", f"at most {MOST_PICKED} tasks", f"{len(ids)}")
     return list(dict.fromkeys(ids))
 
 
@@ -190,6 +179,4 @@ def _filters(form: Pairs) -> Filters:
 ROUTES = [
     ("POST", "/ui/sweeps/preview", preview),
     ("POST", "/ui/sweeps", start),
-    ("GET", "/ui/jobs/{id}", show_job),
-    ("POST", "/ui/jobs/{id}/stop", stop_job),
 ]
