@@ -10,6 +10,7 @@ import pytest
 
 from taskmill.api import cursors, sweep_cursors
 from taskmill.domain.error_kinds import kind_id
+from taskmill.domain.jobs import JobState
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
 from taskmill.domain.sweep_plans import SweepPlan
 from taskmill.domain.system import Sweep, TaskFilter
@@ -18,6 +19,7 @@ from tests.support.api_keys import REQUIRED, a_new_key, shown
 from tests.support.audit import entries
 from tests.support.commands import Taskmill, taskmill
 from tests.support.failing import fail
+from tests.support.jobs import over, running
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
@@ -99,6 +101,13 @@ async def test_a_plan_holds_from_step_to_step(api: Served, stage: Stage) -> None
     assert [one["limit"] for one in asked] == [5, 3, 1]
     assert all(one["error"] == KIND and one["spacing_s"] == 0.5 for one in asked)
     await assert_safe(stage.sql)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_less_than_one_a_second_holds_from_step_to_step(api: Served, stage: Stage) -> None:
+    ids = await failed(stage, 3)
+    await swept(api, {"error": KIND, "delay_s": 60, "per_second": 0.01})
+    assert await due_in_s(stage, ids) == [0.0, 100.0, 200.0]
 
 
 @pytest.mark.usefixtures("hasty")
@@ -242,3 +251,19 @@ async def test_the_command_retries_a_kind_as_it_is_planned(
     assert (await stage.task(ids[2])).status is Status.FAILED
     assert (await printed("--yes"))["changed"] == 1
     assert (await stage.task(other)).status is Status.FAILED
+
+
+async def test_the_command_has_the_service_retry_a_kind_as_a_job(
+    api: Served, stage: Stage, taskmill: Taskmill
+) -> None:
+    ids = await failed(stage, 3)
+    words = ("--job", "--yes", "--limit", "2", "--per-second", "4", "--url", api.url)
+    status, out, err = await asyncio.to_thread(taskmill, "failure", "retry", kind_id(KIND), *words)
+    assert status == 0, err
+    async with running(stage.service.jobs):
+        job = await over(stage, await stage.service.jobs.get(UUID(out.splitlines()[-1])))
+    assert (job.state, job.changed, job.request.limit) == (JobState.LIMITED, 2, 2)
+    assert await due_in_s(stage, ids[:2]) == [0.0, 0.25]
+    [entry] = await entries(stage)
+    asked = orjson.loads(entry.asked)
+    assert (asked["limit"], asked["spacing_s"], asked["error"]) == (2, 0.25, KIND)

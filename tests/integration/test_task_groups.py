@@ -54,6 +54,20 @@ async def test_of_many_tasks_the_oldest_and_the_newest_are_grouped(
     assert found == TaskGroups(tasks={("default", "middle"): 1})
 
 
+async def test_with_a_limit_only_the_oldest_are_grouped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for type_ in ("oldest", "old", "middle", "new", "newest"):
+        await fail(stage, type=type_)
+    monkeypatch.setattr("taskmill.operations.task_groups.CHUNK", 2)
+    for limit, types in ((1, ["oldest"]), (3, ["middle", "old", "oldest"])):
+        found = await stage.service.groups(Sweep.RETRY, TaskFilter(), limit=limit)
+        assert ([name for name, _ in found.types], found.is_whole) == (types, True)
+    monkeypatch.setattr("taskmill.operations.task_groups.BUDGET_S", 0.0)
+    found = await stage.service.groups(Sweep.RETRY, TaskFilter(), limit=3)
+    assert ([name for name, _ in found.types], found.is_whole) == (["old", "oldest"], False)
+
+
 async def test_the_question_names_queues_types_work_and_slots(pages: Served, stage: Stage) -> None:
     for _ in range(2):
         await fail(stage, queue="mail", type="send")
