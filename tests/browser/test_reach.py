@@ -117,7 +117,8 @@ REACHED = """() => {
 # Another process holds it, so that it goes on.
 JOB = f"""
 INSERT INTO taskmill.job (
-    id, action, wanted, task_ids, task_limit, expected, spacing_s, origin, scopes, after_id, until_id, holder, held_until
+    id, action, wanted, task_ids, task_limit, expected, spacing_s, origin, scopes, after_id, until_id,
+    holder, held_until
 )
 SELECT
     gen_random_uuid(), 'retry',
