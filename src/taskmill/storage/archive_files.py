@@ -34,7 +34,7 @@ _NAME: Final = re.compile(
 # The first line is written last, over a place of this length that was left for it: so it is not compressed.
 _HEADER_BYTES: Final = 256
 _STORED: Final = 0
-# As `gzip` does unless told otherwise.
+# The level that `gzip` has by default.
 _LEVEL: Final = 6
 _BYTES_AT_ONCE: Final = 2**20
 

@@ -82,7 +82,7 @@ async def prune(database: Database) -> bool:
 
 
 def span_arguments(window: AnyWindow) -> tuple[int, float, datetime | None, datetime | None]:
-    """Return what statements are told of a window: its step and how far back in s, or its ends."""
+    """Return the parameters of statements about a window: its step and how far back in s, or its ends."""
     if isinstance(window, Window):
         return _STEPS[window], window.length.total_seconds(), None, None
     return int(window.step.total_seconds()), 0.0, window.since, window.until

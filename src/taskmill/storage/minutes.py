@@ -98,7 +98,7 @@ async def read(
 
 
 def span_arguments(window: AnyWindow) -> tuple[int, float, datetime | None, datetime | None]:
-    """Return what statements are told of a window: its step and how far back in s, or its ends."""
+    """Return the parameters of statements about a window: its step and how far back in s, or its ends."""
     step_s = int(window.step.total_seconds())
     if isinstance(window, Window):
         return step_s, window.length.total_seconds(), None, None

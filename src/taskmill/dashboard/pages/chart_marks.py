@@ -40,7 +40,7 @@ async def read_marks(
 ) -> ShownMarks:
     """Return the marks of an activity's span: pauses of `queues` (None: of all), workers of a queue or a type.
 
-    Who sees some queues only is not told who runs a type to whose visible tasks nothing happened.
+    Who sees some queues only does not see who runs a type to whose visible tasks nothing happened.
     """
     is_range = isinstance(activity.request.window, TimeRange)
     # What is shared of a long window ended some seconds ago.
