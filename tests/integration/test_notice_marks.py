@@ -180,6 +180,34 @@ async def test_a_slow_database_is_not_asked_again_for_each_page(stage: Stage) ->
     assert await reading.recent() is not None
 
 
+async def test_a_page_waits_for_no_reading_while_another_is_made_beside(stage: Stage) -> None:
+    service = stage.service
+    reading = AttentionReading(
+        stage.database,
+        NO_BROKER,
+        service.figures,
+        service.audit,
+        max_age_s=0.01,
+        slow_max_age_s=0.01,
+    )
+    latest = before = await reading.recent()
+    await a_paused_queue(stage)
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(reading.refresher.run(stop))
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task_minute")
+            for _ in range(20):
+                assert await reading.recent() is before
+                await asyncio.sleep(0.05)
+        while latest is before:
+            await asyncio.sleep(0.01)
+            latest = await reading.recent()
+        stop.set()
+    assert latest is not None
+    assert "paused" in {one.kind for one in latest.notices}
+
+
 async def test_what_does_not_need_attention_has_no_mark(reading: AttentionReading) -> None:
     [notice] = (await reading.read()).notices
     with pytest.raises(NoticeNotFound):

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 from uuid import UUID
 
@@ -41,6 +42,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.troubled_schedules import troubled_schedules
 from taskmill.operations.visibility import current_visibility, visible_queues
 from taskmill.operations.writability import Writability
+from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.ttl_cache import TtlCache
 from taskmill.storage import attention as rows, notices, processes, unserved_types
 from taskmill.storage.database import Database
@@ -48,6 +50,9 @@ from taskmill.storage.database import Database
 MAX_AGE_S: Final = 1.0
 SLOW_MAX_AGE_S: Final = 5.0
 """How old may be what changes slowly: messages that were refused, kinds of errors, webhooks, schedules."""
+
+_OLDEST_S: Final = 90.0
+"""How old may be what a page shows until it is read again; it is recorded once a minute."""
 
 SILENCE: Final = timedelta(hours=1)
 """For how long a notice is silenced."""
@@ -78,7 +83,10 @@ class _Slow:
 
 
 class AttentionReading:
-    """Reads what needs attention in this context, and marks it."""
+    """Reads what needs attention in this context, and marks it.
+
+    Where `refresher` runs, `recent` waits for no reading.
+    """
 
     def __init__(
         self,
@@ -103,6 +111,13 @@ class AttentionReading:
         self._cache: TtlCache[Attention] = TtlCache()
         self._slow: TtlCache[_Slow] = TtlCache()
         self._usual: TtlCache[Mapping[rows.Pair, tuple[int, int]]] = TtlCache()
+        self.refresher = Periodic(
+            "refresh-attention",
+            self._refresh,
+            interval_s=max_age_s or MAX_AGE_S,
+            pause_s=self._paced_s,
+            on_demand=True,
+        )
 
     async def read(self) -> Attention:
         """Return what needs attention, at most a second old unless reading is slow. Raises `Unavailable`."""
@@ -111,16 +126,23 @@ class AttentionReading:
         return await self._cache.get(visible, lambda: self._read(visible), ttl_s=ttl_s)
 
     async def recent(self) -> Attention | None:
-        """Return what needed attention some seconds ago at most, without reading it again if possible.
+        """Return what needed attention some seconds ago, without reading it again if possible.
 
-        None if reading it has just failed, or its caller did not wait for it: so it is not tried for every caller.
+        What is of the whole service may be a minute old; then it is being read again, for the next caller. None if
+        reading it has just failed, or its caller did not wait for it: so it is not tried for every caller.
         """
         visible = await visible_queues(self._database)
-        latest = self._latest.get(visible)
-        now_s = asyncio.get_running_loop().time()
-        if latest is None or now_s - latest[0] > self._paced_s(self._slow_max_age_s):
+        at_s, attention = self._latest.get(visible, (-inf, None))
+        age_s = asyncio.get_running_loop().time() - at_s
+        if age_s <= self._paced_s(self._slow_max_age_s):
+            return attention
+        if visible is not None or not self._slow_max_age_s or age_s > _OLDEST_S:
             return await self.read()
-        return latest[1]
+        self.refresher.wake()
+        return attention
+
+    async def _refresh(self) -> None:
+        await self.read()
 
     def _paced_s(self, max_age_s: float) -> float:
         """Return for how long a result counts: so that at most a tenth of the time is spent on reading."""
@@ -168,8 +190,9 @@ class AttentionReading:
         """
         at, found, stored = await self._found(None)
         marked = [one for one in with_records(found, stored.notices) if one.mark]
-        shown = conclude(at, found, stored.notices).notices
-        there = {one.id: one for one in [*shown, *marked] if one.case != MORE}
+        attention = conclude(at, found, stored.notices, stored.well_since)
+        self._remember(None, attention)
+        there = {one.id: one for one in [*attention.notices, *marked] if one.case != MORE}
         await notices.record(self._database, there.values())
 
     async def _read(self, visible: _Visible) -> Attention:
@@ -179,10 +202,13 @@ class AttentionReading:
             attention = await self._concluded(visible)
         finally:
             self._took_s = now() - began_s
-            if len(self._latest) >= _MOST_LATEST:
-                self._latest.clear()
-            self._latest[visible] = now(), attention
+            self._remember(visible, attention)
         return attention
+
+    def _remember(self, visible: _Visible, attention: Attention | None) -> None:
+        if len(self._latest) >= _MOST_LATEST:
+            self._latest.clear()
+        self._latest[visible] = asyncio.get_running_loop().time(), attention
 
     async def _concluded(self, visible: _Visible) -> Attention:
         at, found, stored = await self._found(visible)

@@ -68,7 +68,7 @@ class TaskService:
     `creation` stores tasks, `reading` reads single ones, `rejections` are the refused messages, `logs` what
     handlers logged, `failures` the kinds of failures, `figures` those of the whole system, `attention` what needs
     it. `audit` records what operators ask for, `refusals` counts what may not be served, `jobs` change many tasks
-    in the background; its process runs these two as `services`.
+    in the background. Its process runs its `services`.
     `contracts` are the current contracts of types; the process that runs the service refreshes them. `masking`
     hides what they mark as secret. `offload` runs what would block the loop, such as reading large bodies.
 
@@ -113,7 +113,7 @@ class TaskService:
     @property
     def services(self) -> list[Service]:
         """The services that its process runs."""
-        return [self.refusals, self.jobs]
+        return [self.refusals, self.jobs, self.attention.refresher]
 
     async def explain(self, task_id: UUID) -> Explanation:
         """Explain why the task is where it is. Raises `TaskNotFound`."""
