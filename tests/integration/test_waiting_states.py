@@ -162,6 +162,17 @@ async def test_counting_is_bounded_however_much_waits(stage: Stage) -> None:
     assert plan.rows_read <= MOST_COUNTED + 20
 
 
+async def test_due_tasks_of_which_nothing_else_must_be_known_are_not_read(stage: Stage) -> None:
+    await stage.open_lease(types=("send",))
+    await wait(stage, "mail/send", 20_000)
+    await wait(stage, "mail/send", 30, is_later=True)
+    assert await overall(stage) == ["20,000", "30", "0", "0"]
+    async with explaining(stage.database) as session:
+        [row], plan = await session.fetch("count_waiting", ["mail"], MOST_COUNTED, 100, 2_500, [])
+    assert (row["all_waiting"], row["due"], row["due_are_more"]) == (20_030, 0, True)
+    assert plan.rows_read <= 100
+
+
 async def wait(
     stage: Stage, name: str, tasks: int, *, attempt: int = 0, is_later: bool = False
 ) -> None:

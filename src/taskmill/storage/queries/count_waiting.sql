@@ -3,7 +3,9 @@
 -- read; $5 text[] those that are paused. Reads only; relies on dispatch_bucket, and on the primary key of task for those
 -- that are due later: an attempt was made or not. First each bucket gets an even share of $2. What that leaves of a state
 -- is counted in the buckets that have more, until there are more than $2 (those that are due later: than twice that) in
--- all. So its cost is bounded by $2 and $4. `all` comes from the counters, in the same snapshot.
+-- all. So its cost is bounded by $2 and $4. `all_waiting` comes from the counters, in the same snapshot: what is not due
+-- later is due. So due tasks are counted only in queues that have buckets that no worker serves, or of which not all is
+-- counted that is due later; in others `due` is 0, with `due_are_more`.
 -- A queue whose buckets are not all read has `later_are_more` and `due_are_more`.
 WITH RECURSIVE bucket AS (
     SELECT first.queue, first.type, first.priority, 1 AS number
@@ -34,12 +36,10 @@ served AS MATERIALIZED (
     SELECT queues, types FROM taskmill.lease
     WHERE closed_at IS NULL AND expires_at > clock_timestamp() AND request IS NULL
 ),
-counted AS MATERIALIZED (
+later AS MATERIALIZED (
     SELECT
-        b.queue, b.type, b.priority,
-        later.scheduled, later.retrying, later.scheduled + later.retrying > most.tasks AS later_are_more,
-        due.tasks AS due, due.tasks > most.tasks AS due_are_more, s.is_served,
-        b.queue = ANY($5::text[]) OR NOT s.is_served AS is_held,
+        b.queue, b.type, b.priority, s.is_served, ahead.scheduled, ahead.retrying,
+        ahead.scheduled + ahead.retrying > most.tasks AS later_are_more,
         b.number >= $4::integer / cardinality($1::text[]) AS is_end
     FROM bucket AS b
     CROSS JOIN most
@@ -59,12 +59,23 @@ counted AS MATERIALIZED (
         ) AS ahead
         -- LIMIT has it looked up for each: a join might read all tasks.
         CROSS JOIN LATERAL (SELECT t.attempt FROM taskmill.task AS t WHERE t.id = ahead.task_id LIMIT 1) AS tried
-    ) AS later
+    ) AS ahead
+),
+counted AS MATERIALIZED (
+    SELECT
+        l.queue, l.type, l.priority, l.scheduled, l.retrying, l.later_are_more, l.is_served, l.is_end, l.is_counted,
+        due.tasks AS due, NOT l.is_counted OR due.tasks > most.tasks AS due_are_more,
+        l.queue = ANY($5::text[]) OR NOT l.is_served AS is_held
+    FROM (
+        SELECT *, bool_or(later_are_more OR is_end OR NOT is_served) OVER (PARTITION BY queue) AS is_counted FROM later
+    ) AS l
+    CROSS JOIN most
     CROSS JOIN LATERAL (
         SELECT count(*) AS tasks
         FROM (
             SELECT FROM taskmill.dispatch AS d
-            WHERE d.queue = b.queue AND d.type = b.type AND d.priority = b.priority AND d.run_at <= now()
+            WHERE l.is_counted
+                AND d.queue = l.queue AND d.type = l.type AND d.priority = l.priority AND d.run_at <= now()
             LIMIT most.tasks + 1
         ) AS part
     ) AS due
@@ -82,7 +93,7 @@ ready_rest AS MATERIALIZED (
             LIMIT $2::integer + 1
         ) AS due
         WHERE
-            c.due_are_more AND NOT c.is_held
+            c.is_counted AND c.due_are_more AND NOT c.is_held
             AND (SELECT sum(o.due) FROM counted AS o WHERE NOT o.is_held) <= $2::integer
         LIMIT $2::integer + 1
     ) AS part
@@ -99,7 +110,7 @@ held_rest AS MATERIALIZED (
             LIMIT $2::integer + 1
         ) AS due
         WHERE
-            c.due_are_more AND c.is_held
+            c.is_counted AND c.due_are_more AND c.is_held
             AND (SELECT sum(o.due) FROM counted AS o WHERE o.is_held) <= $2::integer
         LIMIT $2::integer + 1
     ) AS part
@@ -140,13 +151,20 @@ complete AS (
     ) AS due USING (queue, type, priority)
 )
 SELECT
-    c.queue,
-    coalesce((SELECT sum(n.tasks) FROM taskmill.task_count AS n WHERE n.queue = c.queue AND n.status = 'new'), 0)::bigint
-        AS all_waiting,
-    sum(c.scheduled)::integer AS scheduled, sum(c.retrying)::integer AS retrying,
-    bool_or(c.later_are_more OR c.is_end) AS later_are_more,
-    sum(c.due)::integer AS due, bool_or(c.due_are_more OR c.is_end) AS due_are_more,
-    coalesce(sum(c.due) FILTER (WHERE NOT c.is_served), 0)::integer AS unserved,
-    coalesce(bool_or(c.due_are_more) FILTER (WHERE NOT c.is_served), false) AS unserved_are_more
-FROM complete AS c
-GROUP BY c.queue
+    queue,
+    sum(all_waiting)::bigint AS all_waiting,
+    sum(scheduled)::integer AS scheduled, sum(retrying)::integer AS retrying,
+    bool_or(later_are_more OR is_end) AS later_are_more,
+    sum(due)::integer AS due, bool_or(due_are_more OR is_end) AS due_are_more,
+    coalesce(sum(due) FILTER (WHERE NOT is_served), 0)::integer AS unserved,
+    coalesce(bool_or(due_are_more) FILTER (WHERE NOT is_served), false) AS unserved_are_more
+FROM (
+    SELECT
+        queue, 0 AS all_waiting, scheduled, retrying, later_are_more, is_end, due, due_are_more, is_served
+    FROM complete
+    UNION ALL
+    SELECT queue, tasks, 0, 0, false, false, 0, false, true
+    FROM taskmill.task_count
+    WHERE status = 'new' AND queue IN (SELECT queue FROM bucket)
+) AS part
+GROUP BY queue

@@ -28,15 +28,14 @@ found AS MATERIALIZED (
     FROM taskmill.task_minute_delta
     WHERE event = 'failed' AND at >= (SELECT since FROM span) AND at < (SELECT until FROM span)
 ),
-named AS (
+named AS NOT MATERIALIZED (
     SELECT
         date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at,
-        CASE WHEN $8::boolean THEN type ELSE queue END AS name, sum(failed)::bigint AS failed
+        CASE WHEN $8::boolean THEN type ELSE queue END AS name, failed
     FROM found
     WHERE ($5::text IS NULL OR queue = $5)
         AND ($6::text IS NULL OR type = $6)
         AND ($7::text[] IS NULL OR queue = ANY($7::text[]))
-    GROUP BY 1, 2
 ),
 -- The rest of the types of a queue is * already. No join: the planner may expect one row where there are thousands.
 shown AS MATERIALIZED (

@@ -59,7 +59,7 @@ found AS (
         CASE WHEN has_run THEN seconds ELSE 0 END
     FROM grouped
 ),
-wanted AS MATERIALIZED (
+wanted AS NOT MATERIALIZED (
     SELECT
         date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at, queue, type,
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
