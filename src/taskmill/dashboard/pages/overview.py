@@ -31,14 +31,12 @@ async def show_overview(view: View) -> Response:
         service.stats,
         ttl_s=windows.TTL_S,
     )
-    (counted, attention), (stats, figures) = await gather(
-        gather(windows.counted_activity(view, window), service.attention.read()),
-        gather(tasks, service.figures.get()),
+    charts = gather(windows.counted_activity(view, window), windows.failed_groups(view, window))
+    (attention, (counted, groups)), (stats, figures) = await gather(
+        gather(service.attention.read(), charts), gather(tasks, service.figures.get())
     )
     activity = counted.activity
-    levels, groups = await gather(
-        level_charts.read_levels(view, counted), windows.failed_groups(view, window)
-    )
+    levels = await level_charts.read_levels(view, counted)
     # The frame says the same as the page.
     return replace(view, attention=attention).page(
         "overview.html",

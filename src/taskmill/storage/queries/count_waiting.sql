@@ -67,7 +67,10 @@ counted AS MATERIALIZED (
         due.tasks AS due, NOT l.is_counted OR due.tasks > most.tasks AS due_are_more,
         l.queue = ANY($5::text[]) OR NOT l.is_served AS is_held
     FROM (
-        SELECT *, bool_or(later_are_more OR is_end OR NOT is_served) OVER (PARTITION BY queue) AS is_counted FROM later
+        SELECT
+            queue, type, priority, scheduled, retrying, later_are_more, is_served, is_end,
+            bool_or(later_are_more OR is_end OR NOT is_served) OVER (PARTITION BY queue) AS is_counted
+        FROM later
     ) AS l
     CROSS JOIN most
     CROSS JOIN LATERAL (

@@ -38,6 +38,7 @@ grouped AS (
     SELECT
         error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at, max(last_at) AS last_at,
         (array_agg(task_id ORDER BY last_at DESC))[1] AS task_id, array_agg(DISTINCT type) AS types,
+        array_agg(at) AS steps, array_agg(tasks) AS step_tasks,
         (coalesce(sum(tasks) FILTER (WHERE at >= middle), 0) - coalesce(sum(tasks) FILTER (WHERE at < middle), 0))::bigint
             AS growth
     FROM found CROSS JOIN span
@@ -46,7 +47,7 @@ grouped AS (
 ),
 known AS (
     SELECT
-        left(md5(error), 16) AS id, error, tasks, grouped.last_at, grouped.task_id, types, growth,
+        left(md5(error), 16) AS id, error, tasks, grouped.last_at, grouped.task_id, types, growth, steps, step_tasks,
         CASE WHEN $12::boolean THEN least(k.first_at, grouped.first_at) ELSE grouped.first_at END AS first_at,
         CASE WHEN $12::boolean THEN k.message END AS message,
         CASE WHEN k.state = 'resolved' AND grouped.last_at > k.state_at THEN 'came_back' ELSE coalesce(k.state, 'open') END
@@ -59,7 +60,7 @@ known AS (
 ),
 valued AS (
     SELECT
-        id, error, tasks, last_at, task_id, types, growth, first_at, message, state, state_at, state_by,
+        id, error, tasks, last_at, task_id, types, growth, steps, step_tasks, first_at, message, state, state_at, state_by,
         CASE $9::text
             WHEN 'newest' THEN date_part('epoch', first_at)
             WHEN 'latest' THEN date_part('epoch', last_at)
@@ -69,22 +70,14 @@ valued AS (
     FROM known
 ),
 shown AS (
-    SELECT id, error, tasks, last_at, task_id, types, growth, first_at, message, state, state_at, state_by, value
+    SELECT
+        id, error, tasks, last_at, task_id, types, growth, steps, step_tasks, first_at, message, state, state_at, state_by,
+        value
     FROM valued
     WHERE ($8::text IS NULL OR state = $8 OR ($8 = 'open' AND state = 'came_back'))
         AND ($10::double precision IS NULL OR (value, id) < ($10, $11::text))
     ORDER BY value DESC, id DESC
     LIMIT $3
-),
-trends AS (
-    SELECT error, array_agg(at ORDER BY at) AS steps, array_agg(tasks ORDER BY at) AS step_tasks
-    FROM (
-        SELECT error, at, sum(tasks)::bigint AS tasks
-        FROM found
-        WHERE error IN (SELECT error FROM shown) AND ($6::text IS NULL OR type = $6)
-        GROUP BY error, at
-    ) AS points
-    GROUP BY error
 ),
 totals AS (
     SELECT
@@ -94,10 +87,18 @@ totals AS (
 )
 SELECT
     shown.id, shown.error, shown.tasks, shown.first_at, shown.last_at, shown.task_id, shown.types, shown.growth,
-    shown.message, shown.state, shown.state_at, shown.state_by, shown.value, trends.steps, trends.step_tasks,
+    shown.message, shown.state, shown.state_at, shown.state_by, shown.value, trend.steps, trend.step_tasks,
     totals.counts, totals.failures, totals.others,
     ARRAY(
         SELECT generate_series(since, until - interval '1 microsecond', make_interval(secs => $1::integer))
     ) AS window_steps
-FROM totals CROSS JOIN span LEFT JOIN shown ON true LEFT JOIN trends ON trends.error = shown.error
+FROM totals CROSS JOIN span LEFT JOIN shown ON true
+CROSS JOIN LATERAL (
+    SELECT array_agg(at ORDER BY at) AS steps, array_agg(tasks ORDER BY at) AS step_tasks
+    FROM (
+        SELECT at, sum(tasks)::bigint AS tasks
+        FROM unnest(shown.steps, shown.step_tasks) AS part (at, tasks)
+        GROUP BY at
+    ) AS points
+) AS trend
 ORDER BY shown.value DESC, shown.id DESC

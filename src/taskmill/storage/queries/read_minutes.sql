@@ -59,9 +59,10 @@ found AS (
         CASE WHEN has_run THEN seconds ELSE 0 END
     FROM grouped
 ),
-wanted AS NOT MATERIALIZED (
+wanted AS (
     SELECT
-        date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at, queue, type,
+        date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at,
+        CASE WHEN $5::integer > 0 THEN queue END AS queue, CASE WHEN $5::integer > 0 THEN type END AS type,
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
         waiting, waiting_s, running, running_s
     FROM found
@@ -69,16 +70,16 @@ wanted AS NOT MATERIALIZED (
         AND ($4::text IS NULL OR type = $4)
         AND ($6::text[] IS NULL OR queue = ANY($6::text[]))
 ),
-by_type AS (
+-- By step, and by queue and type, in one pass: there may be many rows.
+added_up AS MATERIALIZED (
     SELECT
-        queue, type,
+        grouping(step_at) = 0 AS is_step, step_at, queue, type,
         sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
         sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
         sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
         sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
     FROM wanted
-    WHERE $5::integer > 0
-    GROUP BY queue, type
+    GROUP BY GROUPING SETS ((step_at), (queue, type))
 ),
 -- Requests make up types: only the busiest get rows of their own.
 labelled AS (
@@ -96,17 +97,8 @@ labelled AS (
         END AS type,
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
         waiting, waiting_s, running, running_s
-    FROM by_type
-),
-by_step AS (
-    SELECT
-        step_at,
-        sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
-        sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
-        sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
-        sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
-    FROM wanted
-    GROUP BY step_at
+    FROM added_up
+    WHERE NOT is_step AND $5::integer > 0
 ),
 summed AS (
     SELECT
@@ -122,7 +114,8 @@ summed AS (
         step_at, NULL, NULL,
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
         waiting, waiting_s, running, running_s
-    FROM by_step
+    FROM added_up
+    WHERE is_step
     UNION ALL
     SELECT
         NULL, NULL, NULL,
@@ -130,7 +123,8 @@ summed AS (
         sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
         sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
         sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
-    FROM by_step
+    FROM added_up
+    WHERE is_step
 )
 SELECT
     span.since, span.until, step_at, queue, type,
