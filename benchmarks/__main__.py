@@ -49,6 +49,7 @@ SCENARIOS = (
     "schedules_waiting",
     "lone_ticks",
     "wal_and_disk",
+    "steady_up",
     "neighbours",
     "key_neighbours",
     "publish_changes",
@@ -95,7 +96,12 @@ def main(arguments: Sequence[str]) -> int:
         for number, name in enumerate(options.scenarios, start=1):
             passed_s = time.monotonic() - started_at
             print(f"[{number}/{len(options.scenarios)}, {passed_s:.0f} s] {name}", end=": ")
-            outcomes.append(asyncio.run(_measure(name, lab)))
+            try:
+                outcomes.append(asyncio.run(_measure(name, lab)))
+            except KeyboardInterrupt:
+                print("\ninterrupted; what was measured is written", flush=True)
+                outcomes.append(Outcome(scenario=name, title=name, trouble="interrupted"))
+                break
         machine = describe(
             server.version, lab.rabbitmq_version, lab.peer_versions, load_before=load_before
         )

@@ -79,18 +79,21 @@ class Up:
 
 
 @asynccontextmanager
-async def up_running(lab: Lab, checkout: Path, *, name: str = "up") -> AsyncIterator[Up]:
+async def up_running(
+    lab: Lab, checkout: Path, *, name: str = "up", broker_url: str | None = None
+) -> AsyncIterator[Up]:
     """Run a checkout's `taskmill up` on fresh data, over RabbitMQ, until the block ends; it has warmed up.
 
-    Two that run at once have different names.
+    Two that run at once have different names. With `broker_url` it has no RabbitMQ of its own.
     """
+    over_broker = {"TASKMILL_BROKER_URL": broker_url} if broker_url else {}
     data = lab.folder / name
     shutil.rmtree(data, ignore_errors=True)
     program_running = running(
         name,
         ["-m", "taskmill", "up", "--port", "0", "--data", str(data), "--broker", "rabbitmq"],
         folder=lab.folder,
-        environment={"PYTHONPATH": str(checkout / "src")},
+        environment={"PYTHONPATH": str(checkout / "src"), **over_broker},
         start_s=_START_S,
     )
     async with program_running as program:
