@@ -57,6 +57,7 @@ _OLDEST_S: Final = 90.0
 SILENCE: Final = timedelta(hours=1)
 """For how long a notice is silenced."""
 
+_YIELD_S: Final = 0.2
 _USUAL_MAX_AGE_S: Final = 60.0
 _PAUSE_RATIO: Final = 9
 _MOST_LATEST: Final = 64
@@ -125,23 +126,27 @@ class AttentionReading:
         ttl_s = self._paced_s(self._max_age_s)
         return await self._cache.get(visible, lambda: self._read(visible), ttl_s=ttl_s)
 
-    async def recent(self) -> Attention | None:
+    async def recent(self, *, max_age_s: float | None = None) -> Attention | None:
         """Return what needed attention some seconds ago, without reading it again if possible.
 
-        What is of the whole service may be a minute old; then it is being read again, for the next caller. None if
-        reading it has just failed, or its caller did not wait for it: so it is not tried for every caller.
+        What is of the whole service may be a minute old; when it is older than `max_age_s`, by default some
+        seconds, it is being read again, for the next caller. None if reading it has just failed, or its caller did
+        not wait for it: so it is not tried for every caller.
         """
         visible = await visible_queues(self._database)
         at_s, attention = self._latest.get(visible, (-inf, None))
         age_s = asyncio.get_running_loop().time() - at_s
-        if age_s <= self._paced_s(self._slow_max_age_s):
+        wanted_s = self._slow_max_age_s if max_age_s is None else min(max_age_s, self._max_age_s)
+        if age_s <= self._paced_s(wanted_s):
             return attention
-        if visible is not None or not self._slow_max_age_s or age_s > _OLDEST_S:
+        if visible is not None or not wanted_s or age_s > _OLDEST_S:
             return await self.read()
         self.refresher.wake()
         return attention
 
     async def _refresh(self) -> None:
+        # The page that wants it reads something, too, and somebody waits for that.
+        await asyncio.sleep(_YIELD_S)
         await self.read()
 
     def _paced_s(self, max_age_s: float) -> float:

@@ -14,6 +14,7 @@ from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Stats
+from taskmill.operations.attention import MAX_AGE_S
 from taskmill.runtime.gather import gather
 from taskmill.wire.attention import verdict
 
@@ -33,7 +34,7 @@ async def show_overview(view: View) -> Response:
     )
     charts = gather(windows.counted_activity(view, window), windows.failed_groups(view, window))
     (attention, (counted, groups)), (stats, figures) = await gather(
-        gather(service.attention.read(), charts), gather(tasks, service.figures.get())
+        gather(_attention(view), charts), gather(tasks, service.figures.get())
     )
     activity = counted.activity
     levels = await level_charts.read_levels(view, counted)
@@ -52,6 +53,12 @@ async def show_overview(view: View) -> Response:
         charts=flow_charts.flow_charts(activity),
         marks=await chart_marks.read_marks(view, activity),
     )
+
+
+async def _attention(view: View) -> Attention:
+    """Return what needs attention; it is seldom older than the last time that somebody looked."""
+    attention = view.context.service.attention
+    return await attention.recent(max_age_s=MAX_AGE_S) or await attention.read()
 
 
 def _totals(stats: Stats) -> dict[Status, int]:

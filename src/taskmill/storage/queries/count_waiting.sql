@@ -166,8 +166,9 @@ FROM (
         queue, 0 AS all_waiting, scheduled, retrying, later_are_more, is_end, due, due_are_more, is_served
     FROM complete
     UNION ALL
-    SELECT queue, tasks, 0, 0, false, false, 0, false, true
+    SELECT queue, tasks, 0, 0, NULL, NULL, 0, false, true
     FROM taskmill.task_count
-    WHERE status = 'new' AND queue IN (SELECT queue FROM bucket)
+    WHERE status = 'new' AND queue = ANY($1::text[])
 ) AS part
 GROUP BY queue
+HAVING count(is_end) > 0
