@@ -87,6 +87,7 @@ async def serving(
     async with asyncio.TaskGroup() as group:
         group.create_task(feed.run(stop))
         group.create_task(pull.run(stop))
+        group.create_task(service.attention.refresher.run(stop))
         group.create_task(server.run(stop))
         await server.started.wait()
         assert server.url is not None
