@@ -52,6 +52,13 @@ async def run_services(services: Sequence[Service], stop: asyncio.Event, *, grac
 
 
 async def _run(service: Service, stop: asyncio.Event) -> None:
-    await service.run(stop)
+    try:
+        await service.run(stop)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            # Nobody has cancelled it: a library reports something so. A task group would take no notice.
+            raise ServiceEnded(f"{service.name} was cancelled from within") from error
+        raise
     if not stop.is_set():
         raise ServiceEnded(service.name)

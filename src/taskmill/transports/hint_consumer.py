@@ -142,7 +142,8 @@ class HintConsumer:
     async def _cancel(self, driver: DriverChannel) -> None:
         tag, self._tag = self._tag, None
         if tag is not None:
-            await driver.basic_cancel(tag)
+            async with asyncio.timeout(_CONSUME_S):
+                await driver.basic_cancel(tag)
         delivery, self._last_delivery = self._last_delivery, 0
         if delivery:
             await driver.basic_nack(delivery, multiple=True, requeue=True, wait=False)

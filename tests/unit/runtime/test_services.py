@@ -88,6 +88,29 @@ async def test_a_service_that_ends_without_a_stop_is_a_failure() -> None:
     assert [type(error) for error in failed.value.exceptions] == [ServiceEnded]
 
 
+class Lost:
+    """A service that a library's error ends which looks as if it had been cancelled."""
+
+    name = "lost"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        assert not stop.is_set()
+        lost = asyncio.get_running_loop().create_future()
+        lost.set_exception(asyncio.CancelledError())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(0))
+            await lost
+
+
+async def test_a_service_that_nobody_cancelled_does_not_end_unnoticed() -> None:
+    reports: list[str] = []
+    services = [Recorder("good", reports), Lost()]
+    with pytest.raises(ExceptionGroup) as failed:
+        await run_services(services, asyncio.Event(), grace_s=5)
+    assert [str(error) for error in failed.value.exceptions] == ["lost was cancelled from within"]
+    assert "good is cancelled" in reports
+
+
 class Duty:
     """A duty that follows its script, then stops the service; "more" is more to do."""
 
