@@ -6,16 +6,17 @@ ms, the last is 34 days and everything longer. So a percentile is off by a facto
 
 import math
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.time_ranges import TimeRange
+
+Key = TypeVar("Key")
 
 _UNCOUNTED: Final = frozenset({EventType.CANCEL_REQUESTED, EventType.RESCHEDULED})
 COUNTED: Final = tuple(one for one in EventType if one not in _UNCOUNTED)
@@ -92,12 +93,22 @@ class Durations:
         indexes = (bisect_left(ranks, math.ceil(share * ranks[-1])) for share in shares)
         return [_middle_s(buckets[index]) for index in indexes]
 
-    def __add__(self, other: "Durations") -> "Durations":
-        """Return the sum of both."""
-        return Durations(
-            seconds=self.seconds + other.seconds,
-            buckets=Counter(self.buckets) + Counter(other.buckets),
+    @classmethod
+    def total(cls, durations: Sequence["Durations"]) -> "Durations":
+        """Return the sum of several."""
+        return cls(
+            seconds=sum(one.seconds for one in durations),
+            buckets=_added(one.buckets for one in durations),
         )
+
+
+def _added(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """Return the sum of several counts, without those that are 0."""
+    total: dict[Key, int] = {}
+    for one in counts:
+        for key, count in one.items():
+            total[key] = total.get(key, 0) + count
+    return {key: count for key, count in total.items() if count}
 
 
 def _middle_s(bucket: int) -> float:
@@ -120,12 +131,13 @@ class Flow:
         """The number of events."""
         return sum(self.counts.values())
 
-    def __add__(self, other: "Flow") -> "Flow":
-        """Return the sum of both."""
-        return Flow(
-            counts=Counter(self.counts) + Counter(other.counts),
-            waiting=self.waiting + other.waiting,
-            running=self.running + other.running,
+    @classmethod
+    def total(cls, flows: Sequence["Flow"]) -> "Flow":
+        """Return the sum of several."""
+        return cls(
+            counts=_added(flow.counts for flow in flows),
+            waiting=Durations.total([flow.waiting for flow in flows]),
+            running=Durations.total([flow.running for flow in flows]),
         )
 
 

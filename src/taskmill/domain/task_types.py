@@ -43,11 +43,11 @@ def runs_type(worker: WorkerState, name: str) -> bool:
 
 def flows_by_type(groups: Mapping[tuple[str, str], Flow]) -> dict[str, Flow]:
     """Return what happened by type, of what happened by queue and type. Types counted together are left out."""
-    flows: dict[str, Flow] = {}
+    flows: dict[str, list[Flow]] = {}
     for (_, name), flow in groups.items():
         if name != OTHER_TYPES:
-            flows[name] = flows[name] + flow if name in flows else flow
-    return flows
+            flows.setdefault(name, []).append(flow)
+    return {name: Flow.total(parts) for name, parts in flows.items()}
 
 
 def type_states(

@@ -38,6 +38,7 @@ _MOST_TAKEN = 10_000
 _MOST_PRUNED: Final = 5000
 _MOST_GROUPS: Final = 1000
 _DIGITS: Final = 12
+_EMPTY: Final = "0" * _DIGITS
 
 
 async def roll_up(database: Database) -> bool:
@@ -154,7 +155,10 @@ def _flow(row: asyncpg.Record) -> Flow:
 
 def _unpacked(histogram: str | None) -> dict[int, int]:
     """Unpack a histogram: 12 decimal digits for each bucket, the first bucket last."""
-    digits = histogram or "0"
-    ends = range(len(digits), 0, -_DIGITS)
-    counts = (int(digits[max(end - _DIGITS, 0) : end]) for end in ends)
-    return {bucket: count for bucket, count in enumerate(counts) if count}
+    if not histogram:
+        return {}
+    buckets = -(-len(histogram) // _DIGITS)
+    digits = histogram.zfill(buckets * _DIGITS)
+    parts = (digits[end - _DIGITS : end] for end in range(len(digits), 0, -_DIGITS))
+    # Most are empty: not reading these as numbers halves the time.
+    return {bucket: int(part) for bucket, part in enumerate(parts) if part != _EMPTY}

@@ -101,7 +101,7 @@ def activity_fields(activity: Activity) -> dict[str, object]:
 
 
 def _queue(name: str, types: Mapping[str, Flow], over_s: float) -> dict[str, object]:
-    whole = sum(types.values(), start=Flow())
+    whole = Flow.total(list(types.values()))
     return {
         **_rated(whole, over_s),
         "queue": name,

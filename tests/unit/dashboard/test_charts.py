@@ -19,7 +19,7 @@ def charts_of(counts: list[int], until: timedelta) -> FlowCharts:
         request=ActivityRequest(window=Window.HOUR, by_group=False),
         since=BEGIN,
         until=BEGIN + until,
-        total=sum(flows, start=Flow()),
+        total=Flow.total(flows),
         groups={},
         points=[(BEGIN + timedelta(minutes=number), flow) for number, flow in enumerate(flows)],
     )

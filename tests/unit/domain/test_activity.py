@@ -62,7 +62,7 @@ def test_the_mean_is_exact() -> None:
 def test_flows_add_up() -> None:
     one = Flow(counts={EventType.CLAIMED: 1}, waiting=of([1.0]), running=of([2.0]))
     two = Flow(counts={EventType.CLAIMED: 2, EventType.LOST: 1}, waiting=of([1.0, 9.0]))
-    both = one + two
+    both = Flow.total([one, two])
     assert both.counts == {EventType.CLAIMED: 3, EventType.LOST: 1}
     assert (both.changes, both.waiting.tasks, both.running.tasks) == (4, 3, 1)
     assert both.waiting == of([1.0, 1.0, 9.0])

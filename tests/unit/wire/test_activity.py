@@ -20,7 +20,7 @@ def shown(**parts: object) -> bytes:
         "request": ActivityRequest(window=Window.MINUTES_5, queue="mail"),
         "since": SINCE,
         "until": SINCE + timedelta(seconds=300),
-        "total": FLOW + FLOW,
+        "total": Flow.total([FLOW, FLOW]),
         "groups": {("mail", "a"): FLOW, ("mail", "b"): FLOW},
         "points": [(SINCE, FLOW), (SINCE + timedelta(minutes=1), Flow())],
     }

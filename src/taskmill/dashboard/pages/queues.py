@@ -12,11 +12,12 @@ from taskmill.dashboard.pages import slices, windows
 from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
 from taskmill.dashboard.window_pairs import NAMES
-from taskmill.domain.activity import AnyWindow, Flow, QueueActivity
+from taskmill.domain.activity import Flow, QueueActivity
 from taskmill.domain.errors import QueueNotFound
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
+from taskmill.runtime.gather import gather
 from taskmill.wire.fields import is_name
 from taskmill.wire.queues import to_queue_change
 
@@ -54,11 +55,15 @@ async def show_queues(view: View) -> Response:
     name = slices.searched(view.query, "name")
     queues = await view.context.service.queues(is_brief=True)
     wanted = [queue for queue in queues if name.lower() in queue.name]
-    part = await _with_waiting(view, await _part(view, wanted, order))
+    part = await _part(view, wanted, order)
+    counted, activity = await gather(
+        view.context.service.with_waiting(part.items),
+        windows.queue_activity(view, window, [queue.name for queue in part.items]),
+    )
     return view.page(
         "queues.html",
         title=view.t("nav.queues"),
-        rows=await _rows(view, part.items, window),
+        rows=[_row(queue, activity) for queue in counted],
         part=part,
         paused=sum(queue.paused_at is not None for queue in wanted),
         there_are_some=bool(queues),
@@ -133,20 +138,8 @@ async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[Q
     return replace(part, items=await with_oldest(part.items))
 
 
-async def _with_waiting(view: View, part: Slice[QueueState]) -> Slice[QueueState]:
-    return replace(part, items=await view.context.service.with_waiting(part.items))
-
-
 def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:
     return sorted(queues, key=ORDERS[order])  # type: ignore[arg-type]
-
-
-async def _rows(view: View, queues: Sequence[QueueState], window: AnyWindow) -> list[Row]:
-    """Return the queues with their activity."""
-    if not queues:
-        return []
-    activity = await windows.queue_activity(view, window, [queue.name for queue in queues])
-    return [_row(queue, activity) for queue in queues]
 
 
 def _row(queue: QueueState, activity: QueueActivity) -> Row:
