@@ -70,6 +70,8 @@ def main() -> int:
             _print(f"[{len(reports)}/{arguments.seeds}] {report}")
             for violation in report.violations[:_SHOWN]:
                 _print(f"    {violation}")
+            if report.logs is not None:
+                _print(f"    its logs are in {report.logs}")
     _sum_up(reports)
     return int(any(report.violations for report in reports))
 

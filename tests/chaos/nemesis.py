@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from taskmill.runtime.clock import SystemClock
 from tests.chaos.faults.broker import BrokerFaults
 from tests.chaos.faults.database import DatabaseFaults
 from tests.chaos.faults.network import NetworkFaults
@@ -26,7 +27,7 @@ class Nemesis:
     """All kinds of faults. `run` injects a number of them; afterwards `heal` undoes what is left.
 
     `done` counts the faults by kind, `deaths` the failpoints at which processes died. `absent` are the kinds that
-    this machine can't do.
+    this machine can't do. `timeline` has when each fault began and ended.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Nemesis:
             processes,
         )
         self.done: Counter[str] = Counter()
+        self.timeline: list[str] = []
         self.deaths = processes.deaths
         every: Mapping[str, Fault] = {k: v for kind in self._kinds for k, v in kind.all().items()}
         assert only <= every.keys(), f"unknown here: {only - every.keys()}"
@@ -80,13 +82,23 @@ class Nemesis:
         return self._menu.pop()
 
     async def _do(self, name: str) -> None:
-        if await self._faults[name]():
+        began_at = _now()
+        has_happened = await self._faults[name]()
+        result = "done" if has_happened else "in vain"
+        self.timeline.append(f"{began_at} to {_now()}: {name}, {result}")
+        if has_happened:
             self.done[name] += 1
         else:
             self._menu.append(name)
 
     async def heal(self) -> None:
         """Undo everything, and wait until all processes serve again."""
+        self.timeline.append(f"{_now()}: heal")
         for kind in self._kinds:
             await kind.heal()
         await self._site.serves()
+
+
+def _now() -> str:
+    """Return the time of day, as log lines have it."""
+    return f"{SystemClock().now():%H:%M:%S.%f}"

@@ -1,6 +1,7 @@
 """One seed: a site, clients and a nemesis; then recovery, and a check of everything."""
 
 import asyncio
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -62,6 +63,9 @@ class Report:
     back_s: float = 0.0
     settled_s: float = 0.0
     violations: list[str] = field(default_factory=list)
+    timeline: list[str] = field(default_factory=list)
+    logs: Path | None = None
+    """Where the logs of all processes are, with the timeline of the faults, if anything was violated."""
 
     def __str__(self) -> str:
         """Summarize it in one line."""
@@ -93,7 +97,21 @@ async def run(plan: Plan) -> Report:
         async with site:
             await under_load(site, history, report, lambda: _do_harm(site, history, report))
             await _count(site, report)
+        if report.violations and not plan.broken:
+            report.logs = _kept_logs(Path(folder), report)
     return report
+
+
+def _kept_logs(folder: Path, report: Report) -> Path:
+    """Copy the logs of a seed to a folder that stays, and return it."""
+    kept = Path(tempfile.mkdtemp(prefix=f"taskmill-chaos-logs-{report.plan.seed}-"))
+    for log in [*folder.glob("*/start-*/*"), *folder.glob("rabbitmq/log/*")]:
+        if log.is_file():
+            target = kept / log.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, target)
+    (kept / "faults.txt").write_text("".join(f"{line}\n" for line in report.timeline))
+    return kept
 
 
 async def _do_harm(site: Site, history: History, report: Report) -> None:
@@ -106,7 +124,7 @@ async def _do_harm(site: Site, history: History, report: Report) -> None:
         roles=plan.roles,
         pause_s=_pause_s(plan),
     )
-    report.absent = nemesis.absent
+    report.absent, report.timeline = nemesis.absent, nemesis.timeline
     await nemesis.run(plan.faults)
     await nemesis.heal()
     report.faults, report.deaths = nemesis.done, nemesis.deaths
