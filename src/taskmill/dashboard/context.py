@@ -1,7 +1,8 @@
 """What every page works with, made once for each process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from starlette.responses import Response
 
@@ -53,6 +54,7 @@ class Context:
     activities: TtlCache[Activity] = field(default_factory=TtlCache)
     counted_activities: TtlCache[CountedActivity] = field(default_factory=TtlCache)
     queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
+    oldest_due: TtlCache[Mapping[str, datetime | None]] = field(default_factory=TtlCache)
     failed_groups: TtlCache[FailedGroups] = field(default_factory=TtlCache)
     worker_spans: TtlCache[WorkerSpans] = field(default_factory=TtlCache)
     reports: TtlCache[SystemReport] = field(default_factory=TtlCache)

@@ -17,6 +17,7 @@ from taskmill.domain.errors import QueueNotFound
 from taskmill.domain.grants import Scope
 from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
+from taskmill.operations.visibility import current_visibility
 from taskmill.runtime.gather import gather
 from taskmill.wire.fields import is_name
 from taskmill.wire.queues import to_queue_change
@@ -130,12 +131,26 @@ def _order(query: Pairs) -> str:
 
 
 async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[QueueState]:
-    """Return the queues of the page. Waiting tasks are read for as few queues as possible."""
-    with_oldest = view.context.service.with_oldest
+    """Return the queues of the page, each with its oldest due task, which is read for as few as possible."""
     if order == "oldest":
-        return slices.cut(_sorted(await with_oldest(wanted), order), view.query)
+        oldest = await _oldest_due(view)
+        known = [replace(one, oldest_due_at=oldest.get(one.name)) for one in wanted]
+        return slices.cut(_sorted(known, order), view.query)
     part = slices.cut(_sorted(wanted, order), view.query)
-    return replace(part, items=await with_oldest(part.items))
+    return replace(part, items=await view.context.service.with_oldest(part.items))
+
+
+async def _oldest_due(view: View) -> Mapping[str, datetime | None]:
+    """Return since when the oldest due task of each queue waits; requests share it for a moment."""
+    service = view.context.service
+
+    async def read() -> Mapping[str, datetime | None]:
+        states = await service.with_oldest(await service.queues(is_brief=True))
+        return {one.name: one.oldest_due_at for one in states}
+
+    if current_visibility() is not None:
+        return await read()
+    return await view.context.oldest_due.get(None, read, ttl_s=windows.TTL_S)
 
 
 def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:
