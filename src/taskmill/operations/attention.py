@@ -176,8 +176,8 @@ class AttentionReading:
                 lasts=SILENCE if state is MarkState.SILENCED else None,
                 note=note,
             )
-        self._cache = TtlCache()
-        self._latest.clear()
+        # What is being read now may not have the mark.
+        self._cache, self._latest = TtlCache(), {}
         return await self._find(notice_id)
 
     async def _find(self, notice_id: UUID) -> Notice:
@@ -193,27 +193,25 @@ class AttentionReading:
 
         Of a kind they are those that are shown one by one, and all that have a mark, or these would lose it.
         """
+        now, latest = asyncio.get_running_loop().time, self._latest
         at, found, stored = await self._found(None)
         marked = [one for one in with_records(found, stored.notices) if one.mark]
         attention = conclude(at, found, stored.notices, stored.well_since)
-        self._remember(None, attention)
+        latest[None] = now(), attention
         there = {one.id: one for one in [*attention.notices, *marked] if one.case != MORE}
         await notices.record(self._database, there.values())
 
     async def _read(self, visible: _Visible) -> Attention:
         now = asyncio.get_running_loop().time
-        began_s, attention = now(), None
+        began_s, latest, attention = now(), self._latest, None
         try:
             attention = await self._concluded(visible)
         finally:
             self._took_s = now() - began_s
-            self._remember(visible, attention)
+            if len(latest) >= _MOST_LATEST:
+                latest.clear()
+            latest[visible] = now(), attention
         return attention
-
-    def _remember(self, visible: _Visible, attention: Attention | None) -> None:
-        if len(self._latest) >= _MOST_LATEST:
-            self._latest.clear()
-        self._latest[visible] = asyncio.get_running_loop().time(), attention
 
     async def _concluded(self, visible: _Visible) -> Attention:
         at, found, stored = await self._found(visible)
