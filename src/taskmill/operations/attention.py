@@ -141,12 +141,11 @@ class AttentionReading:
             return attention
         if visible is not None or not wanted_s or age_s > _OLDEST_S:
             return await self.read()
-        self.refresher.wake()
+        # The page that wants it reads something, too, and somebody waits for that.
+        asyncio.get_running_loop().call_later(_YIELD_S, self.refresher.wake)
         return attention
 
     async def _refresh(self) -> None:
-        # The page that wants it reads something, too, and somebody waits for that.
-        await asyncio.sleep(_YIELD_S)
         await self.read()
 
     def _paced_s(self, max_age_s: float) -> float:

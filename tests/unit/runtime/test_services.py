@@ -16,7 +16,7 @@ import uvloop
 from taskmill.observability.metrics import DUTY_ROUNDS, LOOP_LAG
 from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.periodic import Periodic, backoff_s, pause
-from taskmill.runtime.services import ServiceEnded, run_services
+from taskmill.runtime.services import Service, ServiceEnded, run_services
 from taskmill.runtime.signals import stop_on_signal
 from tests.support.polling import eventually
 
@@ -104,7 +104,7 @@ class Lost:
 
 async def test_a_service_that_nobody_cancelled_does_not_end_unnoticed() -> None:
     reports: list[str] = []
-    services = [Recorder("good", reports), Lost()]
+    services: list[Service] = [Recorder("good", reports), Lost()]
     with pytest.raises(ExceptionGroup) as failed:
         await run_services(services, asyncio.Event(), grace_s=5)
     assert [str(error) for error in failed.value.exceptions] == ["lost was cancelled from within"]
