@@ -56,7 +56,7 @@ async def show_overview(view: View) -> Response:
 
 
 async def _attention(view: View) -> Attention:
-    """Return what needs attention; it is seldom older than the last time that somebody looked."""
+    """Return what needed attention lately; what is older than a second is read again for the next request."""
     attention = view.context.service.attention
     return await attention.recent(max_age_s=MAX_AGE_S) or await attention.read()
 
