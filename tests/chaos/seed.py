@@ -104,11 +104,11 @@ async def run(plan: Plan) -> Report:
             last = "".join(traceback.format_exception(error)).strip()
             report.violations.append(f"not_carried_through: {last}")
         if report.violations and not plan.broken:
-            report.logs = _kept_logs(Path(folder), report)
+            report.logs = _copied_logs(Path(folder), report)
     return report
 
 
-def _kept_logs(folder: Path, report: Report) -> Path:
+def _copied_logs(folder: Path, report: Report) -> Path:
     """Copy the logs of a seed to a folder that stays, and return it."""
     kept = Path(tempfile.mkdtemp(prefix=f"taskmill-chaos-logs-{report.plan.seed}-"))
     for log in [*folder.glob("*/start-*/*"), *folder.glob("rabbitmq/log/*")]:
