@@ -26,9 +26,8 @@ counted AS (
     ) AS moved
     CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
 )"""
-_GIVEN_LEASE = "($2::uuid[])[width_bucket(task_id, $1::uuid[])]"
-_FENCE = f"""
-        AND lease_id = {_GIVEN_LEASE}
+_FENCE = """
+        AND lease_id = ($2::uuid[])[width_bucket(task_id, $1::uuid[])]
         AND claim_no = ($3::integer[])[width_bucket(task_id, $1::uuid[])]"""
 _ONE_KEY = """
     ON CONFLICT (scope, key) DO UPDATE
@@ -72,15 +71,8 @@ def _without(part: str) -> Change:
     return _with(part, "")
 
 
-def _without_fence(text: str) -> str:
-    """Let whoever comes end an attempt, in his own name. Each parameter still needs a type."""
-    in_own_name = _with(
-        "task_id, lease_id, claim_no, attempt",
-        f"task_id, {_GIVEN_LEASE} AS lease_id, claim_no, attempt",
-    )
-    return in_own_name(_with(_FENCE, " AND $3::integer[] IS NOT NULL")(text))
-
-
+# Whoever comes ends an attempt. Each parameter still needs a type.
+_WITHOUT_FENCE = _with(_FENCE, " AND $2::uuid[] IS NOT NULL AND $3::integer[] IS NOT NULL")
 _ONE_FIRE = "\n    ON CONFLICT (schedule_id, tick) DO NOTHING"
 _AS_READ = " AND c.revision = moved.revision AND c.cursor_at = moved.was_at"
 
@@ -92,7 +84,7 @@ _IDLE_WORKER = _with(
 
 _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
     {
-        "fence": {"end_attempts": _without_fence, "succeed_attempts": _without_fence},
+        "fence": {"end_attempts": _WITHOUT_FENCE, "succeed_attempts": _WITHOUT_FENCE},
         "counter": {
             "end_attempts": _without(_COUNTED),
             "succeed_attempts": _without(_SUCCESSES_COUNTED),
