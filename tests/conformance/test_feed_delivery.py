@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from uuid import UUID
 
 import aio_pika
@@ -277,18 +276,3 @@ async def test_changes_of_dropped_tasks_are_skipped(stage: Stage, broker_url: st
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
         await consumer.has(1)
     assert consumer.unique_changes == [(str(tasks[2].id), 1)]
-
-
-async def test_feed_delivery_pauses_while_hints_are_sent_unless_one_is_late(
-    stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)
-    monkeypatch.setattr("taskmill.relay.feed._PAUSE_FACTOR", 10**6)
-    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
-        await lease_taken(stage)
-        await stage.creation.create_all([a_draft() for _ in range(30)])
-        await consumer.has(10)
-    assert len(consumer.messages) == 10
-    monkeypatch.setattr("taskmill.relay.feed._LATE", timedelta(seconds=-1))
-    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
-        await consumer.has(20)

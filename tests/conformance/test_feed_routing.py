@@ -62,9 +62,7 @@ class Mail:
 def a_relay(stage: Stage, broker_url: str, holder: UUID) -> FeedDelivery:
     """A delivery with a fixed holder: when it is restarted it takes its own lease without waiting."""
     exchange = EventExchange(broker_url, source="/test")
-    return FeedDelivery(
-        stage.database, exchange, holder=holder, clock=stage.clock, is_busy=lambda: False
-    )
+    return FeedDelivery(stage.database, exchange, holder=holder, clock=stage.clock)
 
 
 @asynccontextmanager

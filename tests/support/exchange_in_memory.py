@@ -107,7 +107,6 @@ async def delivering(
         exchange,
         holder=holder,
         clock=stage.clock,
-        is_busy=lambda: False,
         idle_backoff=idle_backoff,
     )
     stop = asyncio.Event()

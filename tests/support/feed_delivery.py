@@ -61,7 +61,7 @@ async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]
 
 @asynccontextmanager
 async def a_delivery(
-    stage: Stage, broker_url: str, database: Database | None = None, *, is_busy: bool = False
+    stage: Stage, broker_url: str, database: Database | None = None
 ) -> AsyncIterator[FeedDelivery]:
     """Deliver, as a relay does, until the block ends."""
     delivery = FeedDelivery(
@@ -69,7 +69,6 @@ async def a_delivery(
         EventExchange(broker_url, source="/test"),
         holder=stage.ids(),
         clock=stage.clock,
-        is_busy=lambda: is_busy,
     )
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:

@@ -342,7 +342,6 @@ class Process(ProcessContext):
                     exchange,
                     holder=self.ids(),
                     clock=self.clock,
-                    is_busy=lambda: hints.is_busy,
                     idle_backoff=self.idle_backoff,
                 )
             )

@@ -9,8 +9,7 @@ follows.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -33,16 +32,13 @@ from taskmill.storage.database import Database
 log = get_logger(__name__)
 
 _CURSOR = "rabbitmq"
-_PAGE = 500
+_PAGE = 1000
 # While no queue is bound: how often to check for one, and how many changes one statement scans.
 _SCAN_S = 1.0
 _MOST_SCANNED = 10_000
 _POLL_S = 0.1
 # The cursor lease; its holder renews it at least every third of this.
 _HOLD_S = 15.0
-# While hints are sent, and changes are not late, it pauses for this many times as long as it works.
-_PAUSE_FACTOR = 4
-_LATE = timedelta(minutes=1)
 _TAKE_LEASE_S = 1.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
@@ -50,10 +46,7 @@ _OUTAGES = (Unavailable, asyncpg.PostgresError, BrokerAway)
 
 
 class FeedDelivery:
-    """A service that delivers the feed while it holds the cursor lease. Several may run at once.
-
-    `is_busy` returns whether this process is sending hints, which has priority.
-    """
+    """A service that delivers the feed while it holds the cursor lease. Several may run at once."""
 
     name = "feed-delivery"
 
@@ -64,12 +57,10 @@ class FeedDelivery:
         *,
         holder: UUID,
         clock: Clock,
-        is_busy: Callable[[], bool],
         idle_backoff: IdleBackoff | None = None,
     ) -> None:
         self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._database = database
-        self._is_busy = is_busy
         self._exchange = exchange
         self._clock = clock
         self._cursor_lease = CursorLease(_CURSOR, holder, _HOLD_S)
@@ -166,7 +157,6 @@ class FeedDelivery:
 
     async def _deliver_page(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         page = await self._page(after)
-        began = self._clock.monotonic()
         new = [change for change in page.changes if change.cursor not in self._delivered]
         behind = None if page.is_last else page.cursor
         if not await self._deliver(after, new, behind) or not await self._move(after, page.cursor):
@@ -174,8 +164,6 @@ class FeedDelivery:
         self._is_bound = self._is_bound or page.cursor < self._bound_until
         if page.is_last:
             await self._idle_backoff.pause(_POLL_S, stop)
-        else:
-            await pause(stop, self._pause_s(page, self._clock.monotonic() - began))
         return page.cursor
 
     async def _page(self, after: Cursor) -> FeedPage:
@@ -237,13 +225,6 @@ class FeedDelivery:
         FEED_PUBLISHED.inc(len(acked))
         FEED_RETURNED.inc(sent.confirms.count(Confirm.RETURNED))
         return sent
-
-    def _pause_s(self, page: FeedPage, spent_s: float) -> float:
-        """Return how long to leave the processor and the broker to hints."""
-        if not (page.changes and self._is_busy()):
-            return 0.0
-        is_late = self._clock.now() - page.changes[-1].event.at > _LATE
-        return 0.0 if is_late else min(_PAUSE_FACTOR * spent_s, _HOLD_S / 3)
 
     async def _skip(self, after: Cursor) -> Cursor | None:
         """Continue with the oldest change that is retained, and log the gap."""

@@ -10,7 +10,6 @@ from taskmill.storage.claims import Bucket
 
 # What is still due after this is hinted again: workers may have become free, or hints been lost.
 _AGAIN_S: Final = 2.0
-_BUSY_S: Final = 0.5
 
 Kind: TypeAlias = tuple[str, str]
 """A queue and a type."""
@@ -24,7 +23,6 @@ class HintSchedule:
         self._woken_at = clock.monotonic()
         self._due_at: dict[Bucket, float] = {}
         self._sent_at: dict[Kind, float] = {}
-        self._last_sent_at = -inf
 
     def wake(self) -> None:
         """Have all that is due hinted again: something may have become due."""
@@ -32,16 +30,11 @@ class HintSchedule:
 
     def note_sent(self, kind: Kind) -> None:
         """Record that a hint was sent."""
-        self._sent_at[kind] = self._last_sent_at = self._clock.monotonic()
+        self._sent_at[kind] = self._clock.monotonic()
 
     def forget_sent(self) -> None:
         """Forget which hints were sent: they may be lost."""
         self._sent_at.clear()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether hints were sent within the last half second."""
-        return self._clock.monotonic() - self._last_sent_at < _BUSY_S
 
     def scanned(self, firsts: Mapping[Bucket, FirstWaiting], *, is_complete: bool) -> list[Kind]:
         """Take what a scan found; return what is to be hinted now, the most urgent first.

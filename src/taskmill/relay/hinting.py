@@ -84,11 +84,6 @@ class HintSender:
         if self.link.is_up:
             self._send(hint)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether hints were sent within the last half second."""
-        return self._schedule.is_busy
-
     async def run(self, stop: asyncio.Event) -> None:
         """Send hints until stopped; then wait for the confirms of those in flight."""
         async with asyncio.TaskGroup() as group, wake_on(stop, self._woken.set):

@@ -47,7 +47,6 @@ async def pauses(link: AskedLink) -> list[float]:
         exchange,
         holder=UUID(int=1),
         clock=ManualClock(BEGIN),
-        is_busy=lambda: False,
     )
     with leaping():
         await delivery.run(link.stop)

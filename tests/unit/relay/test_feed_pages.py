@@ -1,16 +1,13 @@
 """How the delivery of the feed goes from page to page and keeps its lease; without a database or a broker."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import pytest
 
-from taskmill.amqp.events import Sent
 from taskmill.domain.feed import START, Change, Cursor, FeedPage
-from taskmill.relay import feed
 from taskmill.relay.feed import FeedDelivery
 from taskmill.storage import cursor_leases
 from tests.support.attempts import no_database
@@ -23,28 +20,13 @@ FIRST: Final = Cursor(1, 1)
 SECOND: Final = Cursor(1, 2)
 
 
-class SlowExchange(ExchangeInMemory):
-    """Takes a second of the clock for each batch."""
-
-    def __init__(self, clock: ManualClock, *bound: str) -> None:
-        super().__init__(*bound)
-        self._clock = clock
-
-    async def deliver(self, changes: Sequence[Change]) -> Sent:
-        """Take changes, and a second."""
-        self._clock.advance(timedelta(seconds=1))
-        return await super().deliver(changes)
-
-
 class Delivery(FeedDelivery):
-    """Delivers one page that a test gives it, and records what it reads, moves and pauses."""
+    """Delivers one page that a test gives it, and records what it reads and moves."""
 
     def __init__(self, page: FeedPage, exchange: ExchangeInMemory, clock: ManualClock) -> None:
         self.moves: list[tuple[Cursor, Cursor, float]] = []
         self.read: list[Cursor] = []
-        super().__init__(
-            no_database(), exchange, holder=UUID(int=1), clock=clock, is_busy=lambda: True
-        )
+        super().__init__(no_database(), exchange, holder=UUID(int=1), clock=clock)
         self._given = page
 
     async def _page(self, after: Cursor) -> FeedPage:
@@ -65,48 +47,24 @@ def a_page(*, is_last: bool) -> FeedPage:
     return FeedPage(changes, SECOND, is_last=is_last)
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long it pauses, without pausing."""
-    made: list[float] = []
-
-    async def pause(_: asyncio.Event, seconds: float) -> None:
-        made.append(seconds)
-
-    monkeypatch.setattr(feed, "pause", pause)
-    return made
-
-
 @pytest.mark.parametrize(("is_last", "read"), [(True, []), (False, [SECOND])])
-async def test_only_if_there_is_more_it_reads_ahead(
-    pauses: list[float], read: list[Cursor], *, is_last: bool
-) -> None:
+async def test_only_if_there_is_more_it_reads_ahead(read: list[Cursor], *, is_last: bool) -> None:
     clock = ManualClock(BEGIN)
     stop = asyncio.Event()
     stop.set()
     delivery = Delivery(a_page(is_last=is_last), ExchangeInMemory(), clock)
     assert await delivery._deliver_page(START, stop) == SECOND
     assert delivery.read == read
-    assert len(pauses) == len(read)
-
-
-async def test_after_a_page_it_pauses_for_four_times_what_it_took(pauses: list[float]) -> None:
-    clock = ManualClock(BEGIN)
-    clock.advance(timedelta(seconds=50))
-    page = a_page(is_last=False)
-    await Delivery(page, SlowExchange(clock), clock)._deliver_page(START, asyncio.Event())
-    assert pauses == [4.0]
 
 
 @pytest.mark.parametrize(("until", "is_bound"), [(SECOND, False), (Cursor(1, 3), True)])
 async def test_what_a_scan_found_is_delivered_up_to_its_end(
-    pauses: list[float], until: Cursor, *, is_bound: bool
+    until: Cursor, *, is_bound: bool
 ) -> None:
     delivery = Delivery(a_page(is_last=False), ExchangeInMemory(), ManualClock(BEGIN))
     delivery._bound_until = until
     await delivery._deliver_page(START, asyncio.Event())
     assert delivery._is_bound is is_bound
-    assert pauses == [0.0]
 
 
 async def test_while_confirms_are_slow_it_renews_the_lease_every_sixth_of_its_time() -> None:
@@ -133,9 +91,7 @@ async def test_an_unchanged_cursor_is_written_every_third_of_the_lease(
 
     monkeypatch.setattr(cursor_leases, "move", move)
     clock = ManualClock(BEGIN)
-    delivery = FeedDelivery(
-        no_database(), ExchangeInMemory(), holder=UUID(int=1), clock=clock, is_busy=lambda: True
-    )
+    delivery = FeedDelivery(no_database(), ExchangeInMemory(), holder=UUID(int=1), clock=clock)
     delivery._delivered = {FIRST, SECOND}
     clock.advance(timedelta(seconds=4.75))
     assert await delivery._move(FIRST, FIRST)

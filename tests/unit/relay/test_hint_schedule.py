@@ -109,14 +109,3 @@ def test_when_the_next_task_is_due_is_known_without_what_is_due() -> None:
     assert scans.schedule.next_due_in_s() == NEVER
     scans.hinted()
     assert scans.schedule.next_due_in_s() == NEVER
-
-
-def test_it_is_busy_for_half_a_second_after_a_hint() -> None:
-    scans = Scans()
-    busy = [scans.schedule.is_busy]
-    scans.schedule.note_sent(MAIL)
-    busy.append(scans.schedule.is_busy)
-    for seconds in (0.375, 0.125):
-        scans.later(seconds)
-        busy.append(scans.schedule.is_busy)
-    assert busy == [False, True, True, False]
