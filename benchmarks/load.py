@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+# A search may take 4 s.
+_TIMEOUT_S = 10
 _SCRIPT = Path(__file__).with_name("load.lua")
 _MARK = "RESULT "
 _DIFFERENT = 2000
@@ -82,6 +84,7 @@ async def _load(
         f"--threads={len(urls)}",
         f"--connections={connections}",
         f"--duration={seconds}s",
+        f"--timeout={_TIMEOUT_S}s",
         f"--script={_SCRIPT}",
         urls[0],
         "--",

@@ -49,16 +49,16 @@ Cost = tuple[float, float, float]
 
 
 async def run(lab: Lab) -> list[Figure]:
-    seconds = lab.pick(quick=10, short=30, full=120)
-    rounds = lab.pick(quick=1, short=1, full=3)
+    # At least a minute, since many duties come once in it.
+    seconds = lab.pick(quick=10, short=60, full=120)
     async with lab.broker(), _counting_server(lab) as url, lab.vhost() as amqp_url:
         start = partial(_idling, lab, url, amqp_url)
         async with start(_ROLES) as programs:
-            one = await _rounds("one of each", url, programs, rounds, seconds)
+            one = await _measure("one of each", url, programs, seconds)
             async with start(_SECOND) as more:
-                two = await _rounds("two", url, [*programs, *more], rounds, seconds)
+                two = await _measure("two", url, [*programs, *more], seconds)
             await _store_schedules(url)
-            many = await _rounds("100,000 schedules", url, programs, rounds, seconds)
+            many = await _measure("100,000 schedules", url, programs, seconds)
     return [
         *_figures("", one, at_most(_MOST_PER_S), at_most(_MOST_PERCENT)),
         *_figures(", 100,000 schedules", many, at_most(_MOST_PER_S), at_most(_MOST_PERCENT)),
@@ -67,27 +67,16 @@ async def run(lab: Lab) -> list[Figure]:
 
 
 def _figures(
-    name: str, rounds: Sequence[Cost], statements: Target | None, percent: Target | None
+    name: str, cost: Cost, statements: Target | None, percent: Target | None
 ) -> list[Figure]:
-    statements_per_s, commits_per_s, percents = zip(*rounds, strict=True)
+    statements_per_s, commits_per_s, used_percent = cost
     return [
-        Figure(name=f"statements{name}", unit="/s", ours=statements_per_s, target=statements),
-        Figure(name=f"transactions{name}", unit="/s", ours=commits_per_s),
-        Figure(name=f"processor time{name}", unit="% of a core", ours=percents, target=percent),
+        Figure(name=f"statements{name}", unit="/s", ours=[statements_per_s], target=statements),
+        Figure(name=f"transactions{name}", unit="/s", ours=[commits_per_s]),
+        Figure(
+            name=f"processor time{name}", unit="% of a core", ours=[used_percent], target=percent
+        ),
     ]
-
-
-async def _rounds(
-    name: str, url: str, programs: Sequence[Program], rounds: int, seconds: int
-) -> list[Cost]:
-    await asyncio.sleep(_SETTLE_S)
-    measured = []
-    for number in range(rounds):
-        statements, commits, percent = cost = await _measure(url, programs, seconds)
-        measured.append(cost)
-        text = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
-        print(f"  round {number + 1}, {name}: {text}, {percent:.2f} % of a core", flush=True)
-    return measured
 
 
 async def _store_schedules(url: str) -> None:
@@ -98,8 +87,9 @@ async def _store_schedules(url: str) -> None:
         await stored_schedules.store(connection, _SCHEDULES, spec, next_at=now + _LEAD, apart_s=0.1)
 
 
-async def _measure(url: str, programs: Sequence[Program], seconds: int) -> Cost:
+async def _measure(name: str, url: str, programs: Sequence[Program], seconds: int) -> Cost:
     """Return statements and transactions a second, and the share of a core in percent."""
+    await asyncio.sleep(_SETTLE_S)
     async with connected(url) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
         before, commits_before = _used_s(programs), await connection.fetchval(_COMMITS)
@@ -108,7 +98,10 @@ async def _measure(url: str, programs: Sequence[Program], seconds: int) -> Cost:
         commits = await connection.fetchval(_COMMITS) - commits_before
         calls = await connection.fetchval(_CALLS)
         await _print_statements(connection, seconds)
-    return calls / seconds, commits / seconds, 100 * used_s / seconds
+    cost = calls / seconds, commits / seconds, 100 * used_s / seconds
+    text = "{:.1f} statements/s in {:.1f} transactions/s, {:.2f} % of a core".format(*cost)
+    print(f"  {name}: {text}", flush=True)
+    return cost
 
 
 async def _print_statements(connection: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:

@@ -13,7 +13,7 @@ from taskmill.runtime.waiting import first_of
 
 IDLE_AFTER_S: Final = 2.0
 """A process becomes idle this long after the latest activity."""
-IDLE_PAUSE_S: Final = 3.0
+IDLE_PAUSE_S: Final = 5.0
 """How often an idle process polls nevertheless: a notification is lost when its sender dies."""
 NOTIFIED_PAUSE_S: Final = 15.0
 """How often to poll for what is always notified, because the same transaction sends the notification."""

@@ -198,7 +198,7 @@ class WorkerSettings(Group):
     poll_s: Seconds = Field(
         0.25,
         description="how often an idle worker polls for tasks when it gets no notification; if notifications "
-        "work and nothing has happened for 2 s, every 3 s",
+        "work and nothing has happened for 2 s, every 5 s",
     )
     claim_size: Count = Field(
         500, description="most tasks in one claim, and in one flush of finishes"
