@@ -28,6 +28,13 @@ PROBES = ("probe-posted", "probe-published")
 TICK = "tick"
 # The clocks of the API and of PostgreSQL agree to about half the time of a round trip.
 _CLOCKS_AGREE_S = 0.1
+# A worker holds its lease alone; rescue ends what others have claimed.
+_STEPS_OF_OTHERS = """
+SELECT h.task_id, h.event, h.worker, l.worker AS holder
+FROM taskmill.task_history AS h
+JOIN taskmill.lease AS l ON l.id = h.lease_id
+WHERE h.worker <> l.worker AND h.worker NOT LIKE 'rescue@%'
+"""
 
 
 class _Violations:
@@ -78,6 +85,10 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
     return [
         *history.violations,
         *(f"unsafe: {problem}" for problem in await unsafe(sql)),
+        *(
+            "not_its_lease: {task_id}: {event} by {worker} under a lease of {holder}".format(**step)
+            for step in await sql.fetch(_STEPS_OF_OTHERS)
+        ),
         *_of_operations(history, by_name, rejections),
         *_of_strangers(history, by_name),
         *_of_cancels(history, happened),

@@ -24,7 +24,7 @@ class Case:
 CASES = {
     # Another worker has the task when the stale one ends it: tasks take longer than a lease lasts.
     "fence": Case(
-        violation="under a lease of",
+        violation="not_its_lease",
         only=frozenset({"freeze"}),
         delays_s=(3, 5, 7),
         posts_per_s=12,

@@ -1,11 +1,10 @@
 """Checks what must be true of any database at any moment, by its rows and events (docs: guarantees)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import asyncpg
 
@@ -17,7 +16,6 @@ Row: TypeAlias = asyncpg.Record
 
 _REPLAYED = ("version", "status", "run", "attempt", "losses", "claim_no", "run_at")
 _ENDS_A_CLAIM = {"succeeded", "failed", "retry_scheduled", "handed_back", "lost", "cancelled"}
-_RESCUER = "rescue@"
 _STAYS = {"cancel_requested", "rescheduled"}
 _BY_WEEK = """
     SELECT week, queue, status, sum(tasks)::bigint AS tasks
@@ -45,7 +43,6 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
         )
         counted_by_week = await sql.fetch(_BY_WEEK)
         batches = await sql.fetch("SELECT task_ids, versions FROM taskmill.change_batch")
-        holders = dict(await sql.fetch("SELECT id, worker FROM taskmill.lease"))
     history: dict[Any, list[Row]] = defaultdict(list)
     for event in events:
         history[event["task_id"]].append(event)
@@ -61,7 +58,6 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
         + _of_counts(rows, counted)
         + _of_weeks(rows, counted_by_week)
         + _of_feed(events, batches)
-        + _of_holders(events, holders)
     )
 
 
@@ -83,17 +79,6 @@ def _of_task(row: Row, events: Sequence[Row]) -> list[str]:
     if row["error"] != _last_error(events):
         problems.append(f"replay says error {_last_error(events)}, the row {row['error']}")
     return problems
-
-
-def _of_holders(events: Sequence[Row], holders: Mapping[UUID, str]) -> list[str]:
-    """Whoever claims or ends an attempt holds its lease, or rescues it."""
-    return [
-        f"{event['task_id']}: {event['event']} by {event['worker']} under a lease of {holder}"
-        for event in events
-        if (holder := holders.get(event["lease_id"])) is not None
-        and event["worker"] not in {None, holder}
-        and not event["worker"].startswith(_RESCUER)
-    ]
 
 
 def _of_transitions(events: Sequence[Row]) -> list[str]:
