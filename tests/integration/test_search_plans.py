@@ -91,7 +91,8 @@ def at_some_time(tasks: int) -> TaskFilter:
         (TaskFilter(name="клиента № 000017"), GROUP, CHUNK + 10 * GROUP),
         (TaskFilter(name="клиента № 000007", statuses=WAITING), GROUP, CHUNK + 10 * GROUP),
         (TaskFilter(type="type-7", statuses=WAITING), GROUP, 2 * GROUP),
-        (TaskFilter(name="CUSTOMER C000018", statuses=FAILED), 0, CHUNK + 10 * GROUP),
+        # A quarter of the tasks of that time failed, between the others: PostgreSQL may read them all.
+        (TaskFilter(name="CUSTOMER C000018", statuses=FAILED), 0, 3 * CHUNK),
         (TaskFilter(name="нигде такого нет"), 0, CHUNK),
         (TaskFilter(type="rare"), GROUP, 2 * GROUP),
         (TaskFilter(type="type-3", statuses=FAILED), GROUP, 2 * GROUP),
