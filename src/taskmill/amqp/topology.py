@@ -32,8 +32,8 @@ class QueueRefused(BrokerAway):
 
 async def declare_hints(
     link: BrokerLink, name: str, bindings: Iterable[str], queue_type: HintQueueType = "classic"
-) -> None:
-    """Declare a queue of hints with its bindings, as far as they are missing.
+) -> int:
+    """Declare a queue of hints with its bindings, as far as they are missing; return how many consumers it has.
 
     The broker deletes it after half an hour without use, and drops the oldest of more than a thousand hints.
     A queue of the other type is used as it is, so that processes with different settings don't delete each
@@ -46,10 +46,9 @@ async def declare_hints(
     try:
         for one in dict.fromkeys((queue_type, *_HINT_QUEUE_TYPES)):
             with suppress(ChannelPreconditionFailed):
-                await _declare_hints(link, name, bindings, one)
-                return
+                return await _declare_hints(link, name, bindings, one)
         await discard_hints(link, name)
-        await _declare_hints(link, name, bindings, queue_type)
+        return await _declare_hints(link, name, bindings, queue_type)
     except ChannelClosed as error:
         raise QueueRefused(f"it refuses the queue {name}: {error}") from error
 
@@ -65,13 +64,14 @@ async def discard_hints(link: BrokerLink, name: str) -> None:
 
 async def _declare_hints(
     link: BrokerLink, name: str, bindings: Iterable[str], queue_type: HintQueueType
-) -> None:
+) -> int:
     arguments = _hint_arguments(queue_type)
     async with link.side_channel() as channel:
         await declare_exchange(channel, HINTS)
         queue = await channel.declare_queue(name, durable=True, arguments=arguments)
         for key in bindings:
             await queue.bind(HINTS, key)
+    return queue.declaration_result.consumer_count or 0
 
 
 _HINT_QUEUE_TYPES: Final = get_args(HintQueueType)

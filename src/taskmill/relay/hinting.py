@@ -26,7 +26,7 @@ from taskmill.runtime.waiting import wake_on
 from taskmill.storage.bucket_scan import BucketScan
 from taskmill.storage.capacity import Workers
 from taskmill.storage.database import Database
-from taskmill.wire.hints import Hint, decode_hint, encode_hint
+from taskmill.wire.hints import Hint, encode_hint, hint_in
 
 log = get_logger(__name__)
 
@@ -76,12 +76,10 @@ class HintSender:
 
     def on_notification(self, payload: str) -> None:
         """Pass on the hint that a notification is, or scan if it is none."""
-        try:
-            hint = decode_hint(payload)
-        except ValueError:
+        hint = hint_in(payload)
+        if hint is None:
             self.wake()
-            return
-        if self.link.is_up:
+        elif self.link.is_up:
             self._send(hint)
 
     async def run(self, stop: asyncio.Event) -> None:

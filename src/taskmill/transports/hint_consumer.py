@@ -61,6 +61,8 @@ class HintConsumer:
         self._queue_type = queue_type
         self._driver: DriverChannel | None = None
         self._tag: str | None = None
+        # Other consumers of the queue, as of the latest declaration.
+        self._others = 0
         self._declared_at = float("-inf")
         self._last_delivery = 0
         self._is_refused = False
@@ -72,6 +74,11 @@ class HintConsumer:
     def is_consuming(self) -> bool:
         """Whether hints arrive."""
         return self._tag is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all hints of its queue arrive here; others that come are noticed within 10 s."""
+        return self.is_consuming and self._others == 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected and consume until stopped."""
@@ -154,7 +161,10 @@ class HintConsumer:
             self._tag, self._declared_at = None, float("-inf")
         now = asyncio.get_running_loop().time()
         if now - self._declared_at >= _DECLARE_S:
-            await declare_hints(self.link, self.queue, self._bindings, self._queue_type)
+            consumers = await declare_hints(
+                self.link, self.queue, self._bindings, self._queue_type
+            )
+            self._others = consumers - self.is_consuming
             self._declared_at, self._is_refused = now, False
         if self._tag is not None:
             return

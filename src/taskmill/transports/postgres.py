@@ -23,7 +23,7 @@ from taskmill.storage import claims
 from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
 from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.database import Database
-from taskmill.wire.hints import Hint, decode_hint
+from taskmill.wire.hints import Hint, hint_in
 
 log = get_logger(__name__)
 
@@ -135,12 +135,10 @@ class PostgresTransport:
 
     def on_notification(self, payload: str) -> None:
         """End the wait: there may be a hint of the only task that came; else scan again."""
-        try:
-            hint = decode_hint(payload)
-        except ValueError:
+        hint = hint_in(payload)
+        if hint is None:
             self.wake()
-            return
-        if self.serves(hint.queue, hint.type):
+        elif self.serves(hint.queue, hint.type):
             self.on_hint(hint)
 
     def serves(self, queue: str, task_type: str) -> bool:

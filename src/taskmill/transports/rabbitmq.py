@@ -1,11 +1,14 @@
 """The transport over RabbitMQ: hints say when tasks are due, and the worker claims as it does without a broker.
 
 A hint reaches one of the workers that serve its queue and type, where a notification of PostgreSQL would wake all.
-Unless the worker is strict it polls as well, so tasks run also while the broker is away.
+Unless the worker is strict it polls as well, so tasks run also while the broker is away; and while it gets all
+hints of its queue, it claims a task that comes alone when PostgreSQL notifies it, which is sooner.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
+from typing import Final
 from uuid import UUID
 
 from taskmill.amqp.names import HintQueueType
@@ -15,13 +18,15 @@ from taskmill.runtime.periodic import pause
 from taskmill.storage.claims import TakenTask
 from taskmill.transports.hint_consumer import HintConsumer
 from taskmill.transports.postgres import PostgresTransport
-from taskmill.wire.hints import Hint
+from taskmill.wire.hints import Hint, hint_in
 
 log = get_logger(__name__)
 
 # How long tasks may be found by polling before the log says that hints are missing.
 _TIMEOUT_S = 10.0
 _STRICT_PAUSE_S = 1.0
+# So many notifications whose hints have not come yet are remembered.
+_MOST_NOTIFIED: Final = 16
 
 
 class RabbitTransport:
@@ -60,6 +65,8 @@ class RabbitTransport:
         self._woken = asyncio.Event()
         # Whether there may be tasks of hints that were not claimed yet.
         self._is_hinted = False
+        # What it has claimed for already, when PostgreSQL notified it.
+        self._notified: deque[Hint] = deque(maxlen=_MOST_NOTIFIED)
         self._unhinted_since: float | None = None
         self._has_warned = False
 
@@ -99,9 +106,14 @@ class RabbitTransport:
         self._direct.wake()
 
     def on_notification(self, payload: str) -> None:
-        """Wake if no hint would: PostgreSQL notifies all workers."""
+        """Wake if no hint would, or for a task that came alone if its hint can only come here."""
         if not self.consumer.is_consuming:
             self._direct.on_notification(payload)
+        elif self.consumer.is_alone and not self._is_strict:
+            hint = hint_in(payload)
+            if hint is not None and self._direct.serves(hint.queue, hint.type):
+                self._notified.append(hint)
+                self._direct.on_hint(hint)
 
     def suspend(self) -> None:
         """Take no hints, unless there is a `take` soon."""
@@ -114,11 +126,14 @@ class RabbitTransport:
     def _on_hint(self, hint: Hint) -> bool:
         if not self._direct.serves(hint.queue, hint.type):
             return False
-        self._is_hinted = True
         self._unhinted_since = None
         if self._has_warned:
             self._has_warned = False
             log.info("hints.resumed", worker=self._worker)
+        if hint in self._notified:
+            self._notified.remove(hint)
+            return False
+        self._is_hinted = True
         self._woken.set()
         self._direct.on_hint(hint)
         return True

@@ -42,6 +42,14 @@ def decode_hint(body: bytes | str) -> Hint:
             )
 
 
+def hint_in(notification: str) -> Hint | None:
+    """Return the hint that a notification of tasks is; None if several have come."""
+    try:
+        return decode_hint(notification)
+    except ValueError:
+        return None
+
+
 def _moment(seconds: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
