@@ -60,6 +60,12 @@ async def seed(url: str) -> None:
             INSERT INTO taskmill.task_count (queue, status, tasks)
             SELECT queue, coalesce(final_status, 'new'), count(*) FROM taskmill.task GROUP BY 1, 2
         """)
+        # Else any later statement might have to put into the indexes of names what was pending of these tasks.
+        await sql.execute("""
+            SELECT gin_clean_pending_list(class.oid)
+            FROM pg_class AS class JOIN pg_am AS method ON method.oid = class.relam
+            WHERE method.amname = 'gin' AND class.relkind = 'i'
+        """)
 
 
 async def analyse(url: str) -> None:
