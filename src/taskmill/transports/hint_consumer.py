@@ -161,9 +161,7 @@ class HintConsumer:
             self._tag, self._declared_at = None, float("-inf")
         now = asyncio.get_running_loop().time()
         if now - self._declared_at >= _DECLARE_S:
-            consumers = await declare_hints(
-                self.link, self.queue, self._bindings, self._queue_type
-            )
+            consumers = await declare_hints(self.link, self.queue, self._bindings, self._queue_type)
             self._others = consumers - self.is_consuming
             self._declared_at, self._is_refused = now, False
         if self._tag is not None:
