@@ -132,8 +132,12 @@ async def completed(
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment without settings of Taskmill: it is measured with its defaults."""
+    """The environment without settings of Taskmill: it is measured with its defaults.
+
+    Compiled modules are kept, as on a user's machine: without that every start compiles all of them.
+    """
     others = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}
+    others.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**others, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **own}
 
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Outbound, Request, Response
+from taskmill.outbound.client import Outbound
+from taskmill.outbound.http_messages import Request, Response
 from taskmill.outbound.lookup import Resolve, resolve_by_system
 from taskmill.outbound.own_services import NONE, OwnServices
 from taskmill.settings.outgoing import OutboundSettings

@@ -72,9 +72,12 @@ async def a_webhooks_role(stage: Stage, options: RoleOptions | None = None) -> A
 
 
 def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> DeliveryLoop:
+    async def opened() -> Outbound:
+        return outbound
+
     sender = DeliverySender(
         stage.database,
-        outbound,
+        opened,
         callback_keys=options.keys,
         keyring=options.keyring,
         clock=stage.clock,

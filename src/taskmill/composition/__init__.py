@@ -177,7 +177,7 @@ async def _run(
                 *process.watch(roles, is_front=announcement.is_front),
                 *process.admin(roles, stop, checks),
                 process.clock_setter(),
-                process.connection_closer(),
+                process.unused_releaser(),
                 *server_watch(process.databases),
                 LoopLag(),
             ]

@@ -1,6 +1,8 @@
 """Assembles the API's webhook operations, and the client for outgoing requests."""
 
+import asyncio
 import secrets
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from taskmill.composition.own_services import own_services
@@ -24,6 +26,13 @@ def open_outbound(context: ProcessContext) -> "Outbound":
             AddressRules.of(settings), settings, own_services=own_services(context)
         )
     return context.outbound
+
+
+async def imported_outbound(context: ProcessContext) -> "Outbound":
+    """Return this process's client, imported on a thread on first use."""
+    if context.outbound is None:
+        await asyncio.to_thread(import_module, "taskmill.outbound.client")
+    return open_outbound(context)
 
 
 def push_signer(context: ProcessContext) -> "Signer":

@@ -11,7 +11,7 @@ from taskmill.amqp.names import EVENTS_EXCHANGE
 from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
 from taskmill.composition.doctor import doctor_of
 from taskmill.composition.keys import key_verifier, keys_to_resend
-from taskmill.composition.outgoing import callback_keys, open_outbound, webhook_operations
+from taskmill.composition.outgoing import callback_keys, imported_outbound, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext, calling
 from taskmill.composition.process_report import each_minute
@@ -31,6 +31,7 @@ from taskmill.runtime.certificates import ServerCertificate, certificate_files
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
 from taskmill.runtime.forwarded import TrustedProxies
+from taskmill.runtime.heap import trim_heap
 from taskmill.runtime.offload import shorten_switch_interval
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
@@ -126,14 +127,15 @@ class Process(ProcessContext):
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
-    def connection_closer(self) -> Service:
-        """Return the service that closes connections to the database that are not used any more."""
+    def unused_releaser(self) -> Service:
+        """Return the service that closes unused connections to the database, and gives back freed memory."""
 
-        async def close_unused() -> None:
+        async def release() -> None:
             for database in self.databases:
                 await database.close_unused()
+            trim_heap()
 
-        return Periodic("unused-connections", close_unused, interval_s=_UNUSED_S)
+        return Periodic("release-unused", release, interval_s=_UNUSED_S)
 
     def notifiers(self) -> list[Service]:
         """Return the services that notify other processes and listen to them; call once all roles are set up."""
@@ -349,16 +351,15 @@ class Process(ProcessContext):
 
     def webhooks(self) -> list[Service]:
         """Return the services of the webhooks role."""
-        # Imported here: the HTTP client takes 0.1 s, and most roles do not need it.
         from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules  # noqa: PLC0415
-        from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415
+        from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415 - for one role
         from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
         from taskmill.webhooks.sending import DeliverySender  # noqa: PLC0415
 
         settings, outbound = self.settings.webhooks, self.settings.outbound
         sender = DeliverySender(
             self.database,
-            open_outbound(self),
+            lambda: imported_outbound(self),
             callback_keys=callback_keys(self),
             keyring=self.keyring,
             clock=self.clock,

@@ -25,10 +25,14 @@ _ARGUMENTS_BEGIN, _ARGUMENTS_END = 45, 46
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What a forked process is to do: roles, and the file to write when it is ready. Without roles it migrates."""
+    """What a forked process is to do: roles, and the file to write when it is ready.
+
+    Without roles it migrates the database, and then encrypts stored secrets, if told so.
+    """
 
     roles: Sequence[str] = ()
     ready_file: Path = Path(os.devnull)
+    encrypts: bool = False
 
 
 class ForkedProcess:
@@ -42,7 +46,12 @@ class ForkedProcess:
 
     def start(self, assignment: Assignment, environment: Mapping[str, str]) -> None:
         """Have it begin, with these environment variables in addition to ours."""
-        order = [list(assignment.roles), str(assignment.ready_file), dict(environment)]
+        order = {
+            "roles": list(assignment.roles),
+            "ready_file": str(assignment.ready_file),
+            "encrypts": assignment.encrypts,
+            "environment": dict(environment),
+        }
         with suppress(BrokenPipeError), os.fdopen(self._orders, "w") as orders:  # it may be dead
             json.dump(order, orders)
 
@@ -117,15 +126,16 @@ def _await_assignment(reading: int) -> Assignment:
     """Wait for the order; the process ends if there is none, because its parent is not started after all."""
     os.setsid()
     with os.fdopen(reading) as orders:
-        order = orders.read()
-    if not order:
+        read = orders.read()
+    if not read:
         sys.exit()
-    roles, ready_file, environment = json.loads(order)
-    os.environ.update(environment)
+    order = json.loads(read)
+    roles = order["roles"]
+    os.environ.update(order["environment"])
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     _show_as(f"taskmill run {' '.join(roles)}" if roles else "taskmill migrate")
-    return Assignment(roles=roles, ready_file=Path(ready_file))
+    return Assignment(roles=roles, ready_file=Path(order["ready_file"]), encrypts=order["encrypts"])
 
 
 def _show_as(command: str) -> None:

@@ -6,10 +6,10 @@ import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
-from taskmill.settings import Settings
+from taskmill.settings import DatabaseSettings, Settings
 from taskmill.storage.database import Database
 from taskmill.storage.keyring import Keyring
-from taskmill.storage.stored_secrets import convert
+from taskmill.storage.stored_secrets import Conversion, convert
 
 log = get_logger(__name__)
 
@@ -36,15 +36,21 @@ class SecretEncryption:
         await self._start_after.wait()
         if not self._keyring.ids:
             return
-        database = Database(self._url, self._settings)
         try:
-            done = await convert(database, old=self._keyring, new=self._keyring)
+            done = await encrypt_stored(self._url, self._settings, self._keyring)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.warning("secrets.unencrypted", error=repr(error))
             return
-        finally:
-            await database.close()
         if done.converted:
             log.info("secrets.encrypted", secrets=done.converted, key_id=self._keyring.ids[0])
         for unreadable in done.unreadable:
             log.warning("secret.unreadable", owner=unreadable.owner, trouble=unreadable.why)
+
+
+async def encrypt_stored(url: str, settings: DatabaseSettings, keyring: Keyring) -> Conversion:
+    """Encrypt stored secrets that are not under the first key. Raises `Unavailable`, and errors of PostgreSQL."""
+    database = Database(url, settings)
+    try:
+        return await convert(database, old=keyring, new=keyring)
+    finally:
+        await database.close()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from taskmill import composition
 from taskmill.app.loading import check_app
-from taskmill.domain.errors import ConfigurationError
+from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.embedded.admin_key import ensure_admin_key
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
@@ -30,7 +30,7 @@ from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.embedded.role_processes import RoleProcesses
-from taskmill.embedded.secret_encryption import SecretEncryption
+from taskmill.embedded.secret_encryption import SecretEncryption, encrypt_stored
 from taskmill.observability import logs
 from taskmill.runtime.certificates import check_certificate
 from taskmill.runtime.periodic import Periodic
@@ -39,6 +39,7 @@ from taskmill.settings import Settings
 from taskmill.settings.auth import check_auth, requires_keys
 from taskmill.storage import faults, migrate, roles
 from taskmill.storage.key_file import NAME as SECRETS_KEY, make_key_file
+from taskmill.storage.keyring import Keyring
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.rights import APP, MAINTENANCE
 from taskmill.storage.servers import Servers
@@ -92,7 +93,13 @@ def _carry_out(assignment: Assignment, settings: Settings) -> int:
     if assignment.roles:
         ready_files = [assignment.ready_file]
         return composition.run_roles(settings, assignment.roles, ready_files=ready_files)
-    migrate.upgrade(settings.require_database_url())
+    url = settings.require_database_url()
+    migrate.upgrade(url)
+    if assignment.encrypts:
+        # If it fails, the parent tries again, and reports it.
+        with suppress(ConfigurationError, Unavailable, asyncpg.PostgresError):
+            keyring = Keyring.read(settings.secrets_key_file)
+            asyncio.run(encrypt_stored(url, settings.database, keyring))
     return 0
 
 
@@ -107,14 +114,14 @@ def _serve(
     logins = None if settings.database_url else Logins.read(settings.data_dir / "postgres", url)
     # After the database, so that another `up` on the same data is reported as such; before what takes longer.
     _check_address(settings)
-    _migrate(url, logins, migrator=forked[-1] if forked else None)
+    settings = _with_key_file(settings)
+    _migrate(url, logins, settings.secrets_key_file, migrator=forked[-1] if forked else None)
     own = settings if logins is None else _with_logins(settings, logins)
     key_file = ensure_admin_key(_as_owner(settings, url)) if requires_keys(settings) else None
     has_greeted = asyncio.Event()
     name_indexing = NameIndexing(
         url, is_wanted=settings.database.name_index, start_after=has_greeted
     )
-    own = _with_key_file(own, is_own=settings.database_url is None)
     # Others may use a database that was given, and have to get the key before `taskmill secrets encrypt`.
     encryption = (
         [SecretEncryption(url, own, start_after=has_greeted)]
@@ -178,12 +185,12 @@ def _facts(logins: Logins) -> dict[str, str]:
     }
 
 
-def _with_key_file(settings: Settings, *, is_own: bool) -> Settings:
+def _with_key_file(settings: Settings) -> Settings:
     """Return the settings with a key file for stored secrets, which is made for a database of our own.
 
     Others may use a database that was given: they would not have the key.
     """
-    if settings.secrets_key_file is not None or not is_own:
+    if settings.secrets_key_file is not None or settings.database_url is not None:
         return settings
     path = settings.data_dir.absolute() / SECRETS_KEY
     make_key_file(path)
@@ -274,7 +281,9 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     return server.url, str(settings.data_dir.absolute()), [watch]
 
 
-def _migrate(url: str, logins: Logins | None, *, migrator: ForkedProcess | None) -> None:
+def _migrate(
+    url: str, logins: Logins | None, key_file: Path | None, *, migrator: ForkedProcess | None
+) -> None:
     """Bring the database to our schema, and the roles of the embedded one to their rights."""
     try:
         applied, has_roles = asyncio.run(_state(url, logins))
@@ -284,7 +293,9 @@ def _migrate(url: str, logins: Logins | None, *, migrator: ForkedProcess | None)
     is_old = applied is None or applied < migrate.head()
     if is_old:
         log.info("schema.migrating", applied=applied, head=migrate.head())
-        _upgrade(url, migrator)
+        # Of a database that was given, others may lack the key.
+        is_new = applied is None and logins is not None
+        _upgrade(url, migrator, key_file if is_new else None)
     elif migrator is not None:
         migrator.discard()
     if logins is None:
@@ -295,12 +306,18 @@ def _migrate(url: str, logins: Logins | None, *, migrator: ForkedProcess | None)
         logins.save()
 
 
-def _upgrade(url: str, migrator: ForkedProcess | None) -> None:
-    """Migrate in a process that was forked for it: Alembic would stay in memory here."""
+def _upgrade(url: str, migrator: ForkedProcess | None, key_file: Path | None) -> None:
+    """Migrate in a process that was forked for it, and encrypt with a new database's key file.
+
+    What both import would stay in memory here. Without such a process, secrets are encrypted after the start.
+    """
     if migrator is None:
         migrate.upgrade(url)
         return
-    migrator.start(Assignment(), {"TASKMILL_DATABASE_URL": url})
+    environment = {"TASKMILL_DATABASE_URL": url}
+    if key_file is not None:
+        environment["TASKMILL_SECRETS_KEY_FILE"] = str(key_file)
+    migrator.start(Assignment(encrypts=key_file is not None), environment)
     status = asyncio.run(migrator.wait())
     if status < 0:
         raise ConfigurationError(f"the migration was ended by signal {-status}")

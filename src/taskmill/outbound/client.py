@@ -6,18 +6,18 @@ address; later requests to the same host reuse it. What a response means is up t
 
 import asyncio
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connections import Connections, send_once
 from taskmill.outbound.errors import AddressNotPublic, AddressRefused, Unreachable
+from taskmill.outbound.http_messages import Request, Response
 from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
 from taskmill.outbound.own_services import NONE, OwnServices
 from taskmill.runtime.slot_limit import SlotLimit
@@ -28,26 +28,6 @@ AGENT: Final = "Taskmill"
 # Less than the usual keep-alive of servers (5 s), so that they rarely close a connection just as it is used.
 _KEEP_ALIVE_S: Final = 4.0
 _READ_AT_ONCE: Final = 64 * 1024
-
-
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """A request to an address of the form that `wire.urls` takes."""
-
-    url: str
-    method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(slots=True, kw_only=True)
-class Response:
-    """A response as received: its body is not decompressed, and `is_cut` if it was longer than allowed."""
-
-    status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes
-    is_cut: bool
 
 
 class Outbound:

@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import Any, Final
 
 from taskmill.domain.errors import TaskmillError
-from taskmill.outbound.client import Response
+from taskmill.outbound.http_messages import Response
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import safe_text
 

@@ -32,7 +32,7 @@ class Periodic:
 
     `duty` returns True when there is more to do at once. `pause_s`, given `interval_s`, may return a longer pause.
     A duty that is `on_demand` runs when it is woken, no sooner than `interval_s` after the last time, and again
-    after a failure.
+    after a failure. The first round begins after `first_after_s`.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Periodic:
         longest_s: float | None = None,
         pause_s: Callable[[float], float] | None = None,
         on_demand: bool = False,
+        first_after_s: float = 0.0,
     ) -> None:
         self.name = name
         self._duty = duty
@@ -54,6 +55,7 @@ class Periodic:
         self._longest_s = max(longest_s, interval_s)
         self._pause_s = pause_s
         self._on_demand = on_demand
+        self._first_after_s = first_after_s
         self._woken = asyncio.Event()
         self.failure: DutyFailure | None = None
         """How it fails; None while it does not."""
@@ -71,6 +73,8 @@ class Periodic:
         failures = 0
         if self._on_demand:
             await self._woken.wait()
+        elif self._first_after_s:
+            await pause(self._woken, self._first_after_s)
         while not stop.is_set():
             self._woken.clear()
             more = False

@@ -25,8 +25,8 @@ from taskmill.observability.outbound import (
     TRY_TIME,
     WEBHOOKS_DISABLED,
 )
-from taskmill.outbound.client import Response
 from taskmill.outbound.errors import OutboundError
+from taskmill.outbound.http_messages import Response
 from taskmill.outbound.retry_after import retry_after
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock

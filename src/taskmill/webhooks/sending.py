@@ -1,17 +1,17 @@
 """Builds and sends the request of a delivery: the signed event. What the response means is up to the caller."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from taskmill.domain.errors import SecretUnreadable
 from taskmill.domain.feed import Change
 from taskmill.domain.grants import Scope, permits
-from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.errors import Unreachable
+from taskmill.outbound.http_messages import Request, Response
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
 from taskmill.storage import callbacks, changes
@@ -21,6 +21,9 @@ from taskmill.storage.webhook_deliveries import DueDelivery
 from taskmill.wire.feed import CLOUD_EVENT, cloud_event_json
 from taskmill.wire.hops import hop_headers
 from taskmill.wire.webhooks import test_event_json
+
+if TYPE_CHECKING:
+    from taskmill.outbound.client import Outbound
 
 GONE: Final = "there is nobody to deliver to any more"
 FORGOTTEN: Final = "the task is gone: it was past its retention"
@@ -47,13 +50,14 @@ class PreparedDelivery:
 class DeliverySender:
     """Sends signed requests: callbacks are signed with `callback_keys`, others with the secrets of their webhook.
 
+    `open_outbound` returns the HTTP client, which is imported at the first try: many have no webhooks.
     Without `callback_keys` callbacks are signed with the database's key, which is read before the first try.
     """
 
     def __init__(
         self,
         database: Database,
-        outbound: Outbound,
+        open_outbound: "Callable[[], Awaitable[Outbound]]",
         *,
         callback_keys: Sequence[str],
         keyring: Keyring,
@@ -62,7 +66,7 @@ class DeliverySender:
         timeout_s: float,
     ) -> None:
         self._database = database
-        self._outbound = outbound
+        self._open_outbound = open_outbound
         self._has_callback_keys = bool(callback_keys)
         self._callbacks = Signer(callback_keys) if callback_keys else None
         self._keyring = keyring
@@ -93,9 +97,10 @@ class DeliverySender:
 
     async def send(self, request: Request) -> Response:
         """Send a request, after a short wait for a slot if necessary. Raises `OutboundError`."""
+        outbound = await self._open_outbound()
         try:
             async with asyncio.timeout(self._timeout_s + SLOT_WAIT_S):
-                return await self._outbound.send(request, timeout_s=self._timeout_s)
+                return await outbound.send(request, timeout_s=self._timeout_s)
         except TimeoutError:
             raise Unreachable("too many requests to that host were under way") from None
 

@@ -12,8 +12,9 @@ import orjson
 from pydantic import ValidationError
 
 from taskmill.app import Context, PayloadRefused, PermanentFailure, RetryLater
-from taskmill.outbound.client import Outbound, Request, Response
+from taskmill.outbound.client import Outbound
 from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.http_messages import Request, Response
 from taskmill.outbound.responses import as_result, excerpt
 from taskmill.outbound.retry_after import retry_after
 from taskmill.outbound.signing import Signer

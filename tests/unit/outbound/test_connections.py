@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Request
 from taskmill.outbound.errors import Unreachable
+from taskmill.outbound.http_messages import Request
 from taskmill.settings.outgoing import OutboundSettings
 from tests.support.outbound import a_resolver, an_outbound, sent
 

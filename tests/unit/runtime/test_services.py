@@ -156,6 +156,19 @@ async def test_a_duty_that_is_woken_goes_on_at_once_and_a_stop_ends_its_pause() 
         stop.set()
 
 
+async def test_a_first_round_is_late_or_never_when_the_service_is_stopped_before() -> None:
+    duty = Duty("done", "done")
+    begun_at = asyncio.get_running_loop().time()
+    await Periodic("duty", duty, interval_s=0.01, first_after_s=0.05).run(duty.stop)
+    assert duty.done_at[0] - begun_at >= 0.045
+    assert duty.pauses[0] < 0.045
+    unused = Duty("done")
+    unused.stop.set()
+    async with asyncio.timeout(10):
+        await Periodic("duty", unused, interval_s=0.01, first_after_s=3600).run(unused.stop)
+    assert unused.done_at == []
+
+
 async def test_a_failing_duty_is_repeated_with_backoff_and_then_as_usual() -> None:
     trouble = OSError("away")
     duty = Duty(trouble, trouble, trouble, "done", "done")
