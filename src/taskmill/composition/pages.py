@@ -41,4 +41,5 @@ def dashboard(
         clock=context.clock,
         sessions=verifier,
     )
-    return Dashboard(page_context), [change_ticker, *session_services]
+    pages = Dashboard(page_context)
+    return pages, [change_ticker, pages.template_compiler, *session_services]

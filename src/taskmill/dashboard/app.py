@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from taskmill.dashboard import guard, rendering
+from taskmill.dashboard import guard
 from taskmill.dashboard.attention import with_attention
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.own_paths import BELOW, ROOT
@@ -58,6 +58,7 @@ from taskmill.dashboard.pages import (
     workers,
 )
 from taskmill.dashboard.preferences import Preferences
+from taskmill.dashboard.rendering import TemplateCompiler
 from taskmill.dashboard.view import ClientDisconnect, View
 from taskmill.dashboard.visitors import require, visit
 from taskmill.domain.errors import Unavailable
@@ -79,12 +80,12 @@ _OTHER: Final = BELOW + "*"
 
 
 class Dashboard:
-    """The pages over a context. Call `stop_being_ready` when the process stops."""
+    """The pages over a context. Call `stop_being_ready` when the process stops; run `template_compiler` beside."""
 
     def __init__(self, context: Context) -> None:
         if (context.sessions is not None) != requires_keys(context.settings):
             raise ValueError("sessions are verified exactly where keys are required")
-        rendering.prepare()
+        self.template_compiler = TemplateCompiler()
         self._context = context
         self._timeout_s = context.settings.limits.request_timeout_s * _SHARE_OF_DEADLINE
         # A route of the library, for its patterns only: the endpoints are ours.
@@ -137,6 +138,7 @@ class Dashboard:
             if is_begun:
                 raise
             await errors.error_response(view, error)(scope, receive, guarded)
+        self.template_compiler.note_visit()
 
     async def _response(self, view: View) -> tuple[Response, Visibility | None]:
         """Return the response, and what limits it while it is being sent."""

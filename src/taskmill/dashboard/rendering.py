@@ -1,11 +1,10 @@
 """Renders templates, whole or one block of them, with the filters and globals that all share."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any, Final
 
 from taskmill.dashboard import direction, json_tree, wording
 from taskmill.dashboard.navigation import LISTS, NAVIGATION
@@ -15,14 +14,23 @@ from taskmill.dashboard.texts import LANGUAGES
 from taskmill.dashboard.window_pairs import CARRYING
 from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import Reason
+from taskmill.runtime.waiting import wake_on
 from taskmill.wire.basics import format_duration
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment of all templates; they are read and compiled once."""
+def environment() -> "Environment":
+    """Return the environment of all templates; they are read and compiled once.
+
+    The library is imported for the first page: many have no visitors, and it takes 2 MB.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+
     shared = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -58,10 +66,34 @@ def environment() -> Environment:
     return shared
 
 
-def prepare() -> None:
-    """Compile all templates, so that the first request of a page need not wait: 64 ms for the Overview."""
-    for name in environment().list_templates():
-        environment().get_template(name)
+class TemplateCompiler:
+    """A service that compiles all templates on a thread after the first visit, so that other pages need not wait.
+
+    That takes a second of a processor. The first page compiles what it needs itself; without visitors nothing is.
+    """
+
+    name = "template-compiler"
+
+    def __init__(self) -> None:
+        self._visited = asyncio.Event()
+
+    def note_visit(self) -> None:
+        """Begin, unless it has."""
+        self._visited.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Compile after a visit, then wait until stopped."""
+        async with wake_on(stop, self._visited.set):
+            await self._visited.wait()
+            if not stop.is_set():
+                await self._compile(stop)
+            await stop.wait()
+
+    async def _compile(self, stop: asyncio.Event) -> None:
+        for name in environment().list_templates():
+            if stop.is_set():
+                return
+            await asyncio.to_thread(environment().get_template, name)
 
 
 def render(name: str, values: Mapping[str, Any], block: str | None) -> str:
