@@ -240,10 +240,11 @@ def test_every_health_check_is_by_the_program(name: str) -> None:
 
 def parse(words: list[str]) -> None:
     """Fail for a command, role or option that the program does not have."""
-    with click.Context(program) as context:
+    # With the settings, as a command keeps the help option of its first context.
+    with click.Context(program, **program.context_settings) as context:
         command = program.get_command(context, words[0])
         assert command is not None
-        command.make_context(words[0], words[1:])
+        command.make_context(words[0], words[1:], parent=context)
 
 
 def test_every_role_runs() -> None:
