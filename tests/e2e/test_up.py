@@ -62,9 +62,12 @@ def events_of(log: Path, task_id: str) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_what_nothing_has_used_yet_is_not_in_its_memory(up: Program) -> None:
     """The first test here: nothing has been listed or delivered. The key for callbacks is encrypted."""
-    pids = [up.process.pid, *descendants(up.process.pid)]
-    ours = [pid for pid in pids if "taskmill" in command_of(pid)]
-    assert len(ours) >= 3
+    children = descendants(up.process.pid)
+    ours = [
+        up.process.pid,
+        *(one for one in children if command_of(one).startswith("taskmill run")),
+    ]
+    assert len(ours) == 3
     heavy = ("sqlalchemy", "cryptography", "aiohttp")
     in_memory = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in ours}
     assert [name for name in heavy for maps in in_memory.values() if name in maps] == []

@@ -24,6 +24,7 @@ from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.process_report import ProcessReport
 from taskmill.composition.server_watch import server_watch
+from taskmill.composition.unused_resources import unused_releaser
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import kinds, logs
@@ -177,7 +178,7 @@ async def _run(
                 *process.watch(roles, is_front=announcement.is_front),
                 *process.admin(roles, stop, checks),
                 process.clock_setter(),
-                process.unused_releaser(),
+                unused_releaser(process),
                 *server_watch(process.databases),
                 LoopLag(),
             ]

@@ -32,13 +32,19 @@ _INTERVALS_S = {
     "drop-weeks": 300.0,
     # Months are made two ahead.
     "audit-months": 300.0,
-    # Rows of the roll-up are retained for a day at least.
+    # What they delete is retained for a day at least.
     "prune-minutes": 300.0,
     "prune-failures": 300.0,
+    "prune-changes": 300.0,
+    "prune-jobs": 300.0,
+    "prune-rejections": 300.0,
+    "prune-fires": 300.0,
+    "prune-schedule-requests": 300.0,
+    "prune-deliveries": 300.0,
     # It is for the start.
     "update-zones": 3600.0,
 }
-# Those that are due every minute begin one after the other. At once, each needs a connection: 6 to 9 MB.
+# They begin one after the other: those that run at the same time need a connection each, 6 to 9 MB.
 _APART_S = 0.1
 # How often duties are checked for while the system is active, so that tasks expire in time.
 _POLL_S = 0.5

@@ -31,7 +31,6 @@ from taskmill.runtime.certificates import ServerCertificate, certificate_files
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
 from taskmill.runtime.forwarded import TrustedProxies
-from taskmill.runtime.heap import trim_heap
 from taskmill.runtime.offload import shorten_switch_interval
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
@@ -60,7 +59,6 @@ log = logs.get_logger(__name__)
 # How long a stopping API has for responses under way.
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
-_UNUSED_S = 60.0
 _CERTIFICATE_S = 5.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
@@ -126,16 +124,6 @@ class Process(ProcessContext):
             await self.database.anchor(self.clock)
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
-
-    def unused_releaser(self) -> Service:
-        """Return the service that closes unused connections to the database, and gives back freed memory."""
-
-        async def release() -> None:
-            for database in self.databases:
-                await database.close_unused()
-            trim_heap()
-
-        return Periodic("release-unused", release, interval_s=_UNUSED_S)
 
     def notifiers(self) -> list[Service]:
         """Return the services that notify other processes and listen to them; call once all roles are set up."""
@@ -351,8 +339,9 @@ class Process(ProcessContext):
 
     def webhooks(self) -> list[Service]:
         """Return the services of the webhooks role."""
+        # Imported here: other roles do not need it.
         from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules  # noqa: PLC0415
-        from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415 - for one role
+        from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415
         from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
         from taskmill.webhooks.sending import DeliverySender  # noqa: PLC0415
 

@@ -128,6 +128,7 @@ class Dashboard:
                     headers.setdefault(name, value)
             await send(message)
 
+        await self.template_compiler.begin_visit()
         try:
             response, visibility = await self._response(view)
             with limited_to(visibility):
@@ -138,7 +139,7 @@ class Dashboard:
             if is_begun:
                 raise
             await errors.error_response(view, error)(scope, receive, guarded)
-        self.template_compiler.note_visit()
+        self.template_compiler.end_visit()
 
     async def _response(self, view: View) -> tuple[Response, Visibility | None]:
         """Return the response, and what limits it while it is being sent."""

@@ -14,12 +14,17 @@ from taskmill.dashboard.texts import LANGUAGES
 from taskmill.dashboard.window_pairs import CARRYING
 from taskmill.domain.attention_rules import is_late
 from taskmill.domain.lifecycle import Reason
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.periodic import pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.wire.basics import format_duration
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+log = get_logger(__name__)
+
+_PAUSE_S: Final = 0.02
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -69,16 +74,23 @@ def environment() -> "Environment":
 class TemplateCompiler:
     """A service that compiles all templates on a thread after the first visit, so that other pages need not wait.
 
-    That takes a second of a processor. The first page compiles what it needs itself; without visitors nothing is.
+    That takes a second of a processor, in steps. The first page compiles what it needs itself.
     """
 
     name = "template-compiler"
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause_s: float = _PAUSE_S) -> None:
+        """Pause for so long after each one: others are served by the same interpreter."""
+        self._pause_s = pause_s
         self._visited = asyncio.Event()
 
-    def note_visit(self) -> None:
-        """Begin, unless it has."""
+    async def begin_visit(self) -> None:
+        """Have the library imported, on a thread."""
+        if not self._visited.is_set():
+            await asyncio.to_thread(environment)
+
+    def end_visit(self) -> None:
+        """Begin to compile, unless it has."""
         self._visited.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,10 +102,14 @@ class TemplateCompiler:
             await stop.wait()
 
     async def _compile(self, stop: asyncio.Event) -> None:
-        for name in environment().list_templates():
+        for name in environment().list_templates(extensions=["html"]):
             if stop.is_set():
                 return
-            await asyncio.to_thread(environment().get_template, name)
+            try:
+                await asyncio.to_thread(environment().get_template, name)
+            except Exception as error:  # noqa: BLE001 - another version was installed meanwhile, or it is being edited
+                log.warning("template.broken", template=name, error=repr(error))
+            await pause(stop, self._pause_s)
 
 
 def render(name: str, values: Mapping[str, Any], block: str | None) -> str:

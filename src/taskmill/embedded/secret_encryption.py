@@ -1,4 +1,7 @@
-"""A service of `taskmill up` that encrypts stored secrets that are not under the first key: at first all."""
+"""A service of `taskmill up` that encrypts stored secrets that are not under the first key.
+
+Those of a new database are encrypted when it is migrated, if that is another process.
+"""
 
 import asyncio
 

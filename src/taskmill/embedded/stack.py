@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from taskmill import composition
 from taskmill.app.loading import check_app
-from taskmill.domain.errors import ConfigurationError, Unavailable
+from taskmill.domain.errors import ConfigurationError
 from taskmill.embedded.admin_key import ensure_admin_key
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
@@ -97,7 +97,7 @@ def _carry_out(assignment: Assignment, settings: Settings) -> int:
     migrate.upgrade(url)
     if assignment.encrypts:
         # If it fails, the parent tries again, and reports it.
-        with suppress(ConfigurationError, Unavailable, asyncpg.PostgresError):
+        with suppress(Exception):
             keyring = Keyring.read(settings.secrets_key_file)
             asyncio.run(encrypt_stored(url, settings.database, keyring))
     return 0

@@ -147,6 +147,7 @@ class DeliveryLoop:
         self._after = shares[-1][0] if 0 < len(shares) < len(due.endpoints) else due.until
         if not shares:
             return _STEP_S if self._after else _POLL_S
+        await self._sender.open()
         hold_s = self._rules.timeout_s + _HOLD_MARGIN_S
         taken = await webhook_deliveries.claim(self._database, shares, hold_s=hold_s)
         for one in taken:

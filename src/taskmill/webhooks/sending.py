@@ -50,7 +50,7 @@ class PreparedDelivery:
 class DeliverySender:
     """Sends signed requests: callbacks are signed with `callback_keys`, others with the secrets of their webhook.
 
-    `open_outbound` returns the HTTP client, which is imported at the first try: many have no webhooks.
+    `open_outbound` imports and returns the HTTP client: many have nothing to deliver.
     Without `callback_keys` callbacks are signed with the database's key, which is read before the first try.
     """
 
@@ -67,6 +67,7 @@ class DeliverySender:
     ) -> None:
         self._database = database
         self._open_outbound = open_outbound
+        self._outbound: Outbound | None = None
         self._has_callback_keys = bool(callback_keys)
         self._callbacks = Signer(callback_keys) if callback_keys else None
         self._keyring = keyring
@@ -84,6 +85,11 @@ class DeliverySender:
         """Whether callbacks are signed with the database's key."""
         return not self._has_callback_keys
 
+    async def open(self) -> None:
+        """Open the client, unless it is open. To be called before a claim, with which a delivery's time begins."""
+        if self._outbound is None:
+            self._outbound = await self._open_outbound()
+
     async def prepared(self, due: Sequence[DueDelivery]) -> list[PreparedDelivery]:
         """Return the requests of deliveries, in order."""
         pairs = [one.pair for one in due if one.pair is not None]
@@ -97,10 +103,10 @@ class DeliverySender:
 
     async def send(self, request: Request) -> Response:
         """Send a request, after a short wait for a slot if necessary. Raises `OutboundError`."""
-        outbound = await self._open_outbound()
+        assert self._outbound is not None  # noqa: S101 - see `open`
         try:
             async with asyncio.timeout(self._timeout_s + SLOT_WAIT_S):
-                return await outbound.send(request, timeout_s=self._timeout_s)
+                return await self._outbound.send(request, timeout_s=self._timeout_s)
         except TimeoutError:
             raise Unreachable("too many requests to that host were under way") from None
 

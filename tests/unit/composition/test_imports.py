@@ -30,8 +30,12 @@ def test_nothing_heavy_is_imported_before_a_process_knows_its_roles(module: str)
     assert imported(f"import {module}") == set()
 
 
-def test_the_api_imports_what_composes_lists_at_the_first_list() -> None:
-    assert "sqlalchemy" not in imported("import taskmill.api.app, taskmill.dashboard.app")
+def test_the_api_imports_what_lists_and_pages_need_at_the_first_one() -> None:
+    assert imported("import taskmill.api.app, taskmill.dashboard.app") == {"fastapi"}
+
+
+def test_webhooks_import_the_client_at_the_first_delivery() -> None:
+    assert imported("from taskmill.webhooks import delivery_loop, fan_out, sending") == set()
 
 
 def test_a_worker_imports_the_client_for_pushes_at_the_first_push() -> None:
