@@ -27,7 +27,7 @@ _ARGUMENTS_BEGIN, _ARGUMENTS_END = 45, 46
 class Assignment:
     """What a forked process is to do: roles, and the file to write when it is ready.
 
-    Without roles it migrates the database, and then encrypts stored secrets, if told so.
+    Without roles it migrates the database, and with `encrypts` it then encrypts stored secrets.
     """
 
     roles: Sequence[str] = ()
