@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.slices import (
+from tests.proofs import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,

@@ -31,6 +31,8 @@ _UNSAYABLE = re.compile(
     "|at least one of |share, message or both|either .* or |nothing, or a window, too"
     "|the same key as in the header|one value for each key|nothing, with permanent|a time after "
     "|a time before the task expires"
+    # What the action of a job goes with.
+    "|only [a-z_, ]+ to [a-z]+|nothing, for a cancel"
     # When a schedule has ticks, if it has any.
     "|a cron expression: |one that matches a date|one of cron, every and at|no anchor without every|IANA name"
     "|ISO 8601 duration|a second or more|a tick from starts_at|the shortest distance of two ticks"

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, given, seed as from_seed, settings, strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -18,6 +18,7 @@ from tests.contract.acceptance import (
     with_whole_numbers,
 )
 from tests.contract.conftest import RunningService
+from tests.support.search import seed_of, tries
 
 CHECKS = [
     not_a_server_error,
@@ -44,7 +45,9 @@ def operations(url: str) -> Iterator[AnyOperation]:
             yield found.ok()
 
 
-def send_requests(service: RunningService, operation: AnyOperation, examples: int) -> int:
+def send_requests(
+    service: RunningService, operation: AnyOperation, examples: int, *, seed: int = 0
+) -> int:
     """Send valid and invalid requests; return how many."""
     sent = 0
     is_of_task = any(path in operation.path for path in _PATHS_OF_A_TASK)
@@ -53,11 +56,11 @@ def send_requests(service: RunningService, operation: AnyOperation, examples: in
     if operation.body or operation.query or operation.path_parameters or operation.headers:
         strategies.append(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
 
+    @from_seed(seed)
     @settings(
         max_examples=examples,
         deadline=None,
         database=None,
-        derandomize=True,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -83,8 +86,9 @@ def test_every_response_is_documented_and_none_is_a_fault(service: RunningServic
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_thousands_of_responses_are_documented_and_none_is_a_fault(
-    service: RunningService, part: int
+    service: RunningService, part: int, pytestconfig: pytest.Config
 ) -> None:
+    seed = seed_of(pytestconfig)
     found = list(operations(service.url))[part::_PARTS]
-    sent = sum(send_requests(service, operation, 350) for operation in found)
-    assert sent >= 1000
+    sent = sum(send_requests(service, operation, tries(350), seed=seed) for operation in found)
+    assert sent >= tries(1000)

@@ -1,5 +1,7 @@
 """A few hundred cases of the fuzzer on the service as it is, and on one with a fault."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -14,8 +16,10 @@ from tests.fuzz.document import Documents
 from tests.fuzz.exchange import Request
 from tests.fuzz.findings import Tally
 from tests.fuzz.raw_bytes import NAME as RAW_BYTES, send_raw_bytes
+from tests.proofs import ROOT
 from tests.support.api import LogLines, serving
 from tests.support.api_keys import a_new_key
+from tests.support.search import seed_of, tries
 from tests.support.stage import Stage
 
 SETTINGS = Settings(
@@ -84,3 +88,12 @@ async def test_a_fault_of_the_service_is_found(
     assert {what for _, what in tally.kinds} == {"GET /queues: status 500"}
     assert "GET /queues" in tally.findings[0].evidence
     assert log_lines.named("request.failed")
+
+
+@pytest.mark.slow
+def test_a_share_of_all_cases_finds_nothing(pytestconfig: pytest.Config) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--seed", str(seed_of(pytestconfig))]
+    for option, whole in (("requests", 50_000), ("connections", 50_000), ("messages", 20_000)):
+        command += [f"--{option}", str(tries(whole))]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - its own
+    assert ran.returncode == 0, ran.stdout + ran.stderr

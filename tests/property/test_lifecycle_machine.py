@@ -1,14 +1,14 @@
 """Random histories on the real statements, against a model of a few lines: each leaves a sound database."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis import HealthCheck, Phase, seed as from_seed, settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -41,6 +41,7 @@ from taskmill.storage.claims import TakenTask
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
 from tests.support.postgres import DatabaseServer
 from tests.support.safety import unsafe
+from tests.support.search import seed_of, tries
 from tests.support.stage import Stage, a_stage
 from tests.support.verifying import found_in
 
@@ -364,35 +365,34 @@ class Lifecycle(RuleBasedStateMachine):
             assert self.world.run(found_in(self.stage.database)) == {}
 
 
-def run_machine(server: DatabaseServer, template: str, *, examples: int, steps: int) -> None:
-    world = World(server, template)
-
-    try:
-        run_state_machine_as_test(
-            type("OnWorld", (Lifecycle,), {"world": world}),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-                phases=[Phase.generate, Phase.shrink],
-                derandomize=False,
-            ),
-        )
-    finally:
-        world.close()
+@pytest.fixture
+def world(database_server: DatabaseServer, stage_template: str) -> Iterator[World]:
+    found = World(database_server, stage_template)
+    yield found
+    found.close()
 
 
-def test_any_history_leaves_a_sound_database(
-    database_server: DatabaseServer, stage_template: str
-) -> None:
-    run_machine(database_server, stage_template, examples=60, steps=40)
+def run_machine(world: World, *, examples: int, steps: int, seed: int) -> None:
+    run_state_machine_as_test(
+        from_seed(seed)(type("OnWorld", (Lifecycle,), {"world": world})),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_any_history_leaves_a_sound_database(world: World, pytestconfig: pytest.Config) -> None:
+    run_machine(world, examples=60, steps=40, seed=seed_of(pytestconfig))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("_part", range(4))
+@pytest.mark.parametrize("part", [1, 2, 3, 4])
 def test_many_long_histories_leave_a_sound_database(
-    database_server: DatabaseServer, stage_template: str, _part: int
+    world: World, part: int, pytestconfig: pytest.Config
 ) -> None:
-    run_machine(database_server, stage_template, examples=100, steps=100)
+    run_machine(world, examples=tries(100), steps=100, seed=seed_of(pytestconfig) + part)
