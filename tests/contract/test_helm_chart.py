@@ -9,7 +9,6 @@ import pytest
 from taskmill import settings as configuration
 from taskmill.composition.process import API_GRACE_S
 from taskmill.runtime.http_access import AccessRules
-from taskmill.version import VERSION
 from tests.contract.test_containers import SERVICES, parse
 from tests.support.charts import (
     CHART,
@@ -29,6 +28,7 @@ from tests.support.charts import (
     render,
     secrets_used,
 )
+from tools.release import chart
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,7 @@ def test_images_are_those_that_were_named(everything: list[Json]) -> None:
     assert set(images.values()) == {f"registry.example.org/taskmill@sha256:{'0' * 64}"}
     [job] = of_kind(render(LEAST), "Job")
     [container] = pod_of(job)["containers"]
-    assert container["image"] == f"taskmill:{VERSION}"
+    assert container["image"] == f"taskmill:{chart.version()}"
 
 
 def test_a_digest_is_of_the_image_that_it_was_given_for() -> None:
@@ -178,7 +178,7 @@ def test_a_digest_is_of_the_image_that_it_was_given_for() -> None:
         if "worker" in name
     }
     assert shown == {
-        "taskmill-worker-a": f"registry.example.org/own:{VERSION}",
+        "taskmill-worker-a": f"registry.example.org/own:{chart.version()}",
         "taskmill-worker-b": f"registry.example.org/own@{digest}",
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill.version import VERSION
+from packages.versions import version
 from tests.support.polling import wait_until
 from tests.support.processes import ROOT, Program, environment
 from tools.package_sizes.installing import (
@@ -106,7 +106,7 @@ def modules(wheel: Path) -> list[str]:
 
 
 def test_the_two_wheels_have_each_file_of_the_source_once(wheels: list[Path]) -> None:
-    names = [f"{name}-{VERSION}-py3-none-any.whl" for name in ("taskmill", "taskmill_service")]
+    names = [f"{name}-{version()}-py3-none-any.whl" for name in ("taskmill", "taskmill_service")]
     assert [wheel.name for wheel in wheels] == names
     source = ROOT / "src"
     files = {

@@ -1,4 +1,4 @@
-"""The command: `make release` builds a version's files, `python -m tools.release --cut 0.3.0` begins one.
+"""The command: `make release ARGS="--cut 0.3.0"` begins a version, and `make release` makes its files and its tag.
 
 The files go to `dist/taskmill-VERSION`.
 """
@@ -24,21 +24,28 @@ def main(arguments: Sequence[str]) -> None:
         "--promise", action="store_true", help="list anew what an untagged one promises"
     )
     chosen = parser.parse_args(arguments)
-    if chosen.cut:
-        making.cut(chosen.cut, datetime.now(UTC).date().isoformat())
-        print(
-            f"{chosen.cut} is cut: read the diff, commit it, then build the files from that commit."
-        )
-        return
-    if chosen.promise:
-        making.promise(VERSION)
-        return
+    try:
+        if chosen.cut:
+            making.cut(chosen.cut, datetime.now(UTC).date().isoformat())
+            print(f"{chosen.cut} is cut: read the diff, commit it, then `make release`.")
+        elif chosen.promise:
+            making.promise(VERSION)
+        else:
+            _make(is_with_image=not chosen.no_image)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _make(*, is_with_image: bool) -> None:
+    tag = making.check()
     folder = making.ROOT / "dist" / f"taskmill-{VERSION}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in making.build_files(folder):
         print(f"{file.stat().st_size:>10,}  {file.relative_to(making.ROOT)}")
-    if not chosen.no_image:
+    if making.make_tag(tag):
+        print(f"{tag} is this commit. Now commit what begins {making.begin_next()}, and push both.")
+    if is_with_image:
         _build_image()
 
 

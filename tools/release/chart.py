@@ -2,14 +2,13 @@
 
 import gzip
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 from typing import Final
-
-from taskmill.version import VERSION
 
 CHART: Final = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "taskmill"
 _IGNORED: Final = ".helmignore"
@@ -19,13 +18,20 @@ _MODIFIED: Final = 1580601600
 
 def pack(folder: Path) -> Path:
     """Write the chart into a folder, under the name that Helm would give it, and return its path."""
-    made = folder / f"{CHART.name}-{VERSION}.tgz"
+    made = folder / f"{CHART.name}-{version()}.tgz"
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted(_files()):
             _add(archive, path)
     made.write_bytes(gzip.compress(packed.getvalue(), mtime=0))
     return made
+
+
+def version() -> str:
+    """Return the version of the chart, and of the program in the image that it runs: that of the last release."""
+    description = (CHART / "Chart.yaml").read_text(encoding="utf-8")
+    [found] = re.findall(r"^version: (.*)$", description, re.MULTILINE)
+    return str(found)
 
 
 def _add(archive: tarfile.TarFile, path: Path) -> None:

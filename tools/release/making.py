@@ -1,6 +1,6 @@
-"""Begins a version, and makes its files and its image. The same commit gives the same bytes of the files.
+"""Begins a version, and makes its files, its image and its tag. The same commit gives the same bytes of the files.
 
-It publishes nothing, and makes no tag.
+It publishes nothing.
 """
 # ruff: noqa: S603 - it runs git, our own scripts and container engines
 
@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from taskmill.version import VERSION
-from tools.package_sizes.installing import SERVICE, build_sdist, build_wheels
+from tools.package_sizes.installing import build_sdist, build_wheels
 from tools.release import chart, surface
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
 VERSION_FILE: Final = ROOT / "src" / "taskmill" / "version.py"
-PROJECTS: Final = (ROOT / "pyproject.toml", ROOT / SERVICE / "pyproject.toml")
 CHART: Final = chart.CHART / "Chart.yaml"
 SNAPSHOT: Final = ROOT / "tests" / "contract" / "released-surface.txt"
 _UNRELEASED: Final = "## [Unreleased]"
@@ -28,8 +27,7 @@ _ENGINES: Final = ("docker", "podman")
 _SHA: Final = "SHA256SUMS"
 # The chart's own, and that of the program in its image, which is the same.
 _CHART_VERSIONS: Final = re.compile(r"^((?:version|appVersion): ).*$", re.MULTILINE)
-# What the two packages need of each other: the same version.
-_EACH_OTHER: Final = re.compile(r'("taskmill(?:-service)?==)[\d.]+')
+_WRITTEN: Final = re.compile(r'(^VERSION: Final = \D*")[^"]+', re.MULTILINE)
 _NUMBER: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -50,22 +48,71 @@ def section_of(changelog: str, version: str) -> str:
 
 
 def cut(version: str, today: str) -> None:
-    """Turn what is unreleased into a version: in changelog, source, packages, chart, and as what is promised."""
+    """Turn what is unreleased into a version: in changelog, source and chart, and as what is promised.
+
+    Raises:
+        ValueError: The version is none, nothing is unreleased, or the source differs from its commit.
+    """
     if not _NUMBER.fullmatch(version):
         raise ValueError(f"{version} is no version: expected MAJOR.MINOR.PATCH")
     text = CHANGELOG.read_text(encoding="utf-8")
     if not section_of(text, "Unreleased").strip():
         raise ValueError("nothing is unreleased")
+    _refuse_changes()
     heading = f"{_UNRELEASED}\n\n## [{version}] - {today}"
     CHANGELOG.write_text(text.replace(_UNRELEASED, heading, 1), encoding="utf-8")
-    source = VERSION_FILE.read_text(encoding="utf-8")
-    VERSION_FILE.write_text(source.replace(f'"{VERSION}"', f'"{version}"'), encoding="utf-8")
-    for file in PROJECTS:
-        project = file.read_text(encoding="utf-8")
-        file.write_text(_EACH_OTHER.sub(rf"\g<1>{version}", project), encoding="utf-8")
+    _write_version(version)
     description = CHART.read_text(encoding="utf-8")
     CHART.write_text(_CHART_VERSIONS.sub(rf"\g<1>{version}", description), encoding="utf-8")
     promise(version)
+
+
+def begin_next() -> str:
+    """Write the version of what comes after this release into the source, and return it."""
+    major, minor, _ = VERSION.split(".")
+    version = f"{major}.{int(minor) + 1}.0.dev0"
+    _write_version(version)
+    return version
+
+
+def _write_version(version: str) -> None:
+    source = VERSION_FILE.read_text(encoding="utf-8")
+    VERSION_FILE.write_text(_WRITTEN.sub(rf"\g<1>{version}", source), encoding="utf-8")
+
+
+def check() -> str:
+    """Return the tag of this version.
+
+    Raises:
+        ValueError: What is checked out is no release.
+    """
+    if not _NUMBER.fullmatch(VERSION):
+        raise ValueError(
+            f"{VERSION} is no release: cut one first (ARGS='--cut MAJOR.MINOR.PATCH'), and commit it"
+        )
+    if section_of(CHANGELOG.read_text(encoding="utf-8"), "Unreleased").strip():
+        raise ValueError(
+            f"CHANGELOG.md has entries under Unreleased: move them to [{VERSION}], or cut another version"
+        )
+    _refuse_changes()
+    tag = f"v{VERSION}"
+    tagged = _git("rev-list", "-1", tag) if _git("tag", "--list", tag) else ""
+    if tagged not in ("", _git("rev-parse", "HEAD")):
+        raise ValueError(f"{tag} is commit {tagged[:9]}: check it out (git checkout {tag})")
+    return tag
+
+
+def _refuse_changes() -> None:
+    if changed := _git("status", "--porcelain"):
+        raise ValueError(f"these differ from the commit, so commit them first:\n{changed}")
+
+
+def make_tag(tag: str) -> bool:
+    """Tag the commit that is checked out; return whether it had no such tag."""
+    is_new = not _git("tag", "--list", tag)
+    if is_new:
+        _git("tag", tag)
+    return is_new
 
 
 def promise(version: str) -> None:
@@ -116,7 +163,12 @@ def build_image() -> str | None:
     if engine is None:
         return None
     name = f"taskmill:{VERSION}"
-    arguments = ("--build-arg", f"VERSION={VERSION}", "--build-arg", f"REVISION={_revision()}")
+    arguments = (
+        "--build-arg",
+        f"VERSION={VERSION}",
+        "--build-arg",
+        f"REVISION={_git('rev-parse', 'HEAD')}",
+    )
     command = [engine, "build", "--file", "deploy/Dockerfile", "--tag", name, *arguments, "."]
     subprocess.run(command, cwd=ROOT, check=True)
     return name
@@ -132,9 +184,7 @@ def _usable_engines() -> Iterator[str]:
             yield found
 
 
-def _revision() -> str:
+def _git(*arguments: str) -> str:
     git = shutil.which("git") or "git"
-    command = [git, "rev-parse", "HEAD"]
-    return subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    done = subprocess.run([git, *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -162,7 +162,9 @@ def _amqp() -> Iterator[tuple[str, str]]:
 
 
 def _commands() -> Iterator[tuple[str, str]]:
-    yield from _command(program, click.Context(program, info_name="taskmill"))
+    yield from _command(
+        program, click.Context(program, info_name="taskmill", **program.context_settings)
+    )
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
