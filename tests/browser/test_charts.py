@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -24,6 +25,7 @@ STEPS = """({ node, isBars, begin }) => {
     node.dataset.points = JSON.stringify([times, ...series]);
     node.dispatchEvent(new Event("points"));
 }"""
+BERLIN = ZoneInfo("Europe/Berlin")
 BEGIN = datetime(2026, 11, 24, 10, tzinfo=UTC)
 SPAN = re.compile(r"[?&]from=[^&]+&to=[^&]+")
 
@@ -145,10 +147,14 @@ def test_a_finger_shows_values_and_a_form_has_the_span(window: Window) -> None:
     expect(legend.locator(".at")).not_to_have_text(latest)
     page.locator(".spans summary").click()
     form = page.locator(".span-form")
-    # In Berlin it is an hour or two later than in UTC, which the address has.
-    form.locator("[name=from]").fill("2026-11-01T10:00")
-    form.locator("[name=to]").fill("2026-11-01T12:00")
+    # In Berlin it is an hour or two later than in UTC, which the address has. After a month steps are long.
+    today = datetime.fromtimestamp(page.evaluate("Date.now() / 1000"), BERLIN)
+    begin = today.replace(hour=10, minute=0) - timedelta(days=2)
+    ends = [begin, begin + timedelta(hours=2)]
+    for name, end in zip(("from", "to"), ends, strict=True):
+        form.locator(f"[name={name}]").fill(f"{end:%Y-%m-%dT%H:%M}")
     window.check()
     form.get_by_role("button").click()
-    page.wait_for_url(re.compile(r"from=2026-11-01T09%3A00Z&to=2026-11-01T11%3A00Z"))
-    expect(page.locator(".spans summary time").first).to_contain_text("2026-11-01 10:00")
+    first, last = (f"{end.astimezone(UTC):%Y-%m-%dT%H%%3A%MZ}" for end in ends)
+    page.wait_for_url(re.compile(f"from={first}&to={last}"))
+    expect(page.locator(".spans summary time").first).to_contain_text(f"{begin:%Y-%m-%d %H:%M}")
