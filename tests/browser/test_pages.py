@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import SIZES, Mill, Window
 
@@ -95,6 +95,26 @@ def test_the_counts_of_the_overview_go_on_without_a_reload(window: Window) -> No
     expect(number).not_to_have_text(before)
     assert has_stayed(page)
     assert page.locator(".chart canvas").count() == page.locator(".chart").count() > 2
+
+
+def test_what_changes_during_a_refresh_is_shown_by_another_one(window: Window) -> None:
+    page = window.open("/ui/tasks?queue=again")
+    refresh = "htmx.trigger(document.body, 'refresh')"
+    created: list[str] = []
+    # Its stream ends, so that it is refreshed when this test says so only.
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+
+    def hold(route: Route) -> None:
+        before = route.fetch()
+        created.append(window.mill.create(name="Meanwhile", type="unknown", queue="again"))
+        page.evaluate(refresh)
+        route.fulfill(response=before)
+
+    page.route("**/ui/tasks*", hold, times=1)
+    page.evaluate(refresh)
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    expect(page.locator(f"#t{created[0]}")).to_be_visible()
+    assert window.errors == []
 
 
 def test_a_running_task_shows_its_progress_and_is_cancelled(window: Window) -> None:
