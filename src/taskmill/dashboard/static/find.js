@@ -29,7 +29,13 @@
   });
   dialog.addEventListener("keydown", (event) => {
     // Else it would only empty the field at first.
-    if (event.key === "Escape") { event.preventDefault(); dialog.close(); return; }
+    if (event.key === "Escape") {
+      event.preventDefault();
+      dialog.close();
+      // Where nothing had the focus before, the field keeps it until the next frame, and would get the next key.
+      if (dialog.contains(document.activeElement)) document.activeElement.blur();
+      return;
+    }
     const list = hits(), now = list.indexOf(document.activeElement);
     const ways = { ArrowDown: now + 1, ArrowUp: now - 1, Home: now < 0 ? null : 0, End: now < 0 ? null : list.length - 1 };
     const next = ways[event.key];
