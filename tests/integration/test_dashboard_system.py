@@ -114,12 +114,12 @@ async def test_only_a_queue_that_is_empty_has_a_button_to_delete_it(
 ) -> None:
     task = await stage.created(queue="mine")
     address = "/ui/queues/mine/delete"
-    assert address not in (await pages.get("/ui/queues")).text
+    assert address not in (await pages.get("/ui/queues/mine")).text
     assert (await pages.post(address)).status_code == 409
     await stage.service.cancel(task.id)
-    assert address in (await pages.get("/ui/queues")).text
-    response = await pages.post(f"{address}?name=m&evil=1")
-    assert (response.status_code, response.headers["location"]) == (303, "/ui/queues?name=m")
+    assert address in (await pages.get("/ui/queues/mine")).text
+    response = await pages.post(f"{address}?window=5m&evil=1")
+    assert (response.status_code, response.headers["location"]) == (303, "/ui/queues?window=5m")
     assert await stage.service.queues() == []
 
 

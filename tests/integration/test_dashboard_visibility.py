@@ -157,12 +157,12 @@ async def test_a_queue_that_has_a_time_is_deleted_by_an_admin_only(
 ) -> None:
     await stage.service.set_queue_keep("mail", LONGEST_KEEP)
     operator = await visitor(closed, stage, "tasks:read", "tasks:operate")
-    drawn = (await closed.get("/ui/queues", headers=operator)).text
+    drawn = (await closed.get("/ui/queues/mail", headers=operator)).text
     assert ("/ui/queues/mail/pause" in drawn, "/ui/queues/mail/delete" in drawn) == (True, False)
     refused = await closed.post("/ui/queues/mail/delete", headers=operator | FORM)
     assert refused.status_code == 403
     admin = await visitor(closed, stage, "admin")
-    assert "/ui/queues/mail/delete" in (await closed.get("/ui/queues", headers=admin)).text
+    assert "/ui/queues/mail/delete" in (await closed.get("/ui/queues/mail", headers=admin)).text
     deleted = await closed.post("/ui/queues/mail/delete", headers=admin | FORM)
     assert deleted.status_code == 303
     assert await stage.service.queues() == []
