@@ -96,7 +96,7 @@ def test_a_task_is_found_and_cancelled(window: Window) -> None:
 
 
 def test_a_failed_task_is_retried(window: Window) -> None:
-    task_id = window.mill.create(name="Charge it", type="charge-card", payload={"amount": 1})
+    task_id = window.mill.create(name="Charge it", type="charge-card", payload={"amount": 42})
     assert window.mill.ended(task_id) == "failed"
     page = window.open("/")
     go(page, "t", "/ui/tasks")
