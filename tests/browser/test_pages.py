@@ -144,7 +144,9 @@ def test_what_was_not_confirmed_is_not_done(window: Window) -> None:
 
 
 def test_a_failed_task_shows_its_error_and_its_traceback(window: Window) -> None:
-    page = window.open(f"/ui/tasks/{a_task(window.mill, 'failed', type='charge-card')}")
+    task_id = window.mill.create(name="Charge", type="charge-card", payload={"amount": 42})
+    assert window.mill.ended(task_id) == "failed"
+    page = window.open(f"/ui/tasks/{task_id}")
     expect(page.locator(".trouble")).to_contain_text("could not charge 42 EUR")
     page.get_by_text("Traceback", exact=True).click()
     expect(page.locator(".lines .raised")).to_contain_text("the bank did not answer within 5 s")
