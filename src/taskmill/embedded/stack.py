@@ -253,8 +253,8 @@ def _broker(settings: Settings, stack: ExitStack, *, start_after: asyncio.Event)
 
 
 def _node_lines(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str]:
-    """The lines of the greeting about the embedded node; with its password only on a terminal."""
-    shown = node.amqp_url if sys.stdout.isatty() else node.amqp_url.replace(node.password, "***")
+    """The lines of the greeting about the embedded node, which name the file of its password."""
+    shown = node.amqp_url.replace(node.password, "***")
     coming = "" if programs else "  (being fetched: about 66 MB, once)"
     return [
         f"  RabbitMQ   {shown}{coming}",
