@@ -26,8 +26,8 @@ INTRODUCTION = """\
 
 In a clone the program is `./taskmill`, where the package is installed `taskmill`. The commands under "Use it" talk
 to a running service over HTTP, at `--url` or `TASKMILL_URL`, else at http://127.0.0.1:8000; so they work from
-anywhere. Tables are for people: on a terminal they fit its width, into a pipe nothing is cut or coloured. Programs
-take `--json`: one object a line. `--quiet` prints ids only.
+anywhere. Tables are for people: on a terminal they fit its width, into a pipe they have no colours, and only long
+free texts are cut. Programs take `--json`: one object a line. `--quiet` prints ids only.
 
 | exit status | meaning |
 |---|---|

@@ -31,7 +31,10 @@ def print_activity(found: ActivityView) -> None:
         ("QUEUE", "TYPE", *_NUMBERS),
         [*rows, total],
         cut="QUEUE",
-        dispensable=("BACK", "CANCELLED", "WAIT P99", "RUN P99", "RETRIED", "WAIT P95", "RUN P95"),
+        dispensable=(
+            *("BACK", "CANCELLED", "WAIT P99", "RUN P99", "RETRIED", "WAIT P95", "RUN P95"),
+            *("CLAIMED", "RUN P50"),
+        ),
         numbers=_NUMBERS,
     )
     show.line()

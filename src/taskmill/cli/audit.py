@@ -74,5 +74,6 @@ _COLUMNS = Columns(
     row=_row,
     cut="DETAILS",
     empty="nothing was asked for",
-    dispensable=("DETAILS",),
+    dispensable=("DETAILS", "BY"),
+    texts=("OUTCOME", "DETAILS"),
 )

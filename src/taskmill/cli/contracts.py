@@ -103,6 +103,7 @@ _COLUMNS = Columns(
     empty="no type has a contract: a worker with an app registers those of its types",
     dispensable=("BY",),
     numbers=("VERSION", "WORKERS"),
+    texts=("DEFAULTS",),
     key=lambda item: item.name,
 )
 

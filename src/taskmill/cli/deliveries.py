@@ -63,6 +63,7 @@ COLUMNS = Columns(
     row=_row,
     cut="TROUBLE",
     empty="nothing is delivered",
-    dispensable=("NEXT", "MADE"),
+    dispensable=("NEXT", "MADE", "TRIES", "RESPONSE"),
     numbers=("ID", "TRIES", "RESPONSE"),
+    texts=("TROUBLE",),
 )

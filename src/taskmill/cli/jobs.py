@@ -136,4 +136,5 @@ _COLUMNS = Columns(
     empty="no jobs",
     dispensable=("BY", "TASKS"),
     numbers=("DONE",),
+    texts=("STATE", "TASKS"),
 )

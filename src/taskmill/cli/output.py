@@ -25,6 +25,7 @@ class Columns(Generic[Model]):
     empty: str
     dispensable: Sequence[str] = ()
     numbers: Sequence[str] = ()
+    texts: Sequence[str] = ()
     key: Callable[[Model], object] = lambda item: getattr(item, "id", None)
 
 
@@ -81,6 +82,7 @@ def _print_tables(items: Iterator[Model], columns: Columns[Model], size: int | N
             cut=columns.cut,
             dispensable=columns.dispensable,
             numbers=columns.numbers,
+            texts=columns.texts,
             with_headings=is_first,
         )
         is_first = False

@@ -74,6 +74,7 @@ _COLUMNS = Columns(
     empty="no message was refused",
     dispensable=("BYTES", "MESSAGE ID"),
     numbers=("BYTES",),
+    texts=("WHY",),
 )
 
 

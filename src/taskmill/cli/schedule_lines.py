@@ -190,6 +190,7 @@ FIRE_COLUMNS = Columns(
     row=_fire_row,
     cut="WHY",
     empty="nothing became of a tick yet",
-    dispensable=("CAUSE",),
+    dispensable=("CAUSE", "UNTIL", "TICKS", "TASK"),
     numbers=("TICKS",),
+    texts=("WHY",),
 )

@@ -1,7 +1,7 @@
 """Prints results: tables and colours for people, JSON for programs.
 
-On a terminal, tables fit its width; into a pipe, nothing is cut or coloured. Text from outside can't
-steer the terminal.
+On a terminal, tables fit its width; into a pipe nothing is coloured, and only long free texts are cut. Text from
+outside can't steer the terminal.
 """
 
 import os
@@ -29,10 +29,12 @@ _STATUS_STYLES = {
     "failed": "red",
     "cancelled": "magenta",
 }
-# Wide enough that nothing is ever cut in a pipe.
+# Wide enough that no line is ever wrapped in a pipe.
 _PIPE_WIDTH = 100_000
-# In a pipe, a longer text in the `cut` column moves only the rest of its own row.
-_WIDEST_IN_PIPE = 40
+# In a pipe, a longer free text is cut, and any other longer text moves only the rest of its own row.
+_WIDEST_IN_PIPE = 60
+# On a terminal, columns up to this width stay whole, as ids do.
+_ID_WIDTH = 36
 _GAP = 2
 _SHORTEST_CUT = 12
 _MOST_NAMES = 8
@@ -72,17 +74,18 @@ def table(
     cut: str = "",
     dispensable: Sequence[str] = (),
     numbers: Sequence[str] = (),
+    texts: Sequence[str] = (),
     with_headings: bool = True,
 ) -> None:
     """Print rows in columns.
 
-    On a narrow terminal, the `dispensable` columns are left out, the first ones first, and then the
-    column `cut` is shortened. The terminal wraps what still does not fit: half an id is useless. `numbers` are
-    flush right. Into a pipe every text goes whole.
+    On a narrow terminal, the `dispensable` columns are left out, the first ones first, then the column `cut` is
+    shortened, and at last all that are wider than an id. The terminal wraps what still does not fit: half an id is
+    useless. `numbers` are flush right. Into a pipe all goes whole but long `texts`, which nobody copies.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        _write_piped(headings, cells, cut=cut, numbers=numbers, with_headings=with_headings)
+        _write_piped(headings, cells, numbers=numbers, texts=texts, with_headings=with_headings)
         return
     widths = {
         heading: max(len(heading), *(row[at].cell_len for row in cells), 0)
@@ -91,7 +94,13 @@ def table(
     console = _console()
     _fit(widths, console.width, cut, dispensable)
     console.width = max(console.width, _total(widths))
-    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=with_headings, header_style="bold")
+    grid = Table(
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        pad_edge=False,
+        show_header=with_headings,
+        header_style="bold",
+    )
     for heading, width in widths.items():
         grid.add_column(heading, width=width, justify="right" if heading in numbers else "left")
     shown = [at for at, heading in enumerate(headings) if heading in widths]
@@ -106,16 +115,20 @@ def _write_piped(
     headings: Sequence[str],
     cells: Sequence[Sequence[Text]],
     *,
-    cut: str,
     numbers: Sequence[str],
+    texts: Sequence[str],
     with_headings: bool,
 ) -> None:
     """Write rows in columns of the least width: one very long name does not pad all rows."""
+    for row in cells:
+        for heading, cell in zip(headings, row, strict=True):
+            if heading in texts:
+                cell.truncate(_WIDEST_IN_PIPE)
     rows = [[Text(heading) for heading in headings], *cells]
-    widths = []
-    for at, heading in enumerate(headings):
-        longest = _WIDEST_IN_PIPE if heading == cut else _PIPE_WIDTH
-        widths.append(max(row[at].cell_len for row in rows if row[at].cell_len <= longest))
+    widths = [
+        max(cell.cell_len for cell in column if cell.cell_len <= _WIDEST_IN_PIPE)
+        for column in zip(*rows, strict=True)
+    ]
     for row in rows if with_headings else cells:
         padded = (
             " " * (width - cell.cell_len) + cell.plain
@@ -134,10 +147,13 @@ def _fit(widths: dict[str, int], room: int, cut: str, dispensable: Sequence[str]
     if cut in widths:
         shortest = min(widths[cut], max(_SHORTEST_CUT, len(cut)))
         widths[cut] = max(widths[cut] - max(_total(widths) - room, 0), shortest)
+    for heading in sorted(widths, key=widths.__getitem__, reverse=True):
+        if widths[heading] > _ID_WIDTH:
+            widths[heading] = max(widths[heading] - max(_total(widths) - room, 0), _SHORTEST_CUT)
 
 
 def _total(widths: Mapping[str, int]) -> int:
-    return sum(widths.values()) + _GAP * len(widths)
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
 def _text(cell: Cell) -> Text:

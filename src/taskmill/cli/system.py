@@ -240,6 +240,7 @@ _QUEUE_COLUMNS = Columns(
     row=_queue_row,
     cut="QUEUE",
     empty="no queues yet: a queue is made by its first task",
+    dispensable=("CANCELLED", "SUCCEEDED", "RETRYING", "SCHEDULED", "FAILED"),
     numbers=_QUEUE_NUMBERS,
 )
 

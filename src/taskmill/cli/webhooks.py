@@ -245,7 +245,7 @@ _COLUMNS = Columns(
     row=_row,
     cut="URL",
     empty="no webhooks: make one with `taskmill webhook create URL`",
-    dispensable=("TYPES", "QUEUES"),
+    dispensable=("TYPES", "QUEUES", "STATUSES"),
 )
 
 

@@ -208,7 +208,7 @@ def test_a_wrong_path_is_an_error_with_the_address(
     ("columns", "headings"),
     [
         ("150", ["ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED"]),
-        ("90", ["ID", "STATUS", "NAME", "QUEUE", "CREATED"]),
+        ("88", ["ID", "STATUS", "NAME", "QUEUE", "CREATED"]),
         ("30", ["ID", "STATUS", "NAME"]),
     ],
 )
