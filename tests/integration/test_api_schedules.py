@@ -45,6 +45,16 @@ async def test_a_refused_preview_names_all_that_is_wrong(api: Served) -> None:
     assert zone["got"] == 'the string "Europe/Moskow" (did you mean "Europe/Moscow"?)'
 
 
+async def test_a_preview_takes_the_body_that_stores_the_schedule(api: Served) -> None:
+    task = {"name": "refresh", "payload": {"text": "x" * 3000}}
+    body = {"every": "PT15M", "task": task, "catch_up": "none"}
+    stored = await api.http.put("/schedules/refresh", json=body)
+    assert stored.status_code == 201, stored.text
+    found = await api.post(ADDRESS, body)
+    assert found.status_code == 200, found.text
+    assert len(found.json()["ticks"]) == 20
+
+
 async def test_a_preview_takes_no_query(api: Served) -> None:
     response = await api.post(f"{ADDRESS}?count=3", {"cron": "@daily"})
     assert response.status_code == 422

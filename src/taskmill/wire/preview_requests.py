@@ -1,7 +1,7 @@
 """The request to preview a schedule, and how its response is made."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
@@ -13,7 +13,8 @@ from taskmill.wire import fields
 from taskmill.wire.basics import format_timestamp
 from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected
-from taskmill.wire.schedule_requests import SpecFields, checked
+from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
+from taskmill.wire.schedule_requests import PutSchedule, checked, checked_template
 
 MOST_PREVIEWED: Final = 100
 
@@ -21,8 +22,8 @@ _HOUR: Final = timedelta(hours=1)
 _MINUTE: Final = timedelta(minutes=1)
 
 
-class PreviewSchedule(SpecFields):
-    """A request to see the ticks that a schedule would have."""
+class PreviewSchedule(PutSchedule):
+    """A request to see the ticks that a schedule would have: that to store it, of which `task` may be left out."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -37,6 +38,10 @@ class PreviewSchedule(SpecFields):
         },
     )
 
+    task: Annotated[dict[str, Any], Expected("an object: the body of POST /tasks")] = Field(
+        default_factory=dict,
+        description="what a task of it looks like, checked as it is when the schedule is stored",
+    )
     after: fields.RequestedTime | None = Field(
         default=None, description="all ticks are after it; null for now"
     )
@@ -47,13 +52,14 @@ class PreviewSchedule(SpecFields):
     ] = Field(default=DEFAULT_COUNT, description="how many ticks")
 
 
-def preview_json(body: object, now: datetime) -> bytes:
+def preview_json(body: object, now: datetime, *, limits: InputLimits = DEFAULT_LIMITS) -> bytes:
     """Return the preview that a parsed body asks for, as a `SchedulePreviewView` in JSON.
 
     Raises:
-        InvalidInput: It asks for none; all that is wrong is named.
+        InvalidInput: It asks for none, or the schedule would be refused; all that is wrong is named.
     """
-    wanted, spec = checked(PreviewSchedule, body)
+    _, found = checked_template(body, limits)
+    wanted, spec = checked(PreviewSchedule, body, found)
     return encode_json(_fields(spec, preview(spec, wanted.after or now, wanted.count)))
 
 

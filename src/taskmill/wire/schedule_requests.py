@@ -192,8 +192,7 @@ def to_schedule(body: object, *, limits: InputLimits = DEFAULT_LIMITS) -> Schedu
         InvalidInput: Something is not allowed; all of it is named at once, within the template as well.
         TakesLong: `limits.is_quick` is set, and checking the template's payload takes longer.
     """
-    template = body.get("task") if isinstance(body, dict) else None
-    draft, found = _checked_template(template, limits)
+    draft, found = checked_template(body, limits)
     request, spec = checked(PutSchedule, body, found)
     assert draft is not None  # noqa: S101 - else the request was refused
     policy = TickPolicy(
@@ -202,10 +201,9 @@ def to_schedule(body: object, *, limits: InputLimits = DEFAULT_LIMITS) -> Schedu
     return ScheduleDraft(spec=spec, policy=policy, task=compact(request.task), draft=draft)
 
 
-def _checked_template(
-    template: object, limits: InputLimits
-) -> tuple[TaskDraft | None, list[Violation]]:
-    """Return the task that a template makes, and what is wrong with it."""
+def checked_template(body: object, limits: InputLimits) -> tuple[TaskDraft | None, list[Violation]]:
+    """Return the task that the template in a body makes, and what is wrong with it."""
+    template = body.get("task") if isinstance(body, dict) else None
     if not isinstance(template, dict):
         return None, []
     refused = [

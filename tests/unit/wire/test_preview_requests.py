@@ -7,6 +7,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.schedules.zones import TZ_VERSION
 from taskmill.wire.preview_requests import preview_json
 from taskmill.wire.schedule_previews import SchedulePreviewView
+from taskmill.wire.schedule_requests import to_schedule
 from tests.support.tick_walk import utc
 
 NOW = utc(2026, 1, 1)
@@ -91,7 +92,7 @@ def test_a_preview_is_of_now_and_has_twenty_ticks_by_default() -> None:
         ({"cron": "@daily", "count": 0}, "/count"),
         ({"cron": "@daily", "count": 101}, "/count"),
         ({"cron": "@daily", "after": "now"}, "/after"),
-        ({"cron": "@daily", "task": {"name": "x"}}, "/task"),
+        ({"cron": "@daily", "color": "red"}, "/color"),
         ({"cron": "@dayly"}, "/cron"),
         ({}, ""),
         ([], ""),
@@ -101,3 +102,44 @@ def test_what_is_wrong_with_a_request_is_named(body: object, pointer: str) -> No
     with pytest.raises(InvalidInput) as caught:
         preview_json(body, NOW)
     assert [one.pointer for one in caught.value.violations] == [pointer]
+
+
+_STORED = {
+    "every": "PT15M",
+    "zone": "Europe/Moscow",
+    "jitter_s": 5,
+    "task": {"name": "refresh", "type": "report", "payload": {"a": 1}},
+    "catch_up": "all",
+    "within": "PT1H",
+    "most": 3,
+    "overlap": "skip",
+}
+
+
+def test_the_body_that_stores_a_schedule_shows_the_same_ticks_as_its_times_alone() -> None:
+    to_schedule(_STORED)
+    assert previewed(**_STORED) == previewed(every="PT15M", zone="Europe/Moscow")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"catch_up": "some"},
+        {"within": "P32D"},
+        {"most": 0},
+        {"overlap": 1},
+        {"task": None},
+        {"task": {}},
+        {"task": {"name": "", "run_at": "2030-01-01T00:00:00Z", "color": "red"}},
+        {"zone": "Europe/Moskow", "task": {"name": 1}},
+    ],
+)
+def test_a_preview_refuses_what_would_not_be_stored_in_the_same_words(
+    wrong: dict[str, object],
+) -> None:
+    body = {**_STORED, **wrong}
+    with pytest.raises(InvalidInput) as stored:
+        to_schedule(body)
+    with pytest.raises(InvalidInput) as shown:
+        preview_json(body, NOW)
+    assert shown.value.violations == stored.value.violations
