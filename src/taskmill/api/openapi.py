@@ -6,7 +6,7 @@ served.
 
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from fastapi import APIRouter, FastAPI, params
@@ -23,6 +23,9 @@ from taskmill.runtime.http_access import OPEN_PATHS
 from taskmill.wire.basics import PROBLEM_MEDIA_TYPE
 from taskmill.wire.hops import DEFAULT_LIMIT, HEADER
 from taskmill.wire.problems import Problem
+
+if TYPE_CHECKING:
+    from taskmill.api.context import Context
 
 Json = dict[str, Any]
 
@@ -244,12 +247,21 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
     document["paths"] = {prefix + path: item for path, item in paths}
     # Relative to the document: a proxy may publish it below a path.
     document["servers"] = [{"url": ".." if prefix else ".", "description": "this service"}]
-    document["security"] = [{_SCHEME: []}, {}]
-    document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
+    document["security"] = _security(app)
+    if document["security"]:
+        document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
     _add_schemas(document, models)
     for schema in document["components"]["schemas"].values():
         move_defaults(schema)
     return document
+
+
+def _security(app: FastAPI) -> list[Json]:
+    """Return what operations need by the settings: a key, or nothing; either of them without settings."""
+    context: Context | None = getattr(app.state, "context", None)
+    if context is None:
+        return [{_SCHEME: []}, {}]
+    return [] if context.keys is None else [{_SCHEME: []}]
 
 
 def _add_to_responses(document: Json, refused: Callable[[int], Json]) -> None:
