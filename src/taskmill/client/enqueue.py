@@ -49,6 +49,10 @@ _TYPES: Final = {
     Kind.RETRY: "json",
 }
 _CASTS: Final[Mapping[str, str]] = {field.name: _TYPES[field.kind] for field in GIVEN}
+_TAKEN: Final = (
+    "SQLAlchemy's Connection, Session, AsyncConnection or AsyncSession, asyncpg's Connection, and psycopg's "
+    "Connection or AsyncConnection"
+)
 
 
 class _Rows(Protocol):
@@ -111,7 +115,7 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     if hasattr(connection, "pgconn"):  # psycopg
         mark = "${}" if _numbers(connection.cursor_factory) else "%s"
         return _run(_calls(given, mark), connection.execute)
-    raise TypeError(f"enqueue can't use a {type(connection).__qualname__}")
+    raise TypeError(f"enqueue can't use a {type(connection).__qualname__}; it takes {_TAKEN}")
 
 
 def _on_sqlalchemy(connection: Any, given: dict[str, str]) -> Any:  # noqa: ANN401 - see `enqueue`
