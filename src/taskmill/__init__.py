@@ -53,13 +53,6 @@ def __getattr__(name: str) -> object:
         return import_module(f"{__name__}.client.enqueue").enqueue
     if name in _CLIENTS:
         return getattr(import_module(f"{__name__}.client"), _CLIENTS[name])
-    try:
-        app = import_module(f"{__name__}.app")
-    except ModuleNotFoundError as error:
-        extras = import_module(f"{__name__}.domain.extras")
-        missing = extras.missing_package(error)
-        if missing is None:
-            raise
-        what = f"{__name__}.{name}"
-        raise extras.NotInstalled(what, extra="worker", missing=missing) from error
-    return getattr(app, name)
+    extras = import_module(f"{__name__}.domain.extras")
+    with extras.needing(f"{__name__}.{name}", extra="worker"):
+        return getattr(import_module(f"{__name__}.app"), name)

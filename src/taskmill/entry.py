@@ -35,7 +35,10 @@ _EXTRAS: Final = {
 
 
 def main() -> None:
-    """Run the command line of this process and exit; with status 2 where a package is missing, or does not fit."""
+    """Run the command line of this process and exit; with status 2 where a package is missing, or does not fit.
+
+    The version needs no package.
+    """
     arguments = sys.argv[1:]
     other = _other_version()
     if other is not None:
@@ -43,6 +46,9 @@ def main() -> None:
             f"taskmill {VERSION} does not fit {SERVICE} {other}: "
             f"pip install 'taskmill[{_extra_of(_command(arguments))}]=={VERSION}'"
         )
+    if arguments[:1] == ["--version"]:
+        sys.stdout.write(f"taskmill {VERSION}\n")
+        return
     try:
         from taskmill.cli.main import main as run  # noqa: PLC0415 - it imports packages of an extra
 

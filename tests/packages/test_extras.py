@@ -31,7 +31,6 @@ def refusal(command: str, missing: str, extra: str) -> tuple[int, str]:
     ("arguments", "command", "extra"),
     [
         ([], "taskmill", "cli"),
-        (["--version"], "taskmill", "cli"),
         (["task", "create", "first"], "taskmill task", "cli"),
         (["up"], "taskmill up", "up"),
         (["run", "worker", "--concurrency", "5"], "taskmill run worker", "worker"),
@@ -44,6 +43,20 @@ def test_where_only_the_client_is_installed(arguments: list[str], command: str, 
     assert run(packages_of(), *arguments) == refusal(command, "taskmill-service", extra)
     without_needs = packages_of() | {"taskmill-service"}
     assert run(without_needs, *arguments) == refusal(command, "click", extra)
+
+
+def test_the_version_needs_no_package_and_is_printed_as_by_the_command_line() -> None:
+    alone = run_with(packages_of(), _RUN.format(arguments=["--version"]))
+    script = "from taskmill.cli.main import run; run(['--version'])"
+    full = run_with(CLI, script)
+    assert (alone.returncode, alone.stdout, alone.stderr) == (0, full.stdout, "")
+    assert alone.stdout == f"taskmill {VERSION}\n"
+
+
+def test_the_tests_of_handlers_name_their_extra() -> None:
+    done = run_with(CLI, "import taskmill.testing")
+    needs = "taskmill.testing needs packages that are not installed (structlog)"
+    assert done.stderr.splitlines()[-1].endswith(f"{needs}: pip install 'taskmill[worker]'")
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_the_client_is_small_and_starts_fast(wheel: Path, tmp_path: Path, interp
     assert [path for path in (tmp_path / "env").rglob("*") if path.suffix in _COMPILED] == []
     script = "from taskmill import Client, enqueue; Client('http://127.0.0.1:9').create('x')"
     done = run(python, "-c", script, folder=tmp_path)
-    assert done.stderr.splitlines()[-2].startswith(
+    assert done.stderr.splitlines()[-1].startswith(
         "taskmill.client.errors.Unreachable: no response from Taskmill"
     )
     refused = run(python.with_name("taskmill"), "up", folder=tmp_path)

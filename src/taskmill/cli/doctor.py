@@ -15,6 +15,7 @@ from taskmill.cli.addresses import (
     database_url_option,
     settings_of,
 )
+from taskmill.cli.advice import with_advice
 from taskmill.cli.server import json_option
 from taskmill.domain.attention import Severity
 from taskmill.domain.errors import TaskmillError
@@ -64,7 +65,7 @@ def doctor(
     try:
         found = _asked(url) if url else _examined(data, database_url, broker_url)
     except TaskmillError as error:
-        raise CouldNotExamine(str(error)) from error
+        raise CouldNotExamine(with_advice(error)) from error
     except Exception as error:  # noqa: BLE001 - a status of 1 would say that something was found
         _refuse_without_packages(error)
         traceback.print_exc()

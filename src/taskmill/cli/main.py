@@ -134,7 +134,10 @@ def run(arguments: list[str]) -> int:
         click.echo(f"Error: {error.strerror}", err=True)
         return 1
     except TaskmillError as error:
-        click.echo(f"Error: {error}", err=True)
+        # Starting the service must not import it.
+        from taskmill.cli.advice import with_advice  # noqa: PLC0415 - see above
+
+        click.echo(f"Error: {with_advice(error)}", err=True)
         return _NOT_INSTALLED if isinstance(error, NotInstalled) else 1
     return status if isinstance(status, int) else 0
 

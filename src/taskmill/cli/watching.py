@@ -9,6 +9,7 @@ from typing import TypeAlias
 import click
 
 from taskmill.cli import show
+from taskmill.cli.advice import with_advice
 from taskmill.cli.history import event_line
 from taskmill.client.calls import TaskId
 from taskmill.client.errors import ClientError, StillRunning
@@ -36,7 +37,7 @@ def as_unknown_outcome() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise OutcomeUnknown(str(error)) from error
+        raise OutcomeUnknown(with_advice(error)) from error
 
 
 def follow(client: TaskmillClient, task_id: TaskId) -> int:

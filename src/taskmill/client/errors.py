@@ -38,10 +38,7 @@ class Unreachable(ClientError):
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = _without_user(url)
-        super().__init__(
-            f"no response from Taskmill at {self.url}: {reason}\n"
-            "Is it running (./taskmill up), and is this its address (--url or TASKMILL_URL)?"
-        )
+        super().__init__(f"no response from Taskmill at {self.url}: {reason}")
         self.reason = reason
 
 

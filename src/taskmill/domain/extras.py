@@ -1,6 +1,8 @@
 """The error where packages are missing that an extra of the package brings."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from taskmill.domain.errors import TaskmillError
@@ -30,3 +32,15 @@ def missing_package(error: ModuleNotFoundError) -> str | None:
     if name == "taskmill":
         return None if not inner or "." in inner else SERVICE
     return None if not name or name in sys.stdlib_module_names else name
+
+
+@contextmanager
+def needing(what: str, *, extra: str) -> Iterator[None]:
+    """Name the extra where an import within lacks a package of it. Raises `NotInstalled`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        raise NotInstalled(what, extra=extra, missing=missing) from error

@@ -15,7 +15,10 @@
 Nothing here needs PostgreSQL, a broker or a network.
 """
 
-from taskmill.testing.attempts import Attempted, Line, attempt, attempt_async
-from taskmill.testing.service import ServiceInMemory
+from taskmill.domain.extras import needing
+
+with needing(__name__, extra="worker"):
+    from taskmill.testing.attempts import Attempted, Line, attempt, attempt_async
+    from taskmill.testing.service import ServiceInMemory
 
 __all__ = ["Attempted", "Line", "ServiceInMemory", "attempt", "attempt_async"]

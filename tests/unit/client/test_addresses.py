@@ -38,15 +38,16 @@ def test_an_unusable_environment_is_an_error(
             kind("http://taskmill")
 
 
-def test_an_unreachable_service_is_an_error_with_its_address_and_advice() -> None:
+def test_an_unreachable_service_is_an_error_with_its_address() -> None:
     address = unused_url()
     with (
         TaskmillClient(address, retries=1) as client,
-        pytest.raises(Unreachable, match="taskmill up") as caught,
+        pytest.raises(Unreachable) as caught,
     ):
         client.stats()
 
-    assert address in str(caught.value)
+    assert str(caught.value).startswith(f"no response from Taskmill at {address}: ")
+    assert "taskmill up" not in str(caught.value)
 
 
 def test_an_id_cannot_reach_another_address() -> None:

@@ -136,6 +136,7 @@ def test_an_unreachable_service_is_one_message(taskmill: Taskmill) -> None:
 
     assert (status, out) == (1, "")
     assert err.startswith("Error: no response from Taskmill at ")
+    assert err.splitlines()[1].startswith("Is it running (./taskmill up), and is this its address")
 
 
 @pytest.mark.parametrize("wrong", [("--interval", "0"), ("--window", "2h"), ("--interval", "x")])
