@@ -20,7 +20,11 @@ from taskmill.domain.doctor_snapshot import (
     TableState,
 )
 
-_UPGRADE: Final = "pip install --upgrade 'taskmill[server]'"
+# By files: in an index the names may be a stranger's.
+_UPGRADE: Final = (
+    "pip install 'FOLDER/taskmill-VERSION-py3-none-any.whl[server]' "
+    "FOLDER/taskmill_service-VERSION-py3-none-any.whl"
+)
 # As PostgreSQL's deadlock_timeout, from which on log_lock_waits reports one.
 _LOCK_WAIT_S: Final = 1.0
 _LONG_LOCK_WAIT_S: Final = 30.0
