@@ -138,9 +138,10 @@ def deliveries(**parts: float) -> SystemFigures:
 
 
 _LOST = LostWorker(id=UUID(int=9), name="host-9", lost_at=ago(hours=2), tasks=4)
-_WEBHOOK = FailingWebhook(
+WEBHOOK = FailingWebhook(
     id=UUID(int=5),
     host="shop.example.org",
+    description="Orders",
     since=ago(minutes=30),
     is_disabled=False,
     reason=None,
@@ -178,10 +179,10 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "worker_silent.silent": {"workers": [worker(), silent(20, number=2)]},
     "failures_up.up": {"ends": [ends(succeeded=80, failed=20, day_succeeded=990, day_failed=10)]},
     "failing.failing": {"ends": [ends(succeeded=20, failed=20)]},
-    "webhook_failing.failing": {"webhooks": [_WEBHOOK]},
-    "webhook_failing.failing_many": {"webhooks": [replace(_WEBHOOK, are_more=True)]},
+    "webhook_failing.failing": {"webhooks": [WEBHOOK]},
+    "webhook_failing.failing_many": {"webhooks": [replace(WEBHOOK, are_more=True)]},
     "webhook_failing.disabled": {
-        "webhooks": [replace(_WEBHOOK, is_disabled=True, reason="responded with 410")]
+        "webhooks": [replace(WEBHOOK, is_disabled=True, reason="responded with 410")]
     },
     "deliveries_late.late": {"figures": deliveries(late_s=61.0)},
     "deliveries_unread.late": {"figures": deliveries(unread_s=61.0)},

@@ -117,6 +117,7 @@ class FailingWebhook:
 
     id: UUID
     host: str
+    description: str
     since: datetime
     is_disabled: bool
     reason: str | None

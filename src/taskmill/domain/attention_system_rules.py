@@ -1,5 +1,6 @@
 """The rules of attention for the service itself: broker, database, feed, webhooks, maintenance."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -64,14 +65,16 @@ def _broker(snapshot: AttentionSnapshot) -> Iterator[Notice]:
 
 
 def _webhooks(snapshot: AttentionSnapshot) -> Iterator[Notice]:
+    hosts = Counter(one.host for one in snapshot.webhooks)
     for one in snapshot.webhooks:
+        which = f" ({one.description or str(one.id)[-12:]})" if hosts[one.host] > 1 else ""
         yield Notice(
             kind=NoticeKind.WEBHOOK_FAILING,
             case=_case_of_webhook(one),
             severity=Severity.TROUBLE,
             subject=str(one.id),
             facts={
-                "webhook": one.host,
+                "webhook": one.host + which,
                 "n": one.deliveries,
                 "span": snapshot.ago(one.since),
                 "reason": one.reason or "",

@@ -198,6 +198,7 @@ async def failing_webhooks(database: Database) -> list[FailingWebhook]:
             id=row["id"],
             # The rest of an address may have secrets in it.
             host=urlsplit(row["url"]).hostname or "?",
+            description=row["description"] or "",
             since=row["since"],
             is_disabled=row["is_disabled"],
             reason=row["disabled_reason"],

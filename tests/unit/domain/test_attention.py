@@ -26,6 +26,7 @@ from taskmill.domain.system import Liveness, WorkerRequest
 from tests.support.attention import (
     CASES,
     NOON,
+    WEBHOOK,
     WELL,
     ago,
     attention,
@@ -112,6 +113,13 @@ def test_what_it_is_about_and_since_when_is_known() -> None:
     assert (found.queue, found.since, found.tasks, found.are_more) == (
         *("mail", ago(minutes=14), 12, False),
     )
+
+
+def test_webhooks_to_one_host_are_told_apart() -> None:
+    other = replace(WEBHOOK, id=UUID(int=7), description="")
+    elsewhere = replace(other, id=UUID(int=8), host="example.org")
+    named = [one.facts["webhook"] for one in notices(webhooks=[WEBHOOK, other, elsewhere])]
+    assert named == ["shop.example.org (Orders)", "shop.example.org (000000000007)", "example.org"]
 
 
 def test_a_type_without_a_worker_is_named_also_where_others_are_served() -> None:

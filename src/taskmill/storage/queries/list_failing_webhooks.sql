@@ -2,7 +2,7 @@
 -- $1 double precision: for how many seconds; $2 integer: most deliveries to count of each, $3 integer: most webhooks.
 -- Reads only; webhooks are few; relies on webhook_delivery_webhook.
 SELECT
-    w.id, w.url, coalesce(w.failing_since, w.updated_at) AS since, w.state = 'disabled' AS is_disabled,
+    w.id, w.url, w.description, coalesce(w.failing_since, w.updated_at) AS since, w.state = 'disabled' AS is_disabled,
     w.disabled_reason, waiting.deliveries
 FROM taskmill.webhook AS w
 CROSS JOIN LATERAL (
