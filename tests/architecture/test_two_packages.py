@@ -51,7 +51,9 @@ def test_what_the_package_of_the_client_imports_is_in_it() -> None:
     found = {
         path.relative_to(SOURCE).as_posix(): others
         for path in modules_of_taskmill()
-        if (others := service.intersection(imported(path.read_text(encoding="utf-8"))))
+        # Its first module names the extra where one of these is missing.
+        if path.parent.name != "testing"
+        and (others := service.intersection(imported(path.read_text(encoding="utf-8"))))
     }
     assert found == GUARDED
 

@@ -54,9 +54,10 @@ def test_the_version_needs_no_package_and_is_printed_as_by_the_command_line() ->
 
 
 def test_the_tests_of_handlers_name_their_extra() -> None:
-    done = run_with(CLI, "import taskmill.testing")
-    needs = "taskmill.testing needs packages that are not installed (structlog)"
-    assert done.stderr.splitlines()[-1].endswith(f"{needs}: pip install 'taskmill[worker]'")
+    for packages, missing in ((CLI, "structlog"), (packages_of(), "orjson")):
+        done = run_with(packages, "import taskmill.testing")
+        needs = f"taskmill.testing needs packages that are not installed ({missing})"
+        assert done.stderr.splitlines()[-1].endswith(f"{needs}: pip install 'taskmill[worker]'")
 
 
 @pytest.mark.parametrize(
