@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.replicated import ReplicatedDatabase
-from tests.support.stage import stage, stage_template, stage_url
+from tests.support.stage import reused_databases, stage, stage_template, stage_url
 
-__all__ = ["stage", "stage_template", "stage_url"]
+__all__ = ["reused_databases", "stage", "stage_template", "stage_url"]
 
 
 @pytest.fixture

@@ -7,9 +7,17 @@ import pytest
 from tests.support.api import log_lines
 from tests.support.dispatching import TransportSetup, a_notifier, a_relay
 from tests.support.serving_crews import kind, service
-from tests.support.stage import Stage, stage, stage_template, stage_url
+from tests.support.stage import Stage, reused_databases, stage, stage_template, stage_url
 
-__all__ = ["kind", "log_lines", "service", "stage", "stage_template", "stage_url"]
+__all__ = [
+    "kind",
+    "log_lines",
+    "reused_databases",
+    "service",
+    "stage",
+    "stage_template",
+    "stage_url",
+]
 
 
 @pytest.fixture(params=["postgres", "rabbitmq"])

@@ -6,7 +6,7 @@ from tests.support.long_past import seeded, seeded_templates, seeded_url
 from tests.support.pages import pages
 from tests.support.pulling import pull
 from tests.support.raw_requests import known
-from tests.support.stage import stage, stage_template, stage_url
+from tests.support.stage import reused_databases, stage, stage_template, stage_url
 
 __all__ = [
     "api",
@@ -15,6 +15,7 @@ __all__ = [
     "numbered",
     "pages",
     "pull",
+    "reused_databases",
     "seeded",
     "seeded_templates",
     "seeded_url",

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -21,6 +21,8 @@ from taskmill.embedded.postgres import EmbeddedPostgres
 # The program refuses unknown TASKMILL_ variables: the tests move theirs to another name.
 _VARIABLE = "TASKMILL_TEST_POSTGRES_BIN"
 _HIDDEN_VARIABLE = "POSTGRES_BIN_OF_TESTS"
+
+_T = TypeVar("_T")
 
 TEMPLATE = "taskmill_template"
 STAGE_TEMPLATE = "taskmill_stage_template"
@@ -32,6 +34,7 @@ FAST_SETTINGS: Mapping[str, str] = MappingProxyType(
         "full_page_writes": "off",
         "shared_buffers": "64MB",
         "max_connections": "200",
+        "autovacuum_naptime": "1h",
     }
 )
 
@@ -120,9 +123,9 @@ class DatabaseServer:
         self._execute(f"ALTER DATABASE {_name(url)} RENAME TO {name}")
         self.renamed.add(name)
 
-    def run(self, work: Coroutine[object, object, None]) -> None:
+    def run(self, work: Coroutine[object, object, _T]) -> _T:
         """Run a coroutine on the server's own loop."""
-        self._thread.submit(lambda: self._runner.run(work)).result()
+        return self._thread.submit(lambda: self._runner.run(work)).result()
 
     def _execute(self, statement: str) -> None:
         self.run(self._execute_on_loop(statement))

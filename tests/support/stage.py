@@ -39,6 +39,7 @@ from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
 from tests.support.polling import eventually
 from tests.support.postgres import STAGE_TEMPLATE, DatabaseServer
+from tests.support.reused import ReusedDatabases
 from tests.support.role_database import RoleDatabase
 from tests.support.shared_servers import shared_postgres
 from tests.support.templates import make_stage_template
@@ -222,12 +223,29 @@ def stage_template(database_server: DatabaseServer, database_template: str) -> s
     return STAGE_TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def reused_databases(
+    database_server: DatabaseServer, stage_template: str
+) -> Iterator[ReusedDatabases]:
+    """Databases that are ready to serve, one for each test, and emptied for the next."""
+    databases = ReusedDatabases(database_server, stage_template)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def stage_url(database_server: DatabaseServer, stage_template: str) -> Iterator[str]:
-    """The address of a database that is ready to serve, for this test alone."""
-    url = database_server.create(template=stage_template)
+def stage_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database that is ready to serve, which no other test uses now."""
+    if request.node.get_closest_marker("own_database"):
+        server: DatabaseServer = request.getfixturevalue("database_server")
+        url = server.create(template=request.getfixturevalue("stage_template"))
+        yield url
+        server.drop(url)
+        return
+    databases: ReusedDatabases = request.getfixturevalue("reused_databases")
+    url = databases.take()
     yield url
-    database_server.drop(url)
+    databases.give_back(url)
 
 
 @pytest.fixture
