@@ -42,7 +42,8 @@ async def content(url: str) -> dict[str, object]:
     sql = await asyncpg.connect(url)
     try:
         tables = await sql.fetch(
-            "SELECT oid::regclass::text AS name, relkind::text AS kind, pg_relation_size(oid), relpages, reltuples "
+            "SELECT oid::regclass::text AS name, relkind::text AS kind, "
+            "pg_relation_size(oid), relpages, reltuples "
             "FROM pg_class WHERE relnamespace = 'taskmill'::regnamespace AND relkind IN ('r', 'i', 'S')"
         )
         found: dict[str, object] = {row["name"]: tuple(row) for row in tables}
