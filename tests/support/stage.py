@@ -234,18 +234,11 @@ def reused_databases(
 
 
 @pytest.fixture
-def stage_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database that is ready to serve, which no other test uses now."""
-    if request.node.get_closest_marker("own_database"):
-        server: DatabaseServer = request.getfixturevalue("database_server")
-        url = server.create(template=request.getfixturevalue("stage_template"))
-        yield url
-        server.drop(url)
-        return
-    databases: ReusedDatabases = request.getfixturevalue("reused_databases")
-    url = databases.take()
+def stage_url(reused_databases: ReusedDatabases) -> Iterator[str]:
+    """The address of a database that is ready to serve and as new, which is this test's until it ends."""
+    url = reused_databases.take()
     yield url
-    databases.give_back(url)
+    reused_databases.give_back(url)
 
 
 @pytest.fixture
