@@ -12,6 +12,7 @@ from statistics import median, quantiles
 import pytest
 
 from taskmill.storage.statements import QUERIES
+from tests.support.every import every
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src/taskmill"
@@ -143,7 +144,7 @@ def test_every_statement_is_used_and_every_used_one_exists() -> None:
     assert statements_in_code() == set(STATEMENTS)
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
+@every("name", STATEMENTS)
 def test_a_statement_says_what_it_is_for_and_names_its_columns(name: str) -> None:
     text = (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
     assert text.startswith("-- Purpose: ")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pytest
 
 from taskmill import settings as configuration
 from taskmill.cli.main import program
 from taskmill.composition import longest_stop_s
 from taskmill.domain.blockers import BlockerName
 from taskmill.domain.lifecycle import EventType
+from tests.support.every import every
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -56,7 +56,7 @@ def anchors(page: Path) -> set[str]:
     return {anchor(heading) for heading in HEADING.findall(prose(page))}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@every("page", PAGES)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in LINK.findall(prose(page)):
         if link.startswith("https://"):
@@ -81,7 +81,7 @@ def test_every_page_is_reached_from_a_readme() -> None:
     assert not set(PAGES) - reached
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@every("page", PAGES)
 def test_every_diagram_is_text(page: Path) -> None:
     """Mermaid is rendered by a script of another host, which the site must not load, and not in editors."""
     assert "```mermaid" not in page.read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def settings_rows() -> Iterator[tuple[str, str]]:
     yield from re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@every("page", PAGES)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {setting.name for setting in defaults()}
     known |= {
@@ -123,7 +123,7 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     assert not named - known - wrong_on_purpose - former
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@every("page", PAGES)
 def test_every_command_that_a_page_shows_exists(page: Path) -> None:
     for words in commands(page):
         assert_exists(words)
@@ -199,14 +199,16 @@ def events(file: Path) -> Iterator[str]:
             yield from re.findall(r'"event":"([a-z_.]+)"', node.value.decode(errors="replace"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_test_that_a_page_names_exists(page: Path) -> None:
+def test_every_test_that_a_page_names_exists() -> None:
     code = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
     there = {name for text in code for name in re.findall(r"def (test_\w+)", text)}
-    assert set(re.findall(r"`(test_\w+)`", prose(page))) <= there
+    named = {
+        (name_of(page), name) for page in PAGES for name in re.findall(r"`(test_\w+)`", prose(page))
+    }
+    assert {(page, name) for page, name in named if name not in there} == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@every("page", PAGES)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     missing = [path for path in PATH.findall(prose(page)) if not any(ROOT.glob(path))]
     assert not missing, "these are not there"

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-import pytest
-
 from scripts.metrics_page import PAGE, page
 from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Status
 from taskmill.observability import metrics
 from taskmill.observability.catalogue import SECTIONS, Description
 from taskmill.observability.system import system_metrics
+from tests.support.every import every
 from tests.support.exposition import Page
 
 FIGURES = SystemFigures(
@@ -61,7 +60,7 @@ def test_labels_are_exported_as_declared() -> None:
             assert set(sample.labels) - {"le"} == labels[name]
 
 
-@pytest.mark.parametrize("metric", [*declared()], ids=lambda metric: metric.name)
+@every("metric", [*declared()])
 def test_a_name_has_the_measured_thing_and_its_unit(metric: Description) -> None:
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert metric.meaning[0].isupper() or metric.meaning[0].isdigit()

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
 import taskmill
 from taskmill import client, testing
 from taskmill.app import Context
+from tests.support.every import every
 from tests.support.processes import ROOT
 
 SAMPLES = {
@@ -24,17 +23,17 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(taskmill.__file__).parent / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("name", sorted({*taskmill.__all__, *testing.__all__} - {"__version__"}))
+@every("name", sorted({*taskmill.__all__, *testing.__all__} - {"__version__"}))
 def test_each_public_name_is_used(name: str) -> None:
     assert any(re.search(rf"\b{name}\b", text) for text in SAMPLES.values())
 
 
-@pytest.mark.parametrize("name", public(client.TaskmillClient))
+@every("name", public(client.TaskmillClient))
 def test_each_call_of_the_client_is_used(name: str) -> None:
     assert name in {"base_url", "close"} or f"client.{name}(" in SAMPLES["clients.py"]
 
 
-@pytest.mark.parametrize("name", public(Context))
+@every("name", public(Context))
 def test_all_that_a_context_has_is_used(name: str) -> None:
     assert f"context.{name}" in SAMPLES["handlers.py"]
 

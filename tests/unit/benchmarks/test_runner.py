@@ -10,6 +10,7 @@ from benchmarks import __main__ as runner
 from benchmarks.lab import Scale
 from benchmarks.peers import environments
 from benchmarks.programs import ROOT
+from tests.support.every import every
 
 FOLDER = Path(benchmarks.__file__).parent
 
@@ -20,14 +21,14 @@ def test_every_file_of_a_scenario_can_be_run_by_its_name() -> None:
     assert len(runner.SCENARIOS) == len(files)
 
 
-@pytest.mark.parametrize("name", runner.SCENARIOS)
+@every("name", runner.SCENARIOS)
 def test_every_scenario_has_a_title_and_can_be_run(name: str) -> None:
     scenario = importlib.import_module(f"benchmarks.scenarios.{name}")
     assert isinstance(scenario.TITLE, str)
     assert callable(scenario.run)
 
 
-@pytest.mark.parametrize("name", runner.SCENARIOS)
+@every("name", runner.SCENARIOS)
 def test_every_scenario_is_described(name: str) -> None:
     assert f"| `{name}` |" in (FOLDER / "README.md").read_text(encoding="utf-8")
 

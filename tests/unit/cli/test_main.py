@@ -14,6 +14,7 @@ import pytest
 
 from taskmill import __version__
 from taskmill.cli.main import program
+from tests.support.every import every
 from tests.support.fake_service import FakeService, unused_url
 from tests.support.polling import wait_until
 
@@ -37,7 +38,7 @@ def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[
             yield from _commands(command, (*path, name))
 
 
-@pytest.mark.parametrize("path", [(), *_commands(program)], ids=" ".join)
+@every("path", [(), *_commands(program)])
 def test_every_command_explains_itself(taskmill: Taskmill, path: tuple[str, ...]) -> None:
     status, out, _ = taskmill(*path, "--help")
 

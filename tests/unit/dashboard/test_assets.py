@@ -4,10 +4,9 @@ import gzip
 import re
 from pathlib import Path
 
-import pytest
-
 from taskmill.dashboard import assets
 from taskmill.dashboard.guard import POLICY
+from tests.support.every import every
 
 TEMPLATES = sorted((assets.FOLDER.parent / "templates").glob("*.html"))
 MOST_BYTES_OF_SCRIPTS = 60_000
@@ -40,7 +39,7 @@ def test_all_files_together_are_small() -> None:
     assert 0 < sum(len(asset.zipped) for asset in found) < 2 * MOST_BYTES_OF_SCRIPTS
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+@every("template", TEMPLATES)
 def test_no_template_has_what_the_policy_refuses(template: Path) -> None:
     content = template.read_text("utf-8")
     assert re.search(r"\sstyle=|\son[a-z]+=|javascript:|hx-on|https?://", content) is None

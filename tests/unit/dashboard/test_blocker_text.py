@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import pytest
 
 from taskmill.dashboard import blocker_text, texts
 from taskmill.dashboard.wording import Words
@@ -20,6 +19,7 @@ from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.system import BrokerPresence, BrokerState
 from taskmill.domain.task import Task
 from tests.support.builders import ERROR
+from tests.support.every import every
 from tests.support.explain_snapshots import (
     BROKER,
     NOON,
@@ -96,7 +96,7 @@ def task_of(c: ExplainSnapshot) -> Task:
     return Task(**given | {"id": c.task_id, "queue": c.queue, "type": c.type})
 
 
-@pytest.mark.parametrize("case", CASES)
+@every("case", CASES)
 def test_every_blocker_has_its_text_in_russian(case: ExplainSnapshot) -> None:
     explanation = explain(case)
     found = blocker_text.blocker_texts(RU, task_of(case), explanation)

@@ -12,6 +12,7 @@ from taskmill.domain.attention import NoticeKind
 from taskmill.domain.attention_texts import TEXTS
 from taskmill.wire.attention import page_of
 from tests.support.attention import CASES, NOON, ago, notices, queue
+from tests.support.every import every
 from tests.unit.dashboard.test_texts import PACKAGE, fields, forms
 
 RUSSIAN = orjson.loads((PACKAGE / "texts/attention/ru.json").read_bytes())
@@ -26,7 +27,7 @@ def test_another_language_has_every_sentence_and_what_ends_it() -> None:
     assert set(RUSSIAN) == wanted | {f"{one}.action" for one in wanted}
 
 
-@pytest.mark.parametrize("text_name", TEXTS)
+@every("text_name", TEXTS)
 def test_a_sentence_has_the_same_facts_in_every_language(text_name: str) -> None:
     text = TEXTS[text_name]
     for english, russian in (
@@ -41,7 +42,7 @@ def test_a_sentence_has_the_same_facts_in_every_language(text_name: str) -> None
 
 
 @pytest.mark.parametrize("language", texts.LANGUAGES)
-@pytest.mark.parametrize("case", CASES)
+@every("case", CASES)
 def test_every_case_is_shown_in_every_language(language: str, case: str) -> None:
     found = shown_notices(Words(language, NOON), notices(**CASES[case]))
     [shown] = [one for one in found if one.notice.text == case]
@@ -87,7 +88,7 @@ def test_a_text_that_a_language_lacks_is_english(monkeypatch: pytest.MonkeyPatch
     assert (shown.language, shown.action[:4]) == ("en", "Find")
 
 
-@pytest.mark.parametrize("case", CASES)
+@every("case", CASES)
 def test_what_a_notice_leads_to_is_a_page_of_the_dashboard(case: str) -> None:
     pages = {page_of(one) for one in notices(**CASES[case])}
     assert all(page is None or page.startswith("/ui/") for page in pages)

@@ -22,6 +22,7 @@ from taskmill.domain.marks import MarkKind
 from taskmill.domain.schedule_health import ScheduleTrouble
 from taskmill.domain.schedules.spec import ClockNote
 from taskmill.domain.webhooks import DeliveryState, WebhookCondition
+from tests.support.every import every
 
 PACKAGE = Path(taskmill.dashboard.app.__file__).parent
 # All but the docstring that explains how to add a page.
@@ -42,7 +43,7 @@ def test_every_language_has_every_text() -> None:
     assert keys["ru"] == keys["en"]
 
 
-@pytest.mark.parametrize("key", sorted(texts.catalogue("en")))
+@every("key", sorted(texts.catalogue("en")))
 def test_a_text_has_the_same_values_in_every_language_and_all_its_plural_forms(key: str) -> None:
     values = set()
     for language in texts.LANGUAGES:

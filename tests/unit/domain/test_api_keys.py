@@ -22,6 +22,7 @@ from taskmill.domain.api_keys import (
     without_secrets,
 )
 from taskmill.domain.grants import Grant, Scope
+from tests.support.every import every
 
 ID = "0123456789abcdEF"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -58,7 +59,7 @@ def test_different_randomness_makes_different_secrets() -> None:
     assert len({key.secret for key in keys if key}) == 1000
 
 
-@pytest.mark.parametrize("at", range(len(KEY)))
+@every("at", range(len(KEY)))
 def test_a_typo_anywhere_is_recognised(at: int) -> None:
     for other in "0aZ_":
         if other != KEY[at]:

@@ -42,6 +42,7 @@ from tests.support.attention import (
     snapshot,
     worker,
 )
+from tests.support.every import every
 
 WARNING, TROUBLE = Severity.WARNING, Severity.TROUBLE
 
@@ -64,7 +65,7 @@ def test_every_sentence_has_a_case_and_every_case_a_sentence() -> None:
     assert {name.partition(".")[0] for name in TEXTS} == set(NoticeKind)
 
 
-@pytest.mark.parametrize("case", CASES)
+@every("case", CASES)
 def test_a_case_is_found_and_is_put_into_words(case: str) -> None:
     found = [one for one in notices(**CASES[case]) if one.text == case]
 

@@ -28,6 +28,7 @@ from taskmill.domain.doctor_snapshot import (
     TableState,
 )
 from tests.support.attention import CASES, NOON, attention, notices, process, snapshot
+from tests.support.every import every
 
 GIB = 2**30
 HOLDER = SnapshotHolder(
@@ -49,7 +50,7 @@ def test_nothing_is_found_where_nothing_is_known() -> None:
     assert kinds() == []
 
 
-@pytest.mark.parametrize("case", CASES)
+@every("case", CASES)
 def test_each_notice_about_the_service_has_a_command_and_says_the_same(case: str) -> None:
     found = attention(**CASES[case])
     diagnoses = diagnose(DoctorSnapshot(attention=found))

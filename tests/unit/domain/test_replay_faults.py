@@ -9,6 +9,7 @@ import pytest
 
 from taskmill.domain.checks import Check
 from taskmill.domain.lifecycle import EventType, Reason
+from tests.support.every import every
 from tests.support.histories import BEGIN, SECOND, TASK, History, a_success
 
 H = EventType
@@ -282,7 +283,7 @@ WRONG: list[tuple[Callable[[], History], Check, int | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(WRONG)))
+@every("number", range(len(WRONG)))
 def test_a_fault_is_found_once_by_its_check_and_at_its_version(number: int) -> None:
     make, check, version, words = WRONG[number]
     [finding] = make().findings()
