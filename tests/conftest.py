@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from taskmill.observability.kinds import KINDS, QUEUES
 from tests.proofs import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -57,8 +58,12 @@ def pytest_runtestloop() -> None:
 
 
 def pytest_runtest_teardown() -> None:
-    """Resume the collector after a test of a command that pauses it while it starts, and then did not start."""
+    """Undo what a test leaves in its process."""
+    # A command pauses the collector while it starts, and then perhaps did not start.
     gc.enable()
+    # Else all tests of a process have 200 queues and types together, and those of later ones count as others.
+    KINDS.clear()
+    QUEUES.clear()
 
 
 @pytest.fixture(scope="session")
