@@ -1,6 +1,7 @@
 """Each change of a task is counted once, by the part that made it, after its commit."""
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -283,15 +284,19 @@ async def test_cancels_and_new_runs_are_counted_one_by_one_and_in_sweeps(stage: 
 
 
 async def test_used_connections_and_waiting_callers_are_counted(stage: Stage) -> None:
+    gc.collect()  # pools of earlier tests, which count as long as they are there
     grown = Growth()
     settings = DatabaseSettings(pool_size=1, listing_pool_size=3, connect_timeout_s=0.2)
+
+    def value_of(what: str, pool: str) -> float:
+        page = Page(exposition().decode())
+        return page.value(f"taskmill_database_pool_{what}", pool=pool) or 0
+
+    others = {p: value_of("connections_max", p) for p in ("hot", "listing")}
+    assert others["hot"] >= 8
     database = RoleDatabase(stage.url, settings)
-
-    def value_of(what: str, pool: str) -> float | None:
-        return Page(exposition().decode()).value(f"taskmill_database_pool_{what}", pool=pool)
-
     idle = {p: value_of("connections_max", p) for p in ("hot", "listing")}
-    assert idle == {"hot": 8 + 1, "listing": 2 + 3}
+    assert idle == {"hot": others["hot"] + 1, "listing": others["listing"] + 3}
     async with asyncio.TaskGroup() as group, database.hot():
         with pytest.raises(Unavailable):
             await database.fetch("clock_now")
@@ -304,7 +309,7 @@ async def test_used_connections_and_waiting_callers_are_counted(stage: Stage) ->
     assert (value_of("connections_used", "hot"), value_of("waiting", "hot")) == (0, 0)
     assert grown("database_pool_wait_seconds_count", pool="listing") == 1
     await database.close()
-    assert value_of("connections_max", "hot") == 8
+    assert value_of("connections_max", "hot") == others["hot"]
 
 
 async def test_outages_and_timeouts_are_counted_separately(stage: Stage) -> None:
