@@ -75,7 +75,7 @@ _KEPT: Final = 2
 
 
 @dataclass(kw_only=True)
-class _Kept:
+class _Reused:
     """A database that is reused, and how it was when it was new."""
 
     url: str
@@ -93,8 +93,8 @@ class ReusedDatabases:
     def __init__(self, server: DatabaseServer, template: str) -> None:
         self._server = server
         self._template = template
-        self._idle: deque[_Kept] = deque()
-        self._used: dict[str, _Kept] = {}
+        self._idle: deque[_Reused] = deque()
+        self._used: dict[str, _Reused] = {}
 
     def take(self) -> str:
         """Return the address of a database that is as new."""
@@ -117,12 +117,12 @@ class ReusedDatabases:
         for one in (*self._idle, *self._used.values()):
             self._drop(one)
 
-    def _drop(self, one: _Kept) -> None:
+    def _drop(self, one: _Reused) -> None:
         self._server.run(_close(one))
         self._server.drop(one.url)
 
 
-async def _inspect(url: str) -> _Kept:
+async def _inspect(url: str) -> _Reused:
     # One trigger refuses to empty its table.
     sql = await asyncpg.connect(url, server_settings={"session_replication_role": "replica"})
     tables = sorted(await sql.fetchval(_USED))
@@ -130,7 +130,7 @@ async def _inspect(url: str) -> _Kept:
     check = f"SELECT {_SCHEMA}, ({_USED}), ARRAY[{rows}]"
     clean_since = await sql.fetchval(_NOW)
     schema, _, first_rows = await sql.fetchrow(check, clean_since) or _NOTHING
-    return _Kept(
+    return _Reused(
         url=url,
         sql=sql,
         check=check,
@@ -140,12 +140,12 @@ async def _inspect(url: str) -> _Kept:
     )
 
 
-async def _close(one: _Kept) -> None:
+async def _close(one: _Reused) -> None:
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         await one.sql.close(timeout=5)
 
 
-async def _is_reset(one: _Kept) -> bool:
+async def _is_reset(one: _Reused) -> bool:
     """Make a database as it was, and return whether that was possible."""
     if one.uses >= _MOST_USES:
         return False
@@ -156,7 +156,7 @@ async def _is_reset(one: _Kept) -> bool:
         return False
 
 
-async def _is_left(one: _Kept) -> bool:
+async def _is_left(one: _Reused) -> bool:
     """Whether nobody is connected any more."""
     for _ in range(_LEAVING_MS):
         if not await one.sql.fetchval(_IS_USED):
@@ -165,7 +165,7 @@ async def _is_left(one: _Kept) -> bool:
     return False
 
 
-async def _is_emptied(one: _Kept) -> bool:
+async def _is_emptied(one: _Reused) -> bool:
     """Empty the tables, unless more than rows has changed."""
     schema, used, rows = await one.sql.fetchrow(one.check, one.clean_since) or _NOTHING
     if schema != one.schema:

@@ -116,7 +116,7 @@ def test_what_it_is_about_and_since_when_is_known() -> None:
     )
 
 
-def test_webhooks_to_one_host_are_told_apart() -> None:
+def test_each_webhook_to_one_host_has_a_name_of_its_own() -> None:
     other = replace(WEBHOOK, id=UUID(int=7), description="")
     elsewhere = replace(other, id=UUID(int=8), host="example.org")
     named = [one.facts["webhook"] for one in notices(webhooks=[WEBHOOK, other, elsewhere])]
