@@ -15,11 +15,20 @@ def _with_commit(version: str) -> str:
     if not version.endswith(".dev0"):
         return version
     try:
-        head = (_GIT / "HEAD").read_text(encoding="ascii").strip()
-        commit = (_GIT / head.removeprefix("ref: ")).read_text("ascii") if "/" in head else head
-    except OSError:
+        return f"{version}+g{_commit()[:9]}"
+    except (OSError, StopIteration):
         return version
-    return f"{version}+g{commit[:9]}"
+
+
+def _commit() -> str:
+    """Read which commit a clone is on: from a file of its branch, or from that of all branches."""
+    head = (_GIT / "HEAD").read_text(encoding="utf-8").strip().removeprefix("ref: ")
+    if "/" not in head:
+        return head
+    if (_GIT / head).exists():
+        return (_GIT / head).read_text(encoding="utf-8")
+    packed = (_GIT / "packed-refs").read_text(encoding="utf-8").splitlines()
+    return next(line for line in packed if line.endswith(f" {head}"))
 
 
 VERSION: Final = _with_commit("0.3.0.dev0")

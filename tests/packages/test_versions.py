@@ -102,11 +102,14 @@ def test_a_clone_says_its_commit(clone: Path) -> None:
     script = "from taskmill.version import VERSION; print(VERSION)"
     python = ("python3", "-c", script)
     said = []
-    for checkout in ((), ("checkout", "--quiet", "--detach")):
-        if checkout:
-            git(clone, *checkout)
+    for command in (
+        ("checkout", "--quiet", "-b", "фикс"),
+        ("pack-refs", "--all"),
+        ("checkout", "--quiet", "--detach"),
+    ):
+        git(clone, *command)
         env = {"PYTHONPATH": str(clone / "src"), "PATH": "/usr/bin:/usr/local/bin"}
         done = subprocess.run(python, env=env, check=True, capture_output=True, text=True)  # noqa: S603 - Python
         said.append(done.stdout.strip())
     commit_id = git(clone, "rev-parse", "HEAD")[:9]
-    assert said == [f"9.8.0.dev0+g{commit_id}"] * 2
+    assert said == [f"9.8.0.dev0+g{commit_id}"] * 3

@@ -15,8 +15,7 @@ from taskmill.cli.addresses import (
     database_url_option,
     settings_of,
 )
-from taskmill.cli.advice import with_advice
-from taskmill.cli.server import json_option
+from taskmill.cli.server import json_option, with_advice
 from taskmill.domain.attention import Severity
 from taskmill.domain.errors import TaskmillError
 from taskmill.domain.extras import NotInstalled, missing_package

@@ -135,7 +135,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except TaskmillError as error:
         # Starting the service must not import it.
-        from taskmill.cli.advice import with_advice  # noqa: PLC0415 - see above
+        from taskmill.cli.server import with_advice  # noqa: PLC0415 - see above
 
         click.echo(f"Error: {with_advice(error)}", err=True)
         return _NOT_INSTALLED if isinstance(error, NotInstalled) else 1

@@ -8,11 +8,13 @@ import click
 
 from taskmill.cli.numbers import Whole
 from taskmill.cli.output import Limit, Output
-from taskmill.client.errors import NotAccepted
+from taskmill.client.errors import NotAccepted, Unreachable
 from taskmill.client.synchronous.client import TaskmillClient
+from taskmill.domain.errors import TaskmillError
 from taskmill.settings.client_key import client_key
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+_UNREACHABLE = "Is it running (./taskmill up), and is this its address (--url or TASKMILL_URL)?"
 
 Command = Callable[..., Any]
 Id = TypeVar("Id")
@@ -40,6 +42,11 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
         return command
 
     return add
+
+
+def with_advice(error: TaskmillError) -> str:
+    """Return an error in words, with what can be done about it on a line of its own."""
+    return f"{error}\n{_UNREACHABLE}" if isinstance(error, Unreachable) else str(error)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

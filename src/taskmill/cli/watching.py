@@ -9,8 +9,8 @@ from typing import TypeAlias
 import click
 
 from taskmill.cli import show
-from taskmill.cli.advice import with_advice
 from taskmill.cli.history import event_line
+from taskmill.cli.server import with_advice
 from taskmill.client.calls import TaskId
 from taskmill.client.errors import ClientError, StillRunning
 from taskmill.client.synchronous.client import TaskmillClient
